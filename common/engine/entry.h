@@ -1,0 +1,41 @@
+// What L1 holds under a key, and how a key is named to it.
+
+#ifndef MERIDIAN_COMMON_ENGINE_ENTRY_H_
+#define MERIDIAN_COMMON_ENGINE_ENTRY_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/time/time.h"
+#include "common/base/buffer.h"
+#include "common/base/version.h"
+
+namespace meridian {
+
+// How the bytes of a value are stored. The numbers are those of cache.v1.Encoding and of records.
+enum class Encoding : uint8_t { kIdentity = 1, kZlib = 2 };
+
+// A namespace as the engine knows it: small, dense, given by Engine::InternNamespace.
+using NamespaceId = uint16_t;
+
+// A key with everything that was computed from it, so that it is hashed once a request.
+struct EntryKey {
+  NamespaceId name_space = 0;
+  uint32_t slot = 0;         // SlotOf(namespace, key).
+  uint64_t hash = 0;         // Engine::HashOf(namespace, key).
+  std::string_view key;      // Not owned.
+};
+
+// A live value. Cheap to copy: the bytes are shared.
+struct Entry {
+  Buffer value;
+  Version version;
+  absl::Duration expires_at;  // On the monotonic clock that the engine's callers pass as `now`.
+  uint32_t raw_size = 0;      // Bytes when inflated; value.size() for kIdentity.
+  Encoding encoding = Encoding::kIdentity;
+  Buffer tags;  // Encoded by EncodeTags (server/node/record.h); empty: none.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_COMMON_ENGINE_ENTRY_H_

@@ -1,0 +1,145 @@
+// L2Store is the regional store as the node sees it: versioned records under (namespace, key), and a
+// changelog for every slot. server/l2/redis_store.h implements it on Redis; NoL2 (no_l2.h) is its
+// absence; tests/support/fake_l2_store.h is a small real one. tests/contract runs one suite on both.
+//
+// Promise: every callback is called exactly once, also at shutdown, with a status per entry; on the
+//   store's own thread, or on the caller's stack when nothing could be sent. It must not block.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_L2_STORE_H_
+#define MERIDIAN_SERVER_NODE_L2_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/buffer.h"
+#include "common/base/version.h"
+
+namespace meridian {
+
+// A key in L2. Owns its bytes: it outlives the request's stack.
+struct L2Key {
+  uint32_t slot = 0;
+  std::string name_space;
+  std::string key;
+};
+
+// What is stored under one key: the record's bytes (see record.h), empty when there is none.
+// Expired values and tombstones are records too; the caller looks.
+struct L2Record {
+  absl::Status status;  // kUnavailable, kDeadlineExceeded, kResourceExhausted (reply too large), ...
+  Buffer record;
+};
+
+enum class L2WriteKind : uint8_t {
+  kPut,    // Stores `record` (a value or a tombstone) if its version is newer.
+  kTouch,  // Gives a live value a new version and expiry; no record is sent.
+};
+
+// The condition under which a write happens, judged in the same script.
+enum class L2Condition : uint8_t { kNone, kIfAbsent, kIfVersion };
+
+struct L2Write {
+  L2Key key;
+  L2WriteKind kind = L2WriteKind::kPut;
+  Version version;
+  absl::Time expires_at;      // Of the value; of a tombstone: when it may be forgotten.
+  absl::Duration retention;   // PX of the Redis key: >= the remaining TTL. > 0.
+  std::string record;         // kPut: AppendRecord's bytes, with the same version and expiry.
+  L2Condition condition = L2Condition::kNone;
+  Version expected_version;   // kIfVersion.
+};
+
+enum class L2WriteOutcome : uint8_t {
+  kApplied,   // Stored, and appended to the slot's changelog.
+  kStale,     // Something as new or newer is stored; `stored` is its version. Nothing changed.
+  kConflict,  // The condition does not hold; `stored` is the stored live version, unset when absent.
+  kAbsent,    // kTouch: there is no live value.
+};
+
+struct L2WriteResult {
+  absl::Status status;  // Not OK: unknown outcome when kDeadlineExceeded or kUnavailable after sending.
+  L2WriteOutcome outcome = L2WriteOutcome::kApplied;
+  Version stored;       // See L2WriteOutcome; for kApplied the written version.
+};
+
+// A position in the changelog of one slot: Redis' stream id. {0, 0} is before the first entry.
+struct LogPosition {
+  uint64_t ms = 0;
+  uint64_t sequence = 0;
+  friend auto operator<=>(const LogPosition&, const LogPosition&) = default;
+};
+
+// One change. version.region is the region where it was written.
+struct LogEntry {
+  LogPosition position;
+  Version version;
+  std::string name_space;
+  std::string key;
+};
+
+struct LogRead {
+  uint32_t slot = 0;
+  LogPosition after;
+};
+
+struct LogSlice {
+  uint32_t slot = 0;
+  std::vector<LogEntry> entries;  // Ascending; never empty in an answer.
+};
+
+// How the store is, for status pages and for decisions that must be made before sending.
+struct L2Health {
+  bool configured = true;
+  bool connected = false;
+  std::string breaker = "closed";  // "closed", "open", "half_open".
+  std::string address;             // Without credentials.
+  std::string problem;             // For people; empty: none.
+};
+
+class L2Store {
+ public:
+  using FetchCallback = std::function<void(std::vector<L2Record>)>;        // In order of the keys.
+  using ApplyCallback = std::function<void(std::vector<L2WriteResult>)>;   // In order of the writes.
+  using LogCallback = std::function<void(absl::StatusOr<std::vector<LogSlice>>)>;
+  using PositionsCallback = std::function<void(absl::StatusOr<std::vector<LogPosition>>)>;
+  using StatusCallback = std::function<void(absl::Status)>;
+
+  virtual ~L2Store() = default;
+
+  // Reads records, pipelined. After `deadline` what is missing is kDeadlineExceeded.
+  virtual void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) = 0;
+
+  // Applies writes: each key atomically, in order, with its changelog entry.
+  virtual void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) = 0;
+
+  // Changes after each position, at most `limit` a slot; slots without any are left out.
+  virtual void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
+                        LogCallback callback) = 0;
+
+  // The last position of each slot's changelog, {0,0} for an empty one. In order of `slots`.
+  virtual void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
+                       PositionsCallback callback) = 0;
+
+  // Cursors: how far the changes of `source_region` were applied to THIS store, by slot.
+  virtual void FetchCursors(std::string source_region, std::vector<uint32_t> slots,
+                            absl::Time deadline, PositionsCallback callback) = 0;
+
+  // Applies another region's changes of one slot (no conditions; kStale is fine) and moves the cursor
+  // of `source_region` to `cursor` (never back) in the same script. Several calls are pipelined.
+  virtual void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
+                               std::vector<L2Write> writes, absl::Time deadline,
+                               ApplyCallback callback) = 0;
+
+  virtual L2Health Health() const = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_L2_STORE_H_

@@ -1,0 +1,57 @@
+// LeaseStore is where one of several coordinators becomes the leader, and where the leader keeps what
+// the next one must know. server/l2/redis_lease_store.h implements it on the regional Redis;
+// LocalLeaseStore (local_lease_store.h) serves a coordinator that has no Redis and is alone.
+//
+// Fencing: every change of leader raises the token; PutFenced of an older token is refused, so a
+//   paused leader that wakes up changes nothing (Kleppmann, "How to do distributed locking", 2016).
+// Promise: every callback is called exactly once, on the store's own thread; it must not block.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_LEASE_STORE_H_
+#define MERIDIAN_SERVER_NODE_LEASE_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace meridian {
+
+struct LeaseState {
+  bool held = false;        // By the caller.
+  uint64_t token = 0;       // Fencing token of the holder.
+  std::string holder;       // Id of the holder.
+  std::string address;      // Where the holder is reached.
+};
+
+class LeaseStore {
+ public:
+  using LeaseCallback = std::function<void(absl::StatusOr<LeaseState>)>;
+  using StatusCallback = std::function<void(absl::Status)>;
+  using ValueCallback = std::function<void(absl::StatusOr<std::optional<std::string>>)>;
+
+  virtual ~LeaseStore() = default;
+
+  // Takes the lease `name` for `ttl` if it is free or already `holder`'s (renewal keeps the token),
+  // and answers who has it now.
+  virtual void TryAcquire(std::string name, std::string holder, std::string address,
+                          absl::Duration ttl, LeaseCallback callback) = 0;
+
+  // Gives the lease back if `holder` has it.
+  virtual void Release(std::string name, std::string holder, StatusCallback callback) = 0;
+
+  // Stores `value` under `key` if `token` is the current token of the lease `name` and `name` is held;
+  // kFailedPrecondition otherwise.
+  virtual void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
+                         StatusCallback callback) = 0;
+
+  // The value stored last, nullopt when there is none.
+  virtual void GetValue(std::string key, ValueCallback callback) = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_LEASE_STORE_H_

@@ -1,0 +1,61 @@
+// A record is what the regional Redis holds under an entry key: one value or one tombstone, with
+// everything that another region needs to apply it. Replication moves records as they are.
+//
+// Layout (docs/wire.md repeats it; frozen, golden test RecordTest.GoldenBytes):
+//   [0,20)   version, lower-case hex (Version::ToText): the apply script compares it as text
+//   [20,32)  expires_at, 12 lower-case hex digits of milliseconds since the Unix epoch
+//   [32]     kind: 'V' value, 'T' tombstone
+//   [33]     encoding: '1' identity, '2' zlib
+//   [34,38)  raw_size, little endian
+//   [38,42)  checksum, little endian: the low 32 bits of XXH3 over everything from byte 42 on
+//   [42,44)  size of the tag section, little endian
+//   then the tags (EncodeTags), then the stored bytes of the value
+// The checksum does not cover the header, so that a script can change version and TTL (Touch).
+
+#ifndef MERIDIAN_SERVER_NODE_RECORD_H_
+#define MERIDIAN_SERVER_NODE_RECORD_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/version.h"
+#include "common/engine/entry.h"
+
+namespace meridian {
+
+enum class RecordKind : char { kValue = 'V', kTombstone = 'T' };
+
+// A parsed or to-be-written record. Views point into the caller's bytes.
+struct Record {
+  Version version;
+  absl::Time expires_at;
+  RecordKind kind = RecordKind::kValue;
+  Encoding encoding = Encoding::kIdentity;
+  uint32_t raw_size = 0;
+  std::string_view tags;   // Encoded.
+  std::string_view value;  // Stored bytes.
+};
+
+inline constexpr size_t kRecordHeaderSize = 44;
+
+// Appends the record's bytes to `out`.
+void AppendRecord(const Record& record, std::string* out);
+
+// Parses `bytes`, which the result points into.
+// Returns kDataLoss naming what is wrong for anything that AppendRecord does not write, a wrong
+// checksum included. Cost: one pass over the bytes; never allocates but for an error.
+absl::StatusOr<Record> ParseRecord(std::string_view bytes);
+
+// Tags as one string: each a little-endian 16-bit size and the bytes. Empty for no tags.
+std::string EncodeTags(const std::vector<std::string>& tags);
+// nullopt for bytes that EncodeTags does not write.
+std::optional<std::vector<std::string>> DecodeTags(std::string_view encoded);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_RECORD_H_
