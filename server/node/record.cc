@@ -1,0 +1,158 @@
+#include "server/node/record.h"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+
+namespace meridian {
+namespace {
+
+constexpr size_t kExpiryOffset = 20;
+constexpr size_t kExpiryDigits = 12;
+constexpr size_t kKindOffset = 32;
+constexpr size_t kEncodingOffset = 33;
+constexpr size_t kRawSizeOffset = 34;
+constexpr size_t kChecksumOffset = 38;
+constexpr size_t kTagsSizeOffset = 42;
+constexpr uint64_t kMaxExpiryMs = (uint64_t{1} << (4 * kExpiryDigits)) - 1;
+
+void WriteLittleEndian(uint64_t value, size_t bytes, char* out) {
+  for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<char>(value >> (8 * i));
+}
+
+uint64_t ReadLittleEndian(std::string_view bytes) {
+  uint64_t value = 0;
+  for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  return value;
+}
+
+void WriteExpiry(absl::Time expires_at, char* out) {
+  const int64_t ms = absl::ToUnixMillis(expires_at);
+  uint64_t rest = std::min(static_cast<uint64_t>(std::max<int64_t>(ms, 0)), kMaxExpiryMs);
+  for (size_t i = kExpiryDigits; i-- > 0; rest >>= 4) out[i] = "0123456789abcdef"[rest & 0xF];
+}
+
+std::optional<absl::Time> ReadExpiry(std::string_view digits) {
+  int64_t ms = 0;
+  for (const char c : digits) {
+    int digit;
+    if (c >= '0' && c <= '9') {
+      digit = c - '0';
+    } else if (c >= 'a' && c <= 'f') {
+      digit = c - 'a' + 10;
+    } else {
+      return std::nullopt;
+    }
+    ms = ms << 4 | digit;
+  }
+  return absl::FromUnixMillis(ms);
+}
+
+uint32_t ChecksumOf(std::string_view bytes) {
+  return static_cast<uint32_t>(Hash64(bytes.substr(kTagsSizeOffset)));
+}
+
+absl::Status Malformed(std::string_view what) {
+  return absl::DataLossError(absl::StrCat("malformed record: ", std::string(what)));
+}
+
+// What the header says about itself, before the checksum.
+absl::StatusOr<Record> ParseHeader(std::string_view bytes) {
+  if (bytes.size() < kRecordHeaderSize) {
+    return Malformed(absl::StrCat(bytes.size(), " bytes, the header has ", kRecordHeaderSize));
+  }
+  Record record;
+  const std::optional<Version> version = Version::FromText(bytes.substr(0, Version::kTextSize));
+  if (!version) return Malformed("version is not lower-case hex");
+  record.version = *version;
+  const auto expires_at = ReadExpiry(bytes.substr(kExpiryOffset, kExpiryDigits));
+  if (!expires_at) return Malformed("expiry is not lower-case hex");
+  record.expires_at = *expires_at;
+
+  const char kind = bytes[kKindOffset];
+  if (kind != 'V' && kind != 'T') return Malformed(absl::StrCat("unknown kind ", int{kind}));
+  record.kind = static_cast<RecordKind>(kind);
+  const char encoding = bytes[kEncodingOffset];
+  if (encoding != '1' && encoding != '2') {
+    return Malformed(absl::StrCat("unknown encoding ", int{encoding}));
+  }
+  record.encoding = static_cast<Encoding>(encoding - '0');
+  record.raw_size = static_cast<uint32_t>(ReadLittleEndian(bytes.substr(kRawSizeOffset, 4)));
+  return record;
+}
+
+}  // namespace
+
+void AppendRecord(const Record& record, std::string* out) {
+  assert(record.tags.size() <= std::numeric_limits<uint16_t>::max());
+  assert(record.kind == RecordKind::kValue || record.value.empty());
+  const size_t start = out->size();
+  out->resize(start + kRecordHeaderSize);
+  const uint32_t raw_size = record.encoding == Encoding::kIdentity
+                                ? static_cast<uint32_t>(record.value.size())
+                                : record.raw_size;
+  char* header = out->data() + start;
+  record.version.WriteText(header);
+  WriteExpiry(record.expires_at, header + kExpiryOffset);
+  header[kKindOffset] = static_cast<char>(record.kind);
+  header[kEncodingOffset] = static_cast<char>('0' + static_cast<int>(record.encoding));
+  WriteLittleEndian(raw_size, 4, header + kRawSizeOffset);
+  WriteLittleEndian(record.tags.size(), 2, header + kTagsSizeOffset);
+  out->append(record.tags);
+  out->append(record.value);
+  const uint32_t checksum = ChecksumOf(std::string_view(*out).substr(start));
+  WriteLittleEndian(checksum, 4, out->data() + start + kChecksumOffset);
+}
+
+absl::StatusOr<Record> ParseRecord(std::string_view bytes) {
+  absl::StatusOr<Record> record = ParseHeader(bytes);
+  if (!record.ok()) return record;
+  const uint64_t checksum = ReadLittleEndian(bytes.substr(kChecksumOffset, 4));
+  if (checksum != ChecksumOf(bytes)) return Malformed("wrong checksum");
+
+  const size_t tags_size = ReadLittleEndian(bytes.substr(kTagsSizeOffset, 2));
+  std::string_view rest = bytes.substr(kRecordHeaderSize);
+  if (tags_size > rest.size()) {
+    return Malformed(absl::StrCat(tags_size, " bytes of tags in ", rest.size(), " bytes"));
+  }
+  record->tags = rest.substr(0, tags_size);
+  record->value = rest.substr(tags_size);
+  if (record->encoding == Encoding::kIdentity && record->raw_size != record->value.size()) {
+    return Malformed(absl::StrCat("raw size ", record->raw_size, " of an unencoded value of ",
+                                  record->value.size(), " bytes"));
+  }
+  if (record->kind == RecordKind::kTombstone && !record->value.empty()) {
+    return Malformed("a tombstone with a value");
+  }
+  return record;
+}
+
+std::string EncodeTags(const std::vector<std::string>& tags) {
+  std::string encoded;
+  for (const std::string& tag : tags) {
+    assert(tag.size() <= std::numeric_limits<uint16_t>::max());
+    char size[2];
+    WriteLittleEndian(tag.size(), sizeof(size), size);
+    encoded.append(size, sizeof(size));
+    encoded.append(tag);
+  }
+  return encoded;
+}
+
+std::optional<std::vector<std::string>> DecodeTags(std::string_view encoded) {
+  std::vector<std::string> tags;
+  while (!encoded.empty()) {
+    if (encoded.size() < 2) return std::nullopt;
+    const size_t size = ReadLittleEndian(encoded.substr(0, 2));
+    encoded.remove_prefix(2);
+    if (size > encoded.size()) return std::nullopt;
+    tags.emplace_back(encoded.substr(0, size));
+    encoded.remove_prefix(size);
+  }
+  return tags;
+}
+
+}  // namespace meridian
