@@ -56,7 +56,9 @@ endfunction()
 
 # meridian_test(NAME <name> LABEL unit|contract|integration SRCS ... DEPS ... [GRPC] [TIMEOUT s])
 #
-# One GoogleTest program, one ctest entry. Unit tests open no socket and never sleep.
+# One GoogleTest program, one ctest entry. Unit tests open no socket and never sleep; integration
+# tests run one at a time, because their clusters want the whole machine. Target <label>_tests
+# builds all programs of a label.
 function(meridian_test)
   cmake_parse_arguments(PARSE_ARGV 0 TEST "GRPC" "NAME;LABEL;TIMEOUT" "SRCS;DEPS")
   add_executable(${TEST_NAME} ${TEST_SRCS})
@@ -71,7 +73,12 @@ function(meridian_test)
     set(TEST_TIMEOUT 120)
   endif()
   add_test(NAME ${TEST_LABEL}/${TEST_NAME} COMMAND ${TEST_NAME})
+  if(NOT TARGET ${TEST_LABEL}_tests)
+    add_custom_target(${TEST_LABEL}_tests)
+  endif()
+  add_dependencies(${TEST_LABEL}_tests ${TEST_NAME})
   set_tests_properties(${TEST_LABEL}/${TEST_NAME} PROPERTIES
+    RUN_SERIAL $<STREQUAL:${TEST_LABEL},integration>
     LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT}
     ENVIRONMENT "MERIDIAN_BIN_DIR=${CMAKE_BINARY_DIR}/bin;MERIDIAN_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 endfunction()

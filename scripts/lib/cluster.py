@@ -1,0 +1,301 @@
+"""A cluster on this machine: its processes, its ports, and the two files that describe it.
+
+`cluster.json` is for everybody: the addresses. `state.json` is for scripts/local-cluster: what was
+started and how, so that any later run can stop it, also after a crash of the one that started it.
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import pathlib
+import re
+import shutil
+import time
+
+from processes import (Interrupts, Problem, Process, free_port, http_get, metric_samples,
+                       read_ready_file, redis_answers, stop_all, wait_until)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+REDIS_PORT_TRIES = 8
+# Ready-file field -> the flag that gives the same address to a restarted process.
+NODE_ADDRESSES = {"data": "--data-address", "peer": "--peer-address",
+                  "admin": "--admin-address", "http": "--http-address"}
+COORDINATOR_ADDRESSES = {"grpc": "--grpc-address", "http": "--http-address"}
+
+
+@dataclasses.dataclass
+class Part:
+    """One redis, coordinator or node. `addresses` is empty until it has told them."""
+
+    kind: str  # "redis", "coordinator" or "node".
+    region: str
+    process: Process
+    addresses: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self):
+        return self.process.name
+
+    def is_ready(self):
+        """Serving, by its own word."""
+        if self.process.state() != "running":
+            return False
+        if self.kind == "redis":
+            return redis_answers(int(self.addresses["redis"].rsplit(":", 1)[1]), self.process.pid)
+        return http_get(self.addresses["http"], "/readyz", timeout=1)[0] == 200
+
+
+def find_binaries(explicit):
+    """The folder that holds meridian-node and meridian-coordinator."""
+    candidates = [explicit] if explicit else [
+        path for path in (os.environ.get("MERIDIAN_BIN_DIR"), ROOT / "build" / "release" / "bin")
+        if path]
+    for candidate in map(pathlib.Path, candidates):
+        if all(os.access(candidate / name, os.X_OK)
+               for name in ("meridian-node", "meridian-coordinator")):
+            return candidate.resolve()
+    raise Problem(
+        "meridian-node and meridian-coordinator are not in " + " or ".join(map(str, candidates)) +
+        ".\nBuild them (cmake --preset release && cmake --build --preset release), or name their\n"
+        "folder with --bin or MERIDIAN_BIN_DIR.")
+
+
+class Cluster:
+    """Everything under one directory. Whoever changes something holds lock(); load() only reads."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory).resolve()
+        self.complete = False  # False while `up` runs, and for ever after it crashed.
+        self.parts = []
+        self._lock = None
+
+    def lock(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.directory / "lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise Problem(f"another local-cluster command is at work in {self.directory}") from None
+
+    def unlock(self):
+        """Also happens by itself when the script ends."""
+        self._lock.close()
+
+    # --- Files -------------------------------------------------------------------------------
+
+    def load(self):
+        try:
+            state = json.loads((self.directory / "state.json").read_text())
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise Problem(f"{self.directory}/state.json is damaged ({error}). Look for processes "
+                          "of the cluster by hand, then delete the directory.") from None
+        self.complete = state["complete"]
+        self.parts = [Part(p["kind"], p["region"], Process(**p["process"]), p["addresses"])
+                      for p in state["parts"]]
+
+    def save(self):
+        """Both files, each replaced whole."""
+        self._write("state.json", {"complete": self.complete,
+                                   "parts": [dataclasses.asdict(part) for part in self.parts]})
+        if self.complete:
+            self._write("cluster.json", self.describe())
+
+    def _write(self, name, value):
+        scratch = self.directory / (name + ".new")
+        scratch.write_text(json.dumps(value, indent=2) + "\n")
+        os.replace(scratch, self.directory / name)
+
+    def describe(self):
+        """The content of cluster.json. The pid of a process that does not run is 0."""
+        regions = {}
+        for part in self.parts:
+            region = regions.setdefault(part.region, {"redis": None, "coordinators": [],
+                                                      "nodes": []})
+            pid = 0 if part.process.state() == "dead" else part.process.pid
+            if part.kind == "redis":
+                port = int(part.addresses["redis"].rsplit(":", 1)[1])
+                region["redis"] = {"port": port, "pid": pid}
+            else:
+                region[part.kind + "s"].append({"name": part.name, **part.addresses, "pid": pid})
+        return {"regions": regions}
+
+    def part(self, name):
+        for part in self.parts:
+            if part.name == name:
+                return part
+        names = ", ".join(part.name for part in self.parts) or "there is no cluster"
+        raise Problem(f"no process is called {name}: {names}")
+
+    def alive(self):
+        return [part for part in self.parts if part.process.state() != "dead"]
+
+    # --- Start -------------------------------------------------------------------------------
+
+    def up(self, options, progress):
+        """Starts everything and returns when every node serves with every member in its ring.
+
+        Leaves nothing behind when it fails.
+        """
+        for name in ("log", "run", "data"):
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+            (self.directory / name).mkdir()
+        self.complete = False
+        self.parts = []
+        deadline = time.monotonic() + options.timeout
+        try:
+            progress(f"redis-server for {', '.join(options.regions)}")
+            for region in options.regions:
+                self._start_redis(region, options, deadline)
+            progress("coordinators")
+            self._start_all([self._coordinator(region, i + 1, options)
+                             for region in options.regions for i in range(options.coordinators)],
+                            deadline)
+            progress("nodes")
+            self._start_all([self._node(region, i + 1, options)
+                             for region in options.regions for i in range(options.nodes)], deadline)
+            progress("waiting until every node serves with the full ring")
+            for part in self.parts:
+                if part.kind == "node":
+                    self.wait_serving(part, options.nodes, deadline)
+            self.complete = True
+            self.save()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _new_part(self, kind, region, name, argv):
+        return Part(kind, region, Process(name, [str(word) for word in argv],
+                                          str(self.directory / "log" / f"{name}.log")))
+
+    def _launch(self, part):
+        self.ready_file(part).unlink(missing_ok=True)
+        with Interrupts.held():
+            part.process.spawn()
+            if part not in self.parts:
+                self.parts.append(part)
+            self.save()
+
+    def ready_file(self, part):
+        return self.directory / "run" / f"{part.name}.json"
+
+    def _start_redis(self, region, options, deadline):
+        name = f"{region}-redis"
+        program = shutil.which("redis-server")
+        if program is None:
+            raise Problem("redis-server is not installed: run scripts/setup")
+        folder = self.directory / "data" / name
+        folder.mkdir()
+        for attempt in range(REDIS_PORT_TRIES):
+            port = free_port()
+            part = self._new_part("redis", region, name, [
+                program, "--port", port, "--bind", LOOPBACK, "--save", "", "--appendonly", "no",
+                "--maxmemory", options.redis_maxmemory, "--maxmemory-policy", "volatile-lfu",
+                "--dir", folder])
+            part.addresses = {"redis": f"{LOOPBACK}:{port}"}
+            self._launch(part)
+            try:
+                wait_until("starting", part.process, deadline,
+                           lambda: redis_answers(port, part.process.pid))
+                return
+            except Problem:
+                # Somebody else took the port in between: another one.
+                self.parts.remove(part)
+                if attempt + 1 == REDIS_PORT_TRIES or part.process.state() != "dead":
+                    self.parts.append(part)
+                    raise
+
+    def redis_url(self, region):
+        return "redis://" + self.part(f"{region}-redis").addresses["redis"]
+
+    def _coordinator(self, region, number, options):
+        name = f"{region}-coordinator-{number}"
+        argv = [options.binaries / "meridian-coordinator", "--id", name, "--region", region]
+        for flag in COORDINATOR_ADDRESSES.values():
+            argv += [flag, f"{LOOPBACK}:0"]
+        argv += ["--redis", self.redis_url(region), *self._common_flags(name, options)]
+        return self._new_part("coordinator", region, name, argv)
+
+    def _node(self, region, number, options):
+        name = f"{region}-node-{number}"
+        coordinators = ",".join(part.addresses["grpc"] for part in self.parts
+                                if part.kind == "coordinator" and part.region == region)
+        argv = [options.binaries / "meridian-node", "--id", name, "--region", region]
+        for flag in NODE_ADDRESSES.values():
+            argv += [flag, f"{LOOPBACK}:0"]
+        argv += ["--coordinators", coordinators, "--redis", self.redis_url(region)]
+        for other in options.regions:
+            if other != region:
+                argv += ["--region-redis", f"{other}={self.redis_url(other)}"]
+        argv += ["--l1-max-bytes", options.l1_max_bytes, *self._common_flags(name, options),
+                 *options.node_flag]
+        return self._new_part("node", region, name, argv)
+
+    def _common_flags(self, name, options):
+        return ["--ready-file", self.directory / "run" / f"{name}.json",
+                "--log-level", options.log_level, "--log-format", options.log_format]
+
+    def _start_all(self, parts, deadline):
+        for part in parts:
+            self._launch(part)
+        for part in parts:
+            self._await_ready_file(part, deadline)
+
+    def _await_ready_file(self, part, deadline):
+        ready = wait_until("starting", part.process, deadline,
+                           lambda: read_ready_file(self.ready_file(part), part.process.pid))
+        fields = NODE_ADDRESSES if part.kind == "node" else COORDINATOR_ADDRESSES
+        part.addresses = {field: ready[field] for field in fields}
+        self.save()
+
+    def wait_serving(self, part, members, deadline):
+        """Until the node says that it is ready and, with `members`, that its ring has so many."""
+        def serving():
+            if not part.is_ready():
+                return False
+            metrics = http_get(part.addresses["http"], "/metrics")[1]
+            sizes = [value for labels, value in metric_samples(metrics, "meridian_ring_members")
+                     if labels.get("state", "serving") == "serving"]
+            return sum(sizes) >= members
+        wait_until("joining the ring", part.process, deadline, serving)
+
+    # --- Change ------------------------------------------------------------------------------
+
+    def restart(self, part, timeout):
+        """Starts a process that is dead, with the addresses that it had."""
+        deadline = time.monotonic() + timeout
+        flags = {"node": NODE_ADDRESSES, "coordinator": COORDINATOR_ADDRESSES}.get(part.kind, {})
+        argv = part.process.argv
+        for field, flag in flags.items():
+            argv[argv.index(flag) + 1] = part.addresses[field]
+        self._launch(part)
+        if part.kind == "redis":
+            port = int(part.addresses["redis"].rsplit(":", 1)[1])
+            wait_until("starting", part.process, deadline,
+                       lambda: redis_answers(port, part.process.pid))
+        else:
+            self._await_ready_file(part, deadline)
+        if part.kind == "node":
+            wait_until("becoming ready", part.process, deadline, part.is_ready)
+        self.save()
+
+    def stop(self):
+        """Ends what was recorded and nothing else: nodes, then coordinators, then Redis."""
+        with Interrupts.held():
+            for kind in ("node", "coordinator", "redis"):
+                stop_all([part.process for part in self.parts if part.kind == kind])
+            self.parts = []
+            self.complete = False
+            for name in ("state.json", "cluster.json"):
+                (self.directory / name).unlink(missing_ok=True)
+
+
+def check_region(name):
+    """A region name, or Problem."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+        raise Problem(f"region {name!r}: a name is a-z, then up to 31 of a-z 0-9 and -")
+    return name
