@@ -1,0 +1,50 @@
+// The stable reasons of Meridian's errors. docs/wire.md says for each when it comes, with which code,
+// and whether to try again.
+
+#ifndef MERIDIAN_COMMON_RPC_REASONS_H_
+#define MERIDIAN_COMMON_RPC_REASONS_H_
+
+namespace meridian::reason {
+
+// INVALID_ARGUMENT
+inline constexpr char kNamespaceInvalid[] = "NAMESPACE_INVALID";
+inline constexpr char kKeyEmpty[] = "KEY_EMPTY";
+inline constexpr char kKeyTooLong[] = "KEY_TOO_LONG";
+inline constexpr char kValueTooLarge[] = "VALUE_TOO_LARGE";
+inline constexpr char kTtlOutOfRange[] = "TTL_OUT_OF_RANGE";
+inline constexpr char kTooManyTags[] = "TOO_MANY_TAGS";
+inline constexpr char kTagInvalid[] = "TAG_INVALID";
+inline constexpr char kBatchEmpty[] = "BATCH_EMPTY";
+inline constexpr char kBatchTooLarge[] = "BATCH_TOO_LARGE";
+inline constexpr char kConditionInvalid[] = "CONDITION_INVALID";
+inline constexpr char kRequestIdTooLong[] = "REQUEST_ID_TOO_LONG";
+inline constexpr char kTargetMissing[] = "TARGET_MISSING";
+inline constexpr char kFieldInvalid[] = "FIELD_INVALID";
+inline constexpr char kMalformedRequest[] = "MALFORMED_REQUEST";
+inline constexpr char kRegionMismatch[] = "REGION_MISMATCH";
+
+// UNAVAILABLE
+inline constexpr char kL2Unavailable[] = "L2_UNAVAILABLE";
+inline constexpr char kL2CircuitOpen[] = "L2_CIRCUIT_OPEN";
+inline constexpr char kOwnerUnavailable[] = "OWNER_UNAVAILABLE";
+inline constexpr char kNoOwner[] = "NO_OWNER";
+inline constexpr char kNotLeader[] = "NOT_LEADER";
+inline constexpr char kShuttingDown[] = "SHUTTING_DOWN";
+inline constexpr char kOutcomeUnknown[] = "OUTCOME_UNKNOWN";
+
+// FAILED_PRECONDITION
+inline constexpr char kNotOwner[] = "NOT_OWNER";
+inline constexpr char kStaleEpoch[] = "STALE_EPOCH";
+inline constexpr char kClockSkew[] = "CLOCK_SKEW";
+
+// Others
+inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";    // DEADLINE_EXCEEDED
+inline constexpr char kOverloaded[] = "OVERLOADED";                 // RESOURCE_EXHAUSTED
+inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES"; // RESOURCE_EXHAUSTED
+inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";          // DATA_LOSS
+inline constexpr char kWriteContended[] = "WRITE_CONTENDED";        // ABORTED
+inline constexpr char kNotBuilt[] = "NOT_BUILT";                    // UNIMPLEMENTED
+
+}  // namespace meridian::reason
+
+#endif  // MERIDIAN_COMMON_RPC_REASONS_H_

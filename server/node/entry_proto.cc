@@ -1,0 +1,129 @@
+#include "server/node/entry_proto.h"
+
+#include <algorithm>
+#include <string>
+
+#include "common/rpc/topology_proto.h"
+
+namespace meridian {
+namespace {
+
+uint64_t ToMs(absl::Duration duration) {
+  return static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(duration), 0));
+}
+
+// A foreign duration, bounded so that arithmetic on it cannot overflow.
+absl::Duration FromMs(uint64_t ms) {
+  constexpr uint64_t kHundredYears = 100ull * 365 * 24 * 3600 * 1000;
+  return absl::Milliseconds(static_cast<int64_t>(std::min(ms, kHundredYears)));
+}
+
+EntryState StateFromProto(cache::v1::EntryStatus status) {
+  switch (status) {
+    case cache::v1::ENTRY_STATUS_OK:
+      return EntryState::kOk;
+    case cache::v1::ENTRY_STATUS_MISS:
+      return EntryState::kMiss;
+    case cache::v1::ENTRY_STATUS_CONFLICT:
+      return EntryState::kConflict;
+    default:
+      return EntryState::kError;
+  }
+}
+
+}  // namespace
+
+void ToProto(const ReadResult& result, bool omit_value, cache::v1::Entry* proto) {
+  proto->set_status(static_cast<cache::v1::EntryStatus>(result.state));
+  if (result.state == EntryState::kError) {
+    ToProto(*result.error, proto->mutable_error());
+    return;
+  }
+  if (result.state != EntryState::kOk) return;
+  if (!omit_value) {
+    const std::string_view value = result.value.view();
+    proto->set_value(value.data(), value.size());
+  }
+  proto->set_source(static_cast<cache::v1::Source>(result.tier));
+  ToProto(result.version, proto->mutable_version());
+  proto->set_ttl_ms(ToMs(result.ttl));
+  proto->set_age_ms(ToMs(result.age));
+  proto->set_stale(result.stale);
+  proto->set_encoding(static_cast<cache::v1::Encoding>(result.encoding));
+  proto->set_raw_size(result.raw_size);
+}
+
+ReadResult FromProto(const cache::v1::Entry& proto) {
+  ReadResult result;
+  result.state = StateFromProto(proto.status());
+  if (result.state == EntryState::kError) {
+    SetError(FromProto(proto.error()), &result);
+    return result;
+  }
+  if (result.state != EntryState::kOk) return result;
+  result.value = Buffer::CopyOf(proto.value());
+  result.tier = static_cast<Tier>(proto.source());
+  result.version = FromProto(proto.version());
+  result.ttl = FromMs(proto.ttl_ms());
+  result.age = FromMs(proto.age_ms());
+  result.stale = proto.stale();
+  result.encoding =
+      proto.encoding() == cache::v1::ENCODING_ZLIB ? Encoding::kZlib : Encoding::kIdentity;
+  result.raw_size = static_cast<uint32_t>(proto.raw_size());
+  return result;
+}
+
+void ToProto(const WriteResult& result, cache::v1::WriteResult* proto) {
+  proto->set_status(static_cast<cache::v1::EntryStatus>(result.state));
+  if (result.version.is_set()) ToProto(result.version, proto->mutable_version());
+  proto->set_degraded(result.degraded);
+  if (result.state == EntryState::kError) ToProto(*result.error, proto->mutable_error());
+}
+
+WriteResult FromProto(const cache::v1::WriteResult& proto) {
+  WriteResult result;
+  result.state = StateFromProto(proto.status());
+  if (proto.has_version()) result.version = FromProto(proto.version());
+  result.degraded = proto.degraded();
+  if (result.state == EntryState::kError) SetError(FromProto(proto.error()), &result);
+  return result;
+}
+
+void ToProto(const ReadOptions& options, cache::v1::ReadOptions* proto) {
+  proto->set_force_refresh(options.force_refresh);
+  proto->set_omit_value(options.omit_value);
+  proto->set_max_stale_ms(ToMs(options.max_stale));
+}
+
+ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
+  ReadOptions options;
+  options.force_refresh = proto.force_refresh();
+  options.omit_value = proto.omit_value();
+  options.max_stale = FromMs(proto.max_stale_ms());
+  return options;
+}
+
+WriteItem FromProto(const cache::v1::SetEntry& proto, WriteKind kind) {
+  WriteItem item;
+  item.kind = kind;
+  item.key = proto.key();
+  item.value = proto.value();
+  item.ttl = FromMs(proto.ttl_ms());
+  item.tags.assign(proto.tags().begin(), proto.tags().end());
+  item.if_absent = proto.if_absent();
+  if (proto.has_expected_version()) item.expected_version = FromProto(proto.expected_version());
+  return item;
+}
+
+void ToProto(const WriteItem& item, cache::v1::SetEntry* proto) {
+  proto->set_key(item.key.data(), item.key.size());
+  proto->set_value(item.value.data(), item.value.size());
+  proto->set_ttl_ms(ToMs(item.ttl));
+  for (const std::string& tag : item.tags) proto->add_tags(tag);
+  proto->set_if_absent(item.if_absent);
+  if (item.expected_version.is_set()) {
+    ToProto(item.expected_version, proto->mutable_expected_version());
+  }
+}
+
+}  // namespace meridian

@@ -1,0 +1,67 @@
+#include "server/node/l1_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/node/record.h"
+
+namespace meridian {
+
+Entry EntryOf(const WriteItem& item, const NamespacePolicy& policy, Version version,
+              absl::Duration ttl, absl::Duration monotonic_now) {
+  Entry entry;
+  entry.value = Buffer::CopyOf(item.value);
+  entry.version = version;
+  if (policy.l1_ttl > absl::ZeroDuration()) ttl = std::min(ttl, policy.l1_ttl);
+  entry.expires_at = monotonic_now + ttl;
+  entry.raw_size = static_cast<uint32_t>(item.value.size());
+  if (!item.tags.empty()) entry.tags = Buffer::CopyOf(EncodeTags(item.tags));
+  return entry;
+}
+
+WriteResult L1Writer::Write(const Namespace& name_space, const EntryKey& key,
+                            const WriteItem& item) {
+  absl::MutexLock lock(&stripes_[key.hash % stripes_.size()]);
+  return WriteLocked(name_space, key, item);
+}
+
+WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& key,
+                                  const WriteItem& item) {
+  const absl::Duration now = context_.clock.Monotonic();
+  Entry stored;
+  const bool live = context_.engine.Peek(key, now, &stored);
+  WriteResult result;
+  if ((item.if_absent && live) ||
+      (item.expected_version.is_set() && (!live || stored.version != item.expected_version))) {
+    result.state = EntryState::kConflict;
+    if (live) result.version = stored.version;
+    return result;
+  }
+  if (item.kind == WriteKind::kTouch && !live) {
+    result.state = EntryState::kMiss;
+    return result;
+  }
+  result.version = context_.versions.Next();
+  if (item.kind == WriteKind::kInvalidate) {
+    context_.engine.Erase(key, result.version);
+    return result;
+  }
+  Entry entry;
+  if (item.kind == WriteKind::kTouch) {
+    entry = stored;
+    entry.version = result.version;
+    entry.expires_at = now + TtlOf(item, name_space.policy);
+  } else {
+    entry = EntryOf(item, name_space.policy, result.version, TtlOf(item, name_space.policy), now);
+  }
+  if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
+    SetError(Error{grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
+                   "the value is larger than a shard of L1, and there is no Redis to hold it; raise "
+                   "--l1-max-bytes",
+                   {}},
+             &result);
+  }
+  return result;
+}
+
+}  // namespace meridian

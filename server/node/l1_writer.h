@@ -1,0 +1,44 @@
+// L1Writer carries out writes of a node that has no regional store: L1 is all there is.
+//
+// Conditions are judged and the entry is put under one of a few locks, chosen by the key's hash, so that
+// two conditional writes of a key cannot both win. Never waits for anything else.
+// Thread safety: Write may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_L1_WRITER_H_
+#define MERIDIAN_SERVER_NODE_L1_WRITER_H_
+
+#include <array>
+
+#include "absl/synchronization/mutex.h"
+#include "server/node/node_context.h"
+#include "server/node/operations.h"
+
+namespace meridian {
+
+class L1Writer {
+ public:
+  // `context` is not owned and outlives this.
+  explicit L1Writer(const NodeContext& context) : context_(context) {}
+
+  // REQUIRES: this node owns the key; `key.key` == `item.key`.
+  WriteResult Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item);
+
+ private:
+  WriteResult WriteLocked(const Namespace& name_space, const EntryKey& key, const WriteItem& item);
+
+  const NodeContext& context_;
+  std::array<absl::Mutex, 64> stripes_;
+};
+
+// The life of a written value: what the writer gave, or the policy's.
+inline absl::Duration TtlOf(const WriteItem& item, const NamespacePolicy& policy) {
+  return item.ttl > absl::ZeroDuration() ? item.ttl : policy.ttl;
+}
+
+// The entry that L1 holds for a value that was just written.
+Entry EntryOf(const WriteItem& item, const NamespacePolicy& policy, Version version,
+              absl::Duration ttl, absl::Duration monotonic_now);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_L1_WRITER_H_

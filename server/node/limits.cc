@@ -1,0 +1,141 @@
+#include "server/node/limits.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+
+namespace meridian::limits {
+namespace {
+
+Error Invalid(const char* reason, std::string message, std::string field) {
+  Error error{grpc::StatusCode::INVALID_ARGUMENT, reason, std::move(message), {}};
+  error.details.field = std::move(field);
+  return error;
+}
+
+Error NotBuilt(std::string_view what, std::string field) {
+  Error error{grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
+              absl::StrCat(ToAbsl(what), " is not built yet"), {}};
+  error.details.field = std::move(field);
+  return error;
+}
+
+std::string Sub(std::string_view field, std::string_view name) {
+  return absl::StrCat(ToAbsl(field), field.empty() ? "" : ".", ToAbsl(name));
+}
+
+bool IsNamespaceChar(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+}
+
+std::optional<Error> CheckTags(const cache::v1::SetEntry& entry, std::string_view field) {
+  if (entry.tags_size() > kMaxTags) {
+    return Invalid(reason::kTooManyTags,
+                   absl::StrCat(entry.tags_size(), " tags; at most ", kMaxTags, " are allowed"),
+                   Sub(field, "tags"));
+  }
+  for (int i = 0; i < entry.tags_size(); ++i) {
+    if (entry.tags(i).empty() || entry.tags(i).size() > kMaxTagBytes) {
+      return Invalid(reason::kTagInvalid,
+                     absl::StrCat("a tag of ", entry.tags(i).size(), " bytes; 1 to ", kMaxTagBytes,
+                                  " are allowed"),
+                     Sub(field, absl::StrCat("tags[", i, "]")));
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Error> CheckNamespace(std::string_view name_space) {
+  if (!name_space.empty() && name_space.size() <= kMaxNamespaceBytes &&
+      std::all_of(name_space.begin(), name_space.end(), IsNamespaceChar)) {
+    return std::nullopt;
+  }
+  return Invalid(reason::kNamespaceInvalid,
+                 absl::StrCat("namespace ", QuoteKey(name_space), " is not [a-z0-9_.-]{1,64}"),
+                 "namespace");
+}
+
+std::optional<Error> CheckKey(std::string_view key, std::string_view field) {
+  if (key.empty()) {
+    return Invalid(reason::kKeyEmpty, "the key is empty", std::string(field));
+  }
+  if (key.size() > kMaxKeyBytes) {
+    return Invalid(reason::kKeyTooLong,
+                   absl::StrCat("a key of ", key.size(), " bytes; at most ", kMaxKeyBytes,
+                                " are allowed: ", QuoteKey(key)),
+                   std::string(field));
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> CheckTtl(uint64_t ttl_ms, std::string_view field) {
+  if (ttl_ms <= kMaxTtlMs) return std::nullopt;  // 0: by policy.
+  return Invalid(reason::kTtlOutOfRange,
+                 absl::StrCat("a TTL of ", ttl_ms, " ms; 1 to ", kMaxTtlMs, " ms are allowed"),
+                 std::string(field));
+}
+
+std::optional<Error> CheckBatch(size_t entries, size_t bytes, std::string_view field) {
+  if (entries == 0) {
+    return Invalid(reason::kBatchEmpty, "the batch is empty", std::string(field));
+  }
+  if (entries > kMaxBatchEntries) {
+    return Invalid(reason::kBatchTooLarge,
+                   absl::StrCat("a batch of ", entries, " entries; at most ", kMaxBatchEntries,
+                                " are allowed: split it"),
+                   std::string(field));
+  }
+  if (bytes > kMaxBatchBytes) {
+    return Invalid(reason::kBatchTooLarge,
+                   absl::StrCat("a batch of ", bytes, " bytes; at most ", kMaxBatchBytes,
+                                " are allowed: split it"),
+                   std::string(field));
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header) {
+  if (header.request_id().size() <= kMaxRequestIdBytes) return std::nullopt;
+  return Invalid(reason::kRequestIdTooLong,
+                 absl::StrCat("a request id of ", header.request_id().size(), " bytes; at most ",
+                              kMaxRequestIdBytes, " are allowed"),
+                 "header.request_id");
+}
+
+std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view field) {
+  if (auto error = CheckKey(entry.key(), Sub(field, "key"))) return error;
+  if (entry.value().size() > kMaxValueBytes) {
+    return Invalid(reason::kValueTooLarge,
+                   absl::StrCat("a value of ", entry.value().size(), " bytes; at most ",
+                                kMaxValueBytes, " are allowed"),
+                   Sub(field, "value"));
+  }
+  if (auto error = CheckTtl(entry.ttl_ms(), Sub(field, "ttl_ms"))) return error;
+  if (auto error = CheckTags(entry, field)) return error;
+  if (entry.if_absent() && entry.has_expected_version()) {
+    return Invalid(reason::kConditionInvalid, "if_absent and expected_version exclude each other",
+                   Sub(field, "expected_version"));
+  }
+  if (entry.has_expected_version() &&
+      (entry.expected_version().hlc() == 0 || entry.expected_version().region() > 0xFFFF)) {
+    return Invalid(reason::kConditionInvalid,
+                   "expected_version is no version; use if_absent for \"there is none\"",
+                   Sub(field, "expected_version"));
+  }
+  if (entry.state_hint().size() > kMaxStateHintBytes) {
+    return Invalid(reason::kFieldInvalid,
+                   absl::StrCat("a state hint of ", entry.state_hint().size(), " bytes; at most ",
+                                kMaxStateHintBytes, " are allowed"),
+                   Sub(field, "state_hint"));
+  }
+  if (entry.depends_on_size() > 0) {
+    return NotBuilt("invalidation by dependency", Sub(field, "depends_on"));
+  }
+  if (!entry.lease().empty()) return NotBuilt("filling under a lease", Sub(field, "lease"));
+  return std::nullopt;
+}
+
+}  // namespace meridian::limits

@@ -1,0 +1,64 @@
+// Namespaces is what the node knows of each data type: its id in the engine, its policy, its counts.
+//
+// Promise: a Namespace* stays valid as long as the Namespaces object.
+// Cost: Resolve takes a shared lock and one hash lookup; call it once a request, not once a key.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_NAMESPACES_H_
+#define MERIDIAN_SERVER_NODE_NAMESPACES_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "common/engine/engine.h"
+#include "server/policy/namespace_policy.h"
+
+namespace meridian {
+
+// Counts since start. Relaxed: each is exact, together they are a moment's blur.
+struct NamespaceCounters {
+  std::atomic<uint64_t> l1_hits{0};
+  std::atomic<uint64_t> l2_hits{0};
+  std::atomic<uint64_t> misses{0};
+  std::atomic<uint64_t> errors{0};
+  std::atomic<uint64_t> sets{0};
+  std::atomic<uint64_t> invalidations{0};
+};
+
+struct Namespace {
+  std::string name;
+  NamespaceId id;
+  NamespacePolicy policy;
+  mutable NamespaceCounters counters;
+};
+
+class Namespaces {
+ public:
+  // `engine` is not owned and outlives this.
+  Namespaces(Engine& engine, PolicyTable policies)
+      : engine_(engine), policies_(std::move(policies)) {}
+
+  // nullptr when there are Engine::kMaxNamespaces others already.
+  const Namespace* Resolve(std::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // All that were used, sorted by name.
+  std::vector<const Namespace*> List() const ABSL_LOCKS_EXCLUDED(mu_);
+  const PolicyTable& policies() const { return policies_; }
+
+ private:
+  Engine& engine_;
+  const PolicyTable policies_;
+  mutable absl::Mutex mu_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_NAMESPACES_H_

@@ -1,0 +1,49 @@
+// NodeContext is what the read path and the write path share. It owns nothing; server/app makes it
+// and outlives both.
+
+#ifndef MERIDIAN_SERVER_NODE_NODE_CONTEXT_H_
+#define MERIDIAN_SERVER_NODE_NODE_CONTEXT_H_
+
+#include <algorithm>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/version.h"
+#include "common/cluster/topology.h"
+#include "common/engine/engine.h"
+#include "server/node/l2_store.h"
+#include "server/node/namespaces.h"
+#include "server/node/peer_transport.h"
+
+namespace meridian {
+
+struct NodeContext {
+  std::string node_id;
+  bool l1_only = false;  // No regional store is configured: `l2` is NoL2.
+  absl::Duration tombstone_ttl = absl::Hours(24);
+  const Clock& clock;
+  HybridClock& versions;
+  Engine& engine;
+  Namespaces& namespaces;
+  L2Store& l2;
+  PeerTransport& peers;
+  TopologyHolder& topology;
+};
+
+// How long the regional store keeps a value after its TTL: for max_stale, and so that an older write
+// that arrives late from another region meets the newer version and not a hole.
+inline constexpr absl::Duration kExpiryGrace = absl::Seconds(10);
+
+// What is reserved for the way back: calls to lower tiers end this long before the caller's deadline.
+inline constexpr absl::Duration kReplyMargin = absl::Milliseconds(5);
+
+// How long one attempt at another node may take when `remaining` is left: half of it, so that a frozen
+// owner leaves time to go around it.
+inline absl::Duration PeerAttempt(absl::Duration remaining) {
+  return std::max(remaining / 2, std::min(remaining, absl::Milliseconds(20)));
+}
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_NODE_CONTEXT_H_

@@ -1,0 +1,106 @@
+// What a node is asked and what it answers, apart from any wire format: reads and writes of one
+// namespace, in batches; a single call is a batch of one.
+//
+// Views in a request point into memory of the caller, who keeps it until the callback has run.
+
+#ifndef MERIDIAN_SERVER_NODE_OPERATIONS_H_
+#define MERIDIAN_SERVER_NODE_OPERATIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/buffer.h"
+#include "common/base/version.h"
+#include "common/engine/entry.h"
+#include "common/rpc/error.h"
+
+namespace meridian {
+
+// Which tier answered; the numbers of cache.v1.Source.
+enum class Tier : uint8_t { kNone = 0, kL1 = 1, kL2 = 2, kOrigin = 3 };
+
+// The outcome of one entry; the numbers of cache.v1.EntryStatus.
+enum class EntryState : uint8_t { kOk = 1, kMiss = 2, kConflict = 3, kError = 4 };
+
+// Who asks: a client, whose keys may belong to anybody; or a peer that thinks they are ours, and
+// whose request we never forward.
+enum class Caller : uint8_t { kClient, kPeer };
+
+struct ReadOptions {
+  bool force_refresh = false;
+  bool omit_value = false;
+  absl::Duration max_stale;
+};
+
+struct ReadRequest {
+  std::string_view name_space;
+  std::vector<std::string_view> keys;  // Checked against the limits already.
+  ReadOptions options;
+  absl::Time deadline;
+  std::string_view request_id;
+  Caller caller = Caller::kClient;
+};
+
+struct ReadResult {
+  EntryState state = EntryState::kMiss;
+  Tier tier = Tier::kNone;
+  Encoding encoding = Encoding::kIdentity;
+  bool stale = false;
+  uint32_t raw_size = 0;
+  Version version;
+  Buffer value;
+  absl::Duration ttl;
+  absl::Duration age;
+  std::unique_ptr<Error> error;  // Only with kError.
+};
+
+enum class WriteKind : uint8_t { kSet, kInvalidate, kTouch };
+
+struct WriteItem {
+  WriteKind kind = WriteKind::kSet;
+  std::string_view key;
+  std::string_view value;
+  absl::Duration ttl;              // 0: by policy.
+  std::vector<std::string> tags;
+  bool if_absent = false;
+  Version expected_version;        // Set: write only if exactly this is stored.
+
+  bool conditional() const { return if_absent || expected_version.is_set(); }
+};
+
+struct WriteRequest {
+  std::string_view name_space;
+  std::vector<WriteItem> items;    // Checked against the limits already.
+  absl::Time deadline;
+  std::string_view request_id;
+  Caller caller = Caller::kClient;
+};
+
+struct WriteResult {
+  EntryState state = EntryState::kOk;
+  Version version;               // kOk: of this write. kConflict: the stored one, if any.
+  bool degraded = false;
+  std::unique_ptr<Error> error;  // Only with kError.
+};
+
+// Called exactly once, with one result for each key or item, in their order.
+using ReadCallback = std::function<void(std::vector<ReadResult>)>;
+using WriteCallback = std::function<void(std::vector<WriteResult>)>;
+
+inline void SetError(Error error, ReadResult* result) {
+  result->state = EntryState::kError;
+  result->error = std::make_unique<Error>(std::move(error));
+}
+inline void SetError(Error error, WriteResult* result) {
+  result->state = EntryState::kError;
+  result->error = std::make_unique<Error>(std::move(error));
+}
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_OPERATIONS_H_

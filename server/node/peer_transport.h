@@ -1,0 +1,77 @@
+// PeerTransport carries batches to the node that owns them, and nothing else.
+// server/peer/grpc_peer_transport.h implements it; NoPeers is a cluster of one.
+//
+// Promise: the callback is called exactly once, by `deadline`, on any thread; a whole-call failure is
+//   a status, answers are one per key in order. Views in the request must live until then.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_PEER_TRANSPORT_H_
+#define MERIDIAN_SERVER_NODE_PEER_TRANSPORT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/cluster/topology.h"
+#include "server/node/operations.h"
+
+namespace meridian {
+
+struct PeerReadReply {
+  absl::Status status;
+  std::vector<ReadResult> results;       // Empty unless status is OK.
+  std::optional<Topology> topology;      // The peer's, when it is newer and something was NOT_OWNER.
+};
+
+struct PeerWriteReply {
+  absl::Status status;
+  std::vector<WriteResult> results;
+  std::optional<Topology> topology;
+};
+
+struct PeerRead {
+  uint64_t epoch = 0;
+  std::string_view name_space;
+  std::vector<std::string_view> keys;
+  ReadOptions options;
+  std::string_view request_id;
+};
+
+struct PeerWrite {
+  uint64_t epoch = 0;
+  std::string_view name_space;
+  std::vector<const WriteItem*> items;
+  std::string_view request_id;
+};
+
+class PeerTransport {
+ public:
+  using ReadReplyCallback = std::function<void(PeerReadReply)>;
+  using WriteReplyCallback = std::function<void(PeerWriteReply)>;
+
+  virtual ~PeerTransport() = default;
+  virtual void Read(const Member& to, const PeerRead& request, absl::Time deadline,
+                    ReadReplyCallback callback) = 0;
+  virtual void Write(const Member& to, const PeerWrite& request, absl::Time deadline,
+                     WriteReplyCallback callback) = 0;
+};
+
+// There is nobody else: every call fails with kUnavailable.
+class NoPeers final : public PeerTransport {
+ public:
+  void Read(const Member&, const PeerRead&, absl::Time, ReadReplyCallback callback) override {
+    callback({absl::UnavailableError("this node has no peers"), {}, std::nullopt});
+  }
+  void Write(const Member&, const PeerWrite&, absl::Time, WriteReplyCallback callback) override {
+    callback({absl::UnavailableError("this node has no peers"), {}, std::nullopt});
+  }
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_PEER_TRANSPORT_H_

@@ -1,0 +1,33 @@
+// What reads and writes share when they split a request by owner.
+
+#ifndef MERIDIAN_SERVER_NODE_ROUTING_H_
+#define MERIDIAN_SERVER_NODE_ROUTING_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "common/cluster/topology.h"
+#include "common/rpc/error.h"
+
+namespace meridian {
+
+// The entries of a request, by index, that one member owns.
+struct OwnerGroup {
+  uint16_t owner;  // Index into Topology::members().
+  std::vector<uint32_t> indexes;
+};
+using OwnerGroups = absl::InlinedVector<OwnerGroup, 4>;
+
+void AddToGroup(uint16_t owner, uint32_t index, OwnerGroups* groups);
+
+// The error of a key that does not belong to this node.
+Error NotOwnerError(const Topology& topology, uint32_t slot, std::string_view node_id);
+
+// The error of a request for one namespace too many.
+Error TooManyNamespacesError(std::string_view name);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_ROUTING_H_

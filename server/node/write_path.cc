@@ -1,0 +1,334 @@
+#include "server/node/write_path.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/strings.h"
+#include "server/node/record.h"
+#include "server/node/routing.h"
+
+namespace meridian {
+namespace {
+
+// A plain write that meets a newer version takes a newer one and tries again, this often.
+constexpr int kMaxAttempts = 4;
+
+// Whose L1 is to follow a write to the regional store.
+enum class Home : bool { kHere, kElsewhere };
+
+Error Contended(Version stored) {
+  return Error{grpc::StatusCode::ABORTED, reason::kWriteContended,
+               absl::StrCat("other writers were faster ", kMaxAttempts,
+                            " times; the stored version is ", stored.ToText()),
+               {}};
+}
+
+}  // namespace
+
+// One request. Lives until its last part has come back.
+class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
+ public:
+  Call(const NodeContext& context, L1Writer& l1_writer, const WriteRequest& request,
+       const Namespace& name_space, WriteCallback callback)
+      : context_(context),
+        l1_writer_(l1_writer),
+        request_(request),
+        name_space_(name_space),
+        topology_(context.topology.Get()),
+        results_(request.items.size()),
+        callback_(std::move(callback)) {}
+
+  void Start() {
+    const uint16_t self = topology_->IndexOf(context_.node_id);
+    std::vector<uint32_t> here;
+    std::vector<uint32_t> ownerless;
+    OwnerGroups groups;
+    for (uint32_t i = 0; i < request_.items.size(); ++i) {
+      const uint32_t slot = SlotOf(name_space_.name, request_.items[i].key);
+      const uint16_t owner = topology_->OwnerIndex(slot);
+      if (owner == self && self != Topology::kNoOwner) {
+        here.push_back(i);
+      } else if (request_.caller == Caller::kPeer) {
+        SetError(NotOwnerError(*topology_, slot, context_.node_id), &results_[i]);
+      } else if (owner == Topology::kNoOwner) {
+        ownerless.push_back(i);
+      } else {
+        AddToGroup(owner, i, &groups);
+      }
+    }
+    pending_ = 1;  // Held by Start itself, so that early answers cannot finish the call.
+    if (!here.empty()) WriteHere(std::move(here));
+    if (!ownerless.empty()) {
+      GoAround(std::move(ownerless), reason::kNoOwner,
+               "no node of the region owns the key's slot yet", /*unsent=*/true);
+    }
+    for (OwnerGroup& group : groups) Forward(topology_, std::move(group), /*first=*/true);
+    Done();
+  }
+
+ private:
+  absl::Time LowerDeadline() const { return request_.deadline - kReplyMargin; }
+
+  EntryKey EngineKey(std::string_view key) const {
+    EntryKey entry_key;
+    entry_key.name_space = name_space_.id;
+    entry_key.slot = SlotOf(name_space_.name, key);
+    entry_key.hash = context_.engine.HashOf(name_space_.id, key);
+    entry_key.key = key;
+    return entry_key;
+  }
+
+  void WriteHere(std::vector<uint32_t> indexes) {
+    if (!context_.l1_only) {
+      ApplyToL2(std::move(indexes), Home::kHere, /*attempt=*/1);
+      return;
+    }
+    for (const uint32_t index : indexes) {
+      const WriteItem& item = request_.items[index];
+      results_[index] = l1_writer_.Write(name_space_, EngineKey(item.key), item);
+      if (results_[index].state == EntryState::kOk) CountWrite(item);
+    }
+  }
+
+  // Writes to the regional store, in order, each with a version of its own.
+  void ApplyToL2(std::vector<uint32_t> indexes, Home home, int attempt) {
+    pending_.fetch_add(1, std::memory_order_relaxed);
+    const absl::Time now = context_.clock.Now();
+    std::vector<L2Write> writes;
+    writes.reserve(indexes.size());
+    for (const uint32_t index : indexes) writes.push_back(MakeWrite(request_.items[index], now));
+    std::vector<Version> versions;
+    versions.reserve(writes.size());
+    for (const L2Write& write : writes) versions.push_back(write.version);
+    context_.l2.Apply(
+        std::move(writes), LowerDeadline(),
+        [self = shared_from_this(), indexes = std::move(indexes), versions = std::move(versions),
+         home, attempt](std::vector<L2WriteResult> outcomes) {
+          self->TakeOutcomes(indexes, versions, outcomes, home, attempt);
+          self->Done();
+        });
+  }
+
+  L2Write MakeWrite(const WriteItem& item, absl::Time now) const {
+    L2Write write;
+    write.key = L2Key{SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)};
+    write.kind = item.kind == WriteKind::kTouch ? L2WriteKind::kTouch : L2WriteKind::kPut;
+    write.version = context_.versions.Next();
+    if (item.if_absent) write.condition = L2Condition::kIfAbsent;
+    if (item.expected_version.is_set()) {
+      write.condition = L2Condition::kIfVersion;
+      write.expected_version = item.expected_version;
+    }
+    Record record;
+    record.version = write.version;
+    std::string tags;
+    if (item.kind == WriteKind::kInvalidate) {
+      record.kind = RecordKind::kTombstone;
+      write.expires_at = now + context_.tombstone_ttl;
+      write.retention = context_.tombstone_ttl;
+    } else {
+      const absl::Duration ttl = TtlOf(item, name_space_.policy);
+      write.expires_at = now + ttl;
+      write.retention = ttl + kExpiryGrace;
+      tags = EncodeTags(item.tags);
+      record.tags = tags;
+      record.value = item.value;
+      record.raw_size = static_cast<uint32_t>(item.value.size());
+    }
+    record.expires_at = write.expires_at;
+    if (write.kind == L2WriteKind::kPut) AppendRecord(record, &write.record);
+    return write;
+  }
+
+  void TakeOutcomes(const std::vector<uint32_t>& indexes, const std::vector<Version>& versions,
+                    const std::vector<L2WriteResult>& outcomes, Home home, int attempt) {
+    std::vector<uint32_t> again;
+    for (size_t i = 0; i < indexes.size(); ++i) {
+      if (!TakeOutcome(indexes[i], versions[i], outcomes[i], home, attempt)) {
+        again.push_back(indexes[i]);
+      }
+    }
+    if (!again.empty()) ApplyToL2(std::move(again), home, attempt + 1);
+  }
+
+  // Fills the item's result. False: the item is to be tried again with a newer version.
+  bool TakeOutcome(uint32_t index, Version version, const L2WriteResult& outcome, Home home,
+                   int attempt) {
+    const WriteItem& item = request_.items[index];
+    WriteResult& result = results_[index];
+    if (!outcome.status.ok()) {
+      // It may have been applied: what L1 holds may be old, and is given up.
+      if (home == Home::kHere) context_.engine.Erase(EngineKey(item.key), version);
+      SetError(FromStatus(outcome.status), &result);
+      return true;
+    }
+    switch (outcome.outcome) {
+      case L2WriteOutcome::kApplied:
+        result.state = EntryState::kOk;
+        result.version = version;
+        CountWrite(item);
+        if (home == Home::kHere) UpdateL1(item, version);
+        return true;
+      case L2WriteOutcome::kConflict:
+        result.state = EntryState::kConflict;
+        result.version = outcome.stored;
+        return true;
+      case L2WriteOutcome::kAbsent:
+        result.state = EntryState::kMiss;
+        return true;
+      case L2WriteOutcome::kStale:
+        break;
+    }
+    const absl::Status merged = context_.versions.Merge(outcome.stored.hlc);
+    if (!merged.ok()) {
+      SetError(FromStatus(merged), &result);
+      return true;
+    }
+    if (attempt < kMaxAttempts) return false;
+    SetError(Contended(outcome.stored), &result);
+    return true;
+  }
+
+  void UpdateL1(const WriteItem& item, Version version) {
+    const EntryKey key = EngineKey(item.key);
+    if (item.kind == WriteKind::kSet) {
+      const absl::Duration now = context_.clock.Monotonic();
+      const absl::Duration ttl = TtlOf(item, name_space_.policy);
+      context_.engine.Put(key, EntryOf(item, name_space_.policy, version, ttl, now), now);
+    } else {
+      context_.engine.Erase(key, version);  // A touched value comes back with its new TTL from L2.
+    }
+  }
+
+  void Forward(const TopologyHolder::Snapshot& topology, OwnerGroup group, bool first) {
+    pending_.fetch_add(1, std::memory_order_relaxed);
+    const Member& owner = topology->members()[group.owner];
+    PeerWrite write;
+    write.epoch = topology->epoch();
+    write.name_space = request_.name_space;
+    write.request_id = request_.request_id;
+    write.items.reserve(group.indexes.size());
+    for (const uint32_t index : group.indexes) write.items.push_back(&request_.items[index]);
+    const absl::Time now = context_.clock.Now();
+    context_.peers.Write(owner, write, now + PeerAttempt(LowerDeadline() - now),
+                         [self = shared_from_this(), topology, group = std::move(group), first](
+                             PeerWriteReply reply) mutable {
+                           self->TakeReply(*topology, std::move(group), std::move(reply), first);
+                           self->Done();
+                         });
+  }
+
+  void TakeReply(const Topology& used, OwnerGroup group, PeerWriteReply reply, bool first) {
+    if (!reply.status.ok()) {
+      GoAround(std::move(group.indexes), reason::kOwnerUnavailable,
+               absl::StrCat("the key's owner does not answer: ",
+                            std::string(reply.status.message())),
+               /*unsent=*/false);
+      return;
+    }
+    std::vector<uint32_t> moved;
+    for (size_t i = 0; i < group.indexes.size(); ++i) {
+      WriteResult& answer = reply.results[i];
+      if (answer.state == EntryState::kError && answer.error->reason == reason::kNotOwner) {
+        moved.push_back(group.indexes[i]);
+      } else {
+        results_[group.indexes[i]] = std::move(answer);
+      }
+    }
+    if (moved.empty()) return;
+    if (reply.topology) context_.topology.Offer(*std::move(reply.topology));
+    const TopologyHolder::Snapshot newer = context_.topology.Get();
+    if (!first || newer->epoch() <= used.epoch()) {
+      GoAround(std::move(moved), reason::kOwnerUnavailable, "the key's owner is changing",
+               /*unsent=*/true);
+      return;
+    }
+    Reroute(newer, std::move(moved));
+  }
+
+  // Sends items once more, by a newer topology. They were not carried out.
+  void Reroute(const TopologyHolder::Snapshot& newer, std::vector<uint32_t> indexes) {
+    OwnerGroups groups;
+    std::vector<uint32_t> here;
+    std::vector<uint32_t> ownerless;
+    for (const uint32_t index : indexes) {
+      const uint16_t owner = newer->OwnerIndex(SlotOf(name_space_.name, request_.items[index].key));
+      if (owner == Topology::kNoOwner) {
+        ownerless.push_back(index);
+      } else if (newer->members()[owner].id == context_.node_id) {
+        here.push_back(index);
+      } else {
+        AddToGroup(owner, index, &groups);
+      }
+    }
+    if (!here.empty()) WriteHere(std::move(here));
+    if (!ownerless.empty()) {
+      GoAround(std::move(ownerless), reason::kNoOwner,
+               "no node of the region owns the key's slot yet", /*unsent=*/true);
+    }
+    for (OwnerGroup& group : groups) Forward(newer, std::move(group), /*first=*/false);
+  }
+
+  // Writes to the regional store without the owner. `unsent`: nobody carried the items out.
+  void GoAround(std::vector<uint32_t> indexes, const char* why, const std::string& message,
+                bool unsent) {
+    std::vector<uint32_t> plain;
+    for (const uint32_t index : indexes) {
+      if (context_.l1_only) {
+        SetError(Error{grpc::StatusCode::UNAVAILABLE, why, message, {}}, &results_[index]);
+      } else if (request_.items[index].conditional() && !unsent) {
+        SetError(Error{grpc::StatusCode::UNAVAILABLE, reason::kOutcomeUnknown,
+                       absl::StrCat(message, "; the condition may have held and the write may have "
+                                             "been carried out: read the key"),
+                       {}},
+                 &results_[index]);
+      } else {
+        plain.push_back(index);
+      }
+    }
+    if (!plain.empty()) ApplyToL2(std::move(plain), Home::kElsewhere, /*attempt=*/1);
+  }
+
+  // Counts what was carried out here.
+  void CountWrite(const WriteItem& item) const {
+    NamespaceCounters& counters = name_space_.counters;
+    std::atomic<uint64_t>& counter =
+        item.kind == WriteKind::kInvalidate ? counters.invalidations : counters.sets;
+    counter.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void Done() {
+    if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    callback_(std::move(results_));
+  }
+
+  const NodeContext& context_;
+  L1Writer& l1_writer_;
+  const WriteRequest& request_;
+  const Namespace& name_space_;
+  const TopologyHolder::Snapshot topology_;
+  // Parts write disjoint elements; the last Done() synchronises with all of them.
+  std::vector<WriteResult> results_;
+  WriteCallback callback_;
+  std::atomic<int> pending_{0};
+};
+
+void WritePath::Write(const WriteRequest& request, WriteCallback callback) {
+  const Namespace* name_space = context_.namespaces.Resolve(request.name_space);
+  if (name_space == nullptr) {
+    std::vector<WriteResult> results(request.items.size());
+    for (WriteResult& result : results) {
+      SetError(TooManyNamespacesError(request.name_space), &result);
+    }
+    callback(std::move(results));
+    return;
+  }
+  std::make_shared<Call>(context_, l1_writer_, request, *name_space, std::move(callback))->Start();
+}
+
+}  // namespace meridian

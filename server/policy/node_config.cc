@@ -1,0 +1,253 @@
+#include "server/policy/node_config.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "common/base/version.h"
+#include "server/policy/option_set.h"
+#include "server/policy/text.h"
+
+namespace meridian {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr char kExamples[] = R"(Examples:
+  meridian-node --region us                                   one node, L1 only
+  meridian-node --region us --redis redis://127.0.0.1:6379    with its regional Redis
+  meridian-node --config node.yaml --print-config             every setting and its origin)";
+
+template <typename T>
+auto SetDuration(T* target, absl::Duration low) {
+  return [target, low](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(*target, ParseDuration(texts[0]));
+    if (*target < low) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("must be at least ", absl::FormatDuration(low)));
+    }
+    return absl::OkStatus();
+  };
+}
+
+template <typename T>
+auto SetInteger(T* target, uint64_t low, uint64_t high) {
+  return [target, low, high](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(const uint64_t value, ParseInteger(texts[0], low, high));
+    *target = static_cast<T>(value);
+    return absl::OkStatus();
+  };
+}
+
+auto SetName(std::string* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    if (!IsName(texts[0])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(QuoteKey(texts[0]), " is not [a-z0-9_.-]{1,64}"));
+    }
+    *target = texts[0];
+    return absl::OkStatus();
+  };
+}
+
+auto SetOneOf(std::string* target, std::vector<std::string> allowed) {
+  return [target, allowed](const Texts& texts) -> absl::Status {
+    for (const std::string& word : allowed) {
+      if (texts[0] == word) {
+        *target = word;
+        return absl::OkStatus();
+      }
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(QuoteKey(texts[0]), " is not one of ", absl::StrJoin(allowed, ", ")));
+  };
+}
+
+auto SetAddresses(std::vector<std::string>* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    for (const std::string& text : texts) RETURN_IF_ERROR(CheckAddress(text));
+    *target = texts;
+    return absl::OkStatus();
+  };
+}
+
+// "us-1=127.0.0.1:7400/127.0.0.1:7401": id, data address, peer address.
+auto SetPeers(std::vector<Member>* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    target->clear();
+    for (const std::string& text : texts) {
+      const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+      const std::vector<std::string> addresses =
+          parts.size() == 2 ? std::vector<std::string>(absl::StrSplit(parts[1], '/'))
+                            : std::vector<std::string>();
+      if (addresses.size() != 2 || !IsName(parts[0])) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            QuoteKey(text), " is not ID=DATA_ADDRESS/PEER_ADDRESS, as in us-1=host:7400/host:7401"));
+      }
+      RETURN_IF_ERROR(CheckAddress(addresses[0]));
+      RETURN_IF_ERROR(CheckAddress(addresses[1]));
+      Member member;
+      member.id = parts[0];
+      member.data_address = addresses[0];
+      member.peer_address = addresses[1];
+      target->push_back(std::move(member));
+    }
+    return absl::OkStatus();
+  };
+}
+
+auto SetRegionRedis(std::map<std::string, std::string>* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    target->clear();
+    for (const std::string& text : texts) {
+      const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+      if (parts.size() != 2 || !IsName(parts[0]) || parts[1].empty()) {
+        return absl::InvalidArgumentError("each must be REGION=URL, as in eu=redis://host:6379");
+      }
+      if (!target->emplace(parts[0], parts[1]).second) {
+        return absl::InvalidArgumentError(absl::StrCat("region ", parts[0], " is given twice"));
+      }
+    }
+    return absl::OkStatus();
+  };
+}
+
+void AddIdentityOptions(NodeConfig* config, OptionSet* set) {
+  set->Add({"id", "node.id", "node-1", "Name of this node, unique in its region, stable over restarts",
+            SetName(&config->id)});
+  set->Add({"region", "node.region", "local", "Region of this node", SetName(&config->region)});
+  set->Add({"weight", "node.weight", "1", "Share of the slots, 1..1000",
+            SetInteger(&config->weight, 1, 1000)});
+  set->AddAddress(&config->data_address, {"data-address", "listen.data", "127.0.0.1:7400",
+                                          "Where CacheService listens; port 0: any free one"});
+  set->AddAddress(&config->peer_address, {"peer-address", "listen.peer", "127.0.0.1:7401",
+                                          "Where PeerService listens"});
+  set->AddAddress(&config->admin_address, {"admin-address", "listen.admin", "127.0.0.1:7402",
+                                           "Where AdminService listens"});
+  set->AddAddress(&config->http_address, {"http-address", "listen.http", "127.0.0.1:7403",
+                                          "Where metrics and health listen"});
+  set->AddString(&config->advertise_host,
+                 {"advertise-host", "listen.advertise_host", "",
+                  "Host that others reach this node by; empty: the host that it listens on"});
+  set->Add({"insecure", "listen.insecure", "false",
+            "Allow plaintext on addresses beyond loopback: anybody who reaches them may read and write",
+            [config](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(config->insecure, ParseBool(texts[0]));
+              return absl::OkStatus();
+            }});
+}
+
+void AddClusterOptions(NodeConfig* config, OptionSet* set) {
+  set->Add({"coordinators", "coordinators", "", "Addresses of the region's coordinators",
+            SetAddresses(&config->coordinators), true});
+  set->Add({"peers", "peers", "",
+            "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
+            SetPeers(&config->static_peers), true});
+  set->AddString(&config->redis_url, {"redis", "redis.url", "",
+                                      "Regional Redis, redis://[user:password@]host:port[/db]; "
+                                      "empty: L1 only",
+                                      nullptr, false, true});
+  set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
+            SetRegionRedis(&config->region_redis), true, true});
+  set->Add({"l2-timeout", "redis.timeout", "1s", "Longest wait for one Redis command",
+            SetDuration(&config->l2_timeout, absl::Milliseconds(10))});
+  set->Add({"l2-connections", "redis.connections", "2", "Connections to the regional Redis, 1..64",
+            SetInteger(&config->l2_connections, 1, 64)});
+  set->Add({"changelog-max-entries", "redis.changelog_max_entries", "100000",
+            "Changes that each slot's changelog keeps, about",
+            SetInteger(&config->changelog_max_entries, 100, 100'000'000)});
+  set->Add({"tombstone-ttl", "redis.tombstone_ttl", "24h",
+            "How long a deleted key is remembered: longer than any region outage to survive",
+            SetDuration(&config->tombstone_ttl, absl::Seconds(1))});
+}
+
+void AddEngineOptions(NodeConfig* config, OptionSet* set) {
+  set->AddBytes(&config->l1_max_bytes,
+                {"l1-max-bytes", "l1.max_bytes", "256MiB", "Memory of L1, overhead included"});
+  set->Add({"l1-max-entries", "l1.max_entries", "0", "Entries in L1 at most; 0: no such limit",
+            SetInteger(&config->l1_max_entries, 0, 1ull << 40)});
+  set->Add({"l1-policy", "l1.policy", "lru", "Eviction policy", SetOneOf(&config->l1_policy, {"lru"})});
+}
+
+void AddLogOptions(NodeConfig* config, OptionSet* set) {
+  set->Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
+            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
+  set->Add({"log-format", "log.format", "text", "text or json",
+            SetOneOf(&config->log_format, {"text", "json"})});
+  set->AddString(&config->ready_file,
+                 {"ready-file", "ready_file", "",
+                  "Write the bound addresses and the pid here, as JSON, when the node listens"});
+}
+
+OptionSet Options(NodeConfig* config) {
+  OptionSet set("meridian-node", "A node of a Meridian cache cluster: front and L1 shard in one.",
+                kExamples);
+  AddIdentityOptions(config, &set);
+  AddClusterOptions(config, &set);
+  AddEngineOptions(config, &set);
+  AddLogOptions(config, &set);
+  set.AddSection("namespaces", [config](const std::string& file, const YAML::Node& node) {
+    return config->policies.ReadYaml(file, node);
+  });
+  return set;
+}
+
+absl::Status CheckWhole(const NodeConfig& config) {
+  for (const std::string* address : {&config.data_address, &config.peer_address,
+                                     &config.admin_address, &config.http_address}) {
+    if (!IsLoopback(*address) && !config.insecure) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          *address, " is reachable from other machines and nothing protects it: TLS and "
+          "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
+    }
+  }
+  if (!config.coordinators.empty() && !config.static_peers.empty()) {
+    return absl::InvalidArgumentError("give --coordinators or --peers, not both");
+  }
+  if (config.redis_url.empty() && !config.region_redis.empty()) {
+    return absl::InvalidArgumentError("--region-redis needs --redis: replication reads the own one");
+  }
+  std::set<uint16_t> ids = {RegionId(config.region)};
+  for (const auto& [region, url] : config.region_redis) {
+    if (region == config.region) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--region-redis ", region, ": that is this node's own region; use --redis"));
+    }
+    if (!ids.insert(RegionId(region)).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "region ", region, " has the same 16-bit id as another one; rename one of them"));
+    }
+  }
+  bool listed = config.static_peers.empty();
+  for (const Member& member : config.static_peers) listed |= member.id == config.id;
+  if (!listed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--peers does not list this node, ", config.id));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<NodeConfig>> NodeConfig::Parse(
+    int argc, const char* const* argv, const std::map<std::string, std::string>& environment) {
+  NodeConfig config;
+  OptionSet set = Options(&config);
+  ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
+  if (action == OptionSet::Action::kExit) return std::optional<NodeConfig>();
+  RETURN_IF_ERROR(CheckWhole(config));
+  if (action == OptionSet::Action::kCheck) return std::optional<NodeConfig>();
+  return std::optional<NodeConfig>(std::move(config));
+}
+
+std::string NodeConfig::MarkdownTable() {
+  NodeConfig config;
+  return Options(&config).MarkdownTable();
+}
+
+}  // namespace meridian

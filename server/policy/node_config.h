@@ -1,0 +1,58 @@
+// NodeConfig is everything that meridian-node is told at start.
+//
+// Parse reads flags, environment and file (option_set.h) and checks the whole; docs/config.md is
+// generated from the same table. Thread safety: a value.
+
+#ifndef MERIDIAN_SERVER_POLICY_NODE_CONFIG_H_
+#define MERIDIAN_SERVER_POLICY_NODE_CONFIG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/cluster/topology.h"
+#include "server/policy/namespace_policy.h"
+
+namespace meridian {
+
+struct NodeConfig {
+  std::string id;
+  std::string region;
+  std::string data_address;       // To listen on; port 0: the OS chooses.
+  std::string peer_address;
+  std::string admin_address;
+  std::string http_address;
+  std::string advertise_host;     // What others use to reach this node; empty: as it listens.
+  uint32_t weight = 1;
+  std::vector<std::string> coordinators;
+  std::vector<Member> static_peers;             // Without coordinators; includes this node.
+  std::string redis_url;                        // Empty: L1 only.
+  std::map<std::string, std::string> region_redis;  // Other region -> URL.
+  uint64_t l1_max_bytes = 0;
+  uint64_t l1_max_entries = 0;
+  std::string l1_policy;
+  absl::Duration l2_timeout;                    // Longest wait for one Redis command.
+  uint32_t l2_connections = 2;
+  uint64_t changelog_max_entries = 0;           // A slot.
+  absl::Duration tombstone_ttl;
+  bool insecure = false;                        // Allows plaintext beyond loopback.
+  std::string log_level;
+  std::string log_format;
+  std::string ready_file;                       // Empty: none.
+  PolicyTable policies;
+
+  // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().
+  static absl::StatusOr<std::optional<NodeConfig>> Parse(
+      int argc, const char* const* argv, const std::map<std::string, std::string>& environment);
+
+  // The rows of docs/config.md.
+  static std::string MarkdownTable();
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_POLICY_NODE_CONFIG_H_
