@@ -1,0 +1,88 @@
+// Client::Impl turns the public calls into NodeCalls. Private to client/cpp.
+//
+// Thread safety: as Client.
+
+#ifndef MERIDIAN_CLIENT_CPP_CLIENT_IMPL_H_
+#define MERIDIAN_CLIENT_CPP_CLIENT_IMPL_H_
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "client/cpp/client.h"
+#include "client/cpp/convert.h"
+#include "client/internal/batch_splitter.h"
+#include "client/internal/cluster.h"
+#include "client/internal/node_call.h"
+
+namespace meridian {
+
+// The answers of a batch while its parts are under way. The parts write to different results; the one
+// that ends last calls `done`.
+template <typename Result>
+struct BatchAnswer {
+  std::vector<Result> results;
+  std::atomic<size_t> parts_left{0};
+  std::function<void(std::vector<Result>)> done;
+
+  void EndPart() {
+    if (parts_left.fetch_sub(1, std::memory_order_acq_rel) == 1) done(std::move(results));
+  }
+};
+
+class Client::Impl {
+ public:
+  explicit Impl(ClientOptions options)
+      : options_(std::move(options)), cluster_(options_.targets) {}
+
+  Cluster& cluster() { return cluster_; }
+
+  void Get(std::string_view name_space, std::string_view key, const GetOptions& options,
+           GetCallback done);
+  void Set(std::string_view name_space, SetItem item, const CallOptions& options,
+           WriteCallback done);
+  void Invalidate(std::string_view name_space, std::string_view key, const CallOptions& options,
+                  WriteCallback done);
+  void Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
+             const CallOptions& options, WriteCallback done);
+  void BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
+                const GetOptions& options, BatchGetCallback done);
+  void BatchSet(std::string_view name_space, std::vector<SetItem> items,
+                const CallOptions& options, BatchWriteCallback done);
+  void BatchInvalidate(std::string_view name_space, std::span<const std::string_view> keys,
+                       const CallOptions& options, BatchWriteCallback done);
+
+ private:
+  using Deadline = std::chrono::system_clock::time_point;
+
+  // What the parts of a call share: one view, one deadline, one id.
+  struct Plan {
+    std::shared_ptr<const ClusterView> view;
+    uint16_t any_node;
+    Deadline deadline;
+    std::string request_id;
+  };
+  Plan PlanCall(const CallOptions& options, absl::Duration default_timeout);
+
+  // The call for one key; the caller fills the rest of request() and starts it.
+  template <typename Request, typename Response>
+  NodeCall<Request, Response>* NewCall(
+      const Plan& plan, uint16_t node, std::string_view name_space,
+      typename NodeCall<Request, Response>::Method method, CallKind kind);
+
+  // The write of one key.
+  template <typename Request, typename Response>
+  static void StartWrite(NodeCall<Request, Response>* call, WriteCallback done);
+
+  const ClientOptions options_;
+  Cluster cluster_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_CLIENT_CPP_CLIENT_IMPL_H_

@@ -1,0 +1,113 @@
+#include "client/cpp/convert.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/rpc/topology_proto.h"
+
+namespace meridian {
+namespace {
+
+ResultStatus StatusOf(cache::v1::EntryStatus status) {
+  switch (status) {
+    case cache::v1::ENTRY_STATUS_OK:
+      return ResultStatus::kOk;
+    case cache::v1::ENTRY_STATUS_MISS:
+      return ResultStatus::kMiss;
+    case cache::v1::ENTRY_STATUS_CONFLICT:
+      return ResultStatus::kConflict;
+    default:
+      return ResultStatus::kError;
+  }
+}
+
+ResultSource SourceOf(cache::v1::Source source) {
+  switch (source) {
+    case cache::v1::SOURCE_L1:
+      return ResultSource::kL1;
+    case cache::v1::SOURCE_L2:
+      return ResultSource::kL2;
+    case cache::v1::SOURCE_ORIGIN:
+      return ResultSource::kOrigin;
+    case cache::v1::SOURCE_NEAR:
+      return ResultSource::kNear;
+    default:
+      return ResultSource::kNone;
+  }
+}
+
+std::shared_ptr<const ResultError> EntryErrorOf(bool has_error,
+                                                const cache::v1::EntryError& proto) {
+  if (has_error) return ToResultError(FromProto(proto));
+  Error error;
+  error.code = grpc::StatusCode::INTERNAL;
+  error.reason = "MALFORMED_RESPONSE";
+  error.message = "the node answered with an entry status that this client does not know";
+  return ToResultError(error);
+}
+
+}  // namespace
+
+std::unique_ptr<cache::v1::ReadOptions> ToProto(const GetOptions& options) {
+  if (!options.force_refresh && !options.omit_value && options.max_stale <= absl::ZeroDuration()) {
+    return nullptr;
+  }
+  auto proto = std::make_unique<cache::v1::ReadOptions>();
+  proto->set_force_refresh(options.force_refresh);
+  proto->set_omit_value(options.omit_value);
+  proto->set_max_stale_ms(TtlToProto(options.max_stale));
+  return proto;
+}
+
+void ToProto(SetItem item, cache::v1::SetEntry* proto) {
+  *proto->mutable_key() = std::move(item.key);
+  *proto->mutable_value() = std::move(item.value);
+  proto->set_ttl_ms(TtlToProto(item.ttl));
+  for (std::string& tag : item.tags) *proto->add_tags() = std::move(tag);
+  proto->set_if_absent(item.if_absent);
+  if (item.expected_version) ToProto(*item.expected_version, proto->mutable_expected_version());
+  if (!item.state_hint.empty()) *proto->mutable_state_hint() = std::move(item.state_hint);
+}
+
+uint64_t TtlToProto(absl::Duration ttl) {
+  const absl::Duration rounded_up = absl::Ceil(ttl, absl::Milliseconds(1));
+  return static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(rounded_up), 0));
+}
+
+std::shared_ptr<const ResultError> ToResultError(const Error& error) {
+  auto result = std::make_shared<ResultError>();
+  result->code = static_cast<absl::StatusCode>(error.code);
+  result->reason = error.reason;
+  result->message = error.message;
+  result->field = error.details.field;
+  result->retry_after = error.details.retry_after;
+  return result;
+}
+
+void FromProto(cache::v1::Entry* proto, GetResult* result) {
+  result->status = StatusOf(proto->status());
+  result->source = SourceOf(proto->source());
+  result->stale = proto->stale();
+  result->value = std::move(*proto->mutable_value());
+  if (proto->has_version()) result->version = FromProto(proto->version());
+  result->ttl = absl::Milliseconds(proto->ttl_ms());
+  result->age = absl::Milliseconds(proto->age_ms());
+  if (result->status == ResultStatus::kConflict) result->status = ResultStatus::kError;
+  if (result->status == ResultStatus::kError) {
+    result->error = EntryErrorOf(proto->has_error(), proto->error());
+  }
+}
+
+void FromProto(cache::v1::WriteResult* proto, WriteResult* result) {
+  result->status = StatusOf(proto->status());
+  result->degraded = proto->degraded();
+  if (proto->has_version()) result->version = FromProto(proto->version());
+  for (std::string& region : *proto->mutable_replicated_regions()) {
+    result->replicated_regions.push_back(std::move(region));
+  }
+  if (result->status == ResultStatus::kError) {
+    result->error = EntryErrorOf(proto->has_error(), proto->error());
+  }
+}
+
+}  // namespace meridian
