@@ -3,6 +3,7 @@
 #ifndef MERIDIAN_COMMON_ENGINE_ENTRY_H_
 #define MERIDIAN_COMMON_ENGINE_ENTRY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -15,26 +16,45 @@ namespace meridian {
 // How the bytes of a value are stored. The numbers are those of cache.v1.Encoding and of records.
 enum class Encoding : uint8_t { kIdentity = 1, kZlib = 2 };
 
-// A namespace as the engine knows it: small, dense, given by Engine::InternNamespace.
+// A namespace as the engine knows it: small, dense, from 1, given by Engine::InternNamespace.
 using NamespaceId = uint16_t;
 
 // A key with everything that was computed from it, so that it is hashed once a request.
 struct EntryKey {
-  NamespaceId name_space = 0;
-  uint32_t slot = 0;         // SlotOf(namespace, key).
-  uint64_t hash = 0;         // Engine::HashOf(namespace, key).
-  std::string_view key;      // Not owned.
+  NamespaceId name_space = 0;  // 0 is no namespace.
+  uint32_t slot = 0;           // SlotOf(namespace, key). REQUIRES: < kSlotCount.
+  uint64_t hash = 0;           // Engine::HashOf(namespace, key).
+  std::string_view key = {};   // Not owned.
 };
 
 // A live value. Cheap to copy: the bytes are shared.
 struct Entry {
-  Buffer value;
-  Version version;
-  absl::Duration expires_at;  // On the monotonic clock that the engine's callers pass as `now`.
-  uint32_t raw_size = 0;      // Bytes when inflated; value.size() for kIdentity.
+  Buffer value = {};
+  Version version = {};
+  absl::Duration expires_at =
+      {};                 // On the monotonic clock that the engine's callers pass as `now`.
+  uint32_t raw_size = 0;  // Bytes when inflated; value.size() for kIdentity.
   Encoding encoding = Encoding::kIdentity;
-  Buffer tags;  // Encoded by EncodeTags (server/node/record.h); empty: none.
+  Buffer tags = {};  // Encoded by EncodeTags (server/node/record.h); empty: none.
 };
+
+// What an entry is charged beyond its bytes: 80 of node, 8 of hash bucket, 8 of Buffer, and what
+// malloc adds to the two allocations on the average.
+inline constexpr size_t kEntryOverheadBytes = 128;
+
+// As above, for entries that have tags or whose raw_size is not the size of the value.
+inline constexpr size_t kExtraOverheadBytes = 40;
+
+// True when `entry` is charged kExtraOverheadBytes too.
+inline bool NeedsExtra(const Entry& entry) {
+  return !entry.tags.empty() || entry.raw_size != entry.value.size();
+}
+
+// The bytes that the engine charges for `entry` under a key of `key_size` bytes.
+inline size_t EntryCharge(size_t key_size, const Entry& entry) {
+  return kEntryOverheadBytes + key_size + entry.value.size() +
+         (NeedsExtra(entry) ? kExtraOverheadBytes + entry.tags.size() : 0);
+}
 
 }  // namespace meridian
 

@@ -1,0 +1,149 @@
+#include "common/engine/engine.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/status_macros.h"
+#include "common/engine/eviction_policy.h"
+#include "common/engine/shard.h"
+
+namespace meridian {
+namespace {
+
+constexpr int kMaxShardBits = 10;
+// Entries and buckets that Advance may look at for each entry that it may free.
+constexpr size_t kLooksPerFree = 4;
+
+// The part of `total` that shard `index` of `count` gets; the parts add up to `total`.
+size_t PartOf(size_t total, size_t index, size_t count) {
+  return total / count + (index < total % count ? 1 : 0);
+}
+
+}  // namespace
+
+absl::Status EngineOptions::Validate() const {
+  if (shard_bits < 0 || shard_bits > kMaxShardBits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shard_bits is ", shard_bits, ", must be 0 to ", kMaxShardBits));
+  }
+  const size_t shards = size_t{1} << shard_bits;
+  if (capacity_bytes < shards) {
+    return absl::InvalidArgumentError(absl::StrCat("capacity_bytes is ", capacity_bytes,
+                                                   ", must be at least the ", shards, " shards"));
+  }
+  if (capacity_entries != 0 && capacity_entries < shards) {
+    return absl::InvalidArgumentError(absl::StrCat("capacity_entries is ", capacity_entries,
+                                                   ", must be 0 or at least the ", shards,
+                                                   " shards"));
+  }
+  absl::Status known_policy = CreateEvictionPolicy(policy).status();
+  if (!known_policy.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("policy: ", known_policy.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
+  RETURN_IF_ERROR(options.Validate());
+  std::unique_ptr<Engine> engine(new Engine(std::move(options)));
+  const EngineOptions& checked = engine->options_;
+  const size_t count = size_t{1} << checked.shard_bits;
+  for (size_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(std::unique_ptr<EvictionPolicy> policy, CreateEvictionPolicy(checked.policy));
+    const Shard::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
+                                  .entries = PartOf(checked.capacity_entries, i, count)};
+    engine->shards_.push_back(
+        std::make_unique<Shard>(limits, std::move(policy), engine->generations_));
+  }
+  return engine;
+}
+
+Engine::Engine(EngineOptions options) : options_(std::move(options)) {}
+
+Engine::~Engine() = default;
+
+std::optional<NamespaceId> Engine::InternNamespace(std::string_view name_space) {
+  return namespaces_.Intern(name_space);
+}
+
+uint64_t Engine::HashOf(NamespaceId name_space, std::string_view key) const {
+  constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;  // Spreads the small ids over the seed's bits.
+  return Hash64(key, options_.hash_seed ^ (name_space * kGolden));
+}
+
+bool Engine::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
+  return ShardOf(key).Get(key, now, entry);
+}
+
+bool Engine::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
+  return ShardOf(key).Peek(key, now, entry);
+}
+
+PutOutcome Engine::Put(const EntryKey& key, Entry entry, absl::Duration now) {
+  return ShardOf(key).Put(key, std::move(entry), now, nullptr);
+}
+
+FillToken Engine::BeginFill(const EntryKey& key) const { return ShardOf(key).BeginFill(key); }
+
+PutOutcome Engine::PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token) {
+  return ShardOf(key).Put(key, std::move(entry), now, &token);
+}
+
+bool Engine::Erase(const EntryKey& key, Version version) {
+  return ShardOf(key).Erase(key, version);
+}
+
+bool Engine::IsBehind(const EntryKey& key, Version version) const {
+  return ShardOf(key).IsBehind(key, version);
+}
+
+void Engine::DropSlot(uint32_t slot) { generations_.Drop(slot); }
+
+size_t Engine::Clear() {
+  size_t cleared = 0;
+  for (const auto& shard : shards_) cleared += shard->Clear();
+  return cleared;
+}
+
+size_t Engine::Advance(absl::Duration now, size_t limit) {
+  size_t looks = limit * kLooksPerFree;
+  size_t freed = 0;
+  // Where the last call stopped for want of looks, so that every shard has its turn.
+  const size_t first = next_advance_.load(std::memory_order_relaxed);
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    const size_t index = (first + i) % shards_.size();
+    if (freed >= limit || looks == 0) {
+      next_advance_.store(index, std::memory_order_relaxed);
+      break;
+    }
+    freed += shards_[index]->Advance(now, limit - freed, &looks);
+  }
+  return freed;
+}
+
+size_t Engine::bytes() const {
+  size_t bytes = 0;
+  for (const auto& shard : shards_) bytes += shard->bytes();
+  return bytes;
+}
+
+size_t Engine::entries() const {
+  size_t entries = 0;
+  for (const auto& shard : shards_) entries += shard->entries();
+  return entries;
+}
+
+std::vector<NamespaceEngineStats> Engine::Stats() const {
+  // The names first: who counts in a namespace has interned it before, or is counted next time.
+  std::vector<std::string> names = namespaces_.Names();
+  std::vector<EngineCounters> counters(names.size());
+  for (const auto& shard : shards_) shard->AddCounters(&counters);
+  std::vector<NamespaceEngineStats> stats;
+  stats.reserve(names.size());
+  for (size_t i = 0; i < names.size(); ++i) stats.push_back({std::move(names[i]), counters[i]});
+  return stats;
+}
+
+}  // namespace meridian

@@ -1,0 +1,66 @@
+// EntryTable finds the node of a key: a chained hash table that grows by one bucket at a time.
+//
+// Linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980):
+//   each insertion beyond one node a bucket splits one bucket, so no call ever rehashes the table.
+// Cost: O(1) each call, 8 bytes a node. Never shrinks. Does not own the nodes.
+// Thread safety: none; the shard's lock covers it.
+
+#ifndef MERIDIAN_COMMON_ENGINE_ENTRY_TABLE_H_
+#define MERIDIAN_COMMON_ENGINE_ENTRY_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/engine/entry.h"
+#include "common/engine/entry_node.h"
+
+namespace meridian {
+
+class EntryTable {
+ public:
+  EntryTable();
+
+  // nullptr when there is none.
+  EntryNode* Find(const EntryKey& key) const;
+
+  // REQUIRES: no node of this key is in the table.
+  void Insert(EntryNode* node);
+
+  // REQUIRES: `node` is in the table.
+  void Remove(EntryNode* node);
+
+  size_t size() const { return size_; }
+
+  // For walking the table in pieces: the first node of a bucket; the rest follows by `chain`.
+  // A node that a split moves goes to a later bucket, so an ascending walk misses none.
+  size_t bucket_count() const { return bucket_count_; }
+  EntryNode* BucketHead(size_t index) const {
+    return segments_[index >> kSegmentBits][index & (kSegmentSize - 1)];
+  }
+
+ private:
+  static constexpr size_t kSegmentBits = 9;
+  static constexpr size_t kSegmentSize = size_t{1} << kSegmentBits;
+  static constexpr size_t kFirstBuckets = 16;
+
+  size_t IndexOf(uint32_t hash) const {
+    const size_t index = hash & (2 * round_mask_ + 1);
+    return index < bucket_count_ ? index : index & round_mask_;
+  }
+  EntryNode** Bucket(size_t index) {
+    return &segments_[index >> kSegmentBits][index & (kSegmentSize - 1)];
+  }
+  void SplitOneBucket();
+
+  std::vector<std::unique_ptr<EntryNode*[]>> segments_;
+  size_t size_ = 0;
+  // round_mask_ + 1 is a power of two, and <= bucket_count_ < 2 * (round_mask_ + 1).
+  size_t bucket_count_ = kFirstBuckets;
+  size_t round_mask_ = kFirstBuckets - 1;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_COMMON_ENGINE_ENTRY_TABLE_H_

@@ -1,0 +1,24 @@
+// LruPolicy evicts the entry whose last insertion or hit is longest ago.
+
+#ifndef MERIDIAN_COMMON_ENGINE_LRU_POLICY_H_
+#define MERIDIAN_COMMON_ENGINE_LRU_POLICY_H_
+
+#include "common/engine/eviction_policy.h"
+#include "common/engine/intrusive_list.h"
+
+namespace meridian {
+
+class LruPolicy final : public EvictionPolicy {
+ public:
+  void OnInsert(EntryNode& node) override { recent_first_.PushFront(node); }
+  void OnHit(EntryNode& node) override;
+  void OnRemove(EntryNode& node) override { static_cast<PolicyLink&>(node).Unlink(); }
+  EntryNode& Victim() override { return *EntryNode::FromPolicy(&recent_first_.back()); }
+
+ private:
+  IntrusiveList<PolicyTag> recent_first_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_COMMON_ENGINE_LRU_POLICY_H_

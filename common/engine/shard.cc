@@ -1,0 +1,261 @@
+#include "common/engine/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace meridian {
+namespace {
+
+// What one lock hold of Advance frees and looks at, at most: readers do not wait for long.
+constexpr size_t kAdvanceBatch = 64;
+constexpr size_t kAdvanceLooks = 256;
+
+int64_t Nanos(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
+
+}  // namespace
+
+class Shard::Removed {
+ public:
+  Removed() = default;
+  Removed(const Removed&) = delete;
+  Removed& operator=(const Removed&) = delete;
+  ~Removed() {
+    while (first_ != nullptr) EntryNode::Destroy(std::exchange(first_, first_->chain));
+  }
+  void Push(EntryNode* node) { node->chain = std::exchange(first_, node); }
+
+ private:
+  EntryNode* first_ = nullptr;
+};
+
+Shard::Shard(Limits limits, std::unique_ptr<EvictionPolicy> policy,
+             const SlotGenerations& generations)
+    : limits_(limits), generations_(generations), policy_(std::move(policy)) {}
+
+Shard::~Shard() { Clear(); }
+
+const EntryNode* Shard::FindVisible(const EntryKey& key, absl::Duration now) const {
+  const EntryNode* node = table_.Find(key);
+  if (node == nullptr || node->expires_ns() <= Nanos(now) || !IsCurrent(*node)) return nullptr;
+  return node;
+}
+
+EngineCounters& Shard::CountersOf(NamespaceId name_space) {
+  if (name_space >= counters_.size()) counters_.resize(name_space + size_t{1});
+  return counters_[name_space];
+}
+
+bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
+  absl::MutexLock lock(&mu_);
+  const EntryNode* node = FindVisible(key, now);
+  if (node == nullptr) {
+    ++CountersOf(key.name_space).misses;
+    return false;
+  }
+  ++CountersOf(key.name_space).hits;
+  policy_->OnHit(const_cast<EntryNode&>(*node));
+  node->CopyTo(entry);
+  return true;
+}
+
+bool Shard::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
+  absl::MutexLock lock(&mu_);
+  const EntryNode* node = FindVisible(key, now);
+  if (node == nullptr) return false;
+  node->CopyTo(entry);
+  return true;
+}
+
+FillToken Shard::TokenOf(const EntryKey& key) const {
+  return {writes_[(key.hash >> 32) % kFillCounters], generations_.Of(key.slot)};
+}
+
+void Shard::VoidFills(const EntryKey& key) { ++writes_[(key.hash >> 32) % kFillCounters]; }
+
+FillToken Shard::BeginFill(const EntryKey& key) const {
+  absl::MutexLock lock(&mu_);
+  return TokenOf(key);
+}
+
+PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, const FillToken* fill) {
+  const Version version = entry.version;
+  const bool expired = entry.expires_at <= now;
+  const bool too_large =
+      EntryCharge(key.key.size(), entry) > limits_.bytes || key.key.size() > EntryNode::kMaxKeySize;
+  EntryNode::Owner node;
+  if (!expired && !too_large) node = EntryNode::Create(key, std::move(entry));
+  Removed removed;  // Freed after the lock is.
+
+  absl::MutexLock lock(&mu_);
+  if (fill != nullptr) {
+    if (*fill != TokenOf(key)) return PutOutcome::kOvertaken;
+  } else {
+    VoidFills(key);
+  }
+  if (!MakeWay(key, version, Nanos(now), &removed)) return PutOutcome::kStale;
+  if (too_large) return PutOutcome::kTooLarge;
+  if (expired) return PutOutcome::kExpired;
+  EngineCounters& counters = CountersOf(key.name_space);
+  ++(fill != nullptr ? counters.fills : counters.puts);
+  Insert(node.release(), &removed);
+  return PutOutcome::kStored;
+}
+
+bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, Removed* removed) {
+  EntryNode* old = table_.Find(key);
+  if (old == nullptr) return true;
+  if (!IsCurrent(*old)) {
+    Evict(old, EvictionCause::kFence, removed);
+    return true;
+  }
+  // An expired entry still guards against older versions, but the same one may come back with a
+  // later expiry: from a lower tier that keeps it longer.
+  const bool expired = old->expires_ns() <= now_ns;
+  if (old->version() > version || (old->version() == version && !expired)) return false;
+  Evict(old, expired ? EvictionCause::kTtl : EvictionCause::kReplaced, removed);
+  return true;
+}
+
+void Shard::Insert(EntryNode* node, Removed* removed) {
+  node->set_generation(generations_.Of(node->slot()));
+  table_.Insert(node);
+  policy_->OnInsert(*node);
+  wheel_.Add(*node);
+  bytes_ += node->charge();
+  EngineCounters& counters = CountersOf(node->name_space());
+  ++counters.entries;
+  counters.bytes += node->charge();
+  EvictUntilFits(node, removed);
+}
+
+void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
+  while (bytes_ > limits_.bytes || (limits_.entries != 0 && table_.size() > limits_.entries)) {
+    EntryNode* victim = &policy_->Victim();
+    Evict(victim, victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize, removed);
+  }
+}
+
+void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
+  ++CountersOf(node->name_space()).evictions[static_cast<size_t>(cause)];
+  Unlink(node, removed);
+}
+
+void Shard::Unlink(EntryNode* node, Removed* removed) {
+  const size_t charge = node->charge();
+  bytes_ -= charge;
+  EngineCounters& counters = CountersOf(node->name_space());
+  --counters.entries;
+  counters.bytes -= charge;
+  policy_->OnRemove(*node);
+  wheel_.Remove(*node);
+  table_.Remove(node);
+  removed->Push(node);
+}
+
+bool Shard::Erase(const EntryKey& key, Version version) {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  VoidFills(key);
+  EntryNode* node = table_.Find(key);
+  if (node == nullptr) return false;
+  if (!IsCurrent(*node)) {
+    Evict(node, EvictionCause::kFence, &removed);
+    return false;
+  }
+  if (node->version() > version) return false;
+  ++CountersOf(key.name_space).erases;
+  Unlink(node, &removed);
+  return true;
+}
+
+bool Shard::IsBehind(const EntryKey& key, Version version) const {
+  absl::MutexLock lock(&mu_);
+  const EntryNode* node = table_.Find(key);
+  return node == nullptr || !IsCurrent(*node) || node->version() < version;
+}
+
+size_t Shard::Clear() {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  for (uint32_t& writes : writes_) ++writes;
+  const size_t count = table_.size();
+  for (size_t i = 0; i < table_.bucket_count(); ++i) {
+    while (EntryNode* node = table_.BucketHead(i)) Evict(node, EvictionCause::kFence, &removed);
+  }
+  return count;
+}
+
+size_t Shard::Advance(absl::Duration now, size_t limit, size_t* looks) {
+  size_t freed = 0;
+  while (freed<limit&& * looks> 0) {
+    Removed removed;
+    absl::MutexLock lock(&mu_);
+    const size_t batch = std::min(limit - freed, kAdvanceBatch);
+    const size_t batch_looks = std::min(*looks, kAdvanceLooks);
+    size_t looks_left = batch_looks;
+    size_t freed_now = FreeExpired(Nanos(now), batch, &looks_left, &removed);
+    freed_now += FreeDropped(batch - freed_now, &looks_left, &removed);
+    freed += freed_now;
+    *looks -= batch_looks - looks_left;
+    if (freed_now < batch && looks_left > 0) break;  // Nothing is left to do.
+  }
+  return freed;
+}
+
+size_t Shard::FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed) {
+  size_t freed = 0;
+  for (; freed < limit; ++freed) {
+    EntryNode* node = wheel_.NextExpired(now_ns, looks);
+    if (node == nullptr) break;
+    Evict(node, EvictionCause::kTtl, removed);
+  }
+  return freed;
+}
+
+size_t Shard::FreeDropped(size_t limit, size_t* looks, Removed* removed) {
+  if (!walking_) {
+    const uint64_t drops = generations_.drops();
+    if (drops == drops_seen_) return 0;
+    drops_seen_ = drops;
+    walk_bucket_ = 0;
+    walking_ = true;
+  }
+  size_t freed = 0;
+  while (*looks > 0 && freed < limit) {
+    if (walk_bucket_ >= table_.bucket_count()) {
+      walking_ = false;
+      break;
+    }
+    --*looks;
+    EntryNode* node = table_.BucketHead(walk_bucket_);
+    while (node != nullptr && freed < limit) {
+      EntryNode* next = node->chain;
+      if (!IsCurrent(*node)) {
+        Evict(node, EvictionCause::kFence, removed);
+        ++freed;
+      }
+      node = next;
+    }
+    if (node == nullptr) ++walk_bucket_;
+  }
+  return freed;
+}
+
+size_t Shard::bytes() const {
+  absl::MutexLock lock(&mu_);
+  return bytes_;
+}
+
+size_t Shard::entries() const {
+  absl::MutexLock lock(&mu_);
+  return table_.size();
+}
+
+void Shard::AddCounters(std::vector<EngineCounters>* counters) const {
+  absl::MutexLock lock(&mu_);
+  for (size_t id = 1; id < counters_.size() && id <= counters->size(); ++id) {
+    (*counters)[id - 1] += counters_[id];
+  }
+}
+
+}  // namespace meridian

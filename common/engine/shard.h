@@ -1,0 +1,112 @@
+// Shard is one lock's worth of L1: a table, an eviction policy and a TTL wheel that share one
+// mutex. Engine owns 2^k of them and picks one by the key's hash.
+//
+// Invariants: bytes_ is the sum of the charges in table_; every node is in table_, policy_ and
+// wheel_
+//   exactly once; bytes_ and table_.size() are within the limits whenever mu_ is free.
+// Time: an expired entry is invisible at once and freed by Advance(); no thread of its own. Until
+//   then it still keeps older versions of its key out.
+// Cost: no allocation and no free() under the lock, but for the table's growth by 4 KiB.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_COMMON_ENGINE_SHARD_H_
+#define MERIDIAN_COMMON_ENGINE_SHARD_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/engine/engine_stats.h"
+#include "common/engine/entry.h"
+#include "common/engine/entry_node.h"
+#include "common/engine/entry_table.h"
+#include "common/engine/eviction_policy.h"
+#include "common/engine/fill_token.h"
+#include "common/engine/put_outcome.h"
+#include "common/engine/slot_generations.h"
+#include "common/engine/ttl_wheel.h"
+
+namespace meridian {
+
+class alignas(64) Shard {
+ public:
+  struct Limits {
+    size_t bytes;
+    size_t entries;  // 0: bounded by bytes only.
+  };
+
+  // `generations` is not owned and outlives this.
+  Shard(Limits limits, std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations);
+  ~Shard();
+
+  // These are the methods of Engine, for the keys of this shard.
+  bool Get(const EntryKey& key, absl::Duration now, Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const ABSL_LOCKS_EXCLUDED(mu_);
+  FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
+  // `fill` is nullptr for a Put, the token for a PutFill.
+  PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, const FillToken* fill)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  bool Erase(const EntryKey& key, Version version) ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsBehind(const EntryKey& key, Version version) const ABSL_LOCKS_EXCLUDED(mu_);
+  size_t Clear() ABSL_LOCKS_EXCLUDED(mu_);
+  // Also stops when `*looks`, the number of entries and buckets it may look at, is used up.
+  size_t Advance(absl::Duration now, size_t limit, size_t* looks) ABSL_LOCKS_EXCLUDED(mu_);
+
+  size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
+  size_t entries() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Adds the counters of namespace n to (*counters)[n - 1], which is there for every namespace.
+  void AddCounters(std::vector<EngineCounters>* counters) const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Removed nodes, linked by `chain`: freed when the lock is not held.
+  class Removed;
+  static constexpr size_t kFillCounters = 256;
+
+  bool IsCurrent(const EntryNode& node) const {
+    return node.generation() == generations_.Of(node.slot());
+  }
+  const EntryNode* FindVisible(const EntryKey& key, absl::Duration now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void VoidFills(const EntryKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether `version` may take the place of what is there; removes that if so.
+  bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Insert(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EvictUntilFits(const EntryNode* newcomer, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Evict(EntryNode* node, EvictionCause cause, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Unlink(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t FreeDropped(size_t limit, size_t* looks, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Limits limits_;
+  const SlotGenerations& generations_;
+
+  mutable absl::Mutex mu_;
+  EntryTable table_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<EvictionPolicy> policy_ ABSL_GUARDED_BY(mu_);
+  TtlWheel wheel_ ABSL_GUARDED_BY(mu_);
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<EngineCounters> counters_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
+  // How many writes there were of the keys that share a counter: a fill that began before is void.
+  std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
+  // The walk through the table that frees dropped entries.
+  uint64_t drops_seen_ ABSL_GUARDED_BY(mu_) = 0;  // generations_.drops() when the walk began.
+  size_t walk_bucket_ ABSL_GUARDED_BY(mu_) = 0;
+  bool walking_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_COMMON_ENGINE_SHARD_H_

@@ -1,0 +1,125 @@
+// What must hold when several threads use one engine. Meant for tsan; the counts hold anywhere.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/engine/engine.h"
+#include "tests/unit/common/engine/engine_fixture.h"
+
+namespace meridian {
+namespace {
+
+constexpr absl::Duration kNow = absl::Seconds(1000);
+
+TEST(EngineThreadsTest, NoFillBringsBackWhatAWriterHasOvertaken) {
+  // `truth` is the lower tier: a writer first changes it, then erases the key here. A fill that
+  // read the old version before must not be visible after the erase.
+  std::unique_ptr<Engine> engine = MakeEngine({.capacity_bytes = 1 << 20, .shard_bits = 1});
+  const EntryKey key = KeyOf(*engine, "n", "k");
+  std::atomic<uint64_t> truth{1};
+  std::atomic<bool> stop{false};
+
+  std::vector<std::thread> fillers;
+  for (int i = 0; i < 2; ++i) {
+    fillers.emplace_back([&] {
+      while (!stop.load()) {
+        const FillToken token = engine->BeginFill(key);
+        const Version version = V(truth.load());
+        engine->PutFill(key, MakeEntry("v", version), kNow, token);
+      }
+    });
+  }
+  for (uint64_t version = 2; version < 20'000; ++version) {
+    truth.store(version);
+    // An invalidation without a version of its own to compare: it removes whatever is there.
+    engine->Erase(key, V(version));
+    Entry entry;
+    if (engine->Peek(key, kNow, &entry)) {
+      ASSERT_GE(entry.version, V(version));
+    }
+  }
+  stop = true;
+  for (std::thread& filler : fillers) filler.join();
+  ExpectConsistent(*engine);
+}
+
+TEST(EngineThreadsTest, CountersAreExactAfterEverybodyHasReturned) {
+  constexpr int kThreads = 4;
+  constexpr int kSteps = 20'000;
+  std::unique_ptr<Engine> engine =
+      MakeEngine({.capacity_bytes = 1 << 18, .capacity_entries = 500, .shard_bits = 2});
+  std::array<EngineCounters, kThreads> counted;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 rng(t);
+      for (int i = 0; i < kSteps; ++i) {
+        const std::string name = absl::StrCat("k", rng() % 1000);
+        const EntryKey key = KeyOf(*engine, absl::StrCat("n", rng() % 3), name);
+        Entry entry;
+        switch (rng() % 8) {
+          case 0:
+            counted[t].erases += engine->Erase(key, V(rng() % kSteps));
+            break;
+          case 1:
+            if (rng() % 64 == 0) engine->DropSlot(key.slot);
+            engine->Advance(kNow + absl::Milliseconds(i), 16);
+            break;
+          case 2:
+          case 3: {
+            entry = MakeEntry(std::string(rng() % 400, 'v'), V(1 + i),
+                              kNow + absl::Milliseconds(i + rng() % 1000));
+            counted[t].puts += engine->Put(key, entry, kNow) == PutOutcome::kStored;
+            break;
+          }
+          case 4: {
+            const FillToken token = engine->BeginFill(key);
+            entry = MakeEntry("fill", V(1 + i));
+            counted[t].fills += engine->PutFill(key, entry, kNow, token) == PutOutcome::kStored;
+            break;
+          }
+          default:
+            ++(engine->Get(key, kNow, &entry) ? counted[t].hits : counted[t].misses);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EngineCounters expected;
+  for (const EngineCounters& mine : counted) expected += mine;
+  EngineCounters actual;
+  for (const NamespaceEngineStats& stats : engine->Stats()) actual += stats.counters;
+  EXPECT_EQ(actual.hits, expected.hits);
+  EXPECT_EQ(actual.misses, expected.misses);
+  EXPECT_EQ(actual.puts, expected.puts);
+  EXPECT_EQ(actual.fills, expected.fills);
+  EXPECT_EQ(actual.erases, expected.erases);
+  EXPECT_LE(engine->entries(), 500);
+  EXPECT_LE(engine->bytes(), 1 << 18);
+  ExpectConsistent(*engine);
+}
+
+TEST(EngineThreadsTest, ANamespaceHasOneIdForEverybody) {
+  std::unique_ptr<Engine> engine = MakeEngine({});
+  std::array<std::vector<NamespaceId>, 4> ids;
+  std::vector<std::thread> threads;
+  for (std::vector<NamespaceId>& mine : ids) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) mine.push_back(*engine->InternNamespace(absl::StrCat("n", i)));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::vector<NamespaceId>& mine : ids) EXPECT_EQ(mine, ids[0]);
+  EXPECT_EQ(engine->Stats().size(), 500);
+}
+
+}  // namespace
+}  // namespace meridian
