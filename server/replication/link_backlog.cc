@@ -1,0 +1,270 @@
+#include "server/replication/link_backlog.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace meridian {
+namespace {
+
+// The log's own time of a position: Redis makes stream ids from its clock.
+absl::Time TimeOf(LogPosition position) {
+  return absl::FromUnixMillis(static_cast<int64_t>(position.ms));
+}
+
+std::string NameOf(const LogEntry& entry) {
+  std::string name;
+  name.reserve(entry.name_space.size() + 1 + entry.key.size());
+  name.append(entry.name_space).push_back('\0');
+  name.append(entry.key);
+  return name;
+}
+
+}  // namespace
+
+LinkBacklog::LinkBacklog(size_t capacity, Wanted wanted)
+    : capacity_(capacity), wanted_(std::move(wanted)) {}
+
+LinkBacklog::Slot* LinkBacklog::Find(SlotTicket ticket) {
+  const auto it = slots_.find(ticket.slot);
+  if (it == slots_.end() || it->second.generation != ticket.generation) return nullptr;
+  return &it->second;
+}
+
+void LinkBacklog::Add(uint32_t slot) {
+  const auto [it, is_new] = slots_.try_emplace(slot);
+  if (is_new) it->second.generation = next_generation_++;
+}
+
+void LinkBacklog::Forget(Slot& slot) {
+  waiting_ -= slot.waiting.size();
+  slot.waiting.clear();
+}
+
+void LinkBacklog::Remove(uint32_t slot) {
+  const auto it = slots_.find(slot);
+  if (it == slots_.end()) return;
+  Forget(it->second);
+  slots_.erase(it);  // Its turn, if any, is skipped when it comes.
+}
+
+void LinkBacklog::Restart(uint32_t slot) {
+  if (slots_.count(slot) == 0) return;
+  Remove(slot);
+  Add(slot);
+}
+
+void LinkBacklog::Unsync() {
+  for (auto& [number, slot] : slots_) slot.synced = false;
+}
+
+std::vector<SlotTicket> LinkBacklog::Unsynced() const {
+  std::vector<SlotTicket> tickets;
+  for (const auto& [number, slot] : slots_) {
+    if (!slot.synced && !slot.under_way) tickets.push_back({number, slot.generation});
+  }
+  return tickets;
+}
+
+void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
+  Slot* slot = Find(ticket);
+  if (slot == nullptr || slot->synced || slot->under_way) return;
+  // A cursor past the end is of a log that is no more: the new one is read from its beginning.
+  const bool restarted = cursor > end;
+  if (restarted) cursor = LogPosition{};
+  if (cursor < slot->acked) {
+    Forget(*slot);
+    slot->queued = cursor;
+  }
+  if (restarted || slot->seen > end) slot->seen = end;
+  while (!slot->waiting.empty() && slot->waiting.front().position <= cursor) {
+    slot->waiting.pop_front();  // The former owner was faster.
+    --waiting_;
+  }
+  slot->acked = slot->told = cursor;
+  slot->queued = std::max(slot->queued, cursor);
+  slot->seen = std::max(slot->seen, end);
+  slot->synced = true;
+  slot->lagging = false;
+  slot->unread = 0;
+  if (slot->queued < slot->seen) Lag(*slot, TimeOf(cursor.ms == 0 ? end : slot->queued));
+  TakeTurn(ticket.slot, *slot);
+}
+
+void LinkBacklog::Lag(Slot& slot, absl::Time since) {
+  if (!slot.lagging) slot.lagging_since = since;
+  slot.lagging = true;
+}
+
+bool LinkBacklog::Queue(Slot& slot, const std::vector<LogEntry>& entries) {
+  for (const LogEntry& entry : entries) {
+    if (entry.position <= slot.queued) continue;
+    if (wanted_(entry)) {
+      if (waiting_ >= capacity_) return false;
+      slot.waiting.push_back(entry);
+      ++waiting_;
+    }
+    slot.queued = entry.position;
+  }
+  return true;
+}
+
+void LinkBacklog::TakeTurn(uint32_t number, Slot& slot) {
+  if (slot.in_turn || slot.waiting.empty() || slot.under_way || !slot.synced) return;
+  slot.in_turn = true;
+  turn_.push_back(number);
+}
+
+void LinkBacklog::Feed(LogPosition after, const LogSlice& slice) {
+  const auto it = slots_.find(slice.slot);
+  if (it == slots_.end() || slice.entries.empty()) return;
+  Slot& slot = it->second;
+  slot.seen = std::max(slot.seen, slice.entries.back().position);
+  if (!slot.synced) return;  // Sync() compares with what was seen.
+  const absl::Time since = slice.entries.front().version.time();
+  if (!slot.lagging && after > slot.queued) Lag(slot, since);
+  if (!slot.lagging && !Queue(slot, slice.entries)) Lag(slot, since);
+  if (slot.lagging) {
+    slot.unread += static_cast<uint64_t>(
+        std::count_if(slice.entries.begin(), slice.entries.end(), [&](const LogEntry& entry) {
+          return entry.position > slot.queued && wanted_(entry);
+        }));
+  }
+  TakeTurn(slice.slot, slot);
+}
+
+std::vector<CatchUpRead> LinkBacklog::NextReads(size_t limit) {
+  std::vector<CatchUpRead> reads;
+  auto it = slots_.lower_bound(next_read_);
+  for (size_t i = 0; i < slots_.size() && reads.size() < limit; ++i, ++it) {
+    if (it == slots_.end()) it = slots_.begin();
+    const Slot& slot = it->second;
+    if (!slot.synced || !slot.lagging) continue;
+    reads.push_back({{it->first, slot.generation}, slot.queued, slot.seen});
+    next_read_ = it->first + 1;
+  }
+  return reads;
+}
+
+void LinkBacklog::OnRead(const CatchUpRead& read, const std::vector<LogEntry>& entries,
+                         size_t read_limit) {
+  Slot* slot = Find(read.ticket);
+  if (slot == nullptr || !slot->synced || !slot->lagging) return;
+  if (slot->queued != read.after) return;  // Synced again meanwhile.
+  const uint64_t before = slot->waiting.size();
+  const bool all = Queue(*slot, entries);
+  const uint64_t taken = slot->waiting.size() - before;
+  slot->unread -= std::min(slot->unread, taken);
+  if (all && entries.size() < read_limit) {
+    // That was everything up to known_end at least; what is missing is no longer in the log.
+    slot->queued = std::max(slot->queued, read.known_end);
+    slot->lagging = slot->queued < slot->seen;
+    if (!slot->lagging) slot->unread = 0;
+  }
+  if (slot->lagging) slot->lagging_since = std::max(slot->lagging_since, TimeOf(slot->queued));
+  TakeTurn(read.ticket.slot, *slot);
+}
+
+SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
+  SlotBatch batch{.ticket = {number, slot.generation}, .cursor = {}, .count = count, .changes = {}};
+  batch.cursor = count == slot.waiting.size() ? slot.queued : slot.waiting[count - 1].position;
+  std::unordered_map<std::string, size_t> index_of;
+  for (size_t i = 0; i < count; ++i) {
+    const LogEntry& entry = slot.waiting[i];
+    const auto [it, is_new] = index_of.try_emplace(NameOf(entry), batch.changes.size());
+    if (is_new) {
+      batch.changes.push_back(entry);
+    } else if (batch.changes[it->second].version < entry.version) {
+      batch.changes[it->second] = entry;
+    }
+  }
+  slot.under_way = true;
+  return batch;
+}
+
+std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit) {
+  std::vector<SlotBatch> batches;
+  size_t taken = 0;
+  while (!turn_.empty() && taken < limit) {
+    const uint32_t number = turn_.front();
+    turn_.pop_front();
+    const auto it = slots_.find(number);
+    if (it == slots_.end() || !it->second.in_turn) continue;
+    Slot& slot = it->second;
+    slot.in_turn = false;
+    if (!slot.synced || slot.under_way || slot.waiting.empty()) continue;
+    const size_t count = std::min(slot.waiting.size(), limit - taken);
+    batches.push_back(Batch(number, slot, count));
+    taken += count;
+  }
+  return batches;
+}
+
+void LinkBacklog::Finish(const SlotBatch& batch, bool applied) {
+  Slot* slot = Find(batch.ticket);
+  if (slot == nullptr) return;
+  slot->under_way = false;
+  if (applied) {
+    slot->waiting.erase(slot->waiting.begin(),
+                        slot->waiting.begin() + static_cast<ptrdiff_t>(batch.count));
+    waiting_ -= batch.count;
+    slot->acked = std::max(slot->acked, batch.cursor);
+    slot->told = std::max(slot->told, batch.cursor);
+  }
+  TakeTurn(batch.ticket.slot, *slot);
+}
+
+std::vector<SlotBatch> LinkBacklog::StaleCursors(size_t limit) {
+  std::vector<SlotBatch> batches;
+  auto it = slots_.lower_bound(next_cursor_);
+  for (size_t i = 0; i < slots_.size() && batches.size() < limit; ++i, ++it) {
+    if (it == slots_.end()) it = slots_.begin();
+    Slot& slot = it->second;
+    if (!slot.synced || slot.under_way || !slot.waiting.empty() || slot.queued <= slot.told) {
+      continue;
+    }
+    slot.told = slot.queued;
+    batches.push_back(
+        {.ticket = {it->first, slot.generation}, .cursor = slot.queued, .count = 0, .changes = {}});
+    next_cursor_ = it->first + 1;
+  }
+  return batches;
+}
+
+bool LinkBacklog::all_synced() const {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [](const auto& entry) { return entry.second.synced; });
+}
+
+size_t LinkBacklog::lagging_slots() const {
+  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [](const auto& entry) {
+    return entry.second.lagging;
+  }));
+}
+
+uint64_t LinkBacklog::backlog() const {
+  uint64_t backlog = waiting_;
+  for (const auto& [number, slot] : slots_) {
+    if (slot.lagging) backlog += std::max<uint64_t>(slot.unread, 1);
+  }
+  return backlog;
+}
+
+std::optional<absl::Time> LinkBacklog::OldestWaiting() const {
+  std::optional<absl::Time> oldest;
+  const auto consider = [&oldest](absl::Time time) {
+    if (!oldest || time < *oldest) oldest = time;
+  };
+  for (const auto& [number, slot] : slots_) {
+    if (!slot.waiting.empty()) {
+      consider(slot.waiting.front().version.time());
+    } else if (slot.lagging) {
+      consider(slot.lagging_since);
+    } else if (!slot.synced && slot.seen > slot.queued) {
+      consider(TimeOf(slot.seen));
+    }
+  }
+  return oldest;
+}
+
+}  // namespace meridian

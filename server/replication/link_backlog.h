@@ -1,0 +1,130 @@
+// LinkBacklog is the bookkeeping of one replication link: by slot, what the target has, what waits in
+// memory, and whether the slot follows the live tail or must be read from its cursor. No I/O, no time.
+//
+// Order: a slot has at most one batch under way, and its changes leave in the order of the log.
+// Bound: at most `capacity` changes wait in memory, over all slots. A slot that finds no room, or
+//   whose live changes do not join on to what it has, lags: it is read from the log later.
+// Thread safety: none.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_LINK_BACKLOG_H_
+#define MERIDIAN_SERVER_REPLICATION_LINK_BACKLOG_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/version.h"
+#include "server/node/l2_store.h"
+
+namespace meridian {
+
+// A slot as it was when something was begun with it; answers for a slot that was lost or began anew
+// since are ignored.
+struct SlotTicket {
+  uint32_t slot = 0;
+  uint64_t generation = 0;
+};
+
+// A slot that must be read from `after`.
+struct CatchUpRead {
+  SlotTicket ticket;
+  LogPosition after;
+  LogPosition known_end;  // The log reached at least so far when the read was begun.
+};
+
+// Consecutive changes of one slot, on their way to the target.
+struct SlotBatch {
+  SlotTicket ticket;
+  LogPosition cursor;              // What the target has once these are applied.
+  size_t count = 0;                // Changes, repeated keys included.
+  std::vector<LogEntry> changes;   // The newest of each key.
+};
+
+class LinkBacklog {
+ public:
+  // Whether a log entry is for this link at all.
+  using Wanted = std::function<bool(const LogEntry&)>;
+
+  LinkBacklog(size_t capacity, Wanted wanted);
+
+  void Add(uint32_t slot);
+  void Remove(uint32_t slot);
+  // The slot's log began anew: forgets the slot, and asks for its cursor again.
+  void Restart(uint32_t slot);
+  // Asks for every slot's cursor again, as after an error: the target may have lost data.
+  void Unsync();
+
+  // Slots whose cursor must be fetched and which have no batch under way.
+  std::vector<SlotTicket> Unsynced() const;
+  // `cursor` is the target's word, `end` the end of the source's log, read after it.
+  // A target that has less than before (it lost data) is sent the rest again.
+  void Sync(SlotTicket ticket, LogPosition cursor, LogPosition end);
+
+  // Live changes: `slice` follows `after`.
+  void Feed(LogPosition after, const LogSlice& slice);
+
+  // Lagging slots to read next, at most `limit`, taking turns.
+  std::vector<CatchUpRead> NextReads(size_t limit);
+  // What the read brought, at most `read_limit` entries; `entries` may be empty.
+  void OnRead(const CatchUpRead& read, const std::vector<LogEntry>& entries, size_t read_limit);
+
+  // The next batches, at most `limit` changes in all (but at least one); slots take turns.
+  std::vector<SlotBatch> TakeBatches(size_t limit);
+  // The batch was applied, or (false) must be sent again.
+  void Finish(const SlotBatch& batch, bool applied);
+
+  // Idle slots whose cursor at the target is behind, because what followed was not for it.
+  // At most `limit`; each is named once for each position.
+  std::vector<SlotBatch> StaleCursors(size_t limit);
+
+  size_t slots() const { return slots_.size(); }
+  size_t waiting() const { return waiting_; }
+  bool all_synced() const;
+  size_t lagging_slots() const;
+  // Changes known to wait, in memory and (as far as the tail saw them) in the log.
+  uint64_t backlog() const;
+  // When the oldest change that waits was written, as far as known; nullopt: none waits.
+  std::optional<absl::Time> OldestWaiting() const;
+
+ private:
+  struct Slot {
+    uint64_t generation = 0;
+    bool synced = false;
+    bool lagging = false;
+    bool under_way = false;
+    bool in_turn = false;    // In turn_.
+    LogPosition acked;       // The target has it.
+    LogPosition told;        // A cursor up to here was sent, answered or not.
+    LogPosition queued;      // Looked at up to here: waiting, applied, or not wanted.
+    LogPosition seen;        // The log reaches at least so far.
+    uint64_t unread = 0;     // Wanted live changes passed by while lagging.
+    absl::Time lagging_since;
+    std::deque<LogEntry> waiting;
+  };
+
+  Slot* Find(SlotTicket ticket);
+  void Forget(Slot& slot);
+  void Lag(Slot& slot, absl::Time since);
+  // Takes entries in until there is no room; false then.
+  bool Queue(Slot& slot, const std::vector<LogEntry>& entries);
+  void TakeTurn(uint32_t number, Slot& slot);
+  SlotBatch Batch(uint32_t number, Slot& slot, size_t count);
+
+  const size_t capacity_;
+  const Wanted wanted_;
+  std::map<uint32_t, Slot> slots_;
+  std::deque<uint32_t> turn_;      // Slots with something to send, in order of service.
+  size_t waiting_ = 0;             // Sum of waiting.size().
+  uint32_t next_read_ = 0;         // Where the turns of reading and of cursors go on.
+  uint32_t next_cursor_ = 0;
+  uint64_t next_generation_ = 1;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_LINK_BACKLOG_H_

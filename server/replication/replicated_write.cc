@@ -1,0 +1,35 @@
+#include "server/replication/replicated_write.h"
+
+#include <algorithm>
+
+#include "common/base/status_macros.h"
+#include "server/node/record.h"
+
+namespace meridian {
+
+absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view bytes, absl::Time now) {
+  ASSIGN_OR_RETURN(const Record record, ParseRecord(bytes));
+  L2Write write;
+  write.key = key;
+  write.version = record.version;
+  write.expires_at = record.expires_at;
+  write.retention = record.kind == RecordKind::kTombstone
+                        ? kTombstoneKept
+                        : std::max(absl::ZeroDuration(), record.expires_at - now) + kLateGrace;
+  write.record = bytes;
+  return write;
+}
+
+L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now) {
+  L2Write write;
+  write.key = key;
+  write.version = version;
+  write.expires_at = now + kLateGrace;
+  write.retention = kLateGrace;
+  AppendRecord({.version = version, .expires_at = write.expires_at, .kind = RecordKind::kTombstone,
+                .tags = {}, .value = {}},
+               &write.record);
+  return write;
+}
+
+}  // namespace meridian

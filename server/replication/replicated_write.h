@@ -1,0 +1,34 @@
+// What one region's record becomes in another region: pure functions.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_
+#define MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_
+
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/node/l2_store.h"
+
+namespace meridian {
+
+// A stored record outlives its expiry by this much, so that clocks that differ a little, and
+// regions that are a little late, still find out which version was the last.
+inline constexpr absl::Duration kLateGrace = absl::Seconds(10);
+
+// A tombstone is kept longer than the longest outage of a region that we promise to survive.
+inline constexpr absl::Duration kTombstoneKept = absl::Hours(24);
+
+// The write that brings the source's current `record` of `key` to another region, with its version.
+// A value that has expired is sent all the same and kept for kLateGrace: it still replaces what is
+// older over there, which may have a longer life.
+// Returns kDataLoss for bytes that are no record.
+absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view record, absl::Time now);
+
+// The write for a change whose record the source no longer has (evicted, or expired long ago): a
+// short-lived tombstone of the change's version, so that the other region drops what is older and
+// keeps what is as new or newer. A miss is always a right answer of a cache; an overtaken value is not.
+L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_

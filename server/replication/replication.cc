@@ -1,0 +1,142 @@
+#include "server/replication/replication.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/status_macros.h"
+#include "server/replication/engine_coherence.h"
+#include "server/replication/replicator.h"
+#include "server/replication/task_gate.h"
+
+namespace meridian {
+namespace {
+
+absl::Status Positive(const char* field, absl::Duration value) {
+  if (value > absl::ZeroDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("replication: ", field, " is ", absl::FormatDuration(value), ", must be > 0"));
+}
+
+absl::Status Positive(const char* field, size_t value) {
+  if (value > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("replication: ", field, " is 0, must be > 0"));
+}
+
+ReplicationLinkOptions LinkOptions(const ReplicationOptions& options) {
+  ReplicationLinkOptions link = options.link;
+  link.own_region = options.own_region;
+  link.seed = Hash64(options.node_id);
+  return link;
+}
+
+ReplicationLink::ShouldReplicate WithInternal(ReplicationLink::ShouldReplicate should_replicate) {
+  return [should_replicate = std::move(should_replicate)](std::string_view name_space) {
+    return name_space == kInternalNamespace || should_replicate(name_space);
+  };
+}
+
+absl::Status CheckRegions(const std::string& own, const std::map<std::string, L2Store*>& others) {
+  std::map<uint16_t, std::string> by_id = {{RegionId(own), own}};
+  for (const auto& [region, store] : others) {
+    if (region == own) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("replication: own region '", own, "' is among the others"));
+    }
+    const auto [it, is_new] = by_id.emplace(RegionId(region), region);
+    if (is_new) continue;
+    return absl::InvalidArgumentError(absl::StrCat("replication: regions '", it->second, "' and '",
+                                                   region, "' have the same id ", it->first,
+                                                   "; rename one"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReplicationOptions::Validate() const {
+  if (own_region.empty()) return absl::InvalidArgumentError("replication: own_region is empty");
+  if (node_id.empty()) return absl::InvalidArgumentError("replication: node_id is empty");
+  if (heartbeat_interval < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("replication: heartbeat_interval is negative");
+  }
+  RETURN_IF_ERROR(Positive("tail.active_interval", tail.active_interval));
+  RETURN_IF_ERROR(Positive("tail.idle_interval", tail.idle_interval));
+  RETURN_IF_ERROR(Positive("tail.timeout", tail.timeout));
+  RETURN_IF_ERROR(Positive("tail.stall", tail.stall));
+  RETURN_IF_ERROR(Positive("tail.read_limit", tail.read_limit));
+  RETURN_IF_ERROR(Positive("link.queue_capacity", link.queue_capacity));
+  RETURN_IF_ERROR(Positive("link.batch_changes", link.batch_changes));
+  RETURN_IF_ERROR(Positive("link.batch_bytes", link.batch_bytes));
+  RETURN_IF_ERROR(Positive("link.max_batches", link.max_batches));
+  RETURN_IF_ERROR(Positive("link.read_entries", link.read_entries));
+  RETURN_IF_ERROR(Positive("link.read_slots", link.read_slots));
+  RETURN_IF_ERROR(Positive("link.tick", link.tick));
+  return Positive("link.timeout", link.timeout);
+}
+
+struct Replication::Parts {
+  Parts(ReplicationOptions opts, ReplicationDeps d)
+      : options(std::move(opts)),
+        deps(std::move(d)),
+        gate(deps.executor),
+        coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
+        replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.observer,
+                   WithInternal(deps.should_replicate)),
+        // L1 first: what a slot held is gone before anybody hears that it is followed.
+        tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
+        heartbeat(options.heartbeat_interval, gate, deps.write_heartbeat) {}
+
+  void FollowTopology() {
+    const std::vector<uint32_t> slots = deps.topology.Get()->SlotsOf(options.node_id);
+    tail.SetOwned(slots);
+    heartbeat.SetOwned(slots);
+  }
+
+  const ReplicationOptions options;
+  const ReplicationDeps deps;
+  const TaskGate gate;
+  EngineCoherence coherence;
+  Replicator replicator;
+  ChangelogTail tail;
+  Heartbeat heartbeat;
+};
+
+absl::StatusOr<std::unique_ptr<Replication>> Replication::Create(ReplicationOptions options,
+                                                                 ReplicationDeps deps) {
+  RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(CheckRegions(options.own_region, deps.others));
+  return std::unique_ptr<Replication>(new Replication(std::move(options), std::move(deps)));
+}
+
+Replication::Replication(ReplicationOptions options, ReplicationDeps deps)
+    : parts_(std::make_unique<Parts>(std::move(options), std::move(deps))) {}
+
+Replication::~Replication() { Stop(); }
+
+void Replication::Start() {
+  Parts* const parts = parts_.get();
+  // The listener may outlive this: then the gate is closed and the task is dropped.
+  parts->deps.topology.AddListener(
+      [gate = parts->gate, parts](const TopologyHolder::Snapshot&, const TopologyHolder::Snapshot&) {
+        gate.Post([parts] { parts->FollowTopology(); });
+      });
+  parts->gate.Post([parts] {
+    parts->FollowTopology();
+    parts->tail.Start();
+    parts->replicator.Start();
+    if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
+  });
+}
+
+void Replication::Stop() { parts_->gate.Close(); }
+
+std::vector<LinkStatus> Replication::Links() const {
+  return parts_->gate.Locked([this] { return parts_->replicator.Links(); });
+}
+
+size_t Replication::followed_slots() const {
+  return parts_->gate.Locked([this] { return parts_->tail.followed(); });
+}
+
+}  // namespace meridian

@@ -1,0 +1,89 @@
+// Replication is everything that follows the regional changelog on one node: L1 coherence, the links
+// to the other regions, and the heartbeat. server/app makes one when the node has a regional store.
+//
+// Promise (docs/consistency.md): a change of another node or region is out of this node's L1 within
+//   a poll (10 ms, 20 ms when idle) of being in the regional store; an own change reaches every
+//   region at least once, the newest version wins everywhere, and an unreachable region delays
+//   only itself. After Stop() has returned nothing of this runs.
+// Thread safety: all methods may be called concurrently; Stop not from the executor's own tasks.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REPLICATION_H_
+#define MERIDIAN_SERVER_REPLICATION_REPLICATION_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/base/version.h"
+#include "common/cluster/topology.h"
+#include "common/engine/engine.h"
+#include "server/node/l2_store.h"
+#include "server/replication/changelog_tail.h"
+#include "server/replication/heartbeat.h"
+#include "server/replication/replication_link.h"
+#include "server/replication/replication_observer.h"
+
+namespace meridian {
+
+struct ReplicationOptions {
+  std::string own_region;
+  std::string node_id;
+  absl::Duration heartbeat_interval = absl::Seconds(1);  // Zero: none.
+  ChangelogTailOptions tail;
+  ReplicationLinkOptions link;  // own_region, target_region and seed are filled in.
+
+  // Returns kInvalidArgument naming the field, the value and the rule.
+  absl::Status Validate() const;
+};
+
+// Nothing is owned. All outlive the Replication; `executor` also outlives the last callback of the
+// stores, so stop the stores before the executor.
+struct ReplicationDeps {
+  L2Store& own;
+  std::map<std::string, L2Store*> others;  // By region name.
+  Engine& engine;
+  HybridClock& hybrid_clock;
+  TopologyHolder& topology;
+  Executor& executor;
+  const Clock& clock;
+  ReplicationObserver& observer;
+  // Whether a namespace leaves the region. Called on the executor. kInternalNamespace always does.
+  ReplicationLink::ShouldReplicate should_replicate;
+  Heartbeat::Write write_heartbeat;
+};
+
+class Replication {
+ public:
+  // Returns kInvalidArgument for bad options, for an own region among the others, and for regions
+  // whose ids collide.
+  static absl::StatusOr<std::unique_ptr<Replication>> Create(ReplicationOptions options,
+                                                             ReplicationDeps deps);
+  ~Replication();
+
+  // Follows `topology` from now on. REQUIRES: called once.
+  void Start();
+  void Stop();
+
+  // Sorted by target region. Cost: waits for the task that runs now.
+  std::vector<LinkStatus> Links() const;
+
+  // How many owned slots are followed already; equal to the owned slots in the steady state.
+  size_t followed_slots() const;
+
+ private:
+  struct Parts;
+  Replication(ReplicationOptions options, ReplicationDeps deps);
+
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REPLICATION_H_

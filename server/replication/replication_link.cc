@@ -1,0 +1,408 @@
+#include "server/replication/replication_link.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/replication/replicated_write.h"
+
+namespace meridian {
+namespace {
+
+// Refused because of what was sent: sending it again would be refused again.
+bool IsAboutTheWrite(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) ||
+         absl::IsOutOfRange(status) || absl::IsUnimplemented(status);
+}
+
+}  // namespace
+
+struct ReplicationLink::SyncRound {
+  uint64_t attempt;
+  std::vector<SlotTicket> tickets;
+  std::vector<uint32_t> slots;
+  std::vector<LogPosition> cursors;
+  std::vector<LogPosition> ends;
+};
+
+struct ReplicationLink::Shipment {
+  uint64_t attempt;
+  std::vector<SlotBatch> batches;
+  std::vector<L2Key> keys;  // Of all batches, in their order.
+  size_t open = 0;          // Batches that are not finished.
+};
+
+ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target,
+                                 TaskGate gate, const Clock& clock, ReplicationObserver& observer,
+                                 ShouldReplicate should_replicate)
+    : options_(std::move(options)),
+      own_id_(RegionId(options_.own_region)),
+      target_id_(RegionId(options_.target_region)),
+      source_(source),
+      target_(target),
+      gate_(std::move(gate)),
+      clock_(clock),
+      observer_(observer),
+      backlog_(options_.queue_capacity,
+               [own_id = own_id_, should_replicate = std::move(should_replicate)](
+                   const LogEntry& entry) {
+                 return entry.version.region == own_id && should_replicate(entry.name_space);
+               }),
+      batch_limit_(options_.batch_changes),
+      backoff_(options_.backoff),
+      random_(static_cast<std::minstd_rand::result_type>(options_.seed)) {}
+
+void ReplicationLink::Start() { Tick(); }
+
+void ReplicationLink::Tick() {
+  FlushCursors();
+  Report();
+  gate_.PostAfter(options_.tick, [this] { Tick(); });
+}
+
+// --- From the tail.
+
+void ReplicationLink::OnSlotGained(uint32_t slot, LogPosition position) {
+  backlog_.Add(slot);
+  SchedulePump();
+}
+
+void ReplicationLink::OnSlotLost(uint32_t slot) { backlog_.Remove(slot); }
+
+void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
+  backlog_.Feed(after, slice);
+  SchedulePump();
+}
+
+void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
+  // What the tail missed of a trimmed log, this link notices by the hole before the next change.
+  if (kind == GapKind::kRestarted) backlog_.Restart(slot);
+  SchedulePump();
+}
+
+void ReplicationLink::SchedulePump() {
+  if (pump_scheduled_) return;
+  pump_scheduled_ = true;
+  gate_.Post([this] {  // After the other slots of the same poll.
+    pump_scheduled_ = false;
+    Pump();
+  });
+}
+
+void ReplicationLink::Pump() {
+  if (!paused_) {
+    Sync();
+    CatchUp();
+    while (!paused_ && Ship()) {
+    }
+  }
+  Report();
+}
+
+// --- Where slots begin: the target's cursor, then the end of our log, then its beginning.
+
+void ReplicationLink::Sync() {
+  if (syncing_) return;
+  auto round = std::make_shared<SyncRound>();
+  round->attempt = attempt_;
+  round->tickets = backlog_.Unsynced();
+  if (round->tickets.empty()) return;
+  for (const SlotTicket& ticket : round->tickets) round->slots.push_back(ticket.slot);
+  syncing_ = true;
+  target_.FetchCursors(options_.own_region, round->slots, Deadline(),
+                       gate_.Reply<absl::StatusOr<std::vector<LogPosition>>>(
+                           [this, round](absl::StatusOr<std::vector<LogPosition>> cursors) {
+                             if (!cursors.ok()) {
+                               syncing_ = false;
+                               return Failed(round->attempt, options_.target_region,
+                                             cursors.status());
+                             }
+                             round->cursors = *std::move(cursors);
+                             SyncEnds(round);
+                           }));
+}
+
+void ReplicationLink::SyncEnds(std::shared_ptr<SyncRound> round) {
+  source_.LogEnds(round->slots, Deadline(),
+                  gate_.Reply<absl::StatusOr<std::vector<LogPosition>>>(
+                      [this, round](absl::StatusOr<std::vector<LogPosition>> ends) {
+                        if (!ends.ok()) {
+                          syncing_ = false;
+                          return Failed(round->attempt, options_.own_region, ends.status());
+                        }
+                        round->ends = *std::move(ends);
+                        SyncStarts(round);
+                      }));
+}
+
+void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
+  std::vector<LogRead> reads;
+  for (size_t i = 0; i < round->slots.size(); ++i) {
+    if (round->cursors[i] != LogPosition{} && round->cursors[i] < round->ends[i]) {
+      reads.push_back({round->slots[i], LogPosition{}});
+    }
+  }
+  if (reads.empty()) return Synced(*round);
+  source_.ReadLogs(std::move(reads), 1, Deadline(),
+                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+                       [this, round](const absl::StatusOr<std::vector<LogSlice>>& firsts) {
+                         if (!firsts.ok()) {
+                           syncing_ = false;
+                           return Failed(round->attempt, options_.own_region, firsts.status());
+                         }
+                         std::map<uint32_t, LogPosition> cursors;
+                         for (size_t i = 0; i < round->slots.size(); ++i) {
+                           cursors[round->slots[i]] = round->cursors[i];
+                         }
+                         for (const LogSlice& slice : *firsts) {
+                           if (slice.entries.front().position <= cursors[slice.slot]) continue;
+                           ++gaps_total_;
+                           observer_.OnLinkGap(options_.target_region, slice.slot);
+                         }
+                         Synced(*round);
+                       }));
+}
+
+void ReplicationLink::Synced(const SyncRound& round) {
+  syncing_ = false;
+  if (round.attempt == attempt_) {
+    for (size_t i = 0; i < round.tickets.size(); ++i) {
+      backlog_.Sync(round.tickets[i], round.cursors[i], round.ends[i]);
+    }
+    problem_.clear();
+    if (backlog_.backlog() == 0) backoff_.Reset();
+  }
+  Pump();
+}
+
+// --- Lagging slots.
+
+void ReplicationLink::CatchUp() {
+  if (reading_ || backlog_.waiting() > options_.queue_capacity / 2) return;
+  std::vector<CatchUpRead> asked = backlog_.NextReads(options_.read_slots);
+  if (asked.empty()) return;
+  std::vector<LogRead> reads;
+  for (const CatchUpRead& read : asked) reads.push_back({read.ticket.slot, read.after});
+  reading_ = true;
+  source_.ReadLogs(
+      std::move(reads), options_.read_entries, Deadline(),
+      gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+          [this, attempt = attempt_, asked = std::move(asked)](
+              const absl::StatusOr<std::vector<LogSlice>>& slices) {
+            reading_ = false;
+            if (!slices.ok()) return Failed(attempt, options_.own_region, slices.status());
+            std::map<uint32_t, const std::vector<LogEntry>*> entries;
+            for (const LogSlice& slice : *slices) entries[slice.slot] = &slice.entries;
+            const std::vector<LogEntry> none;
+            for (const CatchUpRead& read : asked) {
+              const auto it = entries.find(read.ticket.slot);
+              backlog_.OnRead(read, it == entries.end() ? none : *it->second,
+                              options_.read_entries);
+            }
+            Pump();
+          }));
+}
+
+// --- Fetch here, apply there.
+
+bool ReplicationLink::Ship() {
+  if (shipments_ >= options_.max_batches) return false;
+  const size_t by_bytes =
+      static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
+  const size_t limit = std::clamp<size_t>(by_bytes, 1, batch_limit_);
+  auto shipment = std::make_shared<Shipment>();
+  shipment->attempt = attempt_;
+  shipment->batches = backlog_.TakeBatches(limit);
+  if (shipment->batches.empty()) return false;
+  for (const SlotBatch& batch : shipment->batches) {
+    for (const LogEntry& entry : batch.changes) {
+      shipment->keys.push_back({batch.ticket.slot, entry.name_space, entry.key});
+    }
+  }
+  shipment->open = shipment->batches.size();
+  ++shipments_;
+  source_.Fetch(shipment->keys, Deadline(),
+                gate_.Reply<std::vector<L2Record>>(
+                    [this, shipment](const std::vector<L2Record>& records) {
+                      Fetched(shipment, records);
+                    }));
+  return true;
+}
+
+void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
+                              const std::vector<L2Record>& records) {
+  if (Refetch(*shipment, records)) {
+    for (const SlotBatch& batch : shipment->batches) backlog_.Finish(batch, false);
+    --shipments_;
+    return Pump();
+  }
+  batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
+  size_t first = 0;
+  for (size_t i = 0; i < shipment->batches.size(); ++i) {
+    const SlotBatch& batch = shipment->batches[i];
+    Apply(shipment, i, WritesOf(batch, records, first));
+    first += batch.changes.size();
+  }
+}
+
+// True when the shipment must be fetched again, later or in smaller pieces.
+bool ReplicationLink::Refetch(Shipment& shipment, const std::vector<L2Record>& records) {
+  for (const L2Record& record : records) {
+    if (record.status.ok()) continue;
+    if (!absl::IsResourceExhausted(record.status)) {
+      Failed(shipment.attempt, options_.own_region, record.status);
+      return true;
+    }
+    if (records.size() > 1) {
+      batch_limit_ = std::max<size_t>(1, records.size() / 2);
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
+                                               const std::vector<L2Record>& records,
+                                               size_t first) {
+  const absl::Time now = clock_.Now();
+  std::vector<L2Write> writes;
+  for (size_t i = 0; i < batch.changes.size(); ++i) {
+    const LogEntry& entry = batch.changes[i];
+    const L2Record& record = records[first + i];
+    L2Key key{batch.ticket.slot, entry.name_space, entry.key};
+    // What cannot be sent still overtakes what is older over there.
+    if (!record.status.ok()) Drop(record.status);  // One record alone is too large for a reply.
+    if (!record.status.ok() || record.record.empty()) {
+      writes.push_back(DropOlderThan(key, entry.version, now));
+      continue;
+    }
+    average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
+    absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now);
+    if (!write.ok()) {
+      Drop(write.status());
+      writes.push_back(DropOlderThan(key, entry.version, now));
+    } else if (write->version.region != target_id_) {  // The target has its own writes.
+      writes.push_back(*std::move(write));
+    }
+  }
+  return writes;
+}
+
+void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t index,
+                            std::vector<L2Write> writes) {
+  const SlotBatch& batch = shipment->batches[index];
+  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.cursor, std::move(writes),
+                          Deadline(),
+                          gate_.Reply<std::vector<L2WriteResult>>(
+                              [this, shipment, index](const std::vector<L2WriteResult>& results) {
+                                Applied(shipment, index, results);
+                              }));
+}
+
+void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
+                              const std::vector<L2WriteResult>& results) {
+  const absl::Status status = Count(results);
+  backlog_.Finish(shipment->batches[index], status.ok());
+  const bool last = --shipment->open == 0;
+  if (last) --shipments_;
+  if (!status.ok()) {
+    Failed(shipment->attempt, options_.target_region, status);
+  } else if (!results.empty()) {
+    backoff_.Reset();
+    if (shipment->attempt == attempt_) problem_.clear();
+  }
+  if (last) Pump();
+}
+
+// Counts what was applied; the first status for which the batch must be sent again, or OK.
+absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
+  absl::Status again;
+  size_t applied = 0;
+  size_t stale = 0;
+  for (const L2WriteResult& result : results) {
+    if (!result.status.ok()) {
+      if (IsAboutTheWrite(result.status)) {
+        Drop(result.status);
+      } else {
+        again.Update(result.status);
+      }
+    } else if (result.outcome == L2WriteOutcome::kApplied) {
+      ++applied;
+      last_applied_ = std::max(last_applied_, result.stored);
+    } else {
+      ++stale;
+    }
+  }
+  applied_total_ += applied;
+  stale_total_ += stale;
+  if (applied + stale > 0) observer_.OnApplied(options_.target_region, applied, stale);
+  return again;
+}
+
+void ReplicationLink::Drop(const absl::Status& why) {
+  ++dropped_total_;
+  observer_.OnDropped(options_.target_region, why);
+}
+
+// Foreign and local changes move the cursor, too, or a restart would read them all again. Nobody
+// waits for the answer: a cursor that did not arrive is only an older place to begin at.
+void ReplicationLink::FlushCursors() {
+  if (paused_) return;
+  for (const SlotBatch& batch : backlog_.StaleCursors(options_.cursors_per_tick)) {
+    target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.cursor, {}, Deadline(),
+                            [](const std::vector<L2WriteResult>&) {});
+  }
+}
+
+// --- Errors and status.
+
+void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const absl::Status& status) {
+  if (attempt != attempt_) return;  // The attempt has failed already.
+  ++attempt_;
+  paused_ = true;
+  problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());
+  backlog_.Unsync();
+  const double random = std::uniform_real_distribution<double>(0, 1)(random_);
+  gate_.PostAfter(backoff_.Next(random), [this] {
+    paused_ = false;
+    Pump();
+  });
+  Report();
+}
+
+LinkState ReplicationLink::State() const {
+  if (!problem_.empty() || !target_.Health().connected) return LinkState::kDisconnected;
+  if (!backlog_.all_synced() || backlog_.lagging_slots() > 0) return LinkState::kCatchingUp;
+  return LinkState::kStreaming;
+}
+
+void ReplicationLink::Report() {
+  const LinkState state = State();
+  if (state == reported_) return;
+  reported_ = state;
+  observer_.OnLinkState(options_.target_region, state,
+                        state == LinkState::kDisconnected ? Status().problem : "");
+}
+
+LinkStatus ReplicationLink::Status() const {
+  LinkStatus status;
+  status.from = options_.own_region;
+  status.to = options_.target_region;
+  status.state = State();
+  if (status.state == LinkState::kDisconnected) {
+    status.problem = problem_.empty() ? target_.Health().problem : problem_;
+  }
+  if (const std::optional<absl::Time> oldest = backlog_.OldestWaiting()) {
+    status.lag = std::max(absl::ZeroDuration(), clock_.Now() - *oldest);
+  }
+  status.backlog = backlog_.backlog();
+  status.applied_total = applied_total_;
+  status.stale_total = stale_total_;
+  status.dropped_total = dropped_total_;
+  status.gaps_total = gaps_total_;
+  status.last_applied = last_applied_;
+  return status;
+}
+
+}  // namespace meridian

@@ -1,0 +1,149 @@
+// ReplicationLink brings one region's own changes of the owned slots to one other region.
+//
+// A slot begins at the cursor that the target keeps for it. While the target answers, changes come
+// from the live tail; a slot that lags is read from the log. The records are fetched when they are
+// sent, so that a key that changed often crosses once, and applied by the target's script together
+// with the cursor: at least once, last writer wins, in any order.
+//
+// Promise: memory is bounded whatever the target does; links share nothing, so that a slow region
+//   does not slow another; after an error every cursor is asked for again, so that a target that
+//   came back empty is filled from the log.
+// Bounds: max_batches fetches (of batch_changes keys, about batch_bytes) under way, one batch a slot.
+// Thread safety: none; everything runs behind the gate.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REPLICATION_LINK_H_
+#define MERIDIAN_SERVER_REPLICATION_REPLICATION_LINK_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/version.h"
+#include "common/resilience/backoff.h"
+#include "server/node/l2_store.h"
+#include "server/replication/change_sink.h"
+#include "server/replication/link_backlog.h"
+#include "server/replication/replication_observer.h"
+#include "server/replication/task_gate.h"
+
+namespace meridian {
+
+struct ReplicationLinkOptions {
+  std::string own_region;
+  std::string target_region;
+  size_t queue_capacity = 32768;  // Changes that wait in memory.
+  size_t batch_changes = 1000;
+  size_t batch_bytes = size_t{4} << 20;
+  size_t max_batches = 8;
+  size_t read_entries = 1000;     // Of one slot, in one read of the log.
+  size_t read_slots = 16;
+  size_t cursors_per_tick = 256;
+  absl::Duration tick = absl::Seconds(1);
+  absl::Duration timeout = absl::Seconds(5);
+  BackoffOptions backoff{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)};
+  uint64_t seed = 0;              // Spreads the retries of different nodes.
+};
+
+// What AdminService.GetReplication shows of a link.
+struct LinkStatus {
+  std::string from;
+  std::string to;
+  LinkState state = LinkState::kDisconnected;
+  std::string problem;     // For people; empty unless disconnected.
+  absl::Duration lag;      // Since the oldest change that is not applied was written; 0: none waits.
+  uint64_t backlog = 0;    // Changes known to wait.
+  uint64_t applied_total = 0;
+  uint64_t stale_total = 0;
+  uint64_t dropped_total = 0;
+  uint64_t gaps_total = 0;
+  Version last_applied;
+};
+
+class ReplicationLink final : public ChangeSink {
+ public:
+  using ShouldReplicate = std::function<bool(std::string_view name_space)>;
+
+  // No reference is owned; all outlive this.
+  ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target, TaskGate gate,
+                  const Clock& clock, ReplicationObserver& observer,
+                  ShouldReplicate should_replicate);
+
+  void Start();
+  LinkStatus Status() const;
+
+  void OnSlotGained(uint32_t slot, LogPosition position) override;
+  void OnSlotLost(uint32_t slot) override;
+  void OnChanges(LogPosition after, const LogSlice& slice) override;
+  void OnGap(uint32_t slot, GapKind kind) override;
+
+ private:
+  struct SyncRound;   // Slots whose cursors are being fetched.
+  struct Shipment;    // Batches that are fetched together.
+
+  void SchedulePump();
+  void Pump();
+  void Tick();
+
+  void Sync();
+  void SyncEnds(std::shared_ptr<SyncRound> round);
+  void SyncStarts(std::shared_ptr<SyncRound> round);
+  void Synced(const SyncRound& round);
+
+  void CatchUp();
+  bool Ship();
+  void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
+  bool Refetch(Shipment& shipment, const std::vector<L2Record>& records);
+  std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
+                                size_t first);
+  void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
+  void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
+               const std::vector<L2WriteResult>& results);
+  absl::Status Count(const std::vector<L2WriteResult>& results);
+  void FlushCursors();
+
+  void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
+  void Drop(const absl::Status& why);
+  LinkState State() const;
+  void Report();
+  absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
+
+  const ReplicationLinkOptions options_;
+  const uint16_t own_id_;
+  const uint16_t target_id_;
+  L2Store& source_;
+  L2Store& target_;
+  const TaskGate gate_;
+  const Clock& clock_;
+  ReplicationObserver& observer_;
+  LinkBacklog backlog_;
+
+  bool pump_scheduled_ = false;
+  bool syncing_ = false;
+  bool reading_ = false;
+  bool paused_ = false;         // Waits for the backoff.
+  uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
+  size_t shipments_ = 0;        // Under way.
+  size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
+  double average_bytes_ = 256;  // Of a record, smoothed.
+  std::string problem_;
+  Backoff backoff_;
+  std::minstd_rand random_;
+  LinkState reported_ = LinkState::kDisconnected;
+
+  uint64_t applied_total_ = 0;
+  uint64_t stale_total_ = 0;
+  uint64_t dropped_total_ = 0;
+  uint64_t gaps_total_ = 0;
+  Version last_applied_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REPLICATION_LINK_H_

@@ -1,0 +1,65 @@
+// ReplicationObserver hears what metrics and logs want to know about replication. Every method does
+// nothing by default. Called on the replication's executor, never under a lock of the caller.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REPLICATION_OBSERVER_H_
+#define MERIDIAN_SERVER_REPLICATION_REPLICATION_OBSERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace meridian {
+
+enum class LinkState {
+  kStreaming,     // Every owned slot follows the live tail.
+  kCatchingUp,    // Some slots are read from their cursors.
+  kDisconnected,  // The last call to the target (or to the own store) failed; it will be retried.
+};
+
+class ReplicationObserver {
+ public:
+  virtual ~ReplicationObserver() = default;
+
+  // A change that another region wrote has arrived here, `lag` after it was written (0 when its
+  // clock is ahead of ours).
+  virtual void OnForeignChange(uint16_t region_id, absl::Duration lag) {}
+
+  // One slot's batch was answered by `target`.
+  virtual void OnApplied(const std::string& target, size_t applied, size_t stale) {}
+
+  // `problem` is for people; empty unless disconnected.
+  virtual void OnLinkState(const std::string& target, LinkState state,
+                           const std::string& problem) {}
+
+  // Changes that `target` never got were trimmed from the changelog of `slot`.
+  virtual void OnLinkGap(const std::string& target, uint32_t slot) {}
+
+  // A change was left out because its record is malformed or refused for good.
+  virtual void OnDropped(const std::string& target, const absl::Status& why) {}
+
+  // The regional store did not answer a poll.
+  virtual void OnTailError(const absl::Status& status) {}
+
+  // A slot's L1 was dropped because changes of it may have been missed.
+  virtual void OnTailGap(uint32_t slot) {}
+
+  // A version too far ahead of this clock arrived; it counts as written, the clock does not follow.
+  virtual void OnClockSkew(const absl::Status& status) {}
+};
+
+// The name of a state in AdminService.GetReplication.
+constexpr const char* LinkStateName(LinkState state) {
+  switch (state) {
+    case LinkState::kStreaming: return "streaming";
+    case LinkState::kCatchingUp: return "catching_up";
+    case LinkState::kDisconnected: return "disconnected";
+  }
+  return "unknown";
+}
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REPLICATION_OBSERVER_H_

@@ -1,0 +1,46 @@
+#include "server/replication/replicator.h"
+
+#include "common/base/hash.h"
+
+namespace meridian {
+
+Replicator::Replicator(const ReplicationLinkOptions& options, L2Store& own,
+                       const std::map<std::string, L2Store*>& others, const TaskGate& gate,
+                       const Clock& clock, ReplicationObserver& observer,
+                       const ReplicationLink::ShouldReplicate& should_replicate) {
+  for (const auto& [region, store] : others) {
+    ReplicationLinkOptions link = options;
+    link.target_region = region;
+    link.seed = Hash64(region, options.seed);
+    links_.push_back(std::make_unique<ReplicationLink>(link, own, *store, gate, clock, observer,
+                                                       should_replicate));
+  }
+}
+
+void Replicator::Start() {
+  for (const auto& link : links_) link->Start();
+}
+
+std::vector<LinkStatus> Replicator::Links() const {
+  std::vector<LinkStatus> statuses;
+  for (const auto& link : links_) statuses.push_back(link->Status());
+  return statuses;
+}
+
+void Replicator::OnSlotGained(uint32_t slot, LogPosition position) {
+  for (const auto& link : links_) link->OnSlotGained(slot, position);
+}
+
+void Replicator::OnSlotLost(uint32_t slot) {
+  for (const auto& link : links_) link->OnSlotLost(slot);
+}
+
+void Replicator::OnChanges(LogPosition after, const LogSlice& slice) {
+  for (const auto& link : links_) link->OnChanges(after, slice);
+}
+
+void Replicator::OnGap(uint32_t slot, GapKind kind) {
+  for (const auto& link : links_) link->OnGap(slot, kind);
+}
+
+}  // namespace meridian

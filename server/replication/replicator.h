@@ -1,0 +1,43 @@
+// Replicator brings this region's own changes to every other region: one link each, that share
+// nothing but the tail.
+//
+// Thread safety: none; everything runs behind the gate.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REPLICATOR_H_
+#define MERIDIAN_SERVER_REPLICATION_REPLICATOR_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/replication/change_sink.h"
+#include "server/replication/replication_link.h"
+
+namespace meridian {
+
+class Replicator final : public ChangeSink {
+ public:
+  // `options` are every link's, but for target_region. Nothing is owned; everything outlives this.
+  Replicator(const ReplicationLinkOptions& options, L2Store& own,
+             const std::map<std::string, L2Store*>& others, const TaskGate& gate,
+             const Clock& clock, ReplicationObserver& observer,
+             const ReplicationLink::ShouldReplicate& should_replicate);
+
+  void Start();
+
+  // Sorted by target region.
+  std::vector<LinkStatus> Links() const;
+
+  void OnSlotGained(uint32_t slot, LogPosition position) override;
+  void OnSlotLost(uint32_t slot) override;
+  void OnChanges(LogPosition after, const LogSlice& slice) override;
+  void OnGap(uint32_t slot, GapKind kind) override;
+
+ private:
+  std::vector<std::unique_ptr<ReplicationLink>> links_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REPLICATOR_H_
