@@ -75,7 +75,7 @@ class NodeCall final : public grpc::ClientUnaryReactor {
   }
 
  private:
-  ~NodeCall() override { cluster_.EndCall(); }
+  ~NodeCall() override = default;
 
   void Try() {
     context_.emplace();
@@ -103,9 +103,13 @@ class NodeCall final : public grpc::ClientUnaryReactor {
     return peer != node.address && peer != "dns:///" + node.address && peer != "unknown";
   }
 
+  // The context and the view hold channels: they go before EndCall lets the Cluster go, because the
+  // last channel must not end on a thread of gRPC (it waits for those threads).
   void Finish(const Error* error) {
     done_(error, &response_);
+    Cluster& cluster = cluster_;
     delete this;
+    cluster.EndCall();
   }
 
   Cluster& cluster_;  // Outlives this: it waits for all calls.

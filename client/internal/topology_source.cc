@@ -12,11 +12,22 @@ namespace {
 
 constexpr std::chrono::milliseconds kFetchTimeout(1000);
 
-bool NothingInFlight(absl::flat_hash_set<grpc::ClientContext*>* in_flight) {
-  return in_flight->empty();
-}
-
 }  // namespace
+
+// Deletes a call of `source`, then lets the source go. In this order: a context holds its channel,
+// and the last channel must not end on a thread of gRPC, because it waits for those threads.
+template <typename Call>
+void TopologySource::Leave(Call* call) {
+  TopologySource* const source = call->source_;
+  {
+    absl::MutexLock lock(&source->mu_);
+    source->in_flight_.erase(&call->context_);
+    ++source->leaving_;
+  }
+  delete call;
+  absl::MutexLock lock(&source->mu_);
+  --source->leaving_;
+}
 
 // One GetTopology; deletes itself.
 class TopologySource::Fetch final : public grpc::ClientUnaryReactor {
@@ -37,11 +48,11 @@ class TopologySource::Fetch final : public grpc::ClientUnaryReactor {
         [source = source_, status, topology = response_.topology(), watch = then_watch_] {
           source->OnFetched(status, topology, watch);
         });
-    source_->Leave(&context_);
-    delete this;
+    Leave(this);
   }
 
  private:
+  friend class TopologySource;
   Fetch(TopologySource* source, bool then_watch) : source_(source), then_watch_(then_watch) {}
 
   TopologySource* const source_;
@@ -78,11 +89,11 @@ class TopologySource::Watch final
 
   void OnDone(const grpc::Status&) override {
     source_->executor_.Post([source = source_] { source->OnWatchEnded(); });
-    source_->Leave(&context_);
-    delete this;
+    Leave(this);
   }
 
  private:
+  friend class TopologySource;
   explicit Watch(TopologySource* source) : source_(source) {}
 
   TopologySource* const source_;
@@ -107,7 +118,10 @@ TopologySource::~TopologySource() {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
     for (grpc::ClientContext* context : in_flight_) context->TryCancel();
-    mu_.Await(absl::Condition(NothingInFlight, &in_flight_));
+    const auto all_left = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+      return in_flight_.empty() && leaving_ == 0;
+    };
+    mu_.Await(absl::Condition(&all_left));
   }
   executor_.Stop();
 }
@@ -181,11 +195,6 @@ bool TopologySource::Enter(grpc::ClientContext* context) {
   if (stopping_) return false;
   in_flight_.insert(context);
   return true;
-}
-
-void TopologySource::Leave(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mu_);
-  in_flight_.erase(context);
 }
 
 }  // namespace meridian

@@ -53,7 +53,8 @@ class TopologySource {
 
   // Calls in flight, so that the destructor can cancel them. False: stopping, do not start.
   bool Enter(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mu_);
-  void Leave(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mu_);
+  template <typename Call>
+  static void Leave(Call* call);
 
   ChannelCache& channels_;
   const std::vector<std::string> targets_;
@@ -73,6 +74,7 @@ class TopologySource {
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_set<grpc::ClientContext*> in_flight_ ABSL_GUARDED_BY(mu_);
+  int leaving_ ABSL_GUARDED_BY(mu_) = 0;  // Ended, and not yet deleted.
   ThreadExecutor executor_;  // Last: its tasks use everything above.
 };
 
