@@ -40,7 +40,7 @@ class Part:
 
     def is_ready(self):
         """Serving, by its own word."""
-        if self.process.state() != "running":
+        if self.process.state() != "running" or not self.addresses:
             return False
         if self.kind == "redis":
             return redis_answers(int(self.addresses["redis"].rsplit(":", 1)[1]), self.process.pid)
