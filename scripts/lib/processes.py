@@ -1,7 +1,8 @@
 """Processes that outlive the script that started them, and that are never mistaken for others.
 
-A process is known by its pid, its start time and its command line together, because pids are used
-again. Nothing here signals a process whose three do not match what was recorded.
+A process is known by its pid, its start time and its program together, because pids are used again.
+Nothing here signals a process whose three do not match what was recorded. (The command line would
+say more, but redis-server rewrites its own while it starts.)
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,12 +80,8 @@ class Process:
         return "stopped" if stat["state"] in "Tt" else "running"
 
     def _is_ours(self):
-        cmdline = read_cmdline(self.pid)
-        # A redis-server rewrites its command line, but keeps its own port in it.
-        return cmdline == self.argv or (
-            pathlib.Path(self.argv[0]).name == "redis-server"
-            and any("redis-server" in word for word in cmdline)
-        )
+        program = os.path.realpath(shutil.which(self.argv[0]) or self.argv[0])
+        return read_program(self.pid) == os.path.basename(program)
 
     def spawn(self):
         """Starts it in a session of its own, so that Ctrl-C at our terminal is not for it."""
@@ -157,12 +155,13 @@ def read_stat(pid):
     return {"state": fields[0], "start_ticks": int(fields[19])}
 
 
-def read_cmdline(pid):
+def read_program(pid):
+    """Name of the file that a pid executes, also when it was replaced by a newer build; or None."""
     try:
-        raw = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        path = os.readlink(f"/proc/{pid}/exe")
     except OSError:
-        return []
-    return raw.decode(errors="replace").rstrip("\0").split("\0")
+        return None
+    return os.path.basename(path.removesuffix(" (deleted)"))
 
 
 def resident_bytes(pid):

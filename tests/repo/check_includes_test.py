@@ -71,8 +71,20 @@ class CheckIncludesTest(unittest.TestCase):
         self.assert_finds("nothing may include tests", {
             "server/node/read.cc": '#include "tests/support/fake_clock.h"\n'})
 
+    def test_private_headers_belong_to_their_folder(self):
+        changes = {"server/node/inner.h": '#include "common/base/clock.h"\n',
+                   "server/node/read.cc": '#include "server/node/inner.h"\n'}
+        self.assertEqual(self.findings(changes), [])
+        self.assert_finds("server/node/inner.h: no library lists it", {
+            **changes, "server/app/CMakeLists.txt":
+                "meridian_library(NAME app LAYER 6 HDRS app.h DEPS meridian::node)",
+            "server/app/app.h": '#include "server/node/inner.h"\n'})
+        self.assert_finds("inner.h:1: hiredis", {
+            **changes, "server/node/inner.h": "#include <hiredis/hiredis.h>\n"})
+
     def test_dead_and_missing_files_are_found(self):
         self.assert_finds("no target lists it", {"server/node/old.cc": "\n"})
+        self.assert_finds("no target lists it", {"server/node/old.h": "\n"})
         self.assert_finds("gone.cc does not exist", {
             "common/base/CMakeLists.txt":
                 "meridian_library(NAME base LAYER 0 HDRS clock.h SRCS clock.cc gone.cc)"})

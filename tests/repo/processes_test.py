@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -56,10 +57,26 @@ class ProcessTest(unittest.TestCase):
         process = self.spawn()
         for stranger in (
                 processes.Process("old", SLEEPER, "", process.pid, process.start_ticks - 1),
-                processes.Process("old", ["sleep", "601"], "", process.pid, process.start_ticks)):
+                processes.Process("old", ["bash"], "", process.pid, process.start_ticks)):
             self.assertEqual(stranger.state(), "dead")
             self.assertFalse(stranger.signal(signal.SIGKILL))
         self.assertEqual(process.state(), "running")
+
+    def test_a_program_that_was_built_anew_is_still_known(self):
+        program = self.folder.name + "/program"
+        shutil.copy(shutil.which("sleep"), program)
+        process = self.spawn([program, "600"])
+        os.replace(shutil.copy(shutil.which("sleep"), program + ".new"), program)
+        self.assertEqual(process.state(), "running")
+
+    def test_a_starting_redis_is_never_taken_for_dead(self):
+        port = processes.free_port()
+        process = processes.Process("redis", ["redis-server", "--port", str(port), "--save", "",
+                                              "--dir", self.folder.name], self.folder.name + "/log")
+        self.addCleanup(process.kill)
+        process.spawn()
+        while not processes.redis_answers(port, process.pid):
+            self.assertEqual(process.state(), "running", process.log_tail())
 
     def test_death_while_waiting_is_told_with_the_log(self):
         process = self.spawn(["bash", "-c", "echo no such flag; exit 1"])
