@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/cluster/topology.h"
+#include "server/node/explain_report.h"
 #include "server/node/operations.h"
 
 namespace meridian {
@@ -53,12 +55,16 @@ class PeerTransport {
  public:
   using ReadReplyCallback = std::function<void(PeerReadReply)>;
   using WriteReplyCallback = std::function<void(PeerWriteReply)>;
+  using ExplainReplyCallback = std::function<void(absl::StatusOr<std::vector<TierReport>>)>;
 
   virtual ~PeerTransport() = default;
   virtual void Read(const Member& to, const PeerRead& request, absl::Time deadline,
                     ReadReplyCallback callback) = 0;
   virtual void Write(const Member& to, const PeerWrite& request, absl::Time deadline,
                      WriteReplyCallback callback) = 0;
+  // What the peer's tiers hold of a key.
+  virtual void Explain(const Member& to, std::string_view name_space, std::string_view key,
+                       absl::Time deadline, ExplainReplyCallback callback) = 0;
 };
 
 // There is nobody else: every call fails with kUnavailable.
@@ -69,6 +75,10 @@ class NoPeers final : public PeerTransport {
   }
   void Write(const Member&, const PeerWrite&, absl::Time, WriteReplyCallback callback) override {
     callback({absl::UnavailableError("this node has no peers"), {}, std::nullopt});
+  }
+  void Explain(const Member&, std::string_view, std::string_view, absl::Time,
+               ExplainReplyCallback callback) override {
+    callback(absl::UnavailableError("this node has no peers"));
   }
 };
 

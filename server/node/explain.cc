@@ -1,0 +1,92 @@
+#include "server/node/explain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/hash.h"
+#include "server/node/record.h"
+#include "server/node/routing.h"
+
+namespace meridian {
+namespace {
+
+TierReport ReportL1(const NodeContext& context, const Namespace& name_space, std::string_view key) {
+  TierReport report;
+  report.tier = Tier::kL1;
+  EntryKey entry_key;
+  entry_key.name_space = name_space.id;
+  entry_key.slot = SlotOf(name_space.name, key);
+  entry_key.hash = context.engine.HashOf(name_space.id, key);
+  entry_key.key = key;
+  const absl::Duration now = context.clock.Monotonic();
+  Entry entry;
+  if (!context.engine.Peek(entry_key, now, &entry)) return report;
+  report.holding = Holding::kValue;
+  report.version = entry.version;
+  report.ttl = entry.expires_at - now;
+  report.size = entry.value.size();
+  report.raw_size = entry.raw_size;
+  report.encoding = entry.encoding;
+  report.tags = DecodeTags(entry.tags.view()).value_or(std::vector<std::string>());
+  return report;
+}
+
+TierReport ReportL2(const L2Record& record, absl::Time now) {
+  TierReport report;
+  report.tier = Tier::kL2;
+  if (!record.status.ok()) {
+    report.holding = Holding::kUnavailable;
+    report.error = FromStatus(record.status);
+    return report;
+  }
+  if (record.record.empty()) return report;
+  const absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
+  if (!parsed.ok()) {
+    report.holding = Holding::kUnavailable;
+    report.error = Error{grpc::StatusCode::DATA_LOSS, reason::kCorruptRecord,
+                         std::string(parsed.status().message()), {}};
+    return report;
+  }
+  report.version = parsed->version;
+  report.ttl = std::max(parsed->expires_at - now, absl::ZeroDuration());
+  if (parsed->kind == RecordKind::kTombstone) {
+    report.holding = Holding::kTombstone;
+    return report;
+  }
+  if (parsed->expires_at <= now) return report;  // Kept for max_stale only.
+  report.holding = Holding::kValue;
+  report.size = parsed->value.size();
+  report.raw_size = parsed->raw_size;
+  report.encoding = parsed->encoding;
+  report.tags = DecodeTags(parsed->tags).value_or(std::vector<std::string>());
+  return report;
+}
+
+}  // namespace
+
+void Explainer::Explain(std::string_view name, std::string_view key, absl::Time deadline,
+                        ExplainCallback callback) {
+  std::vector<TierReport> reports;
+  const Namespace* name_space = context_.namespaces.Resolve(name);
+  if (name_space == nullptr) {
+    TierReport report;
+    report.holding = Holding::kUnavailable;
+    report.error = TooManyNamespacesError(name);
+    callback({std::move(report)});
+    return;
+  }
+  reports.push_back(ReportL1(context_, *name_space, key));
+  if (context_.l1_only) {
+    callback(std::move(reports));
+    return;
+  }
+  L2Key l2_key{SlotOf(name, key), std::string(name), std::string(key)};
+  context_.l2.Fetch({std::move(l2_key)}, deadline - kReplyMargin,
+                    [this, reports = std::move(reports),
+                     callback = std::move(callback)](std::vector<L2Record> records) mutable {
+                      reports.push_back(ReportL2(records[0], context_.clock.Now()));
+                      callback(std::move(reports));
+                    });
+}
+
+}  // namespace meridian

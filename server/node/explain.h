@@ -1,0 +1,32 @@
+// Explainer says what this node's L1 and the regional store hold of a key, without changing anything.
+// Thread safety: Explain may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_EXPLAIN_H_
+#define MERIDIAN_SERVER_NODE_EXPLAIN_H_
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "server/node/explain_report.h"
+#include "server/node/node_context.h"
+
+namespace meridian {
+
+// L1, then L2.
+using ExplainCallback = std::function<void(std::vector<TierReport>)>;
+
+class Explainer {
+ public:
+  explicit Explainer(const NodeContext& context) : context_(context) {}
+  // `callback` may run before Explain returns.
+  void Explain(std::string_view name_space, std::string_view key, absl::Time deadline,
+               ExplainCallback callback);
+
+ private:
+  const NodeContext& context_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_EXPLAIN_H_

@@ -1,0 +1,92 @@
+// LocalLeaseStore is the LeaseStore of a coordinator that has no Redis and is alone: leases and
+// values in this process' memory, gone when it ends.
+//
+// Callbacks are called from the given executor. Thread safety: all methods may be called
+// concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_LOCAL_LEASE_STORE_H_
+#define MERIDIAN_SERVER_NODE_LOCAL_LEASE_STORE_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "server/node/lease_store.h"
+
+namespace meridian {
+
+class LocalLeaseStore final : public LeaseStore {
+ public:
+  // Neither is owned; both outlive this.
+  LocalLeaseStore(const Clock& clock, Executor& executor) : clock_(clock), executor_(executor) {}
+
+  void TryAcquire(std::string name, std::string holder, std::string address, absl::Duration ttl,
+                  LeaseCallback callback) override {
+    absl::MutexLock lock(&mu_);
+    Lease& lease = leases_[name];
+    const absl::Duration now = clock_.Monotonic();
+    if (!IsHeld(lease, now) || lease.state.holder == holder) {
+      if (!IsHeld(lease, now)) ++lease.state.token;
+      lease.state.holder = std::move(holder);
+      lease.state.address = std::move(address);
+      lease.ends_at = now + ttl;
+      lease.state.held = true;
+    } else {
+      lease.state.held = false;
+    }
+    executor_.Post([callback = std::move(callback), state = lease.state] { callback(state); });
+  }
+
+  void Release(std::string name, std::string holder, StatusCallback callback) override {
+    absl::MutexLock lock(&mu_);
+    Lease& lease = leases_[name];
+    if (lease.state.holder == holder) lease.ends_at = -absl::InfiniteDuration();
+    executor_.Post([callback = std::move(callback)] { callback(absl::OkStatus()); });
+  }
+
+  void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
+                 StatusCallback callback) override {
+    absl::MutexLock lock(&mu_);
+    const Lease& lease = leases_[name];
+    absl::Status status;
+    if (IsHeld(lease, clock_.Monotonic()) && lease.state.token == token) {
+      values_[key] = std::move(value);
+    } else {
+      status = absl::FailedPreconditionError(absl::StrCat(
+          "LEASE_LOST: ", token, " is not the current token of the lease '", name, "'"));
+    }
+    executor_.Post([callback = std::move(callback), status] { callback(status); });
+  }
+
+  void GetValue(std::string key, ValueCallback callback) override {
+    absl::MutexLock lock(&mu_);
+    std::optional<std::string> value;
+    if (const auto it = values_.find(key); it != values_.end()) value = it->second;
+    executor_.Post([callback = std::move(callback), value = std::move(value)] { callback(value); });
+  }
+
+ private:
+  struct Lease {
+    LeaseState state;
+    absl::Duration ends_at = -absl::InfiniteDuration();
+  };
+
+  static bool IsHeld(const Lease& lease, absl::Duration now) { return now < lease.ends_at; }
+
+  const Clock& clock_;
+  Executor& executor_;
+  absl::Mutex mu_;
+  std::map<std::string, Lease> leases_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::string> values_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_LOCAL_LEASE_STORE_H_

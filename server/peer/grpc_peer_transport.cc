@@ -1,0 +1,184 @@
+#include "server/peer/grpc_peer_transport.h"
+
+#include <grpcpp/client_context.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/server_settings.h"
+#include "common/rpc/topology_proto.h"
+#include "server/node/entry_proto.h"
+
+namespace meridian {
+namespace {
+
+template <typename Request, typename Response>
+struct PeerCall {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+absl::Status ToAbslStatus(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+absl::Status WrongCount(const Member& to, int got, size_t expected) {
+  return absl::InternalError(
+      absl::StrCat("node ", to.id, " answered ", got, " of ", expected, " entries"));
+}
+
+// The newer topology that came with a NOT_OWNER, if it is one.
+template <typename Response>
+std::optional<Topology> TopologyIn(const Response& response) {
+  if (!response.has_topology()) return std::nullopt;
+  absl::StatusOr<Topology> topology = FromProto(response.topology());
+  if (!topology.ok()) return std::nullopt;
+  return *std::move(topology);
+}
+
+}  // namespace
+
+GrpcPeerTransport::GrpcPeerTransport(std::string node_id, HybridClock& versions)
+    : node_id_(std::move(node_id)), versions_(versions) {}
+
+GrpcPeerTransport::~GrpcPeerTransport() {
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(+[](int* calls) { return *calls == 0; }, &calls_));
+}
+
+std::shared_ptr<GrpcPeerTransport::Stub> GrpcPeerTransport::StubFor(const std::string& address) {
+  absl::MutexLock lock(&mu_);
+  std::shared_ptr<Stub>& stub = stubs_[address];
+  if (stub == nullptr) stub = peer::v1::PeerService::NewStub(CreateChannelTo(address));
+  return stub;
+}
+
+void GrpcPeerTransport::Forget(const Topology& topology) {
+  std::vector<std::shared_ptr<Stub>> dropped;  // Destroyed without the lock.
+  absl::MutexLock lock(&mu_);
+  for (auto it = stubs_.begin(); it != stubs_.end();) {
+    bool named = false;
+    for (const Member& member : topology.members()) named |= member.peer_address == it->first;
+    if (named) {
+      ++it;
+    } else {
+      dropped.push_back(std::move(it->second));
+      stubs_.erase(it++);
+    }
+  }
+}
+
+void GrpcPeerTransport::Began() {
+  absl::MutexLock lock(&mu_);
+  ++calls_;
+}
+
+void GrpcPeerTransport::Ended() {
+  absl::MutexLock lock(&mu_);
+  --calls_;
+}
+
+void GrpcPeerTransport::FillHeader(uint64_t epoch, std::string_view request_id,
+                                   peer::v1::PeerHeader* header) {
+  header->set_epoch(epoch);
+  header->set_node(node_id_);
+  header->set_hlc(versions_.last());
+  header->set_request_id(request_id.data(), request_id.size());
+}
+
+void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Time deadline,
+                             ReadReplyCallback callback) {
+  auto call = std::make_shared<PeerCall<peer::v1::BatchGetRequest, peer::v1::BatchGetResponse>>();
+  FillHeader(request.epoch, request.request_id, call->request.mutable_header());
+  call->request.set_namespace_(request.name_space.data(), request.name_space.size());
+  for (const std::string_view key : request.keys) call->request.add_keys(key.data(), key.size());
+  ToProto(request.options, call->request.mutable_options());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began();
+  stub->async()->BatchGet(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, to, expected = request.keys.size(),
+       callback = std::move(callback)](const grpc::Status& status) {
+        PeerReadReply reply;
+        reply.status = ToAbslStatus(status);
+        if (status.ok() && call->response.entries_size() != static_cast<int>(expected)) {
+          reply.status = WrongCount(to, call->response.entries_size(), expected);
+        }
+        if (reply.status.ok()) {
+          (void)versions_.Merge(call->response.header().hlc());
+          reply.results.reserve(expected);
+          for (const auto& entry : call->response.entries()) {
+            reply.results.push_back(FromProto(entry));
+          }
+          reply.topology = TopologyIn(call->response);
+        }
+        callback(std::move(reply));
+        Ended();
+      });
+}
+
+void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::Time deadline,
+                              WriteReplyCallback callback) {
+  auto call =
+      std::make_shared<PeerCall<peer::v1::BatchWriteRequest, peer::v1::BatchWriteResponse>>();
+  FillHeader(request.epoch, request.request_id, call->request.mutable_header());
+  call->request.set_namespace_(request.name_space.data(), request.name_space.size());
+  for (const WriteItem* item : request.items) {
+    peer::v1::Write* write = call->request.add_writes();
+    write->set_kind(static_cast<peer::v1::WriteKind>(static_cast<int>(item->kind) + 1));
+    ToProto(*item, write->mutable_entry());
+  }
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began();
+  stub->async()->BatchWrite(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, to, expected = request.items.size(),
+       callback = std::move(callback)](const grpc::Status& status) {
+        PeerWriteReply reply;
+        reply.status = ToAbslStatus(status);
+        if (status.ok() && call->response.results_size() != static_cast<int>(expected)) {
+          reply.status = WrongCount(to, call->response.results_size(), expected);
+        }
+        if (reply.status.ok()) {
+          (void)versions_.Merge(call->response.header().hlc());
+          reply.results.reserve(expected);
+          for (const auto& result : call->response.results()) {
+            reply.results.push_back(FromProto(result));
+          }
+          reply.topology = TopologyIn(call->response);
+        }
+        callback(std::move(reply));
+        Ended();
+      });
+}
+
+void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, std::string_view key,
+                                absl::Time deadline, ExplainReplyCallback callback) {
+  auto call = std::make_shared<PeerCall<peer::v1::ExplainRequest, peer::v1::ExplainResponse>>();
+  FillHeader(0, "", call->request.mutable_header());
+  call->request.set_namespace_(name_space.data(), name_space.size());
+  call->request.set_key(key.data(), key.size());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began();
+  stub->async()->Explain(&call->context, &call->request, &call->response,
+                         [this, call, stub, callback = std::move(callback)](
+                             const grpc::Status& status) {
+                           if (!status.ok()) {
+                             callback(ToAbslStatus(status));
+                           } else {
+                             std::vector<TierReport> reports;
+                             for (const auto& tier : call->response.tiers()) {
+                               reports.push_back(FromProto(tier));
+                             }
+                             callback(std::move(reports));
+                           }
+                           Ended();
+                         });
+}
+
+}  // namespace meridian

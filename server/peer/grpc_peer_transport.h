@@ -1,0 +1,58 @@
+// GrpcPeerTransport reaches other nodes through PeerService, one channel a peer address.
+//
+// Every call carries the epoch, this node's clock, and a deadline. A reply's clock is merged.
+// Channels of addresses that left the topology are dropped by Forget.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_PEER_GRPC_PEER_TRANSPORT_H_
+#define MERIDIAN_SERVER_PEER_GRPC_PEER_TRANSPORT_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/version.h"
+#include "meridian/peer/v1/peer_service.grpc.pb.h"
+#include "server/node/peer_transport.h"
+
+namespace meridian {
+
+class GrpcPeerTransport final : public PeerTransport {
+ public:
+  // `versions` is not owned and outlives every callback.
+  GrpcPeerTransport(std::string node_id, HybridClock& versions);
+  // Waits until every callback has run: calls end by their deadlines.
+  ~GrpcPeerTransport() override;
+
+  void Read(const Member& to, const PeerRead& request, absl::Time deadline,
+            ReadReplyCallback callback) override;
+  void Write(const Member& to, const PeerWrite& request, absl::Time deadline,
+             WriteReplyCallback callback) override;
+  void Explain(const Member& to, std::string_view name_space, std::string_view key,
+               absl::Time deadline, ExplainReplyCallback callback) override;
+
+  // Drops the channels of addresses that `topology` does not name.
+  void Forget(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  using Stub = peer::v1::PeerService::Stub;
+
+  std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
+  void FillHeader(uint64_t epoch, std::string_view request_id, peer::v1::PeerHeader* header);
+  void Began() ABSL_LOCKS_EXCLUDED(mu_);
+  void Ended() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const std::string node_id_;
+  HybridClock& versions_;
+  absl::Mutex mu_;
+  absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
+  int calls_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_PEER_GRPC_PEER_TRANSPORT_H_

@@ -1,0 +1,308 @@
+#include "server/rpc/admin_service.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/strings.h"
+#include "common/rpc/failed_reactors.h"
+#include "common/rpc/topology_proto.h"
+#include "server/node/entry_proto.h"
+#include "server/node/limits.h"
+#include "server/policy/build_info.h"
+#include "server/rpc/call_timing.h"
+
+namespace meridian {
+namespace {
+
+uint64_t Ms(absl::Duration duration) {
+  return static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(duration), 0));
+}
+
+grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+const std::string& KeyOf(const admin::v1::KeyRef& ref) {
+  return ref.has_key_bytes() ? ref.key_bytes() : ref.key();
+}
+
+std::optional<Error> CheckKeyRef(const admin::v1::KeyRef& ref) {
+  if (auto error = limits::CheckNamespace(ref.namespace_())) {
+    error->details.field = "key.namespace";
+    return error;
+  }
+  return limits::CheckKey(KeyOf(ref), ref.has_key_bytes() ? "key.key_bytes" : "key.key");
+}
+
+const char* HoldingName(Holding holding) {
+  switch (holding) {
+    case Holding::kValue:
+      return "value";
+    case Holding::kTombstone:
+      return "tombstone";
+    case Holding::kAbsent:
+      return "absent";
+    case Holding::kUnavailable:
+      return "unavailable";
+  }
+  return "unknown";
+}
+
+void FillTiers(const std::vector<TierReport>& reports, admin::v1::ExplainKeyResponse* response) {
+  for (const TierReport& report : reports) {
+    admin::v1::TierState* tier = response->add_tiers();
+    tier->set_tier(static_cast<cache::v1::Source>(report.tier));
+    tier->set_state(HoldingName(report.holding));
+    if (report.version.is_set()) ToProto(report.version, tier->mutable_version());
+    tier->set_ttl_ms(Ms(report.ttl));
+    tier->set_size(report.size);
+    tier->set_raw_size(report.raw_size);
+    for (const std::string& tag : report.tags) tier->add_tags(tag);
+    if (report.error) ToProto(*report.error, tier->mutable_error());
+  }
+}
+
+}  // namespace
+
+AdminServiceHandlers::AdminServiceHandlers(const NodeContext& context, WritePath& writes,
+                                           Explainer& explainer, AdminSources sources)
+    : context_(context), writes_(writes), explainer_(explainer), sources_(std::move(sources)) {}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(
+    Context* context, const admin::v1::GetStatusRequest*, admin::v1::GetStatusResponse* response) {
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  response->set_node(context_.node_id);
+  response->set_region(sources_.region);
+  response->set_version(std::string(BuildVersion()));
+  response->set_uptime_seconds(static_cast<uint64_t>(
+      absl::ToInt64Seconds(context_.clock.Monotonic() - sources_.started)));
+  response->set_epoch(topology->epoch());
+  response->set_owned_slots(static_cast<uint32_t>(topology->SlotsOf(context_.node_id).size()));
+  response->set_l1_entries(context_.engine.entries());
+  response->set_l1_bytes(context_.engine.bytes());
+  response->set_l1_limit_bytes(context_.engine.options().capacity_bytes);
+  for (const RegionL2& l2 : sources_.l2()) {
+    admin::v1::L2Status* status = response->add_l2();
+    status->set_region(l2.region);
+    status->set_address(l2.health.address);
+    status->set_connected(l2.health.connected);
+    status->set_breaker(l2.health.breaker);
+    status->set_problem(l2.health.problem);
+  }
+  response->add_fallback_chain("l1");
+  if (!context_.l1_only) response->add_fallback_chain("l2");
+  FillNamespaces(response);
+  for (std::string& warning : sources_.warnings()) response->add_warnings(std::move(warning));
+  response->set_coordinator(sources_.coordinator());
+  ToProto(Version{context_.versions.last(), context_.versions.region()}, response->mutable_clock());
+  return Done(context);
+}
+
+void AdminServiceHandlers::FillNamespaces(admin::v1::GetStatusResponse* response) const {
+  std::map<std::string, NamespaceEngineStats> engine_stats;
+  for (NamespaceEngineStats& stats : context_.engine.Stats()) {
+    engine_stats[stats.name_space] = std::move(stats);
+  }
+  for (const Namespace* name_space : context_.namespaces.List()) {
+    const NamespaceEngineStats& stats = engine_stats[name_space->name];
+    admin::v1::NamespaceStats* row = response->add_namespaces();
+    row->set_namespace_(name_space->name);
+    row->set_l1_hits(name_space->counters.l1_hits);
+    row->set_l2_hits(name_space->counters.l2_hits);
+    row->set_misses(name_space->counters.misses);
+    row->set_sets(name_space->counters.sets);
+    row->set_invalidations(name_space->counters.invalidations);
+    row->set_l1_entries(stats.counters.entries);
+    row->set_l1_bytes(stats.counters.bytes);
+    row->set_evictions(stats.counters.evicted(EvictionCause::kSize));
+  }
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetRing(Context* context,
+                                                        const admin::v1::GetRingRequest*,
+                                                        admin::v1::GetRingResponse* response) {
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  response->set_epoch(topology->epoch());
+  response->set_region(sources_.region);
+  std::vector<uint32_t> slots(topology->members().size());
+  uint64_t weight = 0;
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    if (topology->OwnerIndex(slot) != Topology::kNoOwner) ++slots[topology->OwnerIndex(slot)];
+  }
+  for (const Member& member : topology->members()) {
+    if (member.state == MemberState::kServing) weight += member.weight;
+  }
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const Member& member = topology->members()[i];
+    admin::v1::RingMember* row = response->add_members();
+    ToProto(member, row->mutable_member());
+    row->set_slots(slots[i]);
+    if (weight > 0) {
+      row->set_load(static_cast<double>(slots[i]) * static_cast<double>(weight) /
+                    (static_cast<double>(kSlotCount) * member.weight));
+    }
+  }
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
+    Context* context, const admin::v1::ExplainKeyRequest* request,
+    admin::v1::ExplainKeyResponse* response) {
+  if (auto error = CheckKeyRef(request->key())) return FailUnary(context, ToGrpcStatus(*error));
+  const std::string& name_space = request->key().namespace_();
+  const std::string& key = KeyOf(request->key());
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  const uint32_t slot = SlotOf(name_space, key);
+  const Member* owner = topology->OwnerOf(slot);
+  response->set_slot(slot);
+  response->set_epoch(topology->epoch());
+  response->set_region(sources_.region);
+  response->set_l2_key(absl::StrCat("m:{", slot, "}:e:", name_space, ":", key));
+  if (owner != nullptr) {
+    response->set_owner(owner->id);
+    response->set_owner_address(owner->data_address);
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Time deadline = DeadlineOf(*context, context_.clock.Now());
+  if (owner == nullptr || owner->id == context_.node_id) {
+    explainer_.Explain(name_space, key, deadline,
+                       [response, reactor](std::vector<TierReport> reports) {
+                         FillTiers(reports, response);
+                         reactor->Finish(grpc::Status::OK);
+                       });
+    return reactor;
+  }
+  context_.peers.Explain(
+      *owner, name_space, key, deadline - kReplyMargin,
+      [response, reactor](absl::StatusOr<std::vector<TierReport>> reports) {
+        if (!reports.ok()) {
+          reactor->Finish(MakeError(grpc::StatusCode::UNAVAILABLE, reason::kOwnerUnavailable,
+                                    absl::StrCat("node ", response->owner(), " owns the key and "
+                                                 "does not answer: ",
+                                                 std::string(reports.status().message()))));
+          return;
+        }
+        FillTiers(*reports, response);
+        reactor->Finish(grpc::Status::OK);
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::InvalidateKey(
+    Context* context, const admin::v1::InvalidateKeyRequest* request,
+    admin::v1::InvalidateKeyResponse* response) {
+  if (auto error = CheckKeyRef(request->key())) return FailUnary(context, ToGrpcStatus(*error));
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto write = std::make_shared<WriteRequest>();
+  write->name_space = request->key().namespace_();
+  WriteItem item;
+  item.kind = WriteKind::kInvalidate;
+  item.key = KeyOf(request->key());
+  write->items.push_back(std::move(item));
+  write->deadline = DeadlineOf(*context, context_.clock.Now());
+  writes_.Write(*write, [write, response, reactor](std::vector<WriteResult> results) {
+    if (results[0].state == EntryState::kError) {
+      reactor->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], response->mutable_result());
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::FlushL1(Context* context,
+                                                        const admin::v1::FlushL1Request* request,
+                                                        admin::v1::FlushL1Response* response) {
+  if (!request->confirm()) {
+    ErrorDetails details;
+    details.field = "confirm";
+    return FailUnary(context, MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                                        "this makes the node cold; say confirm: true",
+                                        std::move(details)));
+  }
+  response->set_dropped_entries(context_.engine.Clear());
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::SetLogLevel(
+    Context* context, const admin::v1::SetLogLevelRequest* request,
+    admin::v1::SetLogLevelResponse* response) {
+  absl::StatusOr<std::string> previous = sources_.set_log_level(request->level());
+  if (!previous.ok()) {
+    Error error = FromStatus(previous.status());
+    error.reason = reason::kFieldInvalid;
+    error.details.field = "level";
+    return FailUnary(context, ToGrpcStatus(error));
+  }
+  response->set_previous_level(*std::move(previous));
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::ListPolicies(
+    Context* context, const admin::v1::ListPoliciesRequest*,
+    admin::v1::ListPoliciesResponse* response) {
+  const PolicyTable& policies = context_.namespaces.policies();
+  for (const auto& [name, policy] : policies.named()) {
+    admin::v1::Policy* row = response->add_policies();
+    row->set_namespace_(name);
+    row->set_yaml(policy.ToYaml());
+  }
+  admin::v1::Policy* row = response->add_policies();
+  row->set_namespace_("*");
+  row->set_yaml(policies.fallback().ToYaml());
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetReplication(
+    Context* context, const admin::v1::GetReplicationRequest*,
+    admin::v1::GetReplicationResponse* response) {
+  for (const LinkStatus& status : sources_.links()) {
+    admin::v1::ReplicationLink* link = response->add_links();
+    link->set_from(sources_.region);
+    link->set_to(status.to);
+    link->set_state(LinkStateName(status.state));
+    link->set_lag_ms(Ms(status.lag));
+    link->set_backlog(status.backlog);
+    link->set_applied_total(status.applied_total);
+    link->set_stale_total(status.stale_total);
+    if (status.last_applied.is_set()) {
+      ToProto(status.last_applied, link->mutable_last_applied());
+    }
+  }
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::ListHotKeys(Context* context,
+                                                            const admin::v1::ListHotKeysRequest*,
+                                                            admin::v1::ListHotKeysResponse*) {
+  return FailUnary(context, NotBuiltStatus("AdminService.ListHotKeys"));
+}
+grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
+                                                      const admin::v1::DrainRequest*,
+                                                      admin::v1::DrainResponse*) {
+  return FailUnary(context, NotBuiltStatus("AdminService.Drain"));
+}
+grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
+                                                       const admin::v1::WhatIfRequest*,
+                                                       admin::v1::WhatIfResponse*) {
+  return FailUnary(context, NotBuiltStatus("AdminService.WhatIf"));
+}
+grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(Context* context,
+                                                            const admin::v1::DiffRegionsRequest*,
+                                                            admin::v1::DiffRegionsResponse*) {
+  return FailUnary(context, NotBuiltStatus("AdminService.DiffRegions"));
+}
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetStaleness(Context* context,
+                                                             const admin::v1::GetStalenessRequest*,
+                                                             admin::v1::GetStalenessResponse*) {
+  return FailUnary(context, NotBuiltStatus("AdminService.GetStaleness"));
+}
+
+}  // namespace meridian

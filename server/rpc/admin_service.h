@@ -1,0 +1,81 @@
+// AdminServiceHandlers is admin.v1.AdminService: what operators ask a node, with grpcurl or meridianctl.
+//
+// Thread safety: gRPC calls the methods concurrently; nothing here blocks on the network.
+
+#ifndef MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
+#define MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "meridian/admin/v1/admin_service.grpc.pb.h"
+#include "server/node/explain.h"
+#include "server/node/node_context.h"
+#include "server/node/write_path.h"
+#include "server/replication/replication_link.h"
+
+namespace meridian {
+
+// A region's store, as the node sees it.
+struct RegionL2 {
+  std::string region;
+  L2Health health;
+};
+
+// What the node's parts can tell. Called on gRPC threads; must not block for long.
+struct AdminSources {
+  std::string region;
+  absl::Duration started;                                    // Monotonic.
+  std::function<std::vector<RegionL2>()> l2;                 // The regional store first.
+  std::function<std::vector<LinkStatus>()> links;
+  std::function<std::string()> coordinator;                  // Empty: none.
+  std::function<std::vector<std::string>()> warnings;
+  std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
+};
+
+class AdminServiceHandlers final : public admin::v1::AdminService::CallbackService {
+ public:
+  // Nothing is owned; everything outlives the gRPC server.
+  AdminServiceHandlers(const NodeContext& context, WritePath& writes, Explainer& explainer,
+                       AdminSources sources);
+
+  using Context = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+  Reactor* GetStatus(Context*, const admin::v1::GetStatusRequest*,
+                     admin::v1::GetStatusResponse*) override;
+  Reactor* GetRing(Context*, const admin::v1::GetRingRequest*, admin::v1::GetRingResponse*) override;
+  Reactor* ExplainKey(Context*, const admin::v1::ExplainKeyRequest*,
+                      admin::v1::ExplainKeyResponse*) override;
+  Reactor* InvalidateKey(Context*, const admin::v1::InvalidateKeyRequest*,
+                         admin::v1::InvalidateKeyResponse*) override;
+  Reactor* FlushL1(Context*, const admin::v1::FlushL1Request*, admin::v1::FlushL1Response*) override;
+  Reactor* SetLogLevel(Context*, const admin::v1::SetLogLevelRequest*,
+                       admin::v1::SetLogLevelResponse*) override;
+  Reactor* ListPolicies(Context*, const admin::v1::ListPoliciesRequest*,
+                        admin::v1::ListPoliciesResponse*) override;
+  Reactor* GetReplication(Context*, const admin::v1::GetReplicationRequest*,
+                          admin::v1::GetReplicationResponse*) override;
+  // Not built yet.
+  Reactor* ListHotKeys(Context*, const admin::v1::ListHotKeysRequest*,
+                       admin::v1::ListHotKeysResponse*) override;
+  Reactor* Drain(Context*, const admin::v1::DrainRequest*, admin::v1::DrainResponse*) override;
+  Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
+  Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
+                       admin::v1::DiffRegionsResponse*) override;
+  Reactor* GetStaleness(Context*, const admin::v1::GetStalenessRequest*,
+                        admin::v1::GetStalenessResponse*) override;
+
+ private:
+  void FillNamespaces(admin::v1::GetStatusResponse* response) const;
+
+  const NodeContext& context_;
+  WritePath& writes_;
+  Explainer& explainer_;
+  const AdminSources sources_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_

@@ -1,0 +1,365 @@
+#include "server/rpc/cache_service.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+#include "common/rpc/failed_reactors.h"
+#include "common/rpc/topology_proto.h"
+#include "server/node/entry_proto.h"
+#include "server/node/limits.h"
+#include "server/rpc/batch_get_codec.h"
+#include "server/rpc/call_timing.h"
+
+namespace meridian {
+namespace {
+
+std::string IndexedField(std::string_view list, int index, std::string_view field) {
+  return absl::StrCat(ToAbsl(list), "[", index, "]", field.empty() ? "" : ".", ToAbsl(field));
+}
+
+// Fills a batch's results: refused entries keep their error, the others take what the path answered.
+template <typename Results>
+void MergeAnswers(std::vector<WriteResult> answers, const std::vector<int>& indexes,
+                  Results* results) {
+  for (size_t i = 0; i < answers.size(); ++i) ToProto(answers[i], results->Mutable(indexes[i]));
+}
+
+}  // namespace
+
+// One call: when it began, how it ends, what is counted. Owned by the callbacks that answer it.
+class CacheServiceHandlers::Call {
+ public:
+  Call(CacheServiceHandlers& service, grpc::CallbackServerContext* context, RpcMethod method,
+       std::string name_space)
+      : service_(service),
+        reactor_(context->DefaultReactor()),
+        method_(method),
+        name_space_(std::move(name_space)),
+        began_(service.context_.clock.Monotonic()) {
+    const absl::Time now = service.context_.clock.Now();
+    read.deadline = write.deadline = DeadlineOf(*context, now);
+    read.name_space = write.name_space = name_space_;
+  }
+
+  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+
+  void Finish(const grpc::Status& status) {
+    service_.metrics_.OnCall(method_, name_space_, status.error_code(),
+                             service_.context_.clock.Monotonic() - began_);
+    reactor_->Finish(status);
+  }
+  grpc::ServerUnaryReactor* Refuse(const Error& error) {
+    grpc::ServerUnaryReactor* reactor = reactor_;  // Finish may end this object's last use.
+    Finish(ToGrpcStatus(error));
+    return reactor;
+  }
+
+  ReadRequest read;
+  WriteRequest write;
+  std::vector<int> indexes;  // Of a batch: which entry each item of `write` is.
+
+ private:
+  CacheServiceHandlers& service_;
+  grpc::ServerUnaryReactor* const reactor_;
+  const RpcMethod method_;
+  const std::string name_space_;
+  const absl::Duration began_;
+};
+
+CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,
+                                           WritePath& writes, TopologyStreams& topology_streams,
+                                           RpcMetrics& metrics)
+    : context_(context),
+      reads_(reads),
+      writes_(writes),
+      topology_streams_(topology_streams),
+      metrics_(metrics) {}
+
+void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
+                                      cache::v1::ResponseHeader* header) const {
+  header->set_request_id(request.request_id());
+  header->set_epoch(context_.topology.Get()->epoch());
+  header->set_node(context_.node_id);
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext* context,
+                                                    const cache::v1::GetRequest* request,
+                                                    cache::v1::GetResponse* response) {
+  auto call = std::make_shared<Call>(*this, context, RpcMethod::kGet, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (error) return call->Refuse(*error);
+  call->read.keys = {request->key()};
+  call->read.options = FromProto(request->options());
+  call->read.request_id = request->header().request_id();
+  reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], request->options().omit_value(), response->mutable_entry());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+// A BatchGet on raw bytes. Owns the bytes that its key views point into.
+class CacheServiceHandlers::BatchGetCall : public Call {
+ public:
+  using Call::Call;
+
+  // Hands the valid keys to the read and keeps the errors of the others.
+  void TakeKeys() {
+    const bool all_valid =
+        std::all_of(fields.keys.begin(), fields.keys.end(), [](std::string_view key) {
+          return !key.empty() && key.size() <= limits::kMaxKeyBytes;
+        });
+    if (all_valid) {
+      read.keys = std::move(fields.keys);
+      return;
+    }
+    for (size_t i = 0; i < fields.keys.size(); ++i) {
+      if (auto bad = limits::CheckKey(fields.keys[i], absl::StrCat("keys[", i, "]"))) {
+        refused[i] = *std::move(bad);
+      } else {
+        read.keys.push_back(fields.keys[i]);
+      }
+    }
+  }
+
+  // The answers with the refused keys' errors at their places.
+  std::vector<ReadResult> WithRefused(std::vector<ReadResult> answers) {
+    std::vector<ReadResult> results(fields.keys.size());
+    size_t next = 0;
+    for (size_t i = 0; i < results.size(); ++i) {
+      const auto it = refused.find(i);
+      if (it == refused.end()) {
+        results[i] = std::move(answers[next++]);
+      } else {
+        SetError(std::move(it->second), &results[i]);
+      }
+    }
+    return results;
+  }
+
+  grpc::Slice bytes;
+  BatchGetFields fields;
+  std::map<size_t, Error> refused;  // By index of the key.
+};
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerContext* context,
+                                                         const grpc::ByteBuffer* request,
+                                                         grpc::ByteBuffer* response) {
+  grpc::Slice bytes;
+  BatchGetFields fields;
+  const bool parsed =
+      (request->TrySingleSlice(&bytes).ok() || request->DumpToSingleSlice(&bytes).ok()) &&
+      ParseBatchGet({reinterpret_cast<const char*>(bytes.begin()), bytes.size()}, &fields);
+  auto call = std::make_shared<BatchGetCall>(*this, context, RpcMethod::kBatchGet,
+                                             std::string(fields.name_space));
+  call->bytes = std::move(bytes);
+  call->fields = std::move(fields);
+  if (!parsed) {
+    return call->Refuse(Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kMalformedRequest,
+                              "the message is no BatchGetRequest", {}});
+  }
+  const std::vector<std::string_view>& keys = call->fields.keys;
+  std::optional<Error> error = limits::CheckHeader(call->fields.header);
+  if (!error) error = limits::CheckNamespace(call->fields.name_space);
+  if (!error) error = limits::CheckBatch(keys.size(), call->bytes.size(), "keys");
+  if (error) return call->Refuse(*error);
+  call->TakeKeys();
+  call->read.options = FromProto(call->fields.options);
+  call->read.request_id = call->fields.header.request_id();
+  reads_.Read(call->read, [this, call, response](std::vector<ReadResult> results) {
+    if (!call->refused.empty()) results = call->WithRefused(std::move(results));
+    cache::v1::ResponseHeader header;
+    FillHeader(call->fields.header, &header);
+    *response = WriteBatchGetResponse(header.SerializeAsString(), &results,
+                                      call->fields.options.omit_value());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext* context,
+                                                    const cache::v1::SetRequest* request,
+                                                    cache::v1::SetResponse* response) {
+  auto call = std::make_shared<Call>(*this, context, RpcMethod::kSet, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckSetEntry(request->entry(), "entry");
+  if (error) return call->Refuse(*error);
+  call->write.items.push_back(FromProto(request->entry(), WriteKind::kSet));
+  call->write.request_id = request->header().request_id();
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], response->mutable_result());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerContext* context,
+                                                         const cache::v1::BatchSetRequest* request,
+                                                         cache::v1::BatchSetResponse* response) {
+  auto call = std::make_shared<Call>(*this, context, RpcMethod::kBatchSet, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) {
+    error = limits::CheckBatch(static_cast<size_t>(request->entries_size()),
+                               request->ByteSizeLong(), "entries");
+  }
+  if (error) return call->Refuse(*error);
+  for (int i = 0; i < request->entries_size(); ++i) {
+    cache::v1::WriteResult* result = response->add_results();
+    if (auto bad = limits::CheckSetEntry(request->entries(i), IndexedField("entries", i, ""))) {
+      result->set_status(cache::v1::ENTRY_STATUS_ERROR);
+      ToProto(*bad, result->mutable_error());
+      continue;
+    }
+    call->indexes.push_back(i);
+    call->write.items.push_back(FromProto(request->entries(i), WriteKind::kSet));
+  }
+  call->write.request_id = request->header().request_id();
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    MergeAnswers(std::move(results), call->indexes, response->mutable_results());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
+    grpc::CallbackServerContext* context, const cache::v1::InvalidateRequest* request,
+    cache::v1::InvalidateResponse* response) {
+  auto call = std::make_shared<Call>(*this, context, RpcMethod::kInvalidate, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error && request->target_case() == cache::v1::InvalidateRequest::TARGET_NOT_SET) {
+    error = Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kTargetMissing,
+                  "say what to invalidate: key, tag, prefix or all", {}};
+    error->details.field = "target";
+  }
+  if (!error && !request->has_key()) {
+    error = Error{grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
+                  "invalidation by tag, prefix or namespace is not built yet; invalidate by key", {}};
+    error->details.field = "target";
+  }
+  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (error) return call->Refuse(*error);
+  WriteItem item;
+  item.kind = WriteKind::kInvalidate;
+  item.key = request->key();
+  call->write.items.push_back(std::move(item));
+  call->write.request_id = request->header().request_id();
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], response->mutable_result());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
+    grpc::CallbackServerContext* context, const cache::v1::BatchInvalidateRequest* request,
+    cache::v1::BatchInvalidateResponse* response) {
+  auto call =
+      std::make_shared<Call>(*this, context, RpcMethod::kBatchInvalidate, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) {
+    error = limits::CheckBatch(static_cast<size_t>(request->keys_size()), request->ByteSizeLong(),
+                               "keys");
+  }
+  if (error) return call->Refuse(*error);
+  for (int i = 0; i < request->keys_size(); ++i) {
+    cache::v1::WriteResult* result = response->add_results();
+    if (auto bad = limits::CheckKey(request->keys(i), IndexedField("keys", i, ""))) {
+      result->set_status(cache::v1::ENTRY_STATUS_ERROR);
+      ToProto(*bad, result->mutable_error());
+      continue;
+    }
+    WriteItem item;
+    item.kind = WriteKind::kInvalidate;
+    item.key = request->keys(i);
+    call->indexes.push_back(i);
+    call->write.items.push_back(std::move(item));
+  }
+  call->write.request_id = request->header().request_id();
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    MergeAnswers(std::move(results), call->indexes, response->mutable_results());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContext* context,
+                                                      const cache::v1::TouchRequest* request,
+                                                      cache::v1::TouchResponse* response) {
+  auto call = std::make_shared<Call>(*this, context, RpcMethod::kTouch, request->namespace_());
+  std::optional<Error> error = limits::CheckHeader(request->header());
+  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (!error) error = limits::CheckTtl(request->ttl_ms(), "ttl_ms");
+  if (error) return call->Refuse(*error);
+  WriteItem item;
+  item.kind = WriteKind::kTouch;
+  item.key = request->key();
+  item.ttl = absl::Milliseconds(static_cast<int64_t>(request->ttl_ms()));
+  call->write.items.push_back(std::move(item));
+  call->write.request_id = request->header().request_id();
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], response->mutable_result());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+grpc::ServerWriteReactor<cache::v1::WatchResponse>* CacheServiceHandlers::Watch(
+    grpc::CallbackServerContext*, const cache::v1::WatchRequest*) {
+  return new FailedWriter<cache::v1::WatchResponse>(NotBuiltStatus("CacheService.Watch"));
+}
+
+grpc::ServerBidiReactor<cache::v1::PipeRequest, cache::v1::PipeResponse>*
+CacheServiceHandlers::Pipe(grpc::CallbackServerContext*) {
+  return new FailedBidi<cache::v1::PipeRequest, cache::v1::PipeResponse>(
+      NotBuiltStatus("CacheService.Pipe"));
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::GetTopology(
+    grpc::CallbackServerContext* context, const cache::v1::GetTopologyRequest*,
+    cache::v1::GetTopologyResponse* response) {
+  ToProto(*context_.topology.Get(), response->mutable_topology());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerWriteReactor<cache::v1::WatchTopologyResponse>* CacheServiceHandlers::WatchTopology(
+    grpc::CallbackServerContext*, const cache::v1::WatchTopologyRequest* request) {
+  return topology_streams_.Open(request->known_epoch());
+}
+
+}  // namespace meridian

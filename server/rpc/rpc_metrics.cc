@@ -1,0 +1,32 @@
+#include "server/rpc/rpc_metrics.h"
+
+#include "common/rpc/error.h"
+
+namespace meridian {
+namespace {
+
+constexpr std::string_view kNames[] = {"Get",        "BatchGet",        "Set",  "BatchSet",
+                                       "Invalidate", "BatchInvalidate", "Touch"};
+
+}  // namespace
+
+RpcMetrics::RpcMetrics(MetricRegistry& registry)
+    : requests_(registry.AddCounters({"meridian_requests_total",
+                                      "Calls of CacheService by method, gRPC code and namespace.",
+                                      {"method", "code", "namespace"}})) {
+  HistogramFamily& durations =
+      registry.AddHistograms({"meridian_request_duration_seconds",
+                              "Time from a call's arrival to its answer, by method.",
+                              {"method"}});
+  for (size_t i = 0; i < kMethods; ++i) durations_[i] = &durations.With({kNames[i]});
+}
+
+void RpcMetrics::OnCall(RpcMethod method, std::string_view name_space, grpc::StatusCode code,
+                        absl::Duration duration) {
+  const size_t index = static_cast<size_t>(method);
+  const bool refused = code == grpc::StatusCode::INVALID_ARGUMENT;
+  requests_.With({kNames[index], CodeName(code), refused ? "" : name_space}).Add();
+  durations_[index]->Observe(duration);
+}
+
+}  // namespace meridian

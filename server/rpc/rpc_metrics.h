@@ -1,0 +1,38 @@
+// RpcMetrics counts the calls of CacheService: requests by method, code and namespace, and how long
+// they took by method. Cost of OnCall: two lookups of a series, some 200 ns a call, whatever its batch.
+// Thread safety: OnCall may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_RPC_RPC_METRICS_H_
+#define MERIDIAN_SERVER_RPC_RPC_METRICS_H_
+
+#include <grpcpp/support/status.h>
+
+#include <array>
+#include <string_view>
+
+#include "absl/time/time.h"
+#include "common/telemetry/metric_registry.h"
+
+namespace meridian {
+
+enum class RpcMethod { kGet, kBatchGet, kSet, kBatchSet, kInvalidate, kBatchInvalidate, kTouch };
+
+class RpcMetrics {
+ public:
+  // `registry` is not owned and outlives this.
+  explicit RpcMetrics(MetricRegistry& registry);
+
+  // A refused call (INVALID_ARGUMENT) is counted under the namespace "", because its name may be
+  // anything.
+  void OnCall(RpcMethod method, std::string_view name_space, grpc::StatusCode code,
+              absl::Duration duration);
+
+ private:
+  static constexpr size_t kMethods = 7;
+  CounterFamily& requests_;
+  std::array<Histogram*, kMethods> durations_;  // Owned by the registry.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_RPC_RPC_METRICS_H_
