@@ -1,0 +1,72 @@
+#include "server/coordinator/coordinator_service.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/error.h"
+#include "common/rpc/topology_proto.h"
+#include "server/coordinator/register_stream.h"
+#include "server/coordinator/watch_stream.h"
+
+namespace meridian {
+
+grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
+CoordinatorServiceHandler::Register(grpc::CallbackServerContext* context) {
+  return RegisterStream::Start(coordinator_);
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetTopology(
+    grpc::CallbackServerContext* context, const coordinator::v1::GetTopologyRequest* request,
+    coordinator::v1::GetTopologyResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (!coordinator_.leader().leading) {
+    reactor->Finish(NotLeaderError(coordinator_));
+  } else {
+    ToProto(*coordinator_.topology(), response->mutable_topology());
+    reactor->Finish(grpc::Status::OK);
+  }
+  return reactor;
+}
+
+grpc::ServerWriteReactor<coordinator::v1::WatchTopologyResponse>*
+CoordinatorServiceHandler::WatchTopology(grpc::CallbackServerContext* context,
+                                         const coordinator::v1::WatchTopologyRequest* request) {
+  return WatchStream::Start(coordinator_, request->known_epoch());
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetStatus(
+    grpc::CallbackServerContext* context, const coordinator::v1::GetStatusRequest* request,
+    coordinator::v1::GetStatusResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.executor().Post([this, reactor, response] {
+    FillStatus(response);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+void CoordinatorServiceHandler::FillStatus(coordinator::v1::GetStatusResponse* response) const {
+  const LeaderView leader = coordinator_.leader();
+  response->set_id(coordinator_.options().id);
+  response->set_region(coordinator_.options().membership.region);
+  response->set_leader(leader.leading);
+  response->set_leader_address(leader.address);
+  response->set_fencing_token(leader.token);
+  response->set_epoch(coordinator_.topology()->epoch());
+  if (!leader.leading) return;
+  for (const NodeView& view : coordinator_.Nodes()) {
+    coordinator::v1::NodeStatus* node = response->add_nodes();
+    ToProto(view.member, node->mutable_member());
+    node->set_heartbeat_age_ms(absl::ToInt64Milliseconds(view.heartbeat_age));
+    node->set_epoch(view.epoch);
+    node->set_warmth(view.warmth);
+  }
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::NotBuilt(grpc::CallbackServerContext* context,
+                                                              const char* call) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(MakeError(grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
+                            absl::StrCat(call, " is not built yet")));
+  return reactor;
+}
+
+}  // namespace meridian

@@ -1,0 +1,88 @@
+// LeaderLease makes one of several coordinators the leader, by a lease that it renews.
+//
+// Promise: is_leader() of two processes is never true at the same time, as long as their monotonic
+//   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from when
+//   it asked, not from when the answer came, and stops `margin` before the store lets another in.
+//   What a paused leader sends late is refused by the fencing token (lease_store.h).
+// Cost: one small call to the store every ttl / 3.
+// Thread safety: is_leader() and view() may be called by any thread; everything else, and the
+//   listeners, run on the executor. REQUIRES: the executor is stopped before this is destroyed, and
+//   outlives the store's callbacks.
+
+#ifndef MERIDIAN_SERVER_COORDINATOR_LEADER_LEASE_H_
+#define MERIDIAN_SERVER_COORDINATOR_LEADER_LEASE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "server/node/lease_store.h"
+
+namespace meridian {
+
+struct LeaderLeaseOptions {
+  std::string name = "coordinator";
+  std::string holder;  // Unique among the coordinators, differs after every start.
+  absl::Duration ttl = absl::Seconds(3);
+  absl::Duration margin = absl::Milliseconds(500);  // < ttl / 2.
+};
+
+// Who leads, as far as this process knows.
+struct LeaderView {
+  bool leading = false;
+  uint64_t token = 0;
+  std::string address;  // Of the leader; empty: unknown.
+};
+
+class LeaderLease {
+ public:
+  struct Listener {
+    std::function<void(uint64_t token)> on_elected;
+    std::function<void(const std::string& why)> on_lost;
+  };
+
+  LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executor& executor, LeaseStore& store,
+              Listener listener);
+
+  // Begins to ask for the lease. `address` is where others reach this coordinator.
+  void Start(std::string address);
+
+  // Stops asking, steps down and gives the lease back; `done` is called when the store has answered.
+  void Stop(std::function<void()> done);
+
+  // Steps down at once, for a caller that the store told so (a fenced write was refused).
+  void StepDown(const std::string& why);
+
+  bool is_leader() const ABSL_LOCKS_EXCLUDED(mu_);
+  LeaderView view() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Ask();
+  void HandleAnswer(uint64_t generation, absl::Duration asked_at,
+                    const absl::StatusOr<LeaseState>& answer);
+  void CheckExpiry();
+
+  const LeaderLeaseOptions options_;
+  const Clock& clock_;    // Not owned; outlives this.
+  Executor& executor_;    // Not owned; outlives this.
+  LeaseStore& store_;     // Not owned; outlives this.
+  const Listener listener_;
+
+  std::string address_;
+  bool stopped_ = false;
+  uint64_t generation_ = 0;  // Of the last question.
+  uint64_t last_heard_ = 0;  // Generation of the last answer; older ones are not heard.
+  mutable absl::Mutex mu_;   // Never held while a listener or the store is called.
+  LeaderView view_ ABSL_GUARDED_BY(mu_);
+  absl::Duration valid_until_ ABSL_GUARDED_BY(mu_);  // Monotonic; of view_.leading.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_COORDINATOR_LEADER_LEASE_H_

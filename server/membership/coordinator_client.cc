@@ -1,0 +1,163 @@
+#include "server/membership/coordinator_client.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace meridian {
+namespace {
+
+constexpr char kNotLeader[] = "NOT_LEADER";
+// Two coordinators that name each other are not followed for ever.
+constexpr size_t kMaxRedirects = 3;
+// A coordinator cannot ask for heartbeats more or less often than this.
+constexpr absl::Duration kMinInterval = absl::Milliseconds(10);
+constexpr absl::Duration kMaxInterval = absl::Seconds(10);
+
+}  // namespace
+
+CoordinatorClient::CoordinatorClient(CoordinatorClientOptions options, const Clock& clock,
+                                     Executor& executor, CoordinatorTransport& transport,
+                                     TopologyHolder& topology)
+    : options_(std::move(options)),
+      clock_(clock),
+      executor_(executor),
+      transport_(transport),
+      topology_(topology),
+      member_(options_.member),
+      random_(options_.random_seed + 1),
+      backoff_(options_.backoff),
+      interval_(options_.heartbeat_interval) {
+  assert(!options_.coordinators.empty());
+}
+
+void CoordinatorClient::Start() {
+  executor_.Post([this] { TryNext(); });
+}
+
+void CoordinatorClient::Stop(std::function<void()> done) {
+  executor_.Post([this, done = std::move(done)] {
+    stopped_ = true;
+    ++stream_id_;
+    stream_.reset();
+    SetStatus(false, "", "stopped");
+    done();
+  });
+}
+
+void CoordinatorClient::SetState(MemberState state) {
+  executor_.Post([this, state] {
+    member_.state = state;
+    SendHeartbeat();
+  });
+}
+
+void CoordinatorClient::SetWarmth(double warmth) {
+  executor_.Post([this, warmth] { warmth_ = warmth; });
+}
+
+CoordinatorClientStatus CoordinatorClient::status() const {
+  absl::MutexLock lock(&mu_);
+  return status_;
+}
+
+void CoordinatorClient::TryNext() {
+  if (stopped_ || stream_ != nullptr) return;
+  const std::string address = options_.coordinators[next_];
+  next_ = (next_ + 1) % options_.coordinators.size();
+  Connect(address);
+}
+
+void CoordinatorClient::Connect(const std::string& address) {
+  const uint64_t stream = ++stream_id_;
+  {
+    absl::MutexLock lock(&mu_);
+    status_.connected = false;
+    status_.coordinator = address;
+  }
+  heard_at_ = clock_.Monotonic();
+  stream_ = transport_.Open(
+      address, {[this, executor = &executor_, stream](CoordinatorReply reply) {
+                  executor->Post([this, stream, reply = std::move(reply)]() mutable {
+                    HandleReply(stream, std::move(reply));
+                  });
+                },
+                [this, executor = &executor_, stream](StreamEnd end) {
+                  executor->Post([this, stream, end = std::move(end)] { HandleEnd(stream, end); });
+                }});
+  SendHeartbeat();
+  executor_.PostAfter(interval_, [this, stream] { Beat(stream); });
+}
+
+void CoordinatorClient::HandleReply(uint64_t stream, CoordinatorReply reply) {
+  if (stream != stream_id_ || stopped_) return;
+  heard_at_ = clock_.Monotonic();
+  failures_ = 0;
+  redirects_ = 0;
+  backoff_.Reset();
+  if (reply.heartbeat_interval > absl::ZeroDuration()) {
+    interval_ = std::clamp(reply.heartbeat_interval, kMinInterval, kMaxInterval);
+  }
+  const CoordinatorClientStatus before = status();
+  if (!before.connected) {
+    spdlog::info("following coordinator {}", before.coordinator);
+    SetStatus(true, before.coordinator, "");
+  }
+  if (!reply.topology.has_value()) return;
+  const uint64_t epoch = reply.topology->epoch();
+  const size_t members = reply.topology->members().size();
+  if (reply.topology->region() != options_.region) {
+    spdlog::error("refusing a topology of region '{}'", reply.topology->region());
+  } else if (topology_.Offer(*std::move(reply.topology))) {
+    spdlog::info("epoch {}: {} members", epoch, members);
+    SendHeartbeat();  // The coordinator learns at once which epoch is in use here.
+  }
+}
+
+void CoordinatorClient::HandleEnd(uint64_t stream, const StreamEnd& end) {
+  if (stream != stream_id_ || stopped_) return;
+  ++stream_id_;
+  stream_.reset();
+  const CoordinatorClientStatus before = status();
+  if (before.connected) {
+    spdlog::warn("coordinator {} is lost: {}: {}", before.coordinator, end.reason, end.message);
+  }
+  SetStatus(false, before.coordinator, absl::StrCat(end.reason, ": ", end.message));
+  if (end.reason == kNotLeader && !end.leader_address.empty() &&
+      end.leader_address != before.coordinator && redirects_ < kMaxRedirects) {
+    ++redirects_;
+    return Connect(end.leader_address);
+  }
+  redirects_ = 0;
+  ++failures_;
+  // The others of the list may do better, so they are tried at once; then it is time to wait.
+  if (failures_ % options_.coordinators.size() != 0) return TryNext();
+  const double random = static_cast<double>(random_() - 1) / std::minstd_rand::max();
+  executor_.PostAfter(backoff_.Next(random), [this] { TryNext(); });
+}
+
+void CoordinatorClient::Beat(uint64_t stream) {
+  if (stream != stream_id_ || stopped_) return;
+  if (clock_.Monotonic() - heard_at_ >= std::max(options_.reply_timeout, 2 * interval_)) {
+    return HandleEnd(stream, {"DEADLINE_EXCEEDED", "the coordinator does not answer", ""});
+  }
+  SendHeartbeat();
+  executor_.PostAfter(interval_, [this, stream] { Beat(stream); });
+}
+
+void CoordinatorClient::SendHeartbeat() {
+  if (stream_ == nullptr) return;
+  stream_->Send({member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}});
+}
+
+void CoordinatorClient::SetStatus(bool connected, const std::string& coordinator,
+                                  const std::string& problem) {
+  absl::MutexLock lock(&mu_);
+  status_ = {connected, coordinator, problem};
+}
+
+}  // namespace meridian

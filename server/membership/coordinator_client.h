@@ -1,0 +1,102 @@
+// CoordinatorClient keeps a node registered with the leader of its region's coordinators.
+//
+// It has one Register stream at a time. A standby's answer leads it to the leader; a coordinator that
+// fails or falls silent makes it try the next one, and after a whole round without success it backs
+// off. Every topology goes to the TopologyHolder, which takes only higher epochs; without any
+// coordinator the last one stays.
+//
+// Cost: one small message each heartbeat interval. No thread waits.
+// Thread safety: all public methods may be called by any thread; the work is done on the executor.
+//   REQUIRES: the executor is stopped, or Stop was called and the executor has run since, before this
+//   is destroyed; the transport is destroyed after this and before the executor.
+
+#ifndef MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_
+#define MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/cluster/topology.h"
+#include "common/resilience/backoff.h"
+#include "server/membership/coordinator_transport.h"
+
+namespace meridian {
+
+struct CoordinatorClientOptions {
+  std::vector<std::string> coordinators;  // Addresses; at least one.
+  std::string region;
+  Member member;                          // This node.
+  absl::Duration heartbeat_interval = absl::Milliseconds(500);  // Until the coordinator says.
+  absl::Duration reply_timeout = absl::Milliseconds(1500);      // Silence after which it is left.
+  BackoffOptions backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
+  uint64_t random_seed = 0;               // Of the backoff's jitter.
+};
+
+// For status pages.
+struct CoordinatorClientStatus {
+  bool connected = false;      // A coordinator has answered on the current stream.
+  std::string coordinator;     // The one that is followed, or tried.
+  std::string problem;         // Why the last stream ended; empty while connected.
+};
+
+class CoordinatorClient {
+ public:
+  CoordinatorClient(CoordinatorClientOptions options, const Clock& clock, Executor& executor,
+                    CoordinatorTransport& transport, TopologyHolder& topology);
+
+  void Start();
+  // Ends the stream and makes no other. `done` is called on the executor.
+  void Stop(std::function<void()> done);
+
+  // kDraining: gives the slots away; the coordinator is told at once.
+  void SetState(MemberState state);
+  void SetWarmth(double warmth);
+
+  CoordinatorClientStatus status() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Connect(const std::string& address);
+  void TryNext();
+  void HandleReply(uint64_t stream, CoordinatorReply reply);
+  void HandleEnd(uint64_t stream, const StreamEnd& end);
+  void Beat(uint64_t stream);
+  void SendHeartbeat();
+  void SetStatus(bool connected, const std::string& coordinator, const std::string& problem)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  const CoordinatorClientOptions options_;
+  const Clock& clock_;                // Not owned; outlives this.
+  Executor& executor_;                // Not owned; outlives this.
+  CoordinatorTransport& transport_;   // Not owned; outlives this.
+  TopologyHolder& topology_;          // Not owned; outlives this.
+
+  // Used on the executor only.
+  Member member_;
+  double warmth_ = 0;
+  std::minstd_rand random_;
+  Backoff backoff_;
+  size_t next_ = 0;           // Index of the coordinator to try next.
+  size_t failures_ = 0;       // In a row.
+  size_t redirects_ = 0;      // In a row.
+  uint64_t stream_id_ = 0;    // Of stream_; events of others are not heard.
+  std::unique_ptr<CoordinatorStream> stream_;
+  absl::Duration heard_at_;
+  absl::Duration interval_;
+  bool stopped_ = false;
+
+  mutable absl::Mutex mu_;
+  CoordinatorClientStatus status_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_

@@ -1,0 +1,63 @@
+// CoordinatorTransport opens Register streams to coordinators: the port that CoordinatorClient stands
+// on. GrpcCoordinatorTransport is the real one; tests have a fake.
+
+#ifndef MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_TRANSPORT_H_
+#define MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_TRANSPORT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/cluster/topology.h"
+
+namespace meridian {
+
+// What a node tells the coordinator. The first message of a stream registers the node.
+struct NodeHeartbeat {
+  Member member;
+  std::string region;
+  uint64_t epoch = 0;
+  absl::Time now;
+  double warmth = 0;
+  std::vector<std::string> unreachable_peers;
+};
+
+struct CoordinatorReply {
+  std::optional<Topology> topology;  // Newer than the node's; absent: nothing new.
+  absl::Duration heartbeat_interval;
+};
+
+// Why a stream ended.
+struct StreamEnd {
+  std::string reason;          // Stable: "NOT_LEADER", "UNAVAILABLE", ...
+  std::string message;
+  std::string leader_address;  // Of a NOT_LEADER answer; may be empty.
+};
+
+// One stream. Destroying it cancels it: its events are not wanted any more, but one may still come.
+class CoordinatorStream {
+ public:
+  virtual ~CoordinatorStream() = default;
+  // Never waits. While an earlier one is on its way, only the newest is kept.
+  virtual void Send(const NodeHeartbeat& heartbeat) = 0;
+};
+
+class CoordinatorTransport {
+ public:
+  // Called on any thread, on_end exactly once and last; they must not block.
+  struct Events {
+    std::function<void(CoordinatorReply)> on_reply;
+    std::function<void(StreamEnd)> on_end;
+  };
+
+  virtual ~CoordinatorTransport() = default;
+  virtual std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_TRANSPORT_H_

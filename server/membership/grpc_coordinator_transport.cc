@@ -1,0 +1,168 @@
+#include "server/membership/grpc_coordinator_transport.h"
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <utility>
+
+#include "common/rpc/error.h"
+#include "common/rpc/server_settings.h"
+#include "common/rpc/topology_proto.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+
+namespace meridian {
+namespace {
+
+coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
+  coordinator::v1::RegisterRequest request;
+  ToProto(heartbeat.member, request.mutable_member());
+  request.set_region(heartbeat.region);
+  request.set_epoch(heartbeat.epoch);
+  const int64_t ns = absl::ToUnixNanos(heartbeat.now);
+  request.mutable_now()->set_seconds(ns / 1'000'000'000);
+  request.mutable_now()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+  request.set_warmth(heartbeat.warmth);
+  for (const std::string& id : heartbeat.unreachable_peers) request.add_unreachable_peers(id);
+  return request;
+}
+
+}  // namespace
+
+// One Register call. Lives until OnDone; the hold keeps OnDone away while Send may start a write.
+class GrpcCoordinatorTransport::Call final
+    : public grpc::ClientBidiReactor<coordinator::v1::RegisterRequest,
+                                     coordinator::v1::RegisterResponse> {
+ public:
+  Call(GrpcCoordinatorTransport& transport, const std::shared_ptr<grpc::Channel>& channel,
+       Events events)
+      : transport_(transport),
+        stub_(coordinator::v1::CoordinatorService::NewStub(channel)),
+        events_(std::move(events)) {}
+
+  void Begin(std::shared_ptr<Call> self) {
+    self_ = std::move(self);
+    stub_->async()->Register(&context_, this);
+    AddHold();
+    StartRead(&response_);
+    StartCall();
+  }
+
+  void Cancel() { context_.TryCancel(); }
+
+  void Send(const NodeHeartbeat& heartbeat) ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    if (closed_) return;
+    if (writing_) {
+      waiting_ = ToRequest(heartbeat);
+      return;
+    }
+    request_ = ToRequest(heartbeat);
+    writing_ = true;
+    StartWrite(&request_);
+  }
+
+  void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    writing_ = false;
+    if (!ok || closed_ || !waiting_.has_value()) return;
+    request_ = *std::move(waiting_);
+    waiting_.reset();
+    writing_ = true;
+    StartWrite(&request_);
+  }
+
+  void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_) {
+    if (!ok) {
+      {
+        absl::MutexLock lock(&mu_);
+        closed_ = true;
+      }
+      RemoveHold();
+      return;
+    }
+    CoordinatorReply reply;
+    reply.heartbeat_interval = absl::Milliseconds(response_.heartbeat_interval_ms());
+    if (response_.has_topology()) {
+      absl::StatusOr<Topology> topology = FromProto(response_.topology());
+      if (!topology.ok()) {
+        malformed_ = std::string(topology.status().message());
+        Cancel();
+      } else {
+        reply.topology = *std::move(topology);
+      }
+    }
+    if (malformed_.empty()) events_.on_reply(std::move(reply));
+    StartRead(&response_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    StreamEnd end;
+    if (!malformed_.empty()) {
+      end = {"MALFORMED_TOPOLOGY", malformed_, ""};
+    } else if (status.ok()) {
+      end = {"CLOSED", "the coordinator closed the stream", ""};
+    } else {
+      Error error = FromGrpcStatus(status);
+      end = {error.reason, error.message, error.details.metadata["leader"]};
+    }
+    events_.on_end(std::move(end));
+    const std::shared_ptr<Call> self = std::move(self_);
+    transport_.Forget(this);
+  }
+
+ private:
+  GrpcCoordinatorTransport& transport_;
+  std::unique_ptr<coordinator::v1::CoordinatorService::Stub> stub_;
+  const Events events_;
+  std::shared_ptr<Call> self_;
+  grpc::ClientContext context_;
+  coordinator::v1::RegisterResponse response_;
+  std::string malformed_;  // Used by the read side only, then by OnDone.
+
+  absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;  // No write may begin.
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  coordinator::v1::RegisterRequest request_ ABSL_GUARDED_BY(mu_);  // gRPC's while writing_.
+  std::optional<coordinator::v1::RegisterRequest> waiting_ ABSL_GUARDED_BY(mu_);
+};
+
+// What the client holds.
+class GrpcCoordinatorTransport::Stream final : public CoordinatorStream {
+ public:
+  explicit Stream(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+  ~Stream() override { call_->Cancel(); }
+  void Send(const NodeHeartbeat& heartbeat) override { call_->Send(heartbeat); }
+
+ private:
+  const std::shared_ptr<Call> call_;
+};
+
+GrpcCoordinatorTransport::GrpcCoordinatorTransport() = default;
+
+GrpcCoordinatorTransport::~GrpcCoordinatorTransport() {
+  absl::MutexLock lock(&mu_);
+  for (Call* call : calls_) call->Cancel();
+  mu_.Await(absl::Condition(
+      +[](std::set<Call*>* calls) { return calls->empty(); }, &calls_));
+}
+
+std::unique_ptr<CoordinatorStream> GrpcCoordinatorTransport::Open(const std::string& address,
+                                                                  Events events) {
+  std::shared_ptr<Call> call;
+  {
+    absl::MutexLock lock(&mu_);
+    std::shared_ptr<grpc::Channel>& channel = channels_[address];
+    if (channel == nullptr) channel = CreateChannelTo(address);
+    call = std::make_shared<Call>(*this, channel, std::move(events));
+    calls_.insert(call.get());
+  }
+  call->Begin(call);
+  return std::make_unique<Stream>(std::move(call));
+}
+
+void GrpcCoordinatorTransport::Forget(Call* call) {
+  absl::MutexLock lock(&mu_);
+  calls_.erase(call);
+}
+
+}  // namespace meridian

@@ -1,0 +1,42 @@
+// GrpcCoordinatorTransport is CoordinatorTransport over gRPC's callback API.
+//
+// Cost: one channel for each address, kept. Thread safety: all methods may be called concurrently.
+// The destructor cancels what is open and waits until every event has been given.
+
+#ifndef MERIDIAN_SERVER_MEMBERSHIP_GRPC_COORDINATOR_TRANSPORT_H_
+#define MERIDIAN_SERVER_MEMBERSHIP_GRPC_COORDINATOR_TRANSPORT_H_
+
+#include <grpcpp/channel.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "server/membership/coordinator_transport.h"
+
+namespace meridian {
+
+class GrpcCoordinatorTransport final : public CoordinatorTransport {
+ public:
+  GrpcCoordinatorTransport();
+  ~GrpcCoordinatorTransport() override;
+
+  std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override;
+
+ private:
+  class Call;
+  class Stream;
+
+  void Forget(Call* call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  absl::Mutex mu_;
+  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
+  std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);  // Not done yet.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_MEMBERSHIP_GRPC_COORDINATOR_TRANSPORT_H_
