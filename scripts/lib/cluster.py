@@ -258,9 +258,9 @@ class Cluster:
             if not part.is_ready():
                 return False
             metrics = http_get(part.addresses["http"], "/metrics")[1]
-            sizes = [value for labels, value in metric_samples(metrics, "meridian_ring_members")
-                     if labels.get("state", "serving") == "serving"]
-            return sum(sizes) >= members
+            owners = [labels for labels, share in
+                      metric_samples(metrics, "meridian_ring_ownership_ratio") if share > 0]
+            return len(owners) == members
         wait_until("joining the ring", part.process, deadline, serving)
 
     # --- Change ------------------------------------------------------------------------------

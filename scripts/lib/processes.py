@@ -258,3 +258,17 @@ def metric_samples(text, name):
         if match and match.group(1) == name:
             samples.append((dict(LABEL.findall(match.group(2) or "")), float(match.group(3))))
     return samples
+
+
+def histogram_quantile(buckets, quantile):
+    """Upper bound of the bucket that holds the quantile, of [(bound, cumulative count)]; or None.
+
+    Several histograms of the same bounds may be given together: their counts are added.
+    """
+    counts = {}
+    for bound, count in buckets:
+        counts[bound] = counts.get(bound, 0.0) + count
+    total = max(counts.values(), default=0.0)
+    if not total:
+        return None
+    return min(bound for bound, count in counts.items() if count >= quantile * total)

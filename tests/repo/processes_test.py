@@ -99,6 +99,13 @@ class MetricsTest(unittest.TestCase):
         self.assertEqual(processes.metric_samples(text, "m_total"),
                          [({"a": "x,}y", "b": "2"}, 3.0), ({}, 5000.0)])
 
+    def test_a_quantile_is_the_bound_of_its_bucket(self):
+        one = [(0.1, 5.0), (1.0, 9.0), (float("inf"), 10.0)]
+        self.assertEqual(processes.histogram_quantile(one, 0.5), 0.1)
+        self.assertEqual(processes.histogram_quantile(one + one, 0.9), 1.0)
+        self.assertEqual(processes.histogram_quantile(one, 0.99), float("inf"))
+        self.assertIsNone(processes.histogram_quantile([(0.1, 0.0)], 0.5))
+
 
 if __name__ == "__main__":
     unittest.main()
