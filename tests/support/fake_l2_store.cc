@@ -209,13 +209,14 @@ void FakeL2Store::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallb
 
 void FakeL2Store::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) {
   using Answer = std::vector<L2WriteResult>;
+  const size_t count = writes.size();  // Before `writes` is moved: arguments have no order.
   {
     absl::MutexLock lock(&state_->mu);
     ++state_->calls.apply;
   }
   Run<Answer>(
       deadline, std::move(callback),
-      [count = writes.size()](absl::Status status) { return FailedWrites(count, status); },
+      [count](absl::Status status) { return FailedWrites(count, status); },
       [writes = std::move(writes)](State& state)
           ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) { return state.ApplyAll(writes); });
 }
@@ -283,13 +284,14 @@ void FakeL2Store::ApplyReplicated(std::string source_region, uint32_t slot, LogP
                                   std::vector<L2Write> writes, absl::Time deadline,
                                   ApplyCallback callback) {
   using Answer = std::vector<L2WriteResult>;
+  const size_t count = writes.size();
   {
     absl::MutexLock lock(&state_->mu);
     ++state_->calls.apply_replicated;
   }
   Run<Answer>(
       deadline, std::move(callback),
-      [count = writes.size()](absl::Status status) { return FailedWrites(count, status); },
+      [count](absl::Status status) { return FailedWrites(count, status); },
       [writes = std::move(writes), source_region = std::move(source_region), slot,
        cursor](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) {
         Answer results = state.ApplyAll(writes);

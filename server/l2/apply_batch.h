@@ -1,0 +1,54 @@
+// How entries are named in Redis, and how writes are packed for scripts/apply.lua. Pure functions.
+//
+// Keys (frozen, docs/wire.md): entry m:{<slot>}:e:<namespace>:<key>, changelog m:{<slot>}:log,
+// cursor m:{<slot>}:cur:<source region>. A changelog entry has one field, "c": the version's text
+// followed by <namespace>:<key>.
+
+#ifndef MERIDIAN_SERVER_L2_APPLY_BATCH_H_
+#define MERIDIAN_SERVER_L2_APPLY_BATCH_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/l2/redis_client.h"
+#include "server/l2/reply.h"
+#include "server/node/l2_store.h"
+
+namespace meridian {
+
+std::string EntryRedisKey(const L2Key& key);
+std::string LogRedisKey(uint32_t slot);
+std::string CursorRedisKey(uint32_t slot, std::string_view source_region);
+
+// Redis' stream ids: "<ms>-<sequence>".
+std::string PositionText(LogPosition position);
+std::optional<LogPosition> ParsePosition(std::string_view text);
+
+// The value of a changelog entry's field; nullopt when nobody of ours wrote it.
+std::optional<LogEntry> ParseLogField(LogPosition position, std::string_view field);
+
+// A cursor that moves with the writes.
+struct CursorMove {
+  std::string key;  // CursorRedisKey.
+  LogPosition position;
+};
+
+// What Redis must not be given: a record without the write's version, no retention.
+absl::Status CheckWrite(const L2Write& write);
+
+// Packs `writes`[i] for all i of `indices`. REQUIRES: CheckWrite accepts them.
+RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& writes,
+                        const std::vector<size_t>& indices, absl::Time now, uint64_t max_log_length,
+                        const CursorMove* cursor);
+
+// One element of the script's answer.
+L2WriteResult UnpackResult(const Reply& reply, const L2Write& write);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_APPLY_BATCH_H_

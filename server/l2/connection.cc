@@ -1,0 +1,308 @@
+#include "server/l2/connection.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+
+namespace meridian {
+namespace {
+
+constexpr size_t kCopyBelowBytes = 4096;  // Larger commands are sent from where they are.
+constexpr size_t kReadBytes = 64 << 10;
+constexpr int kReadsPerWakeUp = 16;          // Then others on the loop have their turn.
+constexpr size_t kLibeventReadBytes = 4096;  // What one bufferevent read takes at most.
+constexpr absl::Duration kStableAfter = absl::Seconds(1);
+
+void ReleaseBytes(const void*, size_t, void* bytes) {
+  delete static_cast<std::shared_ptr<const std::string>*>(bytes);
+}
+
+}  // namespace
+
+Connection::Connection(EventLoop& loop, const Clock& clock, RedisUrl url, ConnectionOptions options,
+                       std::vector<HandshakeStep> handshake, Events events)
+    : loop_(loop),
+      clock_(clock),
+      url_(std::move(url)),
+      options_(std::move(options)),
+      handshake_(std::move(handshake)),
+      events_(std::move(events)),
+      random_(std::random_device()()),
+      backoff_(options_.reconnect),
+      timer_(loop, [this] { OnTimer(); }),
+      connect_timer_(loop, [this] {
+        if (state_ == State::kWaiting) {
+          Connect();
+        } else {
+          Down(absl::UnavailableError(state_ == State::kConnecting
+                                          ? "connecting took too long"
+                                          : "the handshake took too long"));
+        }
+      }) {}
+
+Connection::~Connection() {
+  state_ = State::kIdle;
+  if (bev_ != nullptr) bufferevent_free(bev_);
+  bev_ = nullptr;
+  last_error_ = absl::UnavailableError("L2_UNAVAILABLE: the store is closing");
+  FailAll(last_error_);
+}
+
+void Connection::Start() {
+  if (state_ == State::kIdle) Connect();
+}
+
+void Connection::Connect() {
+  state_ = State::kConnecting;
+  reader_ = std::make_unique<ReplyReader>(options_.limits);
+  broken_ = absl::OkStatus();
+  // Deferred, so that no event arrives on the stack of the calls below.
+  bev_ = bufferevent_socket_new(loop_.base(), -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+  bufferevent_setcb(bev_, &Connection::OnRead, nullptr, &Connection::OnEvent, this);
+  bufferevent_set_max_single_write(bev_, 1 << 20);
+  connect_timer_.Start(options_.connect_timeout);
+  if (bufferevent_socket_connect_hostname(bev_, loop_.dns(), AF_UNSPEC, url_.host.c_str(),
+                                          url_.port) != 0) {
+    Down(absl::UnavailableError("cannot begin to connect"));
+  }
+}
+
+void Connection::OnEvent(bufferevent* bev, short what, void* self) {  // NOLINT: libevent's types.
+  auto* connection = static_cast<Connection*>(self);
+  if ((what & BEV_EVENT_CONNECTED) != 0) {
+    connection->OnConnected();
+    return;
+  }
+  std::string why = "the connection was closed";
+  if ((what & BEV_EVENT_ERROR) != 0) {
+    const int dns_error = bufferevent_socket_get_dns_error(bev);
+    why = dns_error != 0 ? evutil_gai_strerror(dns_error)
+                         : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
+  }
+  connection->Down(absl::UnavailableError(why));
+}
+
+void Connection::OnConnected() {
+  const int one = 1;
+  setsockopt(bufferevent_getfd(bev_), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  bufferevent_enable(bev_, EV_READ | EV_WRITE);
+  state_ = State::kHandshake;
+  last_read_ = clock_.Monotonic();
+  connect_timer_.Start(options_.command_timeout);
+  if (handshake_.empty()) {
+    BecomeReady();
+  } else {
+    SendHandshake();
+  }
+}
+
+void Connection::SendHandshake() {
+  for (size_t step = 0; step < handshake_.size(); ++step) {
+    Push(std::make_shared<const std::string>(handshake_[step].command),
+         clock_.Monotonic() + options_.command_timeout,
+         [this, step](absl::StatusOr<Reply> reply) { HandshakeReply(step, std::move(reply)); });
+  }
+}
+
+void Connection::HandshakeReply(size_t step, absl::StatusOr<Reply> reply) {
+  if (state_ != State::kHandshake) return;
+  absl::Status status = reply.ok() ? handshake_[step].check(*reply) : reply.status();
+  if (!status.ok()) {
+    broken_ = std::move(status);
+  } else if (step + 1 == handshake_.size()) {
+    BecomeReady();
+  }
+}
+
+void Connection::BecomeReady() {
+  state_ = State::kReady;
+  connect_timer_.Cancel();
+  ready_since_ = clock_.Monotonic();
+  last_error_ = absl::OkStatus();
+  std::deque<Request> queue;
+  queue.swap(queue_);
+  queued_bytes_ = 0;
+  for (Request& request : queue) {
+    if (request.handler) Push(request.command, request.deadline, std::move(request.handler));
+  }
+  if (events_.ready) events_.ready();
+}
+
+void Connection::Send(Bytes command, absl::Duration deadline, Handler handler) {
+  const absl::Duration now = clock_.Monotonic();
+  deadline = std::min(deadline, now + options_.command_timeout);
+  if (deadline <= now) {
+    handler(absl::DeadlineExceededError("the deadline passed before the command was sent"));
+  } else if (state_ == State::kIdle || state_ == State::kWaiting) {
+    handler(last_error_.ok() ? absl::UnavailableError("L2_UNAVAILABLE: not connected")
+                             : last_error_);
+  } else if (pending_.size() + queue_.size() >= options_.max_in_flight) {
+    handler(absl::ResourceExhaustedError(absl::StrCat("L2_OVERLOADED: ", options_.max_in_flight,
+                                                      " requests to Redis are in flight")));
+  } else if (const size_t output = OutputBytes();
+             output > 0 && output + command->size() > options_.max_output_bytes) {
+    handler(absl::ResourceExhaustedError(
+        absl::StrCat("L2_OVERLOADED: ", output, " bytes to Redis are waiting")));
+  } else if (state_ == State::kReady) {
+    Push(command, deadline, std::move(handler));
+  } else {
+    queued_bytes_ += command->size();
+    queue_.push_back({std::move(handler), deadline, now, std::move(command)});
+    WakeAt(deadline);
+  }
+}
+
+void Connection::Push(const Bytes& command, absl::Duration deadline, Handler handler) {
+  Write(command);
+  pending_.push_back({std::move(handler), deadline, clock_.Monotonic(), nullptr});
+  WakeAt(deadline);
+}
+
+void Connection::Write(const Bytes& command) {
+  evbuffer* output = bufferevent_get_output(bev_);
+  if (command->size() < kCopyBelowBytes) {
+    evbuffer_add(output, command->data(), command->size());
+    return;
+  }
+  auto* held = new Bytes(command);
+  if (evbuffer_add_reference(output, command->data(), command->size(), &ReleaseBytes, held) != 0) {
+    delete held;
+    broken_ = absl::ResourceExhaustedError("no memory for the command");
+  }
+}
+
+size_t Connection::OutputBytes() const {
+  return queued_bytes_ + (bev_ == nullptr ? 0 : evbuffer_get_length(bufferevent_get_output(bev_)));
+}
+
+void Connection::OnRead(bufferevent*, void* self) { static_cast<Connection*>(self)->ReadAll(); }
+
+// What the bufferevent has read, then the socket itself: a bufferevent takes 4 KiB a wake-up, which
+// would cost three system calls for each of them.
+void Connection::ReadAll() {
+  last_read_ = clock_.Monotonic();
+  evbuffer* input = bufferevent_get_input(bev_);
+  const bool more = evbuffer_get_length(input) >= kLibeventReadBytes;
+  while (const size_t size = evbuffer_get_contiguous_space(input)) {
+    const char* bytes =
+        reinterpret_cast<const char*>(evbuffer_pullup(input, static_cast<ev_ssize_t>(size)));
+    if (!FeedBytes(std::string_view(bytes, size))) return;
+    evbuffer_drain(input, size);
+  }
+  if (!more) return;
+  static thread_local char buffer[kReadBytes];
+  for (int i = 0; i < kReadsPerWakeUp; ++i) {
+    const ssize_t size = recv(bufferevent_getfd(bev_), buffer, sizeof(buffer), MSG_DONTWAIT);
+    if (size <= 0) return;  // An end or an error: the bufferevent sees it next and says so.
+    if (!FeedBytes(std::string_view(buffer, static_cast<size_t>(size)))) return;
+    if (static_cast<size_t>(size) < sizeof(buffer)) return;
+  }
+}
+
+// Returns false when the connection is gone.
+bool Connection::FeedBytes(std::string_view bytes) {
+  absl::Status status = reader_->Feed(
+      bytes, [this](absl::StatusOr<Reply> reply) { return OnReply(std::move(reply)); });
+  if (status.ok()) status = broken_;
+  if (status.ok()) return true;
+  Down(std::move(status));
+  return false;
+}
+
+bool Connection::OnReply(absl::StatusOr<Reply> reply) {
+  if (pending_.empty()) {
+    broken_ = absl::UnavailableError("Redis answered what nobody asked");
+    return false;
+  }
+  const Handler handler = std::move(pending_.front().handler);
+  pending_.pop_front();
+  if (handler) handler(std::move(reply));
+  return broken_.ok();
+}
+
+void Connection::WakeAt(absl::Duration time) {
+  if (time >= wake_at_) return;
+  wake_at_ = time;
+  timer_.Start(time - clock_.Monotonic());
+}
+
+void Connection::OnTimer() {
+  wake_at_ = absl::InfiniteDuration();
+  const absl::Duration now = clock_.Monotonic();
+  absl::Duration next = absl::InfiniteDuration();
+  if (!pending_.empty()) {
+    const absl::Duration silent_until =
+        std::max(pending_.front().sent_at, last_read_) + options_.command_timeout;
+    if (now >= silent_until) {
+      Down(absl::UnavailableError(
+          absl::StrCat("no answer for ", absl::FormatDuration(options_.command_timeout))));
+      return;
+    }
+    next = silent_until;
+  }
+  Expire(pending_, now, &next);
+  Expire(queue_, now, &next);
+  // A millisecond later than due: libevent's clock is coarser than ours.
+  if (next != absl::InfiniteDuration()) WakeAt(next + absl::Milliseconds(1));
+}
+
+void Connection::Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next) {
+  // By index: a handler may send, which appends.
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (!requests[i].handler) continue;
+    if (requests[i].deadline > now) {
+      *next = std::min(*next, requests[i].deadline);
+      continue;
+    }
+    const Handler handler = std::exchange(requests[i].handler, nullptr);
+    handler(absl::DeadlineExceededError("Redis did not answer in time"));
+  }
+  while (&requests == &queue_ && !queue_.empty() && !queue_.front().handler) {
+    queued_bytes_ -= queue_.front().command->size();
+    queue_.pop_front();
+  }
+}
+
+void Connection::Down(absl::Status why) {
+  const bool was_ready = state_ == State::kReady;
+  const absl::Duration now = clock_.Monotonic();
+  if (bev_ != nullptr) bufferevent_free(bev_);
+  bev_ = nullptr;
+  broken_ = absl::OkStatus();
+  last_error_ =
+      absl::Status(why.code() == absl::StatusCode::kUnauthenticated ||
+                           why.code() == absl::StatusCode::kPermissionDenied
+                       ? why.code()
+                       : absl::StatusCode::kUnavailable,
+                   absl::StrCat("L2_UNAVAILABLE: Redis ", url_.address(), ": ", why.message()));
+  if (was_ready && now - ready_since_ >= kStableAfter) backoff_.Reset();
+  state_ = State::kWaiting;
+  const double random = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
+  connect_timer_.Start(backoff_.Next(random));
+  FailAll(last_error_);
+  if (events_.down) events_.down(last_error_, was_ready);
+}
+
+void Connection::FailAll(const absl::Status& why) {
+  std::deque<Request> requests;
+  requests.swap(pending_);
+  std::move(queue_.begin(), queue_.end(), std::back_inserter(requests));
+  queue_.clear();
+  queued_bytes_ = 0;
+  for (Request& request : requests) {
+    if (request.handler) request.handler(why);
+  }
+}
+
+}  // namespace meridian

@@ -1,0 +1,132 @@
+// Connection is one connection to one Redis: connects, logs in, pipelines, and connects again.
+//
+// Requests are sent as they come and answered in order. Each has a deadline, at which its handler
+// hears kDeadlineExceeded; its place in the pipeline stays until the reply comes. A Redis that says
+// nothing for command_timeout while it owes a reply, or says something that is no reply, loses its
+// connection: what was sent and not answered fails with kUnavailable, outcome unknown. Requests
+// wait while a connect is under way; between failed connects they fail at once. Promise: every
+// handler is called exactly once, never on the stack of Send when it was accepted. Thread safety:
+// everything happens on the loop's thread, construction and destruction included.
+
+#ifndef MERIDIAN_SERVER_L2_CONNECTION_H_
+#define MERIDIAN_SERVER_L2_CONNECTION_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/resilience/backoff.h"
+#include "server/l2/event_loop.h"
+#include "server/l2/redis_url.h"
+#include "server/l2/reply.h"
+
+struct bufferevent;
+
+namespace meridian {
+
+struct ConnectionOptions {
+  absl::Duration connect_timeout = absl::Milliseconds(200);
+  absl::Duration command_timeout = absl::Seconds(1);
+  size_t max_in_flight = 512;                  // Requests; beyond: kResourceExhausted.
+  size_t max_output_bytes = size_t{64} << 20;  // Not yet sent; beyond: kResourceExhausted.
+  BackoffOptions reconnect;
+  ReplyLimits limits;
+};
+
+class Connection {
+ public:
+  using Handler = std::function<void(absl::StatusOr<Reply>)>;
+  using Bytes = std::shared_ptr<const std::string>;
+
+  // A command sent after connecting, before anything else. An error of `check` fails the connect.
+  struct HandshakeStep {
+    std::string command;
+    std::function<absl::Status(const Reply&)> check;
+  };
+
+  // What the owner hears. Called on the loop.
+  struct Events {
+    std::function<void()> ready;                             // Connected, handshake done.
+    std::function<void(absl::Status, bool was_ready)> down;  // A connection or a connect failed.
+  };
+
+  // References are not owned and outlive this.
+  Connection(EventLoop& loop, const Clock& clock, RedisUrl url, ConnectionOptions options,
+             std::vector<HandshakeStep> handshake, Events events);
+  // Fails what is pending with kUnavailable.
+  ~Connection();
+
+  // Begins to connect; later calls do nothing.
+  void Start();
+
+  // Sends whole commands in wire format, one reply expected. `deadline` is on the monotonic clock.
+  // What cannot be sent is answered before Send returns.
+  void Send(Bytes command, absl::Duration deadline, Handler handler);
+
+  bool ready() const { return state_ == State::kReady; }
+
+ private:
+  enum class State { kIdle, kConnecting, kHandshake, kReady, kWaiting };
+
+  struct Request {
+    Handler handler;  // Empty: answered already; the reply will be dropped.
+    absl::Duration deadline;
+    absl::Duration sent_at;
+    Bytes command;  // Only while queued.
+  };
+
+  static void OnRead(bufferevent* bev, void* self);
+  static void OnEvent(bufferevent* bev, short what, void* self);  // NOLINT: libevent's types.
+
+  void Connect();
+  void OnConnected();
+  void SendHandshake();
+  void HandshakeReply(size_t step, absl::StatusOr<Reply> reply);
+  void BecomeReady();
+  void ReadAll();
+  bool FeedBytes(std::string_view bytes);
+  bool OnReply(absl::StatusOr<Reply> reply);
+  void Write(const Bytes& command);
+  void Push(const Bytes& command, absl::Duration deadline, Handler handler);
+  void OnTimer();
+  void Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next);
+  void WakeAt(absl::Duration time);
+  void Down(absl::Status why);
+  void FailAll(const absl::Status& why);
+  size_t OutputBytes() const;
+
+  EventLoop& loop_;
+  const Clock& clock_;
+  const RedisUrl url_;
+  const ConnectionOptions options_;
+  const std::vector<HandshakeStep> handshake_;
+  const Events events_;
+  std::minstd_rand random_;
+  Backoff backoff_;
+
+  State state_ = State::kIdle;
+  bufferevent* bev_ = nullptr;
+  std::unique_ptr<ReplyReader> reader_;
+  std::deque<Request> pending_;  // Sent, in the order of their replies.
+  std::deque<Request> queue_;    // Waiting for the handshake.
+  size_t queued_bytes_ = 0;
+  absl::Status last_error_;
+  absl::Status broken_;  // Why the current bytes must not be trusted.
+  absl::Duration last_read_;
+  absl::Duration ready_since_;
+  absl::Duration wake_at_ = absl::InfiniteDuration();
+  LoopTimer timer_;          // Deadlines and stalls.
+  LoopTimer connect_timer_;  // The end of a connect, or the start of the next.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_CONNECTION_H_

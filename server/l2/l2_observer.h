@@ -1,0 +1,35 @@
+// L2Observer hears what the connections to one Redis do, so that metrics need not live here.
+//
+// Calls come from the event loop (and, for commands refused before sending, from the caller's
+// thread): implementations count in atomics and return.
+
+#ifndef MERIDIAN_SERVER_L2_L2_OBSERVER_H_
+#define MERIDIAN_SERVER_L2_L2_OBSERVER_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace meridian {
+
+class L2Observer {
+ public:
+  virtual ~L2Observer() = default;
+
+  // One command (or script) was answered or given up. `command` is one of a few constants:
+  // "mget", "xread", "apply", "replicate", ...
+  virtual void CommandDone(std::string_view command, absl::Duration latency,
+                           absl::StatusCode code) = 0;
+
+  // A connection became ready, or a ready one was lost, or an attempt failed.
+  virtual void ConnectionUp() = 0;
+  virtual void ConnectionDown(bool was_ready) = 0;
+
+  // "closed", "open", "half_open".
+  virtual void BreakerChanged(std::string_view state) = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_L2_OBSERVER_H_

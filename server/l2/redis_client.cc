@@ -1,0 +1,368 @@
+#include "server/l2/redis_client.h"
+
+#include <algorithm>
+#include <cassert>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "server/l2/resp_writer.h"
+
+namespace meridian {
+namespace {
+
+std::string CommandOf(std::initializer_list<std::string_view> arguments) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.Begin(arguments.size());
+  for (const std::string_view argument : arguments) writer.Add(argument);
+  return bytes;
+}
+
+// The start of a script call, which the command's bytes complete.
+std::string ScriptHead(const RedisCommand& command, bool with_source) {
+  std::string head;
+  RespWriter writer(&head);
+  writer.Begin(2 + command.script_arguments);
+  writer.Add(with_source ? "EVAL" : "EVALSHA");
+  writer.Add(with_source ? command.script->source : command.script->sha1);
+  return head;
+}
+
+bool IsNoScript(const absl::StatusOr<Reply>& reply) {
+  return reply.ok() && reply->type == Reply::Type::kError &&
+         absl::StartsWith(ToAbsl(reply->text()), "NOSCRIPT");
+}
+
+absl::Status Accept(const Reply&) { return absl::OkStatus(); }
+
+absl::Status Invalid(const char* field, std::string value, const char* rule) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("redis: ", field, " is ", value, ", must be ", rule));
+}
+
+}  // namespace
+
+absl::Status RedisClientOptions::Validate() const {
+  if (url.host.empty()) return Invalid("url", "empty", "redis://host:port");
+  if (read_connections < 1 || read_connections > 32) {
+    return Invalid("read_connections", absl::StrCat(read_connections), "1-32");
+  }
+  if (connection.connect_timeout <= absl::ZeroDuration()) {
+    return Invalid("connect_timeout", absl::FormatDuration(connection.connect_timeout), "positive");
+  }
+  if (connection.command_timeout < absl::Milliseconds(10)) {
+    return Invalid("command_timeout", absl::FormatDuration(connection.command_timeout),
+                   "at least 10ms");
+  }
+  if (connection.max_in_flight < 1) return Invalid("max_in_flight", "0", "at least 1");
+  return breaker.Validate();
+}
+
+// One Submit under way. Lives on the loop until the last reply.
+struct RedisClient::Call {
+  std::vector<RedisCommand> commands;
+  Replies replies;
+  size_t left = 0;
+  size_t connection = 0;
+  absl::Duration started;
+  absl::Duration deadline;
+  CircuitBreaker::Ticket ticket = 0;
+  Done done;
+};
+
+absl::StatusOr<std::unique_ptr<RedisClient>> RedisClient::Create(EventLoop& loop,
+                                                                 RedisClientOptions options,
+                                                                 const Clock& clock,
+                                                                 L2Observer* observer) {
+  RETURN_IF_ERROR(options.Validate());
+  std::unique_ptr<RedisClient> client(new RedisClient(loop, std::move(options), clock, observer));
+  client->OpenConnections();
+  return client;
+}
+
+RedisClient::RedisClient(EventLoop& loop, RedisClientOptions options, const Clock& clock,
+                         L2Observer* observer)
+    : loop_(loop),
+      options_(std::move(options)),
+      clock_(clock),
+      observer_(observer),
+      breaker_(options_.breaker),
+      random_(std::random_device()()),
+      ready_(static_cast<size_t>(options_.read_connections) + 2, false) {}
+
+RedisClient::~RedisClient() {
+  assert(!loop_.OnLoop());
+  {
+    absl::MutexLock lock(&mu_);
+    closed_ = true;
+  }
+  // After everything that was submitted: Submit posts under mu_.
+  loop_.PostAndWait([this] { connections_.clear(); });
+}
+
+void RedisClient::OpenConnections() {
+  loop_.PostAndWait([this] {
+    const size_t count = static_cast<size_t>(options_.read_connections) + 2;
+    for (size_t i = 0; i < count; ++i) {
+      connections_.push_back(std::make_unique<Connection>(
+          loop_, clock_, options_.url, options_.connection, Handshake(),
+          Connection::Events{
+              [this, i] { OnReady(i); },
+              [this, i](absl::Status why, bool was_ready) { OnDown(i, why, was_ready); }}));
+      if (i + 1 < count) connections_.back()->Start();
+    }
+  });
+}
+
+std::vector<Connection::HandshakeStep> RedisClient::Handshake() {
+  std::vector<Connection::HandshakeStep> steps;
+  const RedisUrl& url = options_.url;
+  if (!url.password.empty()) {
+    steps.push_back({url.user.empty() ? CommandOf({"AUTH", url.password})
+                                      : CommandOf({"AUTH", url.user, url.password}),
+                     StatusOfReply});
+  }
+  if (url.database != 0) {
+    steps.push_back({CommandOf({"SELECT", absl::StrCat(url.database)}), StatusOfReply});
+  }
+  // These may be forbidden to us; then we do not know.
+  steps.push_back({CommandOf({"INFO", "server"}), [this](const Reply& reply) {
+                     CheckServer(reply);
+                     return absl::OkStatus();
+                   }});
+  steps.push_back({CommandOf({"CONFIG", "GET", "maxmemory*"}), [this](const Reply& reply) {
+                     CheckMemory(reply);
+                     return absl::OkStatus();
+                   }});
+  for (const Script* script : {&kApplyScript, &kLogEndsScript}) {
+    steps.push_back({CommandOf({"SCRIPT", "LOAD", script->source}), Accept});
+  }
+  steps.push_back({CommandOf({"PING"}), StatusOfReply});
+  return steps;
+}
+
+void RedisClient::CheckServer(const Reply& info) {
+  std::string problem;
+  for (const absl::string_view line : absl::StrSplit(ToAbsl(info.text()), '\n')) {
+    absl::string_view rest = line;
+    if (!absl::ConsumePrefix(&rest, "redis_version:")) continue;
+    const std::vector<std::string> parts = absl::StrSplit(absl::StripAsciiWhitespace(rest), '.');
+    int major = 0;
+    int minor = 0;
+    if (parts.size() >= 2 && absl::SimpleAtoi(parts[0], &major) &&
+        absl::SimpleAtoi(parts[1], &minor) && std::pair(major, minor) < std::pair(6, 2)) {
+      problem = absl::StrCat("Redis ", absl::StripAsciiWhitespace(rest),
+                             " is older than 6.2, the oldest that we test");
+    }
+  }
+  absl::MutexLock lock(&mu_);
+  version_problem_ = std::move(problem);
+}
+
+void RedisClient::CheckMemory(const Reply& config) {
+  std::string problem;
+  std::string policy;
+  uint64_t max_memory = 0;
+  for (size_t i = 0; i + 1 < config.elements.size(); i += 2) {
+    const absl::string_view value = ToAbsl(config.elements[i + 1].text());
+    if (config.elements[i].text() == "maxmemory-policy") policy = std::string(value);
+    if (config.elements[i].text() == "maxmemory" && !absl::SimpleAtoi(value, &max_memory)) {
+      max_memory = 0;
+    }
+  }
+  if (policy.empty()) {
+    problem = "maxmemory-policy is unknown (CONFIG GET was refused); it must be volatile-lfu";
+  } else if (absl::StartsWith(policy, "allkeys-")) {
+    problem =
+        absl::StrCat("maxmemory-policy is ", policy,
+                     ", which evicts changelogs and cursors; set maxmemory-policy volatile-lfu");
+  } else if (policy == "noeviction" && max_memory > 0) {
+    problem =
+        "maxmemory-policy is noeviction, so writes fail when maxmemory is reached; "
+        "set maxmemory-policy volatile-lfu";
+  }
+  absl::MutexLock lock(&mu_);
+  memory_problem_ = std::move(problem);
+}
+
+size_t RedisClient::ConnectionFor(Lane lane) {
+  const uint32_t reads = static_cast<uint32_t>(options_.read_connections);
+  switch (lane) {
+    case Lane::kWrite:
+      return 0;
+    case Lane::kRead:
+      return 1 + next_read_.fetch_add(1, std::memory_order_relaxed) % reads;
+    case Lane::kReplicate:
+      return 1 + reads;
+  }
+  return 0;
+}
+
+void RedisClient::Submit(Lane lane, std::vector<RedisCommand> commands, absl::Time deadline,
+                         Done done) {
+  if (commands.empty()) {
+    done({});
+    return;
+  }
+  auto call = std::make_shared<Call>();
+  call->started = clock_.Monotonic();
+  call->deadline = call->started + (deadline - clock_.Now());
+  call->connection = ConnectionFor(lane);
+  call->left = commands.size();
+  absl::Status refusal;
+  {
+    absl::MutexLock lock(&mu_);
+    const CircuitBreaker::State before = breaker_.state();
+    std::optional<CircuitBreaker::Ticket> ticket;
+    if (closed_) {
+      refusal = absl::UnavailableError("L2_UNAVAILABLE: the store is closing");
+    } else if (call->deadline <= call->started) {
+      refusal = absl::DeadlineExceededError("the deadline passed before the command was sent");
+    } else if (ticket = breaker_.TryEnter(call->started); !ticket) {
+      refusal = absl::UnavailableError(
+          absl::StrCat("L2_CIRCUIT_OPEN: Redis ", options_.url.address(), " failed too often"));
+    } else {
+      ReportBreaker(before);
+      call->ticket = *ticket;
+      call->done = std::move(done);
+      call->replies.resize(commands.size(), absl::UnknownError("not answered"));
+      call->commands = std::move(commands);
+      loop_.Post([this, call = std::move(call)] {
+        for (size_t i = 0; i < call->commands.size(); ++i) Send(call, i, false);
+      });
+    }
+  }
+  if (!refusal.ok()) Refuse(std::move(commands), refusal, done);
+}
+
+void RedisClient::Refuse(std::vector<RedisCommand> commands, const absl::Status& why,
+                         const Done& done) {
+  if (observer_ != nullptr) {
+    for (const RedisCommand& command : commands) {
+      observer_->CommandDone(command.name, absl::ZeroDuration(), why.code());
+    }
+  }
+  done(Replies(commands.size(), why));
+}
+
+void RedisClient::Send(const std::shared_ptr<Call>& call, size_t index, bool with_source) {
+  Connection& connection = *connections_[call->connection];
+  connection.Start();
+  RedisCommand& command = call->commands[index];
+  Connection::Bytes bytes;
+  if (command.script == nullptr) {
+    bytes = std::make_shared<const std::string>(std::move(command.bytes));
+  } else {
+    // One string: the arguments stay with the call, in case that Redis has lost the script.
+    std::string head = ScriptHead(command, with_source);
+    head.append(command.bytes);
+    bytes = std::make_shared<const std::string>(std::move(head));
+  }
+  connection.Send(std::move(bytes), call->deadline,
+                  [this, call, index, with_source](absl::StatusOr<Reply> reply) {
+                    OnReply(call, index, with_source, std::move(reply));
+                  });
+}
+
+void RedisClient::OnReply(const std::shared_ptr<Call>& call, size_t index, bool with_source,
+                          absl::StatusOr<Reply> reply) {
+  if (call->commands[index].script != nullptr && !with_source && IsNoScript(reply)) {
+    Send(call, index, true);
+    return;
+  }
+  if (reply.ok()) {
+    if (absl::Status status = StatusOfReply(*reply); !status.ok()) reply = std::move(status);
+  }
+  if (observer_ != nullptr) {
+    observer_->CommandDone(call->commands[index].name, clock_.Monotonic() - call->started,
+                           reply.status().code());
+  }
+  call->replies[index] = std::move(reply);
+  if (--call->left == 0) Finish(*call);
+}
+
+void RedisClient::Finish(Call& call) {
+  const absl::Duration now = clock_.Monotonic();
+  bool failed = false;
+  bool ignored = false;
+  for (const auto& reply : call.replies) {
+    const absl::StatusCode code = reply.status().code();
+    const bool late = code == absl::StatusCode::kDeadlineExceeded;
+    if (code == absl::StatusCode::kUnavailable ||
+        (late && now - call.started >= options_.slow_call)) {
+      failed = true;
+    } else if (late || code == absl::StatusCode::kResourceExhausted) {
+      ignored = true;
+    }
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    const CircuitBreaker::State before = breaker_.state();
+    if (failed) {
+      breaker_.OnFailure(call.ticket, now, Random());
+    } else if (ignored) {
+      breaker_.OnIgnored(call.ticket);
+    } else {
+      breaker_.OnSuccess(call.ticket, now);
+    }
+    ReportBreaker(before);
+  }
+  call.done(std::move(call.replies));
+}
+
+void RedisClient::OnReady(size_t connection) {
+  if (observer_ != nullptr) observer_->ConnectionUp();
+  absl::MutexLock lock(&mu_);
+  ready_[connection] = true;
+  last_error_ = absl::OkStatus();
+  const CircuitBreaker::State before = breaker_.state();
+  breaker_.OnConnected();
+  ReportBreaker(before);
+}
+
+void RedisClient::OnDown(size_t connection, const absl::Status& why, bool was_ready) {
+  if (observer_ != nullptr) observer_->ConnectionDown(was_ready);
+  absl::MutexLock lock(&mu_);
+  ready_[connection] = false;
+  last_error_ = why;
+  if (was_ready) return;
+  const CircuitBreaker::State before = breaker_.state();
+  breaker_.OnConnectFailure(clock_.Monotonic(), Random());
+  ReportBreaker(before);
+}
+
+void RedisClient::ReportBreaker(CircuitBreaker::State before) {
+  if (observer_ != nullptr && breaker_.state() != before) {
+    observer_->BreakerChanged(breaker_.state_name());
+  }
+}
+
+double RedisClient::Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+
+L2Health RedisClient::Health() const {
+  absl::MutexLock lock(&mu_);
+  L2Health health;
+  // Replication's connection is the last one and may never be needed.
+  health.connected =
+      std::all_of(ready_.begin(), ready_.end() - 1, [](bool ready) { return ready; });
+  health.breaker = std::string(breaker_.state_name());
+  health.address = options_.url.address();
+  if (!health.connected) {
+    health.problem = last_error_.ok() ? "not connected yet" : std::string(last_error_.message());
+  } else {
+    health.problem = version_problem_;
+    if (!memory_problem_.empty()) {
+      if (!health.problem.empty()) health.problem += "; ";
+      health.problem += memory_problem_;
+    }
+  }
+  return health;
+}
+
+}  // namespace meridian

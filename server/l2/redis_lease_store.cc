@@ -1,0 +1,109 @@
+#include "server/l2/redis_lease_store.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "server/l2/resp_writer.h"
+
+namespace meridian {
+namespace {
+
+std::string LeaseKey(const std::string& name) { return absl::StrCat("m:lease:", name); }
+std::string TokenKey(const std::string& name) { return absl::StrCat("m:lease:", name, ":token"); }
+std::string ValueKey(const std::string& key) { return absl::StrCat("m:coord:", key); }
+
+RedisCommand ScriptCall(std::string_view name, const Script& script,
+                        std::initializer_list<std::string_view> keys,
+                        std::initializer_list<std::string_view> arguments) {
+  RedisCommand command;
+  command.name = name;
+  command.script = &script;
+  command.script_arguments = 1 + keys.size() + arguments.size();
+  RespWriter writer(&command.bytes);
+  writer.AddNumber(static_cast<int64_t>(keys.size()));
+  for (const std::string_view key : keys) writer.Add(key);
+  for (const std::string_view argument : arguments) writer.Add(argument);
+  return command;
+}
+
+absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
+  LeaseState state;
+  if (reply.elements.size() != 4 ||
+      !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &state.token)) {
+    return absl::InternalError("the lease script answered something unexpected");
+  }
+  state.held = reply.elements[0].integer == 1;
+  state.holder = reply.elements[2].text();
+  state.address = reply.elements[3].text();
+  return state;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RedisLeaseStore>> RedisLeaseStore::Create(EventLoop& loop,
+                                                                         RedisClientOptions options,
+                                                                         const Clock& clock,
+                                                                         L2Observer* observer) {
+  const absl::Duration timeout = options.connection.command_timeout;
+  ASSIGN_OR_RETURN(std::unique_ptr<RedisClient> client,
+                   RedisClient::Create(loop, std::move(options), clock, observer));
+  return std::unique_ptr<RedisLeaseStore>(new RedisLeaseStore(clock, timeout, std::move(client)));
+}
+
+void RedisLeaseStore::Submit(RedisCommand command, OneReply done) {
+  std::vector<RedisCommand> commands;
+  commands.push_back(std::move(command));
+  client_->Submit(
+      RedisClient::Lane::kWrite, std::move(commands), clock_.Now() + timeout_,
+      [done = std::move(done)](RedisClient::Replies replies) { done(std::move(replies[0])); });
+}
+
+void RedisLeaseStore::TryAcquire(std::string name, std::string holder, std::string address,
+                                 absl::Duration ttl, LeaseCallback callback) {
+  const std::string ttl_ms = absl::StrCat(std::max<int64_t>(absl::ToInt64Milliseconds(ttl), 1));
+  Submit(ScriptCall("lease_acquire", kLeaseAcquireScript, {LeaseKey(name), TokenKey(name)},
+                    {holder, address, ttl_ms}),
+         [callback = std::move(callback)](absl::StatusOr<Reply> reply) {
+           if (!reply.ok()) return callback(reply.status());
+           callback(ParseLease(*reply));
+         });
+}
+
+void RedisLeaseStore::Release(std::string name, std::string holder, StatusCallback callback) {
+  Submit(ScriptCall("lease_release", kLeaseReleaseScript, {LeaseKey(name)}, {holder}),
+         [callback = std::move(callback)](const absl::StatusOr<Reply>& reply) {
+           callback(reply.status());
+         });
+}
+
+void RedisLeaseStore::PutFenced(std::string name, uint64_t token, std::string key,
+                                std::string value, StatusCallback callback) {
+  Submit(ScriptCall("put_fenced", kPutFencedScript, {LeaseKey(name), ValueKey(key)},
+                    {absl::StrCat(token), value}),
+         [callback = std::move(callback), name, token](const absl::StatusOr<Reply>& reply) {
+           if (!reply.ok() || reply->integer == 1) return callback(reply.status());
+           callback(absl::FailedPreconditionError(absl::StrCat(
+               "LEASE_LOST: ", token, " is not the current token of the lease '", name, "'")));
+         });
+}
+
+void RedisLeaseStore::GetValue(std::string key, ValueCallback callback) {
+  RedisCommand command;
+  command.name = "get_value";
+  RespWriter writer(&command.bytes);
+  writer.Begin(2);
+  writer.Add("GET");
+  writer.Add(ValueKey(key));
+  Submit(std::move(command), [callback = std::move(callback)](const absl::StatusOr<Reply>& reply) {
+    if (!reply.ok()) return callback(reply.status());
+    if (reply->type == Reply::Type::kNil) return callback(std::optional<std::string>());
+    callback(std::optional<std::string>(reply->text()));
+  });
+}
+
+}  // namespace meridian

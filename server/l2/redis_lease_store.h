@@ -1,0 +1,56 @@
+// RedisLeaseStore is the LeaseStore on the regional Redis, by scripts/{lease_*,put_fenced}.lua.
+//
+// Keys: lease m:lease:<name> (a hash that Redis forgets with the lease), its token counter
+// m:lease:<name>:token, values m:coord:<key>. The counter and the values have no TTL, so
+// volatile-lfu never evicts them. Redis' clock alone decides when a lease ends.
+// Promise, thread safety: those of LeaseStore. REQUIRES: not destroyed on the loop.
+
+#ifndef MERIDIAN_SERVER_L2_REDIS_LEASE_STORE_H_
+#define MERIDIAN_SERVER_L2_REDIS_LEASE_STORE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "server/l2/event_loop.h"
+#include "server/l2/l2_observer.h"
+#include "server/l2/redis_client.h"
+#include "server/node/lease_store.h"
+
+namespace meridian {
+
+class RedisLeaseStore final : public LeaseStore {
+ public:
+  // Begins to connect and returns at once. `observer` may be nullptr. References outlive the store.
+  static absl::StatusOr<std::unique_ptr<RedisLeaseStore>> Create(EventLoop& loop,
+                                                                 RedisClientOptions options,
+                                                                 const Clock& clock,
+                                                                 L2Observer* observer);
+
+  void TryAcquire(std::string name, std::string holder, std::string address, absl::Duration ttl,
+                  LeaseCallback callback) override;
+  void Release(std::string name, std::string holder, StatusCallback callback) override;
+  void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
+                 StatusCallback callback) override;
+  void GetValue(std::string key, ValueCallback callback) override;
+
+  L2Health Health() const { return client_->Health(); }
+
+ private:
+  using OneReply = std::function<void(absl::StatusOr<Reply>)>;
+
+  RedisLeaseStore(const Clock& clock, absl::Duration timeout, std::unique_ptr<RedisClient> client)
+      : clock_(clock), timeout_(timeout), client_(std::move(client)) {}
+
+  void Submit(RedisCommand command, OneReply done);
+
+  const Clock& clock_;
+  const absl::Duration timeout_;
+  const std::unique_ptr<RedisClient> client_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_REDIS_LEASE_STORE_H_

@@ -1,0 +1,87 @@
+// RedisStore is the L2Store on one standalone Redis (6.2 or newer).
+//
+// Writes go through scripts/apply.lua: a batch is one script call for every max_keys_per_call keys,
+// pipelined in order on one connection. Reads are MGETs on another. What a write that failed with
+// kUnavailable or kDeadlineExceeded did is unknown; repeating it with the same version is safe.
+// Promise, thread safety: those of L2Store. REQUIRES: not destroyed on the loop, nor during a call.
+
+#ifndef MERIDIAN_SERVER_L2_REDIS_STORE_H_
+#define MERIDIAN_SERVER_L2_REDIS_STORE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "server/l2/event_loop.h"
+#include "server/l2/l2_observer.h"
+#include "server/l2/redis_client.h"
+#include "server/node/l2_store.h"
+
+namespace meridian {
+
+struct RedisStoreOptions {
+  RedisClientOptions client;
+  uint64_t max_log_length = 100'000;            // Of each slot's changelog, approximately.
+  size_t max_keys_per_call = 128;               // So that no script or MGET holds Redis for long.
+  size_t max_bytes_per_call = size_t{1} << 20;  // Of records; a larger record goes alone.
+
+  // Returns kInvalidArgument naming the field, the value and the rule.
+  absl::Status Validate() const;
+};
+
+class RedisStore final : public L2Store {
+ public:
+  // Begins to connect and returns at once; a Redis that is down is no error here.
+  // `observer` may be nullptr. References outlive the store.
+  static absl::StatusOr<std::unique_ptr<RedisStore>> Create(EventLoop& loop,
+                                                            RedisStoreOptions options,
+                                                            const Clock& clock,
+                                                            L2Observer* observer);
+
+  void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
+  void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
+                LogCallback callback) override;
+  void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
+               PositionsCallback callback) override;
+  void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,
+                    PositionsCallback callback) override;
+  // The cursor stays where it is when a write failed for a reason that may pass (anything but a key
+  // of a foreign type); the results say so.
+  void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
+                       std::vector<L2Write> writes, absl::Time deadline,
+                       ApplyCallback callback) override;
+  L2Health Health() const override;
+
+ private:
+  struct FetchCall;
+  struct ReplicateCall;
+
+  RedisStore(RedisStoreOptions options, const Clock& clock, std::unique_ptr<RedisClient> client)
+      : options_(std::move(options)), clock_(clock), client_(std::move(client)) {}
+
+  // A run of keys: [begin, end) of the call's keys.
+  struct Range {
+    size_t begin;
+    size_t end;
+  };
+  std::vector<Range> RangesOf(size_t count) const;
+  void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges);
+  void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
+                 RedisClient::Replies replies);
+
+  // Chunks of writes that fit into a call; refused writes get their result at once.
+  std::vector<std::vector<size_t>> ChunksOf(const std::vector<L2Write>& writes,
+                                            std::vector<L2WriteResult>* results) const;
+  void ReplicateNext(std::shared_ptr<ReplicateCall> call);
+
+  const RedisStoreOptions options_;
+  const Clock& clock_;
+  const std::unique_ptr<RedisClient> client_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_REDIS_STORE_H_

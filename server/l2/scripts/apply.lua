@@ -1,0 +1,79 @@
+-- Applies writes in order, each only if it is newer than what is stored, and appends each applied
+-- one to the changelog of its slot. server/l2/apply_batch.h packs the arguments.
+--
+-- KEYS: n entry keys; the log keys of their slots; the cursor key when a cursor is given.
+-- ARGV: now (12 hex digits of milliseconds), maximal length of a log, n, cursor ('' or 'ms-seq'),
+--   then for each write:
+--     meta      kind ('P' put, 'T' touch), condition ('n' none, 'a' if absent, 'v' if version),
+--               expected version (20 hex digits, only for 'v')
+--     log       index of its log key in KEYS
+--     px        milliseconds until Redis may forget the key
+--     data      P: the record; T: the first 32 bytes of the new header
+-- Returns for each write: 'O' applied; 'S' .. stored version, stale; 'C' .. live version or nothing,
+--   condition does not hold; 'A' nothing to touch; 'E' .. error of this key alone.
+-- Versions are lower-case hex of one length, so they compare as text.
+
+local now = ARGV[1]
+local max_length = ARGV[2]
+local n = tonumber(ARGV[3])
+local cursor = ARGV[4]
+local sub, find = string.sub, string.find
+local call, pcall = redis.call, redis.pcall
+local retry = false
+local out = {}
+
+local function apply(key, meta, log, px, data)
+  local head = pcall('GETRANGE', key, 0, 32)
+  if type(head) == 'table' then return 'E' .. head.err end
+  local stored, live = '', false
+  if #head == 33 and find(head, '^[0-9a-f]+[VT]$') then
+    stored = sub(head, 1, 20)
+    live = sub(head, 33) == 'V' and sub(head, 21, 32) > now
+  end
+
+  local version = sub(data, 1, 20)
+  if stored == version then return 'S' .. stored end
+  local condition = sub(meta, 2, 2)
+  if condition == 'a' and live then return 'C' .. stored end
+  if condition == 'v' and not (live and stored == sub(meta, 3)) then
+    return 'C' .. (live and stored or '')
+  end
+  local touch = sub(meta, 1, 1) == 'T'
+  if touch and not live then return 'A' end
+  if stored > version then return 'S' .. stored end
+
+  -- The log first: an entry without its change is harmless, a change without its entry is lost.
+  local name = sub(key, find(key, ':e:', 1, true) + 3)
+  local added = pcall('XADD', log, 'MAXLEN', '~', max_length, '*', 'c', version .. name)
+  if type(added) == 'table' and added.err then return 'E' .. added.err end
+  if touch then
+    call('SETRANGE', key, 0, data)
+    call('PEXPIRE', key, px)
+  else
+    call('SET', key, data, 'PX', px)
+  end
+  return 'O'
+end
+
+for i = 1, n do
+  local at = 1 + i * 4
+  local result = apply(KEYS[i], ARGV[at], KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2], ARGV[at + 3])
+  -- A key of a foreign type stays as it is for ever; any other error may pass, so the cursor waits.
+  if sub(result, 1, 1) == 'E' and sub(result, 2, 10) ~= 'WRONGTYPE' then retry = true end
+  out[i] = result
+end
+
+if cursor ~= '' and not retry then
+  local ms, sequence = string.match(cursor, '^(%d+)-(%d+)$')
+  ms, sequence = tonumber(ms), tonumber(sequence)
+  local stored = pcall('GET', KEYS[#KEYS])
+  local stored_ms, stored_sequence
+  if type(stored) == 'string' then
+    stored_ms, stored_sequence = string.match(stored, '^(%d+)-(%d+)$')
+    stored_ms, stored_sequence = tonumber(stored_ms), tonumber(stored_sequence)
+  end
+  if not stored_ms or ms > stored_ms or (ms == stored_ms and sequence > stored_sequence) then
+    call('SET', KEYS[#KEYS], cursor)
+  end
+end
+return out

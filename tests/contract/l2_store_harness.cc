@@ -1,0 +1,136 @@
+#include "tests/contract/l2_store_harness.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "server/l2/apply_batch.h"
+#include "server/l2/redis_store.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+#include "tests/support/fake_l2_store.h"
+#include "tests/support/redis_process.h"
+
+namespace meridian {
+namespace {
+
+class FakeHarness final : public L2StoreHarness {
+ public:
+  absl::Time Now() const override { return clock_.Now(); }
+  void LetPass(absl::Duration duration) override { clock_.Advance(duration); }
+  void PlantForeign(const L2Key& key, const std::string& bytes) override {
+    store_.Plant(key, bytes, absl::Hours(1));
+  }
+
+ protected:
+  L2Store& store() override { return store_; }
+  void Pump() override { executor_.RunDue(); }
+
+ private:
+  FakeClock clock_;
+  FakeExecutor executor_{clock_};
+  FakeL2Store store_{clock_, executor_};
+};
+
+template <typename T>
+T OrDie(absl::StatusOr<T> result) {
+  if (result.ok()) return *std::move(result);
+  std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+  std::abort();
+}
+
+// One redis-server for all tests of a process.
+RedisProcess& SharedRedis() {
+  static const std::unique_ptr<RedisProcess> redis = OrDie(RedisProcess::Start());
+  return *redis;
+}
+
+class RedisHarness final : public L2StoreHarness {
+ public:
+  RedisHarness() : redis_(SharedRedis()), loop_(OrDie(EventLoop::Create("l2-test"))) {
+    OrDie(redis_.Command({"FLUSHALL"}));
+    RedisStoreOptions options;
+    options.client.url = OrDie(ParseRedisUrl(redis_.url()));
+    // Builds with sanitizers on a busy machine are slow; no test here waits for a timeout.
+    options.client.connection.connect_timeout = absl::Seconds(20);
+    options.client.connection.command_timeout = absl::Seconds(20);
+    store_ = OrDie(RedisStore::Create(*loop_, options, clock_, nullptr));
+  }
+
+  absl::Time Now() const override { return clock_.Now(); }
+  void LetPass(absl::Duration duration) override { absl::SleepFor(duration); }
+  void PlantForeign(const L2Key& key, const std::string& bytes) override {
+    OrDie(redis_.Command({"SET", EntryRedisKey(key), bytes}));
+  }
+
+ protected:
+  L2Store& store() override { return *store_; }
+
+ private:
+  RedisProcess& redis_;
+  SystemClock clock_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<RedisStore> store_;
+};
+
+}  // namespace
+
+std::unique_ptr<L2StoreHarness> L2StoreHarness::Create(L2Backend backend) {
+  if (backend == L2Backend::kFake) return std::make_unique<FakeHarness>();
+  return std::make_unique<RedisHarness>();
+}
+
+template <typename Answer, typename Begin>
+Answer L2StoreHarness::Wait(Begin begin) {
+  absl::Notification done;
+  std::optional<Answer> answer;
+  begin([&](Answer result) {
+    answer.emplace(std::move(result));
+    done.Notify();
+  });
+  Pump();
+  done.WaitForNotification();
+  return *std::move(answer);
+}
+
+std::vector<L2Record> L2StoreHarness::Fetch(std::vector<L2Key> keys, absl::Time deadline) {
+  return Wait<std::vector<L2Record>>(
+      [&](auto done) { store().Fetch(std::move(keys), deadline, done); });
+}
+
+std::vector<L2WriteResult> L2StoreHarness::Apply(std::vector<L2Write> writes, absl::Time deadline) {
+  return Wait<std::vector<L2WriteResult>>(
+      [&](auto done) { store().Apply(std::move(writes), deadline, done); });
+}
+
+absl::StatusOr<std::vector<LogSlice>> L2StoreHarness::ReadLogs(std::vector<LogRead> reads,
+                                                               size_t limit) {
+  return Wait<absl::StatusOr<std::vector<LogSlice>>>(
+      [&](auto done) { store().ReadLogs(std::move(reads), limit, Deadline(), done); });
+}
+
+absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::LogEnds(std::vector<uint32_t> slots) {
+  return Wait<absl::StatusOr<std::vector<LogPosition>>>(
+      [&](auto done) { store().LogEnds(std::move(slots), Deadline(), done); });
+}
+
+absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::FetchCursors(std::string source_region,
+                                                                      std::vector<uint32_t> slots) {
+  return Wait<absl::StatusOr<std::vector<LogPosition>>>([&](auto done) {
+    store().FetchCursors(std::move(source_region), std::move(slots), Deadline(), done);
+  });
+}
+
+std::vector<L2WriteResult> L2StoreHarness::ApplyReplicated(std::string source_region, uint32_t slot,
+                                                           LogPosition cursor,
+                                                           std::vector<L2Write> writes) {
+  return Wait<std::vector<L2WriteResult>>([&](auto done) {
+    store().ApplyReplicated(std::move(source_region), slot, cursor, std::move(writes), Deadline(),
+                            done);
+  });
+}
+
+}  // namespace meridian

@@ -1,0 +1,58 @@
+// RedisProcess is a real redis-server on a port chosen by the OS, without persistence, for one
+// test.
+//
+// It dies with its test, whatever happens to that. Loopback only. Start* block until Redis answers
+// PING. Thread safety: none. REQUIRES: the thread that starts it lives as long as it shall.
+
+#ifndef MERIDIAN_TESTS_SUPPORT_REDIS_PROCESS_H_
+#define MERIDIAN_TESTS_SUPPORT_REDIS_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace meridian {
+
+class RedisProcess {
+ public:
+  // `arguments` as for redis-server, e.g. {"--requirepass", "secret"}.
+  static absl::StatusOr<std::unique_ptr<RedisProcess>> Start(
+      std::vector<std::string> arguments = {});
+  ~RedisProcess();
+
+  uint16_t port() const { return port_; }
+  std::string url() const;  // redis://127.0.0.1:port
+  pid_t pid() const { return pid_; }
+
+  // kill -9, and waits for the end. Everything that it held is gone.
+  void Kill();
+  // After Kill: an empty Redis on the same port.
+  absl::Status Restart();
+  // SIGSTOP and SIGCONT: accepts connections, never answers.
+  void Stop();
+  void Cont();
+
+  // Sends one command and returns the first line of the reply, or all of a bulk reply's bytes.
+  absl::StatusOr<std::string> Command(const std::vector<std::string>& arguments) const;
+
+ private:
+  RedisProcess(uint16_t port, std::vector<std::string> arguments)
+      : port_(port), arguments_(std::move(arguments)) {}
+  absl::Status Launch();
+  absl::Status WaitUntilItAnswers();
+  bool HasExited();
+
+  const uint16_t port_;
+  const std::vector<std::string> arguments_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_TESTS_SUPPORT_REDIS_PROCESS_H_
