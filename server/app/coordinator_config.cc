@@ -1,0 +1,141 @@
+#include "server/app/coordinator_config.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "server/policy/option_set.h"
+#include "server/policy/text.h"
+
+namespace meridian {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr char kExamples[] = R"(Examples:
+  meridian-coordinator --region us                                   the only one of its region
+  meridian-coordinator --region us --redis redis://127.0.0.1:6379    one of several
+  meridian-coordinator --config coordinator.yaml --print-config      every setting and its origin)";
+
+auto SetDuration(absl::Duration* target, absl::Duration low, absl::Duration high) {
+  return [target, low, high](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(*target, ParseDuration(texts[0]));
+    if (*target < low || *target > high) {
+      return absl::InvalidArgumentError(absl::StrCat(texts[0], " is not in ",
+                                                     absl::FormatDuration(low), "..",
+                                                     absl::FormatDuration(high)));
+    }
+    return absl::OkStatus();
+  };
+}
+
+auto SetName(std::string* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    if (!IsName(texts[0])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(QuoteKey(texts[0]), " is not [a-z0-9_.-]{1,64}"));
+    }
+    *target = texts[0];
+    return absl::OkStatus();
+  };
+}
+
+auto SetOneOf(std::string* target, std::vector<std::string> allowed) {
+  return [target, allowed](const Texts& texts) -> absl::Status {
+    for (const std::string& word : allowed) {
+      if (texts[0] != word) continue;
+      *target = word;
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(QuoteKey(texts[0]), " is not one of ", absl::StrJoin(allowed, ", ")));
+  };
+}
+
+void AddIdentityOptions(CoordinatorConfig* config, OptionSet* set) {
+  set->Add({"id", "coordinator.id", "coordinator-1", "Name of this coordinator, unique in its region",
+            SetName(&config->id)});
+  set->Add({"region", "coordinator.region", "local", "Region that this coordinator serves",
+            SetName(&config->region)});
+  set->AddAddress(&config->grpc_address, {"grpc-address", "listen.grpc", "127.0.0.1:7410",
+                                          "Where CoordinatorService listens; port 0: any free one"});
+  set->AddAddress(&config->http_address, {"http-address", "listen.http", "127.0.0.1:7413",
+                                          "Where metrics and health listen"});
+  set->AddString(&config->advertise_address,
+                 {"advertise-address", "listen.advertise_address", "",
+                  "host:port that others reach this coordinator by; empty: as it listens"});
+  set->Add({"insecure", "listen.insecure", "false",
+            "Allow plaintext on addresses beyond loopback: anybody who reaches them may register",
+            [config](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(config->insecure, ParseBool(texts[0]));
+              return absl::OkStatus();
+            }});
+}
+
+OptionSet Options(CoordinatorConfig* config) {
+  OptionSet set("meridian-coordinator",
+                "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
+  AddIdentityOptions(config, &set);
+  set.AddString(&config->redis_url, {"redis", "redis.url", "",
+                                     "Regional Redis, redis://[user:password@]host:port[/db]; "
+                                     "empty: the only coordinator of its region",
+                                     nullptr, false, true});
+  set.Add({"heartbeat-interval", "membership.heartbeat_interval", "500ms",
+           "How often a node says that it is there",
+           SetDuration(&config->heartbeat_interval, absl::Milliseconds(10), absl::Seconds(10))});
+  set.Add({"failure-timeout", "membership.failure_timeout", "2s",
+           "Silence after which a node is gone",
+           SetDuration(&config->failure_timeout, absl::Milliseconds(50), absl::Minutes(5))});
+  set.Add({"lease-duration", "leader.lease_duration", "3s",
+           "How long a leader leads after its last renewal; a standby takes over then",
+           SetDuration(&config->lease_duration, absl::Milliseconds(300), absl::Minutes(1))});
+  set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
+           SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
+  set.Add({"log-format", "log.format", "text", "text or json",
+           SetOneOf(&config->log_format, {"text", "json"})});
+  set.AddString(&config->ready_file,
+                {"ready-file", "ready_file", "",
+                 "Write the bound addresses and the pid here, as JSON, when it listens"});
+  return set;
+}
+
+absl::Status CheckWhole(const CoordinatorConfig& config) {
+  for (const std::string* address : {&config.grpc_address, &config.http_address}) {
+    if (!IsLoopback(*address) && !config.insecure) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          *address, " is reachable from other machines and nothing protects it: TLS and "
+          "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
+    }
+  }
+  if (!config.advertise_address.empty()) RETURN_IF_ERROR(CheckAddress(config.advertise_address));
+  if (config.failure_timeout < 2 * config.heartbeat_interval) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--failure-timeout ", absl::FormatDuration(config.failure_timeout),
+        " must be at least twice --heartbeat-interval ",
+        absl::FormatDuration(config.heartbeat_interval), ": one late heartbeat is not a failure"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<CoordinatorConfig>> CoordinatorConfig::Parse(
+    int argc, const char* const* argv, const std::map<std::string, std::string>& environment) {
+  CoordinatorConfig config;
+  OptionSet set = Options(&config);
+  ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
+  if (action == OptionSet::Action::kExit) return std::optional<CoordinatorConfig>();
+  RETURN_IF_ERROR(CheckWhole(config));
+  if (action == OptionSet::Action::kCheck) return std::optional<CoordinatorConfig>();
+  return std::optional<CoordinatorConfig>(std::move(config));
+}
+
+std::string CoordinatorConfig::MarkdownTable() {
+  CoordinatorConfig config;
+  return Options(&config).MarkdownTable();
+}
+
+}  // namespace meridian

@@ -1,0 +1,43 @@
+// CoordinatorConfig is everything that meridian-coordinator is told at start.
+//
+// Parse reads flags, environment and file (option_set.h) and checks the whole; docs/config.md is
+// generated from the same table. Thread safety: a value.
+
+#ifndef MERIDIAN_SERVER_APP_COORDINATOR_CONFIG_H_
+#define MERIDIAN_SERVER_APP_COORDINATOR_CONFIG_H_
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace meridian {
+
+struct CoordinatorConfig {
+  std::string id;
+  std::string region;
+  std::string grpc_address;       // To listen on; port 0: the OS chooses.
+  std::string http_address;
+  std::string advertise_address;  // Where nodes reach this coordinator; empty: as it listens.
+  std::string redis_url;          // Empty: the only coordinator of its region.
+  absl::Duration heartbeat_interval;
+  absl::Duration failure_timeout;
+  absl::Duration lease_duration;
+  bool insecure = false;          // Allows plaintext beyond loopback.
+  std::string log_level;
+  std::string log_format;
+  std::string ready_file;         // Empty: none.
+
+  // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().
+  static absl::StatusOr<std::optional<CoordinatorConfig>> Parse(
+      int argc, const char* const* argv, const std::map<std::string, std::string>& environment);
+
+  // The rows of docs/config.md.
+  static std::string MarkdownTable();
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_APP_COORDINATOR_CONFIG_H_

@@ -1,0 +1,153 @@
+#include "server/app/coordinator_server.h"
+
+#include <grpcpp/ext/channelz_service_plugin.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/server_settings.h"
+#include "common/telemetry/process_metrics.h"
+#include "server/l2/redis_lease_store.h"
+#include "server/l2/redis_url.h"
+#include "server/node/local_lease_store.h"
+
+namespace meridian {
+namespace {
+
+// Registrations and topologies of some hundred nodes; nothing larger belongs here.
+constexpr int kMaxRequestBytes = 1 << 20;
+// Together below the 3 s of Stop.
+constexpr absl::Duration kReleaseTimeout = absl::Seconds(1);
+constexpr absl::Duration kDrainTimeout = absl::Seconds(1);
+
+CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
+  CoordinatorOptions options;
+  options.id = config.id;
+  options.membership.region = config.region;
+  options.membership.heartbeat_interval = config.heartbeat_interval;
+  options.membership.failure_timeout = config.failure_timeout;
+  options.membership.takeover_grace = 2 * config.failure_timeout + absl::Seconds(1);
+  options.lease.holder = absl::StrCat(config.id, "/", getpid(), "/", absl::ToUnixMicros(now));
+  options.lease.ttl = config.lease_duration;
+  options.lease.margin = config.lease_duration / 6;
+  return options;
+}
+
+}  // namespace
+
+CoordinatorServer::CoordinatorServer(const CoordinatorConfig& config) : config_(config) {}
+
+CoordinatorServer::~CoordinatorServer() { Stop(); }
+
+absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
+    const CoordinatorConfig& config) {
+  auto server = std::unique_ptr<CoordinatorServer>(new CoordinatorServer(config));
+  RETURN_IF_ERROR(server->OpenStore());
+  server->coordinator_ =
+      std::make_unique<Coordinator>(OptionsOf(config, server->clock_.Now()), server->clock_,
+                                    server->executor_, *server->store_);
+  server->AddMetrics();
+  RETURN_IF_ERROR(server->Listen());
+  server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
+                                                               : config.advertise_address);
+  return server;
+}
+
+absl::Status CoordinatorServer::OpenStore() {
+  if (config_.redis_url.empty()) {
+    spdlog::warn("no --redis: this must be the only coordinator of region {}", config_.region);
+    store_ = std::make_unique<LocalLeaseStore>(clock_, executor_);
+    return absl::OkStatus();
+  }
+  RedisClientOptions options;
+  ASSIGN_OR_RETURN(options.url, ParseRedisUrl(config_.redis_url));
+  ASSIGN_OR_RETURN(loop_, EventLoop::Create("redis"));
+  ASSIGN_OR_RETURN(store_, RedisLeaseStore::Create(*loop_, std::move(options), clock_, nullptr));
+  return absl::OkStatus();
+}
+
+void CoordinatorServer::AddMetrics() {
+  AddProcessMetrics(metrics_);
+  const Coordinator& coordinator = *coordinator_;
+  metrics_.AddGauge("meridian_coordinator_leader", "1 while this coordinator leads its region.",
+                    [&coordinator] { return coordinator.counters().leader ? 1.0 : 0.0; });
+  metrics_.AddGauge("meridian_ring_epoch", "Epoch of the topology that was published last.",
+                    [&coordinator] { return static_cast<double>(coordinator.counters().epoch); });
+  metrics_.AddGauges(
+      {"meridian_ring_nodes", "Nodes that the leading coordinator knows, by state.", {"state"}},
+      [&coordinator]() -> std::vector<MetricSample> {
+        const CoordinatorCounters counters = coordinator.counters();
+        return {{{"joining"}, static_cast<double>(counters.nodes_joining)},
+                {{"serving"}, static_cast<double>(counters.nodes_serving)},
+                {{"draining"}, static_cast<double>(counters.nodes_draining)}};
+      });
+  metrics_.AddCallbackCounters(
+      {"meridian_coordinator_heartbeats_total", "Registrations and heartbeats taken."},
+      [&coordinator]() -> std::vector<MetricSample> {
+        return {{{}, static_cast<double>(coordinator.counters().heartbeats)}};
+      });
+}
+
+absl::Status CoordinatorServer::Listen() {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::channelz::experimental::InitChannelzService();
+  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_);
+  grpc::ServerBuilder builder;
+  ApplyServerSettings(&builder);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.RegisterService(service_.get());
+  int port = 0;
+  builder.AddListeningPort(config_.grpc_address, grpc::InsecureServerCredentials(), &port);
+  grpc_ = builder.BuildAndStart();
+  if (grpc_ == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", config_.grpc_address, " (--grpc-address)"));
+  }
+  grpc_address_ = BoundAddress(config_.grpc_address, port);
+  MetricsHttpOptions options;
+  options.address = config_.http_address;
+  options.readiness = [this] { return GetReadiness(); };
+  ASSIGN_OR_RETURN(http_, MetricsHttp::Start(std::move(options), metrics_));
+  return absl::OkStatus();
+}
+
+// A standby is ready too: it is there to answer who leads.
+Readiness CoordinatorServer::GetReadiness() const {
+  if (stopping_) return {false, "stopping"};
+  const LeaderView leader = coordinator_->leader();
+  if (leader.leading) return {true, "leader"};
+  return {true, leader.address.empty() ? "standby, no leader known"
+                                       : absl::StrCat("standby, leader ", leader.address)};
+}
+
+void CoordinatorServer::Stop() {
+  if (stopping_.exchange(true)) return;
+  if (grpc_ != nullptr) {
+    if (grpc_->GetHealthCheckService() != nullptr) {
+      grpc_->GetHealthCheckService()->SetServingStatus(false);
+    }
+    // Shared: a store that does not answer in time may still do so later.
+    auto released = std::make_shared<absl::Notification>();
+    coordinator_->Stop([released] { released->Notify(); });
+    if (!released->WaitForNotificationWithTimeout(kReleaseTimeout)) {
+      spdlog::warn("the lease could not be given back; it ends by itself");
+    }
+    grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kDrainTimeout));
+    grpc_.reset();  // Every reactor is done; what they posted, the executor still runs or drops.
+  }
+  http_.reset();
+  executor_.Stop();
+  store_.reset();
+  loop_.reset();
+}
+
+}  // namespace meridian

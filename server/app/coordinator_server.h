@@ -1,0 +1,71 @@
+// CoordinatorServer is a whole meridian-coordinator: the one place that connects its parts.
+//
+// Start order: executor, lease store, coordinator, gRPC, HTTP, then the lease is asked for. Stop is
+// the reverse: the lease is given back first, so that a standby need not wait for its end.
+// Thread safety: Start, Stop and the destructor by one thread.
+
+#ifndef MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
+#define MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/telemetry/metric_registry.h"
+#include "server/app/coordinator_config.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/coordinator_service.h"
+#include "server/dashboard/metrics_http.h"
+#include "server/l2/event_loop.h"
+#include "server/node/lease_store.h"
+
+namespace meridian {
+
+class CoordinatorServer {
+ public:
+  // Listens, and begins to ask for the lease.
+  // Returns kUnavailable, with the address and the reason, when it cannot listen.
+  static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(const CoordinatorConfig& config);
+  ~CoordinatorServer();
+
+  // Gives the lease back, ends the streams, stops listening. Takes 3 s at most.
+  void Stop();
+
+  // Where it really listens.
+  const std::string& grpc_address() const { return grpc_address_; }
+  const std::string& http_address() const { return http_->address(); }
+
+ private:
+  explicit CoordinatorServer(const CoordinatorConfig& config);
+
+  absl::Status OpenStore();
+  void AddMetrics();
+  absl::Status Listen();
+  Readiness GetReadiness() const;
+
+  const CoordinatorConfig config_;
+  SystemClock clock_;
+  MetricRegistry metrics_;
+  // The store's callbacks post to the executor and its connections live on the loop, so both outlive
+  // it; and what the executor's tasks use is there until Stop has stopped it.
+  ThreadExecutor executor_{"coordinator"};
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LeaseStore> store_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<CoordinatorServiceHandler> service_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<MetricsHttp> http_;
+  std::string grpc_address_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_

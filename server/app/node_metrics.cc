@@ -1,0 +1,289 @@
+#include "server/app/node_metrics.h"
+
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "common/rpc/error.h"
+#include "server/policy/build_info.h"
+
+namespace meridian {
+namespace {
+
+using Samples = std::vector<MetricSample>;
+
+constexpr std::pair<EvictionCause, const char*> kCauses[] = {
+    {EvictionCause::kSize, "size"},
+    {EvictionCause::kTtl, "ttl"},
+    {EvictionCause::kFence, "fence"},
+    {EvictionCause::kAdmission, "admission"},
+    {EvictionCause::kReplaced, "replaced"}};
+
+Samples TierSamples(const NodeContext& context) {
+  Samples samples;
+  for (const Namespace* name_space : context.namespaces.List()) {
+    const NamespaceCounters& counters = name_space->counters;
+    const double l1_hits = static_cast<double>(counters.l1_hits.load());
+    const double l2_hits = static_cast<double>(counters.l2_hits.load());
+    const double misses = static_cast<double>(counters.misses.load());
+    const double errors = static_cast<double>(counters.errors.load());
+    const std::string& name = name_space->name;
+    samples.push_back({{"l1", "hit", name}, l1_hits});
+    samples.push_back({{"l1", "miss", name}, l2_hits + misses + errors});
+    samples.push_back({{"l2", "hit", name}, l2_hits});
+    samples.push_back({{"l2", "miss", name}, misses});
+    samples.push_back({{"l2", "error", name}, errors});
+  }
+  return samples;
+}
+
+Samples EngineSamples(const NodeContext& context, uint64_t EngineCounters::*field) {
+  Samples samples;
+  for (const NamespaceEngineStats& stats : context.engine.Stats()) {
+    samples.push_back({{stats.name_space}, static_cast<double>(stats.counters.*field)});
+  }
+  return samples;
+}
+
+Samples EvictionSamples(const NodeContext& context) {
+  Samples samples;
+  for (const NamespaceEngineStats& stats : context.engine.Stats()) {
+    for (const auto& [cause, name] : kCauses) {
+      samples.push_back(
+          {{name, stats.name_space}, static_cast<double>(stats.counters.evicted(cause))});
+    }
+  }
+  return samples;
+}
+
+Samples WriteSamples(const NodeContext& context,
+                     std::atomic<uint64_t> NamespaceCounters::*field) {
+  Samples samples;
+  for (const Namespace* name_space : context.namespaces.List()) {
+    samples.push_back(
+        {{name_space->name}, static_cast<double>((name_space->counters.*field).load())});
+  }
+  return samples;
+}
+
+Samples OwnershipSamples(const NodeContext& context) {
+  const TopologyHolder::Snapshot topology = context.topology.Get();
+  Samples samples;
+  for (const Member& member : topology->members()) {
+    samples.push_back({{member.id}, static_cast<double>(topology->SlotsOf(member.id).size()) /
+                                        static_cast<double>(kSlotCount)});
+  }
+  return samples;
+}
+
+}  // namespace
+
+void AddBuildInfo(MetricRegistry& registry) {
+  registry.AddGauges({"meridian_build_info", "1, with the release and its libraries as labels.",
+                      {"version", "grpc"}},
+                     [] { return Samples{{{std::string(BuildVersion()), grpc::Version()}, 1}}; });
+}
+
+void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
+  registry.AddCallbackCounters(
+      {"meridian_cache_gets_total", "Keys looked up by the owner, by tier, result and namespace.",
+       {"tier", "result", "namespace"}},
+      [&context] { return TierSamples(context); });
+  registry.AddCallbackCounters(
+      {"meridian_cache_puts_total", "Values written by the owner (Touch included).", {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::sets); });
+  registry.AddCallbackCounters(
+      {"meridian_cache_invalidations_total", "Keys invalidated by the owner.", {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::invalidations); });
+  registry.AddCallbackCounters(
+      {"meridian_cache_evictions_total", "Entries that left L1, by cause and namespace.",
+       {"cause", "namespace"}},
+      [&context] { return EvictionSamples(context); });
+  registry.AddGauges({"meridian_l1_entries", "Entries in L1.", {"namespace"}}, [&context] {
+    return EngineSamples(context, &EngineCounters::entries);
+  });
+  registry.AddGauges({"meridian_l1_bytes", "Bytes in L1, overhead included.", {"namespace"}},
+                     [&context] { return EngineSamples(context, &EngineCounters::bytes); });
+  registry.AddGauge("meridian_l1_limit_bytes", "Bytes that L1 may use.", [&context] {
+    return static_cast<double>(context.engine.options().capacity_bytes);
+  });
+  registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
+    return static_cast<double>(context.topology.Get()->epoch());
+  });
+  registry.AddGauge("meridian_ring_nodes", "Members of the topology in use.", [&context] {
+    return static_cast<double>(context.topology.Get()->members().size());
+  });
+  registry.AddGauges({"meridian_ring_ownership_ratio", "Share of the slots, by node.", {"node"}},
+                     [&context] { return OwnershipSamples(context); });
+}
+
+// One region's connections.
+class L2Metrics::RegionObserver final : public L2Observer {
+ public:
+  RegionObserver(L2Metrics& metrics, std::string region)
+      : metrics_(metrics), region_(std::move(region)) {}
+
+  void CommandDone(std::string_view command, absl::Duration latency,
+                   absl::StatusCode code) override {
+    metrics_.durations_.With({region_, command}).Observe(latency);
+    if (code != absl::StatusCode::kOk) {
+      metrics_.errors_.With({region_, CodeName(static_cast<grpc::StatusCode>(code))}).Add();
+    }
+  }
+  void ConnectionUp() override { spdlog::info("redis of {}: connected", region_); }
+  void ConnectionDown(bool was_ready) override {
+    metrics_.reconnects_.With({region_}).Add();
+    if (was_ready) spdlog::warn("redis of {}: a connection was lost", region_);
+  }
+  void BreakerChanged(std::string_view state) override {
+    spdlog::warn("redis of {}: circuit breaker {}", region_, state);
+  }
+
+ private:
+  L2Metrics& metrics_;
+  const std::string region_;
+};
+
+L2Metrics::L2Metrics(MetricRegistry& registry)
+    : durations_(registry.AddHistograms({"meridian_l2_command_duration_seconds",
+                                         "Time of a command to a region's Redis.",
+                                         {"region", "command"}})),
+      errors_(registry.AddCounters({"meridian_l2_errors_total",
+                                    "Failed commands to a region's Redis, by status code.",
+                                    {"region", "kind"}})),
+      reconnects_(registry.AddCounters({"meridian_l2_disconnects_total",
+                                        "Connections to a region's Redis that were lost or failed.",
+                                        {"region"}})) {}
+
+L2Metrics::~L2Metrics() = default;
+
+L2Observer& L2Metrics::For(const std::string& region) {
+  observers_.push_back(std::make_unique<RegionObserver>(*this, region));
+  return *observers_.back();
+}
+
+void L2Metrics::AddStates(
+    MetricRegistry& registry,
+    std::function<std::vector<std::pair<std::string, L2Health>>()> stores) {
+  registry.AddGauges({"meridian_l2_circuit_state",
+                      "Circuit breaker of a region's Redis: 0 closed, 1 open, 2 half open.",
+                      {"region"}},
+                     [stores] {
+                       Samples samples;
+                       for (const auto& [region, health] : stores()) {
+                         const double state = health.breaker == "closed" ? 0
+                                              : health.breaker == "open" ? 1
+                                                                         : 2;
+                         samples.push_back({{region}, state});
+                       }
+                       return samples;
+                     });
+  registry.AddGauges({"meridian_l2_up", "1 when a region's Redis is connected.", {"region"}},
+                     [stores] {
+                       Samples samples;
+                       for (const auto& [region, health] : stores()) {
+                         samples.push_back({{region}, health.connected ? 1.0 : 0.0});
+                       }
+                       return samples;
+                     });
+}
+
+ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own_region,
+                                       const std::vector<std::string>& regions)
+    : own_region_(std::move(own_region)),
+      applied_(registry.AddCounters({"meridian_replication_applied_total",
+                                     "Changes sent to another region, by result.",
+                                     {"to", "result"}})),
+      link_gaps_(registry.AddCounters({"meridian_replication_lost_total",
+                                       "Slots of which changes were trimmed before a region got them.",
+                                       {"to"}})),
+      dropped_(registry.AddCounters({"meridian_replication_dropped_total",
+                                     "Changes left out because their record is malformed or refused.",
+                                     {"to"}})),
+      tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
+                                       "Polls of the changelog that failed.")),
+      tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
+                                     "Slots whose L1 was dropped because changes may be missing.")),
+      clock_skew_(registry.AddCounter("meridian_clock_skew_total",
+                                      "Versions more than 60 s ahead of this clock.")) {
+  HistogramFamily& lags = registry.AddHistograms(
+      {"meridian_replication_lag_seconds",
+       "Time from a write in another region to its arrival in this one.",
+       {"from", "to"}});
+  for (const std::string& region : regions) {
+    if (region == own_region_) continue;
+    lags_.emplace_back(RegionId(region), &lags.With({region, own_region_}));
+  }
+}
+
+void ReplicationMetrics::AddLinks(MetricRegistry& registry,
+                                  std::function<std::vector<LinkStatus>()> links) {
+  registry.AddGauges({"meridian_replication_queue_entries",
+                      "Changes of this node that wait for another region.", {"from", "to"}},
+                     [links] {
+                       Samples samples;
+                       for (const LinkStatus& link : links()) {
+                         samples.push_back({{link.from, link.to}, static_cast<double>(link.backlog)});
+                       }
+                       return samples;
+                     });
+  registry.AddGauges({"meridian_replication_oldest_seconds",
+                      "Age of the oldest change that waits for another region; 0: none.",
+                      {"from", "to"}},
+                     [links] {
+                       Samples samples;
+                       for (const LinkStatus& link : links()) {
+                         samples.push_back({{link.from, link.to}, absl::ToDoubleSeconds(link.lag)});
+                       }
+                       return samples;
+                     });
+}
+
+void ReplicationMetrics::OnForeignChange(uint16_t region_id, absl::Duration lag) {
+  for (const auto& [id, histogram] : lags_) {
+    if (id == region_id) histogram->Observe(lag);
+  }
+}
+
+void ReplicationMetrics::OnApplied(const std::string& target, size_t applied, size_t stale) {
+  applied_.With({target, "applied"}).Add(applied);
+  applied_.With({target, "stale"}).Add(stale);
+}
+
+void ReplicationMetrics::OnLinkState(const std::string& target, LinkState state,
+                                     const std::string& problem) {
+  if (problem.empty()) {
+    spdlog::info("replication to {}: {}", target, LinkStateName(state));
+  } else {
+    spdlog::warn("replication to {}: {}: {}", target, LinkStateName(state), problem);
+  }
+}
+
+void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
+  link_gaps_.With({target}).Add();
+  spdlog::error("replication to {}: changes of slot {} were trimmed before they were sent", target,
+                slot);
+}
+
+void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {
+  dropped_.With({target}).Add();
+  spdlog::error("replication to {}: a change is left out: {}", target, std::string(why.message()));
+}
+
+void ReplicationMetrics::OnTailError(const absl::Status& status) {
+  tail_errors_.Add();
+  spdlog::debug("changelog: {}", std::string(status.message()));
+}
+
+void ReplicationMetrics::OnTailGap(uint32_t slot) {
+  tail_gaps_.Add();
+  spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
+}
+
+void ReplicationMetrics::OnClockSkew(const absl::Status& status) {
+  clock_skew_.Add();
+  spdlog::error("{}", std::string(status.message()));
+}
+
+}  // namespace meridian

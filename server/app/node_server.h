@@ -1,0 +1,36 @@
+// NodeServer is a whole node: it makes every part, connects them, and starts and stops them in order.
+// The one place that knows every module; it holds no rule of its own.
+//
+// Start order: event loop and stores, engine, paths, servers, replication, membership, HTTP.
+// Stop is the exact reverse: leave the topology, refuse new calls, finish those under way, then take the
+// parts apart from the top.
+// Thread safety: Start and Stop are called once each, by one thread.
+
+#ifndef MERIDIAN_SERVER_APP_NODE_SERVER_H_
+#define MERIDIAN_SERVER_APP_NODE_SERVER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/policy/node_config.h"
+
+namespace meridian {
+
+class NodeServer {
+ public:
+  // Listens and serves from here on; the ready file is written last.
+  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(NodeConfig config);
+  ~NodeServer();
+
+  // Stops within a few seconds. Calls under way are finished, or cancelled after `grace`.
+  void Stop(absl::Duration grace);
+
+ private:
+  struct Parts;
+  NodeServer();
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_APP_NODE_SERVER_H_
