@@ -46,7 +46,13 @@ void LeaderLease::Ask() {
                         HandleAnswer(generation, asked_at, answer);
                       });
                     });
-  executor_.PostAfter(options_.ttl / 3, [this] { Ask(); });
+  AskAfter(options_.ttl / 3);
+}
+
+void LeaderLease::AskAfter(absl::Duration delay) {
+  executor_.PostAfter(delay, [this, generation = generation_] {
+    if (generation == generation_) Ask();
+  });
 }
 
 void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
@@ -55,6 +61,7 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
   last_heard_ = generation;
   // Not knowing is not losing: CheckExpiry ends the lease in time. But whom to follow is forgotten.
   if (!answer.ok()) {
+    if (generation == generation_) AskAfter(options_.ttl / 10);
     absl::MutexLock lock(&mu_);
     if (!view_.leading) view_.address.clear();
     return;

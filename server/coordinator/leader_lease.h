@@ -4,7 +4,7 @@
 //   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from when
 //   it asked, not from when the answer came, and stops `margin` before the store lets another in.
 //   What a paused leader sends late is refused by the fencing token (lease_store.h).
-// Cost: one small call to the store every ttl / 3.
+// Cost: one small call to the store every ttl / 3, every ttl / 10 while it fails.
 // Thread safety: is_leader() and view() may be called by any thread; everything else, and the
 //   listeners, run on the executor. REQUIRES: the executor is stopped before this is destroyed, and
 //   outlives the store's callbacks.
@@ -64,6 +64,7 @@ class LeaderLease {
 
  private:
   void Ask();
+  void AskAfter(absl::Duration delay);  // Unless another question goes out before.
   void HandleAnswer(uint64_t generation, absl::Duration asked_at,
                     const absl::StatusOr<LeaseState>& answer);
   void CheckExpiry();

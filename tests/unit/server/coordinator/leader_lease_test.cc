@@ -1,0 +1,142 @@
+#include "server/coordinator/leader_lease.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+#include "tests/support/fake_lease_store.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::ElementsAre;
+
+// One coordinator's lease with an executor of its own, so that it can be paused alone.
+struct Candidate {
+  Candidate(FakeClock& clock, FakeLeaseStore& store, const std::string& name)
+      : executor(clock), view(store.ViewFor(executor)) {
+    LeaderLeaseOptions options;
+    options.holder = name;
+    lease = std::make_unique<LeaderLease>(
+        options, clock, executor, *view,
+        LeaderLease::Listener{
+            [this](uint64_t token) { events.push_back("elected " + std::to_string(token)); },
+            [this](const std::string& why) { events.push_back("lost"); }});
+    lease->Start(name + ":7410");
+  }
+
+  FakeExecutor executor;
+  std::unique_ptr<FakeLeaseStore::View> view;
+  std::unique_ptr<LeaderLease> lease;
+  std::vector<std::string> events;
+  bool paused = false;
+};
+
+class LeaderLeaseTest : public ::testing::Test {
+ protected:
+  // Time passes in steps of 50 ms; never do two lead.
+  void RunFor(absl::Duration duration) {
+    for (absl::Duration passed; passed < duration; passed += absl::Milliseconds(50)) {
+      clock_.Advance(absl::Milliseconds(50));
+      for (Candidate* candidate : {&a_, &b_}) {
+        if (!candidate->paused) candidate->executor.RunDue();
+      }
+      ASSERT_FALSE(a_.lease->is_leader() && b_.lease->is_leader());
+    }
+  }
+
+  FakeClock clock_;
+  FakeLeaseStore store_{clock_};
+  Candidate a_{clock_, store_, "a"};
+  Candidate b_{clock_, store_, "b"};
+};
+
+TEST_F(LeaderLeaseTest, OneIsElectedAndTheOtherKnowsItsAddress) {
+  RunFor(absl::Seconds(10));
+  EXPECT_TRUE(a_.lease->is_leader());
+  EXPECT_THAT(a_.events, ElementsAre("elected 1"));
+  EXPECT_THAT(b_.events, ElementsAre());
+  EXPECT_EQ(b_.lease->view().address, "a:7410");
+  EXPECT_EQ(b_.lease->view().token, 1u);
+}
+
+TEST_F(LeaderLeaseTest, ALeaderThatIsCutOffStepsDownBeforeTheStandbyIsElected) {
+  RunFor(absl::Seconds(2));
+  a_.view->SetReachable(false);
+  RunFor(absl::Milliseconds(2500));
+  EXPECT_FALSE(a_.lease->is_leader());
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
+  EXPECT_EQ(a_.lease->view().address, "");
+  RunFor(absl::Milliseconds(1700));
+  EXPECT_THAT(b_.events, ElementsAre("elected 2"));
+  a_.view->SetReachable(true);
+  RunFor(absl::Seconds(2));
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
+  EXPECT_EQ(a_.lease->view().address, "b:7410");
+}
+
+TEST_F(LeaderLeaseTest, AShortCutChangesNothing) {
+  RunFor(absl::Seconds(2));
+  a_.view->SetReachable(false);
+  RunFor(absl::Milliseconds(1200));
+  a_.view->SetReachable(true);
+  RunFor(absl::Seconds(5));
+  EXPECT_THAT(a_.events, ElementsAre("elected 1"));
+}
+
+TEST_F(LeaderLeaseTest, APausedLeaderDoesNotBelieveThatItLeadsWhenItWakesUp) {
+  RunFor(absl::Seconds(2));
+  a_.paused = true;
+  RunFor(absl::Seconds(5));
+  // Nothing of it has run yet, and the clock alone says so.
+  EXPECT_FALSE(a_.lease->is_leader());
+  EXPECT_FALSE(a_.lease->view().leading);
+  EXPECT_TRUE(b_.lease->is_leader());
+  a_.paused = false;
+  RunFor(absl::Seconds(1));
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
+  EXPECT_EQ(a_.lease->view().address, "b:7410");
+}
+
+TEST_F(LeaderLeaseTest, AnAnswerThatComesTooLateIsWorthNothing) {
+  a_.executor.RunDue();  // Asks, and hears.
+  ASSERT_TRUE(a_.lease->is_leader());
+  b_.paused = true;
+  a_.paused = true;
+  RunFor(absl::Seconds(1));
+  b_.executor.RunDue();
+  // b asked at a time when a held it. Now a gives up, b asks again, and hears 2.6 s later.
+  RunFor(absl::Seconds(2));
+  b_.executor.RunDue();
+  RunFor(absl::Milliseconds(2600));
+  EXPECT_FALSE(b_.lease->is_leader());
+}
+
+TEST_F(LeaderLeaseTest, StopGivesTheLeaseBackAtOnce) {
+  RunFor(absl::Seconds(2));
+  bool released = false;
+  a_.lease->Stop([&] { released = true; });
+  RunFor(absl::Milliseconds(50));
+  EXPECT_TRUE(released);
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
+  RunFor(absl::Seconds(1));
+  EXPECT_TRUE(b_.lease->is_leader());
+  RunFor(absl::Seconds(5));
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
+}
+
+TEST_F(LeaderLeaseTest, WhoWasToldToStepDownMayBeElectedAgain) {
+  RunFor(absl::Milliseconds(2500));
+  a_.executor.Post([this] { a_.lease->StepDown("fenced off"); });
+  RunFor(absl::Milliseconds(50));
+  EXPECT_FALSE(a_.lease->is_leader());
+  RunFor(absl::Seconds(2));
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost", "elected 1"));
+}
+
+}  // namespace
+}  // namespace meridian
