@@ -3,6 +3,7 @@
 #ifndef MERIDIAN_COMMON_RPC_FAILED_REACTORS_H_
 #define MERIDIAN_COMMON_RPC_FAILED_REACTORS_H_
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <string>

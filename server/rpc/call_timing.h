@@ -3,7 +3,7 @@
 #ifndef MERIDIAN_SERVER_RPC_CALL_TIMING_H_
 #define MERIDIAN_SERVER_RPC_CALL_TIMING_H_
 
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/server_context.h>
 
 #include <algorithm>
 
