@@ -1,8 +1,8 @@
 // Heartbeat writes one small entry a second into a slot that this node owns, so that replication to
 // every other region, and its lag, is measured when nobody else writes.
 //
-// The entry goes the way of every write; its key names a tag whose slot is one of the node's, so that
-// the nodes of a region do not write the same entry.
+// The entry goes the way of every write. Its key names the region, and a tag whose slot is one of the
+// node's: no two nodes write the same entry.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_HEARTBEAT_H_
@@ -22,23 +22,24 @@ namespace meridian {
 // Of entries that Meridian itself writes. Always replicated.
 inline constexpr std::string_view kInternalNamespace = "_meridian";
 
-// A key `heartbeat:{<tag>}` of kInternalNamespace whose slot is one of `slots` (ascending); empty
-// when there are none.
-std::string HeartbeatKey(const std::vector<uint32_t>& slots);
+// A key `heartbeat:<region>:{<tag>}` of kInternalNamespace whose slot is one of `slots` (ascending);
+// empty when there are none.
+std::string HeartbeatKey(std::string_view region, const std::vector<uint32_t>& slots);
 
 class Heartbeat {
  public:
   // Writes an entry that this node owns; must not block, and errors are its own affair.
   using Write = std::function<void(std::string_view name_space, const std::string& key)>;
 
-  Heartbeat(absl::Duration interval, TaskGate gate, Write write);
+  Heartbeat(std::string region, absl::Duration interval, TaskGate gate, Write write);
 
   void Start() { Tick(); }
-  void SetOwned(const std::vector<uint32_t>& slots) { key_ = HeartbeatKey(slots); }
+  void SetOwned(const std::vector<uint32_t>& slots) { key_ = HeartbeatKey(region_, slots); }
 
  private:
   void Tick();
 
+  const std::string region_;
   const absl::Duration interval_;
   const TaskGate gate_;
   const Write write_;

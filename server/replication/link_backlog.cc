@@ -76,7 +76,7 @@ void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
     Forget(*slot);
     slot->queued = cursor;
   }
-  if (restarted || slot->seen > end) slot->seen = end;
+  if (restarted) slot->seen = end;  // What was seen before is of the old log.
   while (!slot->waiting.empty() && slot->waiting.front().position <= cursor) {
     slot->waiting.pop_front();  // The former owner was faster.
     --waiting_;
@@ -84,10 +84,13 @@ void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
   slot->acked = slot->told = cursor;
   slot->queued = std::max(slot->queued, cursor);
   slot->seen = std::max(slot->seen, end);
-  slot->synced = true;
-  slot->lagging = false;
-  slot->unread = 0;
-  if (slot->queued < slot->seen) Lag(*slot, TimeOf(cursor.ms == 0 ? end : slot->queued));
+  slot->synced = slot->based = true;
+  if (restarted || slot->queued < slot->seen) {
+    Lag(*slot, TimeOf(cursor.ms == 0 ? end : slot->queued));
+  } else {
+    slot->lagging = false;
+    slot->unread = 0;
+  }
   TakeTurn(ticket.slot, *slot);
 }
 
@@ -120,10 +123,12 @@ void LinkBacklog::Feed(LogPosition after, const LogSlice& slice) {
   if (it == slots_.end() || slice.entries.empty()) return;
   Slot& slot = it->second;
   slot.seen = std::max(slot.seen, slice.entries.back().position);
-  if (!slot.synced) return;  // Sync() compares with what was seen.
   const absl::Time since = slice.entries.front().version.time();
-  if (!slot.lagging && after > slot.queued) Lag(slot, since);
-  if (!slot.lagging && !Queue(slot, slice.entries)) Lag(slot, since);
+  if (!slot.based) {
+    Lag(slot, since);
+  } else if (!slot.lagging && (after > slot.queued || !Queue(slot, slice.entries))) {
+    Lag(slot, since);
+  }
   if (slot.lagging) {
     slot.unread += static_cast<uint64_t>(
         std::count_if(slice.entries.begin(), slice.entries.end(), [&](const LogEntry& entry) {
@@ -260,8 +265,6 @@ std::optional<absl::Time> LinkBacklog::OldestWaiting() const {
       consider(slot.waiting.front().version.time());
     } else if (slot.lagging) {
       consider(slot.lagging_since);
-    } else if (!slot.synced && slot.seen > slot.queued) {
-      consider(TimeOf(slot.seen));
     }
   }
   return oldest;

@@ -94,7 +94,8 @@ class LinkBacklog {
  private:
   struct Slot {
     uint64_t generation = 0;
-    bool synced = false;
+    bool based = false;      // Was synced once: live changes can join on.
+    bool synced = false;     // The cursor was fetched since the last error.
     bool lagging = false;
     bool under_way = false;
     bool in_turn = false;    // In turn_.

@@ -85,7 +85,7 @@ struct Replication::Parts {
                    WithInternal(deps.should_replicate)),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
-        heartbeat(options.heartbeat_interval, gate, deps.write_heartbeat) {}
+        heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
     const std::vector<uint32_t> slots = deps.topology.Get()->SlotsOf(options.node_id);

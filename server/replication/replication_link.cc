@@ -358,7 +358,7 @@ void ReplicationLink::FlushCursors() {
 // --- Errors and status.
 
 void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const absl::Status& status) {
-  if (attempt != attempt_) return;  // The attempt has failed already.
+  if (attempt != attempt_) return SchedulePump();  // That attempt has failed already: go on.
   ++attempt_;
   paused_ = true;
   problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());

@@ -1,0 +1,268 @@
+// One node and its regional store: what the tail tells, and what it does to L1.
+
+#include "server/replication/changelog_tail.h"
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/replication/engine_coherence.h"
+#include "tests/unit/server/replication/replication_world.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Writes down what it is told.
+class Diary final : public ChangeSink {
+ public:
+  void OnSlotGained(uint32_t slot, LogPosition position) override {
+    lines.push_back(absl::StrCat("gained ", slot));
+    next[slot] = position;
+  }
+  void OnSlotLost(uint32_t slot) override { lines.push_back(absl::StrCat("lost ", slot)); }
+  void OnChanges(LogPosition after, const LogSlice& slice) override {
+    EXPECT_EQ(after, next[slice.slot]) << "a hole before the slice";
+    next[slice.slot] = slice.entries.back().position;
+    for (const LogEntry& entry : slice.entries) lines.push_back(entry.key);
+  }
+  void OnGap(uint32_t slot, GapKind kind) override {
+    lines.push_back(absl::StrCat(kind == GapKind::kTrimmed ? "trimmed " : "restarted ", slot));
+    if (kind == GapKind::kRestarted) next[slot] = LogPosition{};
+  }
+
+  std::vector<std::string> lines;
+  std::map<uint32_t, LogPosition> next;
+};
+
+class ChangelogTailTest : public testing::Test {
+ protected:
+  uint32_t SlotOfKey(std::string_view key) { return SlotOf("task", key); }
+
+  void StartOwning(std::vector<uint32_t> slots) {
+    std::sort(slots.begin(), slots.end());
+    tail_.SetOwned(slots);
+    tail_.Start();
+    world_.executor.RunDue();
+  }
+  void Run(absl::Duration duration) { world_.executor.RunFor(duration); }
+
+  // Puts a value into L1 as an owner does after a write, or checks that it is there.
+  EntryKey KeyOf(std::string_view key) {
+    const NamespaceId id = *engine_->InternNamespace("task");
+    return {.name_space = id, .slot = SlotOfKey(key), .hash = engine_->HashOf(id, key), .key = key};
+  }
+  PutOutcome PutL1(std::string_view key, Version version) {
+    return engine_->Put(KeyOf(key), EntryOf(version), world_.clock.Monotonic());
+  }
+  Entry EntryOf(Version version) {
+    Entry entry;
+    entry.value = Buffer::CopyOf("v");
+    entry.raw_size = 1;
+    entry.version = version;
+    entry.expires_at = world_.clock.Monotonic() + absl::Hours(1);
+    return entry;
+  }
+  bool InL1(std::string_view key) {
+    Entry entry;
+    return engine_->Peek(KeyOf(key), world_.clock.Monotonic(), &entry);
+  }
+
+  ReplicationWorld world_{{"us"}};
+  StoreWire& wire_ = *world_.node("us").wires["us"];
+  RecordingObserver& observer_ = world_.node("us").observer;
+  std::unique_ptr<Engine> engine_ = *Engine::Create({.capacity_bytes = size_t{1} << 20,
+                                                     .shard_bits = 0});
+  HybridClock hybrid_clock_{world_.clock, RegionId("us")};
+  Diary diary_;
+  EngineCoherence coherence_{*engine_, hybrid_clock_, world_.clock, observer_};
+  TaskGate gate_{world_.executor};
+  ChangelogTail tail_{ChangelogTailOptions(), wire_, gate_, world_.clock, observer_,
+                      {&coherence_, &diary_}};
+};
+
+TEST_F(ChangelogTailTest, TellsWhatIsWrittenAfterTheSlotWasGainedAndNothingElse) {
+  world_.Set("us", "{a}before", "v");
+  world_.executor.RunDue();
+  StartOwning({SlotOfKey("{a}")});
+  world_.Set("us", "{a}1", "v");
+  world_.Set("us", "{b}", "v");
+  Run(absl::Milliseconds(25));
+  world_.Set("us", "{a}2", "v");
+  Run(absl::Milliseconds(25));
+  EXPECT_THAT(diary_.lines, ElementsAre(absl::StrCat("gained ", SlotOfKey("{a}")), "{a}1", "{a}2"));
+}
+
+TEST_F(ChangelogTailTest, AChangeIsToldWithinTheIdleIntervalAndPollsNeverOverlap) {
+  StartOwning({SlotOfKey("k")});
+  Run(absl::Seconds(1));
+  const int idle_polls = world_.region("us").store->calls().read_logs;
+  EXPECT_GE(idle_polls, 50);
+  EXPECT_LE(idle_polls, 56);  // 10 fast ones, then every 20 ms.
+  world_.Set("us", "k", "v");
+  Run(absl::Milliseconds(20));
+  EXPECT_THAT(diary_.lines, SizeIs(2));
+  // The answer takes longer than the interval: one request at a time.
+  wire_.delay = absl::Milliseconds(100);
+  const int before = world_.region("us").store->calls().read_logs;
+  Run(absl::Seconds(1));
+  EXPECT_LE(world_.region("us").store->calls().read_logs - before, 10);
+}
+
+TEST_F(ChangelogTailTest, MoreThanOneReadHoldsIsReadAtOnce) {
+  StartOwning({SlotOfKey("{a}")});
+  for (int i = 0; i < 2500; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  Run(absl::Milliseconds(20));
+  EXPECT_THAT(diary_.lines, SizeIs(2501));
+}
+
+TEST_F(ChangelogTailTest, LosingASlotEndsItsChangesAlsoThoseOnTheirWay) {
+  const uint32_t slot = SlotOfKey("{a}");
+  StartOwning({slot});
+  PutL1("{a}1", world_.Set("us", "{a}1", "v"));
+  wire_.delay = absl::Milliseconds(5);
+  Run(absl::Milliseconds(12));
+  tail_.SetOwned({});
+  EXPECT_FALSE(InL1("{a}1"));
+  Run(absl::Milliseconds(50));
+  tail_.SetOwned({slot});
+  Run(absl::Milliseconds(50));
+  const std::string number = absl::StrCat(slot);
+  EXPECT_THAT(diary_.lines, ElementsAre("gained " + number, "lost " + number, "gained " + number));
+}
+
+TEST_F(ChangelogTailTest, WhatL1TookInBeforeTheFirstPositionIsDropped) {
+  const uint32_t slot = SlotOfKey("k");
+  wire_.delay = absl::Milliseconds(5);
+  StartOwning({slot});
+  const Version old_version = world_.Set("us", "k", "old");
+  PutL1("k", old_version);  // The position is not known yet: nobody would tell of a newer one.
+  const FillToken fill = engine_->BeginFill(KeyOf("k"));
+  Run(absl::Milliseconds(5));
+  EXPECT_FALSE(InL1("k"));
+  EXPECT_EQ(engine_->PutFill(KeyOf("k"), EntryOf(old_version), world_.clock.Monotonic(), fill),
+            PutOutcome::kOvertaken);
+}
+
+TEST_F(ChangelogTailTest, OlderCopiesLeaveL1AndEqualOnesStay) {
+  StartOwning({SlotOfKey("{a}")});
+  const Version first = world_.Set("us", "{a}old", "v1");
+  PutL1("{a}old", first);
+  const Version own = world_.Set("us", "{a}own", "v");
+  PutL1("{a}own", own);
+  Run(absl::Milliseconds(20));
+  EXPECT_TRUE(InL1("{a}old"));
+  EXPECT_TRUE(InL1("{a}own"));
+  const FillToken fill = engine_->BeginFill(KeyOf("{a}filling"));
+  world_.Set("us", "{a}old", "v2");
+  world_.Set("us", "{a}filling", "v2");
+  Run(absl::Milliseconds(20));
+  EXPECT_FALSE(InL1("{a}old"));
+  EXPECT_TRUE(InL1("{a}own"));
+  EXPECT_EQ(engine_->PutFill(KeyOf("{a}filling"), EntryOf(first), world_.clock.Monotonic(), fill),
+            PutOutcome::kOvertaken);
+}
+
+TEST_F(ChangelogTailTest, EveryVersionSeenMovesTheClockUnlessItIsAbsurd) {
+  StartOwning({SlotOfKey("k")});
+  const absl::Time now = world_.clock.Now();
+  const auto apply = [&](absl::Time time) {
+    const Version version{static_cast<uint64_t>(absl::ToUnixMillis(time)) << 16, RegionId("eu")};
+    world_.Apply("us", MakeWrite("task", "k", "v", version, now, absl::Hours(1)));
+    Run(absl::Milliseconds(20));
+    return version;
+  };
+  const Version ahead = apply(now + absl::Seconds(30));
+  EXPECT_GT(hybrid_clock_.Next().hlc, ahead.hlc);
+  EXPECT_EQ(observer_.skews, 0);
+  const Version absurd = apply(now + absl::Minutes(30));
+  EXPECT_LT(hybrid_clock_.Next().hlc, absurd.hlc);
+  EXPECT_EQ(observer_.skews, 1);
+  ASSERT_THAT(observer_.foreign, SizeIs(2));
+  EXPECT_EQ(observer_.foreign[0].region, RegionId("eu"));
+  EXPECT_EQ(observer_.foreign[0].lag, absl::ZeroDuration());  // Its clock is ahead.
+}
+
+TEST_F(ChangelogTailTest, AnOutageWithoutLossDropsNothingAndMissesNothing) {
+  StartOwning({SlotOfKey("{a}"), SlotOfKey("{b}")});
+  PutL1("{b}", world_.Set("us", "{b}", "v"));
+  world_.Set("us", "{a}0", "v");
+  Run(absl::Milliseconds(50));
+  const size_t before = diary_.lines.size();
+  for (const auto mode : {StoreWire::Mode::kRefused, StoreWire::Mode::kSilent}) {
+    wire_.mode = mode;
+    Run(absl::Seconds(7));
+    world_.Set("us", absl::StrCat("{a}", static_cast<int>(mode)), "v");
+    wire_.mode = StoreWire::Mode::kOpen;
+    Run(absl::Seconds(3));
+  }
+  EXPECT_GT(observer_.tail_errors, 0);
+  EXPECT_THAT(observer_.tail_gaps, IsEmpty());
+  EXPECT_THAT(std::vector<std::string>(diary_.lines.begin() + static_cast<ptrdiff_t>(before),
+                                       diary_.lines.end()),
+              ElementsAre("{a}1", "{a}2"));
+  EXPECT_TRUE(InL1("{b}"));
+}
+
+TEST_F(ChangelogTailTest, ALogTrimmedDuringAnOutageDropsExactlyThatSlot) {
+  StartOwning({SlotOfKey("{a}"), SlotOfKey("{b}")});
+  PutL1("{a}0", world_.Set("us", "{a}0", "v"));
+  PutL1("{b}0", world_.Set("us", "{b}0", "v"));
+  Run(absl::Milliseconds(50));
+  wire_.mode = StoreWire::Mode::kRefused;
+  for (int i = 1; i < 5; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  world_.Set("us", "{b}1", "v");
+  Run(absl::Seconds(1));
+  world_.region("us").store->TrimLog(SlotOfKey("{a}"), 2);
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(SlotOfKey("{a}")));
+  EXPECT_FALSE(InL1("{a}0"));
+  EXPECT_TRUE(InL1("{b}0"));
+  EXPECT_THAT(diary_.lines, testing::IsSupersetOf({"{a}3", "{a}4", "{b}1"}));
+}
+
+TEST_F(ChangelogTailTest, AFrozenProcessLooksForHolesWhenItWakesUp) {
+  StartOwning({SlotOfKey("{a}")});
+  PutL1("{a}0", world_.Set("us", "{a}0", "v"));
+  Run(absl::Milliseconds(50));
+  world_.clock.Advance(absl::Minutes(1));  // Nothing of ours ran meanwhile.
+  for (int i = 1; i < 5; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  world_.region("us").store->Apply({}, absl::InfiniteFuture(), [this](const auto&) {
+    world_.region("us").store->TrimLog(SlotOfKey("{a}"), 1);
+  });
+  Run(absl::Seconds(1));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(SlotOfKey("{a}")));
+  EXPECT_FALSE(InL1("{a}0"));
+}
+
+TEST_F(ChangelogTailTest, AStoreThatCameBackEmptyWithLowerIdsIsFollowedFromItsBeginning) {
+  StartOwning({SlotOfKey("{a}"), SlotOfKey("{b}")});
+  PutL1("{a}0", world_.Set("us", "{a}0", "v"));
+  Run(absl::Milliseconds(50));
+  wire_.mode = StoreWire::Mode::kRefused;
+  Run(absl::Seconds(1));
+  world_.clock.JumpTo(world_.clock.Now() - absl::Hours(1));
+  world_.Wipe(world_.region("us"));
+  world_.Set("us", "{a}new", "v");
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(SlotOfKey("{a}")));
+  EXPECT_FALSE(InL1("{a}0"));
+  EXPECT_EQ(diary_.lines.back(), "{a}new");
+}
+
+TEST_F(ChangelogTailTest, AFirstPositionThatCannotBeReadIsAskedForAgain) {
+  wire_.mode = StoreWire::Mode::kRefused;
+  StartOwning({SlotOfKey("k")});
+  Run(absl::Seconds(3));
+  EXPECT_EQ(tail_.followed(), 0u);
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_EQ(tail_.followed(), 1u);
+}
+
+}  // namespace
+}  // namespace meridian

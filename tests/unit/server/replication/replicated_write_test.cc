@@ -1,0 +1,77 @@
+#include "server/replication/replicated_write.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/node/record.h"
+#include "server/replication/heartbeat.h"
+#include "common/base/hash.h"
+
+namespace meridian {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+const L2Key kKey = {5, "task", "k"};
+constexpr Version kVersion = {uint64_t{1'800'000'000'000} << 16, 7};
+
+std::string Bytes(RecordKind kind, absl::Time expires_at) {
+  std::string bytes;
+  AppendRecord({.version = kVersion,
+                .expires_at = expires_at,
+                .kind = kind,
+                .tags = {},
+                .value = kind == RecordKind::kValue ? "v" : ""},
+               &bytes);
+  return bytes;
+}
+
+TEST(ReplicatedWriteTest, AValueKeepsItsBytesItsExpiryAndItsRemainingLife) {
+  const std::string bytes = Bytes(RecordKind::kValue, kNow + absl::Seconds(90));
+  const absl::StatusOr<L2Write> write = ReplicatedWrite(kKey, bytes, kNow);
+  ASSERT_TRUE(write.ok());
+  EXPECT_EQ(write->record, bytes);
+  EXPECT_EQ(write->version, kVersion);
+  EXPECT_EQ(write->expires_at, kNow + absl::Seconds(90));
+  EXPECT_EQ(write->retention, absl::Seconds(100));
+  EXPECT_EQ(write->condition, L2Condition::kNone);
+  EXPECT_EQ(write->key.slot, 5u);
+}
+
+TEST(ReplicatedWriteTest, AnExpiredValueIsSentAndForgottenSoon) {
+  const auto write =
+      ReplicatedWrite(kKey, Bytes(RecordKind::kValue, kNow - absl::Hours(1)), kNow);
+  ASSERT_TRUE(write.ok());
+  EXPECT_EQ(write->retention, kLateGrace);
+}
+
+TEST(ReplicatedWriteTest, ATombstoneIsKeptForADayHoweverLateItIs) {
+  const auto write =
+      ReplicatedWrite(kKey, Bytes(RecordKind::kTombstone, kNow + absl::Seconds(1)), kNow);
+  ASSERT_TRUE(write.ok());
+  EXPECT_EQ(write->retention, absl::Hours(24));
+}
+
+TEST(ReplicatedWriteTest, GarbageIsRefused) {
+  EXPECT_EQ(ReplicatedWrite(kKey, "garbage", kNow).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(ReplicatedWriteTest, AMissingRecordBecomesATombstoneOfTheChangesVersion) {
+  const L2Write write = DropOlderThan(kKey, kVersion, kNow);
+  const absl::StatusOr<Record> record = ParseRecord(write.record);
+  ASSERT_TRUE(record.ok());
+  EXPECT_EQ(record->kind, RecordKind::kTombstone);
+  EXPECT_EQ(record->version, kVersion);
+  EXPECT_EQ(write.version, kVersion);
+  EXPECT_GT(write.retention, absl::ZeroDuration());
+}
+
+TEST(HeartbeatTest, TheKeyLiesInAnOwnedSlotForAnySetOfSlots) {
+  EXPECT_EQ(HeartbeatKey("us", {}), "");
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const std::string key = HeartbeatKey("us", {slot});
+    EXPECT_EQ(SlotOf(kInternalNamespace, key), slot);
+  }
+  EXPECT_NE(HeartbeatKey("us", {3, 900}), HeartbeatKey("eu", {3, 900}));
+}
+
+}  // namespace
+}  // namespace meridian

@@ -1,0 +1,157 @@
+// Three (or more) regions in one test: a small real store each, nodes that replicate between them over
+// wires that can be cut, one clock, one executor, no thread.
+
+#ifndef MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
+#define MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/version.h"
+#include "common/cluster/topology.h"
+#include "common/engine/engine.h"
+#include "server/replication/replication.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+#include "tests/support/fake_l2_store.h"
+
+namespace meridian {
+
+// A way to a store that can be refused, silent (answers only at the deadline) or slow. Follows the
+// region to a new store after a wipe.
+class StoreWire final : public L2Store {
+ public:
+  enum class Mode { kOpen, kRefused, kSilent };
+
+  StoreWire(const Clock& clock, Executor& executor, std::unique_ptr<FakeL2Store>& store)
+      : clock_(clock), executor_(executor), store_(store) {}
+
+  Mode mode = Mode::kOpen;
+  absl::Duration delay;
+
+  void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
+  void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
+                LogCallback callback) override;
+  void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
+               PositionsCallback callback) override;
+  void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,
+                    PositionsCallback callback) override;
+  void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
+                       std::vector<L2Write> writes, absl::Time deadline,
+                       ApplyCallback callback) override;
+  L2Health Health() const override;
+
+ private:
+  template <typename Send, typename Fail>
+  void Carry(absl::Time deadline, Send send, Fail fail);
+
+  const Clock& clock_;
+  Executor& executor_;
+  std::unique_ptr<FakeL2Store>& store_;
+};
+
+// Remembers what it heard.
+class RecordingObserver final : public ReplicationObserver {
+ public:
+  struct Foreign {
+    uint16_t region;
+    absl::Duration lag;
+  };
+  void OnForeignChange(uint16_t region, absl::Duration lag) override {
+    foreign.push_back({region, lag});
+  }
+  void OnLinkState(const std::string& target, LinkState state, const std::string&) override {
+    states[target].push_back(state);
+  }
+  void OnLinkGap(const std::string&, uint32_t) override { ++link_gaps; }
+  void OnDropped(const std::string&, const absl::Status&) override { ++dropped; }
+  void OnTailError(const absl::Status&) override { ++tail_errors; }
+  void OnTailGap(uint32_t slot) override { tail_gaps.insert(slot); }
+  void OnClockSkew(const absl::Status&) override { ++skews; }
+
+  std::vector<Foreign> foreign;
+  std::map<std::string, std::vector<LinkState>> states;
+  std::set<uint32_t> tail_gaps;
+  int link_gaps = 0;
+  int dropped = 0;
+  int tail_errors = 0;
+  int skews = 0;
+};
+
+class ReplicationWorld {
+ public:
+  struct Node {
+    std::string id;
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<HybridClock> hybrid_clock;
+    TopologyHolder topology;
+    RecordingObserver observer;
+    std::map<std::string, std::unique_ptr<StoreWire>> wires;  // By region, the own one included.
+    std::unique_ptr<Replication> replication;
+  };
+  struct Region {
+    std::string name;
+    std::unique_ptr<FakeL2Store> store;
+    std::unique_ptr<HybridClock> writer;  // Gives the versions of Set and Delete.
+    std::vector<std::unique_ptr<Node>> nodes;
+    uint64_t epoch = 0;
+  };
+
+  // Nodes are named "<region>-<n>", from 0. All serve.
+  explicit ReplicationWorld(std::vector<std::string> regions = {"us", "eu", "asia"},
+                            int nodes_per_region = 1);
+  ~ReplicationWorld();
+
+  // Starts every node that is not running.
+  void Start();
+  void StopNode(Node& node) { node.replication.reset(); }
+  // Tells all nodes of a region that the serving members are these.
+  void Publish(Region& region, const std::vector<std::string>& serving);
+  // The store comes back empty, as a Redis without persistence does.
+  void Wipe(Region& region);
+
+  Region& region(std::string_view name);
+  Node& node(std::string_view region_name, size_t index = 0);
+  LinkStatus Link(std::string_view from, std::string_view to, size_t index = 0);
+
+  // Writes as an owner does: into the regional store. Returns the version.
+  Version Set(std::string_view region, std::string_view key, std::string_view value,
+              absl::Duration ttl = absl::Hours(1), std::string_view name_space = "task");
+  Version Delete(std::string_view region, std::string_view key,
+                 std::string_view name_space = "task");
+  void Apply(std::string_view region, L2Write write);
+
+  // The live value in a region's store; nullopt for none, a tombstone or an expired one.
+  std::optional<std::string> Get(std::string_view region, std::string_view key,
+                                 std::string_view name_space = "task");
+  // Version of what is stored, dead or alive.
+  Version StoredVersion(std::string_view region, std::string_view key,
+                        std::string_view name_space = "task");
+  // All entries of the slot's changelog.
+  std::vector<LogEntry> Log(std::string_view region, uint32_t slot);
+  // How many of `keys` are not the same everywhere.
+  int DifferingKeys(const std::vector<std::string>& keys);
+
+  FakeClock clock;
+  FakeExecutor executor{clock};
+  ReplicationOptions options;  // Of nodes started from now on.
+  std::set<std::string> local_namespaces;
+  std::vector<std::unique_ptr<Region>> regions;
+};
+
+// The write of a value or (nullopt) a tombstone.
+L2Write MakeWrite(std::string_view name_space, std::string_view key,
+                  std::optional<std::string_view> value, Version version, absl::Time now,
+                  absl::Duration ttl);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
