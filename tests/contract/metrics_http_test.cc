@@ -1,0 +1,170 @@
+// MetricsHttp as clients see it, over loopback.
+
+#include "server/dashboard/metrics_http.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// Sends `bytes` and reads until the server closes, at most two seconds: connections that civetweb
+// has not begun to read when it stops stay open until the process ends.
+std::string Exchange(int port, std::string_view bytes) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+    close(fd);
+    return "cannot connect";
+  }
+  const timeval timeout = {.tv_sec = 2, .tv_usec = 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  if (send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) {
+    close(fd);
+    return "cannot send";
+  }
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t got; (got = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, got);
+  close(fd);
+  return answer;
+}
+
+class MetricsHttpTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    registry_.AddCounter("meridian_tests_total", "Tests.").Add(3);
+    absl::StatusOr<std::unique_ptr<MetricsHttp>> http = Start("127.0.0.1:0");
+    ASSERT_TRUE(http.ok()) << http.status();
+    http_ = *std::move(http);
+  }
+  absl::StatusOr<std::unique_ptr<MetricsHttp>> Start(std::string address) {
+    return MetricsHttp::Start({.address = std::move(address),
+                               .readiness =
+                                   [this] {
+                                     return Readiness{ready_, ready_ ? "" : "no topology yet"};
+                                   }},
+                              registry_);
+  }
+  std::string Request(std::string_view method, std::string_view path) {
+    std::string bytes(method);
+    bytes.append(" ").append(path).append(" HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return Exchange(http_->port(), bytes);
+  }
+
+  MetricRegistry registry_;
+  std::atomic<bool> ready_{true};
+  std::unique_ptr<MetricsHttp> http_;
+};
+
+TEST_F(MetricsHttpTest, ReportsTheRealPort) {
+  EXPECT_GT(http_->port(), 0);
+  EXPECT_EQ(http_->address(), absl::StrCat("127.0.0.1:", http_->port()));
+}
+
+TEST_F(MetricsHttpTest, MetricsAreTheTextOfTheRegistry) {
+  const std::string answer = Request("GET", "/metrics");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+  EXPECT_THAT(answer, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Security-Policy: default-src 'none'\r\n"));
+  EXPECT_THAT(answer, EndsWith("\r\n\r\n" + registry_.PrometheusText()));
+  EXPECT_THAT(answer, HasSubstr("\nmeridian_tests_total 3\n"));
+}
+
+TEST_F(MetricsHttpTest, ReadinessFollowsTheCallbackAndLivenessDoesNot) {
+  EXPECT_THAT(Request("GET", "/readyz"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  ready_ = false;
+  const std::string answer = Request("GET", "/readyz");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(answer, EndsWith("\r\n\r\nnot ready: no topology yet\n"));
+  EXPECT_THAT(Request("GET", "/livez"), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(MetricsHttpTest, HeadHasTheHeadersOfGetAndNoBody) {
+  const std::string get = Request("GET", "/livez");
+  const std::string head = Request("HEAD", "/livez");
+  EXPECT_EQ(head, get.substr(0, get.find("\r\n\r\n") + 4));
+}
+
+TEST_F(MetricsHttpTest, OtherMethodsAndOtherPathsAreRefused) {
+  for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
+    EXPECT_THAT(Request(method, "/metrics"), StartsWith("HTTP/1.1 405 ")) << method;
+    EXPECT_THAT(Request(method, "/metrics"), HasSubstr("Allow: GET, HEAD\r\n")) << method;
+  }
+  for (const char* path : {"/", "/metrics/", "/metricsx", "/../etc/passwd", "/etc/passwd",
+                           "/%2e%2e/%2e%2e/etc/passwd", "/favicon.ico"}) {
+    const std::string answer = Request("GET", path);
+    EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 ")))
+        << path;
+    EXPECT_THAT(answer, Not(HasSubstr("root:"))) << path;
+  }
+  EXPECT_THAT(Request("GET", "/livez?verbose=1"), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(MetricsHttpTest, SurvivesWhatIsNotHttp) {
+  Exchange(http_->port(), "\x16\x03\x01\x02\r\n\r\n");
+  Exchange(http_->port(), "GET\r\n\r\n");
+  Exchange(http_->port(), "GET /metrics HTTP/9.9\r\n\r\n");
+  Exchange(http_->port(), "GET /" + std::string(100'000, 'a') + " HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(Request("GET", "/livez"), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(MetricsHttpTest, APortInUseIsAnErrorThatNamesIt) {
+  const absl::Status status = Start(http_->address()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr(http_->address()));
+  EXPECT_THAT(status.message(), HasSubstr("in use"));
+}
+
+TEST_F(MetricsHttpTest, AddressesThatAreNoneAreRefused) {
+  for (const char* address : {"", "7403", ":7403", "localhost", "127.0.0.1:", "127.0.0.1:x",
+                              "127.0.0.1:70000", "127.0.0.1:-1", "1:2:3", "127.0.0.1:80,81"}) {
+    EXPECT_EQ(Start(address).status().code(), absl::StatusCode::kInvalidArgument) << address;
+  }
+}
+
+TEST_F(MetricsHttpTest, StopsAndGivesThePortBackWhileClientsAsk) {
+  const std::string address = http_->address();
+  const int port = http_->port();
+  std::atomic<bool> stopping{false};
+  std::atomic<int> answered{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&] {
+      while (!stopping) {
+        const std::string answer = Exchange(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        if (answer.find("200 OK") != std::string::npos) ++answered;
+      }
+    });
+  }
+  while (answered < 20) std::this_thread::yield();
+  stopping = true;  // Each client has at most one request under way.
+  http_.reset();
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(Start(address).ok());
+}
+
+}  // namespace
+}  // namespace meridian
