@@ -14,7 +14,7 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricType;
 
-bool IsValidName(std::string_view name) {
+[[maybe_unused]] bool IsValidName(std::string_view name) {
   if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
