@@ -1,0 +1,184 @@
+#include "server/membership/coordinator_client.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Records what is opened and sent; the test answers by hand.
+class FakeTransport final : public CoordinatorTransport {
+ public:
+  struct Opened {
+    std::string address;
+    Events events;
+    std::vector<NodeHeartbeat> sent;
+    bool open = true;
+  };
+
+  std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override {
+    opened.push_back(std::make_shared<Opened>(Opened{address, std::move(events), {}, true}));
+    return std::make_unique<Stream>(opened.back());
+  }
+
+  Opened& last() { return *opened.back(); }
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> result;
+    for (const auto& stream : opened) result.push_back(stream->address);
+    return result;
+  }
+
+  std::vector<std::shared_ptr<Opened>> opened;
+
+ private:
+  struct Stream final : CoordinatorStream {
+    explicit Stream(std::shared_ptr<Opened> opened_stream) : stream(std::move(opened_stream)) {}
+    ~Stream() override { stream->open = false; }
+    void Send(const NodeHeartbeat& heartbeat) override { stream->sent.push_back(heartbeat); }
+    std::shared_ptr<Opened> stream;
+  };
+};
+
+Topology Make(uint64_t epoch, const std::string& region = "us") {
+  Member member;
+  member.id = "n1";
+  return *Topology::Create(epoch, region, {member});
+}
+
+class CoordinatorClientTest : public ::testing::Test {
+ protected:
+  CoordinatorClientTest() {
+    CoordinatorClientOptions options;
+    options.coordinators = {"a:1", "b:2"};
+    options.region = "us";
+    options.member.id = "n1";
+    options.member.state = MemberState::kJoining;
+    options.backoff.jitter = 0;
+    client_ = std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
+    client_->Start();
+    executor_.RunDue();
+  }
+
+  void Answer(std::optional<Topology> topology = std::nullopt,
+              absl::Duration interval = absl::Milliseconds(500)) {
+    transport_.last().events.on_reply({std::move(topology), interval});
+    executor_.RunDue();
+  }
+  void End(const std::string& reason, const std::string& leader = "") {
+    transport_.last().events.on_end({reason, "why", leader});
+    executor_.RunDue();
+  }
+
+  FakeClock clock_;
+  FakeExecutor executor_{clock_};
+  FakeTransport transport_;
+  TopologyHolder topology_;
+  std::unique_ptr<CoordinatorClient> client_;
+};
+
+TEST_F(CoordinatorClientTest, RegistersAndBeatsAtTheCoordinatorsInterval) {
+  ASSERT_THAT(transport_.addresses(), ElementsAre("a:1"));
+  ASSERT_EQ(transport_.last().sent.size(), 1u);
+  const NodeHeartbeat first = transport_.last().sent[0];
+  EXPECT_EQ(first.member.id, "n1");
+  EXPECT_EQ(first.region, "us");
+  EXPECT_EQ(first.now, clock_.Now());
+  EXPECT_FALSE(client_->status().connected);
+  Answer(std::nullopt, absl::Milliseconds(100));
+  EXPECT_TRUE(client_->status().connected);
+  EXPECT_EQ(client_->status().coordinator, "a:1");
+  executor_.RunFor(absl::Milliseconds(500));  // The first beat was planned before the answer.
+  const size_t sent = transport_.last().sent.size();
+  Answer(std::nullopt, absl::Milliseconds(100));
+  executor_.RunFor(absl::Seconds(1));
+  EXPECT_NEAR(transport_.last().sent.size() - sent, 10, 1);
+}
+
+TEST_F(CoordinatorClientTest, OffersTopologiesAndReportsTheEpochAtOnce) {
+  Answer(Make(7));
+  EXPECT_EQ(topology_.Get()->epoch(), 7u);
+  EXPECT_EQ(transport_.last().sent.back().epoch, 7u);
+  Answer(Make(5));  // A coordinator that lost its memory does not take us back.
+  EXPECT_EQ(topology_.Get()->epoch(), 7u);
+}
+
+TEST_F(CoordinatorClientTest, RefusesATopologyOfAnotherRegion) {
+  Answer(Make(7, "eu"));
+  EXPECT_EQ(topology_.Get()->epoch(), 0u);
+}
+
+TEST_F(CoordinatorClientTest, FollowsTheHintToTheLeader) {
+  End("NOT_LEADER", "c:3");
+  EXPECT_THAT(transport_.addresses(), ElementsAre("a:1", "c:3"));
+  EXPECT_FALSE(transport_.opened[0]->open);
+  Answer();
+  EXPECT_EQ(client_->status().coordinator, "c:3");
+}
+
+TEST_F(CoordinatorClientTest, TwoStandbysThatNameEachOtherAreNotFollowedForEver) {
+  for (int i = 0; i < 10; ++i) {
+    End("NOT_LEADER", transport_.last().address == "a:1" ? "b:2" : "a:1");
+  }
+  EXPECT_LE(transport_.opened.size(), 10u);
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_TRUE(transport_.last().open);
+}
+
+TEST_F(CoordinatorClientTest, TriesTheWholeListAndThenBacksOff) {
+  topology_.Offer(Make(3));
+  End("UNAVAILABLE");
+  EXPECT_THAT(transport_.addresses(), ElementsAre("a:1", "b:2"));
+  End("UNAVAILABLE");
+  EXPECT_EQ(transport_.opened.size(), 2u);
+  EXPECT_THAT(client_->status().problem, HasSubstr("UNAVAILABLE"));
+  executor_.RunFor(absl::Milliseconds(100));
+  EXPECT_THAT(transport_.addresses(), ElementsAre("a:1", "b:2", "a:1"));
+  End("UNAVAILABLE");
+  End("UNAVAILABLE");
+  executor_.RunFor(absl::Milliseconds(199));
+  EXPECT_EQ(transport_.opened.size(), 4u);
+  executor_.RunFor(absl::Milliseconds(1));
+  EXPECT_EQ(transport_.opened.size(), 5u);
+  EXPECT_EQ(topology_.Get()->epoch(), 3u);  // The last one stays.
+}
+
+TEST_F(CoordinatorClientTest, ACoordinatorThatFallsSilentIsLeft) {
+  Answer();
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(transport_.addresses(), ElementsAre("a:1", "b:2"));
+  EXPECT_FALSE(transport_.opened[0]->open);
+  // What the old stream still says is not heard.
+  transport_.opened[0]->events.on_reply({Make(9), absl::ZeroDuration()});
+  transport_.opened[0]->events.on_end({"CANCELLED", "", ""});
+  executor_.RunDue();
+  EXPECT_EQ(topology_.Get()->epoch(), 0u);
+  EXPECT_EQ(transport_.opened.size(), 2u);
+}
+
+TEST_F(CoordinatorClientTest, DrainingIsSaidAtOnceAndStopEndsTheStream) {
+  Answer();
+  client_->SetState(MemberState::kDraining);
+  executor_.RunDue();
+  EXPECT_EQ(transport_.last().sent.back().member.state, MemberState::kDraining);
+  bool done = false;
+  client_->Stop([&] { done = true; });
+  executor_.RunDue();
+  EXPECT_TRUE(done);
+  EXPECT_FALSE(transport_.last().open);
+  executor_.RunFor(absl::Seconds(10));
+  EXPECT_EQ(transport_.opened.size(), 1u);
+}
+
+}  // namespace
+}  // namespace meridian
