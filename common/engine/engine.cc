@@ -82,13 +82,18 @@ bool Engine::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
 }
 
 PutOutcome Engine::Put(const EntryKey& key, Entry entry, absl::Duration now) {
-  return ShardOf(key).Put(key, std::move(entry), now, nullptr);
+  return ShardOf(key).Put(key, std::move(entry), now, PutKind::kPut, FillToken());
+}
+
+PutOutcome Engine::PutWritten(const EntryKey& key, Entry entry, absl::Duration now,
+                              FillToken token) {
+  return ShardOf(key).Put(key, std::move(entry), now, PutKind::kWritten, token);
 }
 
 FillToken Engine::BeginFill(const EntryKey& key) const { return ShardOf(key).BeginFill(key); }
 
 PutOutcome Engine::PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token) {
-  return ShardOf(key).Put(key, std::move(entry), now, &token);
+  return ShardOf(key).Put(key, std::move(entry), now, PutKind::kFill, token);
 }
 
 bool Engine::Erase(const EntryKey& key, Version version) {

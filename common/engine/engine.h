@@ -71,6 +71,11 @@ class Engine {
   // newer version is there. Voids the fills of this key that are under way.
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now);
 
+  // As Put, for a write that waited for the lower tier's answer: BeginFill before it was sent. When
+  // something overtook it meanwhile, perhaps a newer write elsewhere that was dropped here and left no
+  // trace, nothing is stored and what is older is removed: kOvertaken.
+  PutOutcome PutWritten(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
+
   // A fill copies a value from a lower tier: BeginFill before reading there, PutFill after.
   FillToken BeginFill(const EntryKey& key) const;
   PutOutcome PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);

@@ -77,7 +77,8 @@ FillToken Shard::BeginFill(const EntryKey& key) const {
   return TokenOf(key);
 }
 
-PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, const FillToken* fill) {
+PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
+                      FillToken token) {
   const Version version = entry.version;
   const bool expired = entry.expires_at <= now;
   const bool too_large =
@@ -87,16 +88,17 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, cons
   Removed removed;  // Freed after the lock is.
 
   absl::MutexLock lock(&mu_);
-  if (fill != nullptr) {
-    if (*fill != TokenOf(key)) return PutOutcome::kOvertaken;
-  } else {
-    VoidFills(key);
+  const bool overtaken = kind != PutKind::kPut && token != TokenOf(key);
+  if (kind != PutKind::kFill) VoidFills(key);
+  if (overtaken) {
+    if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), &removed);
+    return PutOutcome::kOvertaken;
   }
   if (!MakeWay(key, version, Nanos(now), &removed)) return PutOutcome::kStale;
   if (too_large) return PutOutcome::kTooLarge;
   if (expired) return PutOutcome::kExpired;
   EngineCounters& counters = CountersOf(key.name_space);
-  ++(fill != nullptr ? counters.fills : counters.puts);
+  ++(kind == PutKind::kFill ? counters.fills : counters.puts);
   Insert(node.release(), &removed);
   return PutOutcome::kStored;
 }

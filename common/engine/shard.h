@@ -48,8 +48,9 @@ class alignas(64) Shard {
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const ABSL_LOCKS_EXCLUDED(mu_);
   FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
-  // `fill` is nullptr for a Put, the token for a PutFill.
-  PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, const FillToken* fill)
+  // `token` is not looked at for kPut.
+  PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
+                 FillToken token)
       ABSL_LOCKS_EXCLUDED(mu_);
   bool Erase(const EntryKey& key, Version version) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsBehind(const EntryKey& key, Version version) const ABSL_LOCKS_EXCLUDED(mu_);

@@ -21,6 +21,14 @@ constexpr int kMaxAttempts = 4;
 // Whose L1 is to follow a write to the regional store.
 enum class Home : bool { kHere, kElsewhere };
 
+// A write on its way to the regional store.
+struct Sent {
+  uint32_t index;
+  Version version;
+  EntryKey key;
+  FillToken token;  // What L1 had seen of the key when the write was sent.
+};
+
 Error Contended(Version stored) {
   return Error{grpc::StatusCode::ABORTED, reason::kWriteContended,
                absl::StrCat("other writers were faster ", kMaxAttempts,
@@ -102,16 +110,18 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     std::vector<L2Write> writes;
     writes.reserve(indexes.size());
     for (const uint32_t index : indexes) writes.push_back(MakeWrite(request_.items[index], now));
-    std::vector<Version> versions;
-    versions.reserve(writes.size());
-    for (const L2Write& write : writes) versions.push_back(write.version);
-    context_.l2.Apply(
-        std::move(writes), LowerDeadline(),
-        [self = shared_from_this(), indexes = std::move(indexes), versions = std::move(versions),
-         home, attempt](std::vector<L2WriteResult> outcomes) {
-          self->TakeOutcomes(indexes, versions, outcomes, home, attempt);
-          self->Done();
-        });
+    std::vector<Sent> sent;
+    sent.reserve(writes.size());
+    for (size_t i = 0; i < writes.size(); ++i) {
+      sent.push_back({indexes[i], writes[i].version, EngineKey(request_.items[indexes[i]].key), {}});
+      if (home == Home::kHere) sent.back().token = context_.engine.BeginFill(sent.back().key);
+    }
+    context_.l2.Apply(std::move(writes), LowerDeadline(),
+                      [self = shared_from_this(), sent = std::move(sent), home,
+                       attempt](std::vector<L2WriteResult> outcomes) {
+                        self->TakeOutcomes(sent, outcomes, home, attempt);
+                        self->Done();
+                      });
   }
 
   L2Write MakeWrite(const WriteItem& item, absl::Time now) const {
@@ -145,34 +155,31 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     return write;
   }
 
-  void TakeOutcomes(const std::vector<uint32_t>& indexes, const std::vector<Version>& versions,
-                    const std::vector<L2WriteResult>& outcomes, Home home, int attempt) {
+  void TakeOutcomes(const std::vector<Sent>& sent, const std::vector<L2WriteResult>& outcomes,
+                    Home home, int attempt) {
     std::vector<uint32_t> again;
-    for (size_t i = 0; i < indexes.size(); ++i) {
-      if (!TakeOutcome(indexes[i], versions[i], outcomes[i], home, attempt)) {
-        again.push_back(indexes[i]);
-      }
+    for (size_t i = 0; i < sent.size(); ++i) {
+      if (!TakeOutcome(sent[i], outcomes[i], home, attempt)) again.push_back(sent[i].index);
     }
     if (!again.empty()) ApplyToL2(std::move(again), home, attempt + 1);
   }
 
   // Fills the item's result. False: the item is to be tried again with a newer version.
-  bool TakeOutcome(uint32_t index, Version version, const L2WriteResult& outcome, Home home,
-                   int attempt) {
-    const WriteItem& item = request_.items[index];
-    WriteResult& result = results_[index];
+  bool TakeOutcome(const Sent& sent, const L2WriteResult& outcome, Home home, int attempt) {
+    const WriteItem& item = request_.items[sent.index];
+    WriteResult& result = results_[sent.index];
     if (!outcome.status.ok()) {
       // It may have been applied: what L1 holds may be old, and is given up.
-      if (home == Home::kHere) context_.engine.Erase(EngineKey(item.key), version);
+      if (home == Home::kHere) context_.engine.Erase(sent.key, sent.version);
       SetError(FromStatus(outcome.status), &result);
       return true;
     }
     switch (outcome.outcome) {
       case L2WriteOutcome::kApplied:
         result.state = EntryState::kOk;
-        result.version = version;
+        result.version = sent.version;
         CountWrite(item);
-        if (home == Home::kHere) UpdateL1(item, version);
+        if (home == Home::kHere) UpdateL1(item, sent);
         return true;
       case L2WriteOutcome::kConflict:
         result.state = EntryState::kConflict;
@@ -194,14 +201,15 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     return true;
   }
 
-  void UpdateL1(const WriteItem& item, Version version) {
-    const EntryKey key = EngineKey(item.key);
+  void UpdateL1(const WriteItem& item, const Sent& sent) {
     if (item.kind == WriteKind::kSet) {
       const absl::Duration now = context_.clock.Monotonic();
       const absl::Duration ttl = TtlOf(item, name_space_.policy);
-      context_.engine.Put(key, EntryOf(item, name_space_.policy, version, ttl, now), now);
+      context_.engine.PutWritten(
+          sent.key, EntryOf(item, name_space_.policy, sent.version, ttl, now), now, sent.token);
     } else {
-      context_.engine.Erase(key, version);  // A touched value comes back with its new TTL from L2.
+      // A touched value comes back with its new TTL from L2.
+      context_.engine.Erase(sent.key, sent.version);
     }
   }
 

@@ -81,4 +81,12 @@ absl::Status PolicyTable::ReadYaml(const std::string& file, const YAML::Node& no
   return absl::OkStatus();
 }
 
+absl::Status PolicyTable::ReadText(const std::string& file, const std::string& text) {
+  try {
+    return ReadYaml(file, YAML::Load(text));
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
+  }
+}
+
 }  // namespace meridian

@@ -41,6 +41,9 @@ class PolicyTable {
   // Returns kInvalidArgument with file, line, namespace and field.
   absl::Status ReadYaml(const std::string& file, const YAML::Node& node);
 
+  // As ReadYaml, of the section's text.
+  absl::Status ReadText(const std::string& file, const std::string& text);
+
   // Sorted by name, without "*".
   const std::map<std::string, NamespacePolicy, std::less<>>& named() const { return named_; }
   const NamespacePolicy& fallback() const { return fallback_; }

@@ -236,6 +236,31 @@ TEST_F(EngineTest, AFillIsOvertakenByAPutAnEraseADropAndAClear) {
   }
 }
 
+TEST_F(EngineTest, AnOvertakenWriteIsNotStoredAndRemovesWhatIsOlder) {
+  Put("k", "v1", 1);
+  const FillToken token = engine_->BeginFill(Key("k"));
+  engine_->Erase(Key("absent and in another slot"), V(9));
+  EXPECT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, token),
+            PutOutcome::kStored);
+  EXPECT_EQ(Get("k"), "v2");
+
+  // A newer write elsewhere was dropped here while v4 waited for its answer.
+  const FillToken second = engine_->BeginFill(Key("k"));
+  engine_->Erase(Key("k"), V(1));  // Too old to remove anything; it overtakes all the same.
+  EXPECT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v4", V(4)), kNow, second),
+            PutOutcome::kOvertaken);
+  EXPECT_EQ(Get("k"), "-");
+}
+
+TEST_F(EngineTest, AWriteVoidsTheFillsThatItOvertook) {
+  const FillToken fill = engine_->BeginFill(Key("k"));
+  const FillToken write = engine_->BeginFill(Key("k"));
+  ASSERT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, write),
+            PutOutcome::kStored);
+  engine_->Clear();
+  EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("v1", V(1)), kNow, fill), PutOutcome::kOvertaken);
+}
+
 TEST_F(EngineTest, TwoFillsOfOneKeyDoNotVoidEachOther) {
   const FillToken one = engine_->BeginFill(Key("k"));
   const FillToken two = engine_->BeginFill(Key("k"));
