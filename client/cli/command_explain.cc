@@ -1,0 +1,96 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/admin.h"
+#include "client/cli/commands.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/proto_json.h"
+#include "client/cli/session.h"
+#include "client/cli/text_table.h"
+#include "common/rpc/topology_proto.h"
+
+namespace meridian::cli {
+namespace {
+
+struct ExplainArguments {
+  std::string name_space;
+  std::string key;
+};
+
+std::string TierName(cache::v1::Source tier) {
+  return tier == cache::v1::SOURCE_L1 ? "L1" : tier == cache::v1::SOURCE_L2 ? "L2" : "?";
+}
+
+std::string SizeText(const admin::v1::TierState& tier) {
+  if (tier.raw_size() == 0 || tier.raw_size() == tier.size()) return absl::StrCat(tier.size(), " B");
+  return absl::StrCat(tier.size(), " B (", tier.raw_size(), " B inflated)");
+}
+
+std::string Readable(const admin::v1::ExplainKeyResponse& response) {
+  std::string text = absl::StrCat(
+      "slot    ", response.slot(), "\nowner   ",
+      response.owner().empty() ? "nobody"
+                               : absl::StrCat(response.owner(), " (", response.owner_address(), ")"),
+      "\nepoch   ", response.epoch(), "\nregion  ", response.region());
+  if (!response.l2_key().empty()) absl::StrAppend(&text, "\nL2 key  ", response.l2_key());
+  TextTable table({"tier", "state", "version", "ttl", "size", "tags"});
+  for (const admin::v1::TierState& tier : response.tiers()) {
+    const bool holds = tier.has_version();
+    table.Add({TierName(tier.tier()), tier.state(),
+               holds ? FromProto(tier.version()).ToText() : "-",
+               holds ? DurationText(absl::Milliseconds(tier.ttl_ms())) : "-",
+               tier.state() == "value" ? SizeText(tier) : "-",
+               tier.tags().empty() ? "-" : absl::StrJoin(tier.tags(), ",")});
+  }
+  absl::StrAppend(&text, "\n\n", table.ToText());
+  for (const admin::v1::TierState& tier : response.tiers()) {
+    if (!tier.has_error()) continue;
+    absl::StrAppend(&text, "\n", TierName(tier.tier()), ": ", tier.error().reason(), ": ",
+                    tier.error().message());
+  }
+  return text;
+}
+
+ExitCode RunExplain(const Session& session, const ExplainArguments& arguments) {
+  admin::v1::ExplainKeyRequest request;
+  request.mutable_key()->set_namespace_(arguments.name_space);
+  if (IsUtf8(arguments.key)) {
+    request.mutable_key()->set_key(arguments.key);
+  } else {
+    request.mutable_key()->set_key_bytes(arguments.key);
+  }
+  admin::v1::ExplainKeyResponse response;
+  ResultError error;
+  if (!CallAnyAdmin(session, &admin::v1::AdminService::Stub::ExplainKey, request, &response,
+                    &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(response));
+  } else {
+    session.Print(Readable(response));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddExplain(CLI::App& app, CommandContext context) {
+  auto arguments = std::make_shared<ExplainArguments>();
+  CLI::App* command =
+      app.add_subcommand("explain", "Say where a key lives and what each tier holds of it");
+  command->add_option("namespace", arguments->name_space, "data type")->required();
+  command->add_option("key", arguments->key, "key")->required();
+  command->footer(
+      "Examples:\n"
+      "  meridianctl explain task task:42\n"
+      "  meridianctl explain task task:42 --region eu --json");
+  command->callback([arguments, context] {
+    context.action = [arguments, context] { return RunExplain(context.session, *arguments); };
+  });
+}
+
+}  // namespace meridian::cli

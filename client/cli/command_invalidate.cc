@@ -1,0 +1,100 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/admin.h"
+#include "client/cli/commands.h"
+#include "client/cli/proto_json.h"
+#include "client/cli/results.h"
+#include "client/cli/session.h"
+#include "client/cli/text_input.h"
+
+namespace meridian::cli {
+namespace {
+
+struct InvalidateArguments {
+  std::string name_space;
+  std::vector<std::string> keys;
+  std::string tag;
+  std::string prefix;
+  bool all = false;
+};
+
+// By tag, prefix or namespace: one call, one fence.
+ExitCode RunFence(const Session& session, const InvalidateArguments& arguments) {
+  cache::v1::InvalidateRequest request;
+  request.set_namespace_(arguments.name_space);
+  if (!arguments.tag.empty()) request.set_tag(arguments.tag);
+  if (!arguments.prefix.empty()) request.set_prefix(arguments.prefix);
+  if (arguments.all) request.set_all(true);
+  const auto targets = session.Targets();
+  if (!targets.ok()) return session.Fail(targets.status());
+  cache::v1::InvalidateResponse response;
+  ResultError error;
+  if (!CallNode<cache::v1::CacheService>(session, targets->front(),
+                                         &cache::v1::CacheService::Stub::Invalidate, request,
+                                         &response, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) session.PrintJson(ToJson(response));
+  if (response.result().status() == cache::v1::ENTRY_STATUS_ERROR) {
+    const cache::v1::EntryError& failed = response.result().error();
+    error.code = static_cast<absl::StatusCode>(failed.code());
+    error.reason = failed.reason();
+    error.message = failed.message();
+    return session.Fail(error);
+  }
+  if (response.unconfirmed_nodes_size() > 0) {
+    session.Note(absl::StrCat("not yet confirmed by: ",
+                              absl::StrJoin(response.unconfirmed_nodes(), ", ")));
+    return kExitFailed;
+  }
+  return kExitOk;
+}
+
+ExitCode RunInvalidate(const Session& session, const InvalidateArguments& arguments) {
+  const int forms = !arguments.keys.empty() + !arguments.tag.empty() + !arguments.prefix.empty() +
+                    arguments.all;
+  if (forms != 1) {
+    session.Note("error: name what dies, in one way: KEY..., --tag T, --prefix P or --all");
+    return kExitUsage;
+  }
+  if (arguments.keys.empty()) return RunFence(session, arguments);
+  const auto keys = ReadList(arguments.keys);
+  if (!keys.ok()) return session.Fail(keys.status());
+  const auto client = session.Connect();
+  if (!client.ok()) return session.Fail(client.status());
+  if (keys->size() == 1) {
+    return PrintWrite(session, keys->front(),
+                      (*client)->Invalidate(arguments.name_space, keys->front(), session.Call()));
+  }
+  const std::vector<std::string_view> views(keys->begin(), keys->end());
+  return PrintWrites(session, *keys,
+                     (*client)->BatchInvalidate(arguments.name_space, views, session.Call()));
+}
+
+}  // namespace
+
+void AddInvalidate(CLI::App& app, CommandContext context) {
+  auto arguments = std::make_shared<InvalidateArguments>();
+  CLI::App* command = app.add_subcommand("invalidate", "Delete by key, tag, prefix or namespace");
+  command->add_option("namespace", arguments->name_space, "data type")->required();
+  command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
+  command->add_option("--tag", arguments->tag, "every entry with this tag");
+  command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon");
+  command->add_flag("--all", arguments->all, "the whole namespace");
+  command->footer(
+      "Prints nothing, with -v the version of each deletion. A key that does not exist is no error.\n\n"
+      "Examples:\n"
+      "  meridianctl invalidate task task:42 task:43\n"
+      "  meridianctl invalidate task --tag project:7\n"
+      "  meridianctl invalidate task --prefix user:7:");
+  command->callback([arguments, context] {
+    context.action = [arguments, context] { return RunInvalidate(context.session, *arguments); };
+  });
+}
+
+}  // namespace meridian::cli

@@ -1,0 +1,244 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "client/cli/commands.h"
+#include "client/cli/replay_batches.h"
+#include "client/cli/replay_checks.h"
+#include "client/cli/replay_ledger.h"
+#include "client/cli/replay_runner.h"
+#include "client/cli/replay_trace.h"
+#include "client/cli/replay_workload.h"
+#include "client/cli/session.h"
+#include "common/base/status_macros.h"
+
+namespace meridian::cli {
+namespace {
+
+constexpr uint64_t kDefaultRequests = 300'000;
+constexpr absl::Duration kReadyWithin = absl::Seconds(10);
+
+struct ReplayArguments {
+  std::string trace;
+  std::string workload;
+  std::string regions;
+  std::string spread = "split";
+  uint64_t requests = 0;
+  uint64_t seed = 1;
+  size_t batch = 100;
+  int concurrency = 16;
+  int verify_propagation = 0;
+  bool diff = false;
+};
+
+absl::StatusOr<std::unique_ptr<RequestSource>> OpenSource(const ReplayArguments& arguments) {
+  if (arguments.trace.empty()) {
+    return std::make_unique<SourcesWorkload>(
+        arguments.seed, arguments.requests == 0 ? kDefaultRequests : arguments.requests);
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<TraceSource> trace, TraceSource::Open(arguments.trace));
+  return trace;
+}
+
+// Names and addresses of the regions to replay in.
+absl::StatusOr<std::vector<ClusterRegion>> RegionsOf(const Session& session,
+                                                     const std::string& names) {
+  if (names.empty() && (!session.options().targets.empty() || !session.options().region.empty())) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> targets, session.Targets());
+    ClusterRegion only{session.options().region.empty() ? "target" : session.options().region, {}};
+    for (const std::string& target : targets) only.nodes.push_back({"", target, ""});
+    return std::vector<ClusterRegion>{only};
+  }
+  ASSIGN_OR_RETURN(ClusterFile file, session.Cluster());
+  if (names.empty()) return file.regions;
+  std::vector<ClusterRegion> regions;
+  for (const absl::string_view name : absl::StrSplit(names, ',', absl::SkipEmpty())) {
+    ASSIGN_OR_RETURN(ClusterRegion region, file.Region(std::string(name)));
+    regions.push_back(std::move(region));
+  }
+  return regions;
+}
+
+absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const Session& session,
+                                                     const std::string& names) {
+  ASSIGN_OR_RETURN(const std::vector<ClusterRegion> regions, RegionsOf(session, names));
+  std::vector<ReplayRegion> connected;
+  for (const ClusterRegion& region : regions) {
+    ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
+                     Client::Create({.targets = region.DataAddresses()}));
+    if (!client->WaitUntilReady(kReadyWithin).ok()) {
+      return absl::UnavailableError(
+          absl::StrCat("no node of region ", region.name, " told its topology within ",
+                       absl::FormatDuration(kReadyWithin),
+                       ": is the cluster up? scripts/local-cluster status"));
+    }
+    connected.push_back({region.name, std::move(client)});
+  }
+  return connected;
+}
+
+// Tells how far the replay is: one line that changes on a terminal, else one line every 5 s.
+class ProgressTeller {
+ public:
+  ProgressTeller(const ReplayRunner::Progress& progress, uint64_t expected)
+      : progress_(progress), expected_(expected), thread_([this] { Run(); }) {}
+  ~ProgressTeller() {
+    end_.Notify();
+    thread_.join();
+    if (StderrIsTerminal()) std::fputc('\n', stderr);
+  }
+
+ private:
+  void Run() {
+    const bool terminal = StderrIsTerminal();
+    const absl::Duration every = terminal ? absl::Milliseconds(250) : absl::Seconds(5);
+    while (!end_.WaitForNotificationWithTimeout(every)) Tell(terminal);
+    if (terminal) Tell(true);
+  }
+
+  void Tell(bool terminal) {
+    const uint64_t requests = progress_.requests;
+    const uint64_t gets = progress_.gets;
+    const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start_), 1e-3);
+    std::string text = absl::StrFormat(
+        "%d%s requests, %.0f/s, hit rate %.1f %%, errors %d, mismatches %d", requests,
+        expected_ == 0 ? "" : absl::StrCat(" of ", expected_),
+        static_cast<double>(requests) / seconds,
+        gets == 0 ? 0.0 : 100.0 * static_cast<double>(progress_.hits) / static_cast<double>(gets),
+        progress_.errors.load(), progress_.mismatches.load());
+    std::fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", text.c_str());
+    std::fflush(stderr);
+  }
+
+  const ReplayRunner::Progress& progress_;
+  const uint64_t expected_;
+  const absl::Time start_ = absl::Now();
+  absl::Notification end_;
+  std::thread thread_;  // Last: uses everything above.
+};
+
+uint64_t ExpectedRequests(const ReplayArguments& arguments, size_t regions) {
+  const uint64_t requests =
+      arguments.requests == 0 && arguments.trace.empty() ? kDefaultRequests : arguments.requests;
+  return requests * (arguments.spread == "each" ? regions : 1);
+}
+
+absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArguments& arguments) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<RequestSource> source, OpenSource(arguments));
+  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions,
+                   ConnectAll(session, arguments.regions));
+  ReplayReport report;
+  report.source = arguments.trace.empty() ? "the workload of the sources" : arguments.trace;
+  for (const ReplayRegion& region : regions) report.regions.push_back(region.name);
+  absl::BitGen random;
+  const uint32_t run = absl::Uniform<uint32_t>(random);
+  ReplayLedger ledger(regions.size(), run);
+  ReplayBatchOptions options;
+  options.regions = regions.size();
+  options.batch = arguments.batch;
+  options.seed = arguments.seed;
+  options.spread = arguments.spread == "each" ? ReplaySpread::kEach : ReplaySpread::kSplit;
+  if (arguments.requests != 0) options.limit = arguments.requests;
+  ReplayBatches batches(*source, options);
+  ReplayRunner runner(regions, *source, batches, ledger, session.timeout());
+  {
+    const ProgressTeller teller(runner.progress(), ExpectedRequests(arguments, regions.size()));
+    const absl::Time start = absl::Now();
+    report.stats = runner.Run(arguments.concurrency);
+    report.elapsed = absl::Now() - start;
+  }
+  RETURN_IF_ERROR(batches.status());
+  report.interrupted = runner.gave_up();
+  if (report.interrupted) return report;
+  if (arguments.verify_propagation > 0 && regions.size() > 1) {
+    session.Note(absl::StrCat("measuring propagation between regions, ",
+                              arguments.verify_propagation, " times"));
+    report.propagation =
+        VerifyPropagation(regions, arguments.verify_propagation, run, session.timeout());
+  }
+  if (arguments.diff && regions.size() > 1) {
+    session.Note("comparing the regions");
+    report.diff = CompareRegions(regions, *source, ledger, arguments.seed, session.timeout());
+  }
+  return report;
+}
+
+ExitCode RunReplay(const Session& session, const ReplayArguments& arguments) {
+  const absl::StatusOr<ReplayReport> report = Replay(session, arguments);
+  if (!report.ok()) return session.Fail(report.status());
+  if (session.json()) {
+    session.PrintJson(report->ToJson());
+  } else {
+    session.Print(report->ToText());
+  }
+  return report->Good() ? kExitOk : kExitFailed;
+}
+
+void AddReplayOptions(CLI::App& command, ReplayArguments& arguments) {
+  CLI::Option* trace =
+      command.add_option("--trace", arguments.trace,
+                         "recorded trace: lines time_s,key,value_size,ttl_s,op, gzip or plain");
+  command
+      .add_option("--workload", arguments.workload,
+                  "generated traffic: sources (the default), the systems of docs/requirements.md")
+      ->check(CLI::IsMember({"sources"}))
+      ->excludes(trace);
+  command.add_option("--requests", arguments.requests,
+                     "how many (default: 300000; a trace: all of it)");
+  command.add_option("--regions", arguments.regions,
+                     "comma separated (default: all of the cluster file)");
+  command
+      .add_option("--spread", arguments.spread,
+                  "split: each request goes to one region; each: all requests go to every region")
+      ->check(CLI::IsMember({"split", "each"}))
+      ->capture_default_str();
+  command.add_option("--seed", arguments.seed, "of traffic and regions")->capture_default_str();
+  command.add_option("--batch", arguments.batch, "keys of a batch")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--concurrency", arguments.concurrency, "batches in flight")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command
+      .add_option("--verify-propagation", arguments.verify_propagation,
+                  "then: how soon the other regions see a set and an invalidation, N times")
+      ->check(CLI::Range(0, 1'000'000));
+  command.add_flag("--diff", arguments.diff,
+                   "then: read up to 20000 of the keys in all regions, and report what differs");
+}
+
+}  // namespace
+
+void AddReplay(CLI::App& app, CommandContext context) {
+  auto arguments = std::make_shared<ReplayArguments>();
+  CLI::App* command = app.add_subcommand(
+      "replay", "Send recorded or generated traffic to all regions and verify every answer");
+  AddReplayOptions(*command, *arguments);
+  command->footer(
+      "Get, and on a miss Set. Values are made from key and generation, so that every value that comes "
+      "back is checked to the last byte, and against what was acknowledged in its region. Values "
+      "under 16 bytes are written with 16. Latency by tier is that of single Gets, one beside every "
+      "batch. Exit code 0 only without errors, mismatches and differing keys.\n\n"
+      "Examples:\n"
+      "  meridianctl replay --workload sources --requests 1000000 --diff\n"
+      "  meridianctl replay --trace trace.csv.gz --regions us,eu,asia --verify-propagation 200\n"
+      "  meridianctl replay --target 127.0.0.1:7400 --requests 10000 --json");
+  // Batches of a loaded machine may take longer than one call of a person.
+  command->callback([arguments, context, &app] {
+    if (app.get_option("--timeout")->count() == 0) context.session.options().timeout = "10s";
+    context.action = [arguments, context] { return RunReplay(context.session, *arguments); };
+  });
+}
+
+}  // namespace meridian::cli

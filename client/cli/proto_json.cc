@@ -1,0 +1,129 @@
+#include "client/cli/proto_json.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+#include "common/rpc/topology_proto.h"
+
+namespace meridian::cli {
+namespace {
+
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using nlohmann::ordered_json;
+
+// SOURCE_L1 of enum Source -> "L1".
+std::string ShortName(const EnumValueDescriptor& value) {
+  std::string prefix;
+  for (const char c : value.type()->name()) {
+    if (absl::ascii_isupper(c) && !prefix.empty()) prefix += '_';
+    prefix += absl::ascii_toupper(c);
+  }
+  prefix += '_';
+  const std::string& name = value.name();
+  return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size()) : name;
+}
+
+ordered_json MessageValue(const Message& message) {
+  if (message.GetDescriptor() == cache::v1::Version::descriptor()) {
+    return FromProto(static_cast<const cache::v1::Version&>(message)).ToText();
+  }
+  return ToJson(message);
+}
+
+// `get` reads a field by the reflection call that fits: GetX(message) or GetRepeatedX(message, i).
+#define MERIDIAN_FIELD_VALUE(Get, ...)                                                   \
+  switch (field.cpp_type()) {                                                            \
+    case FieldDescriptor::CPPTYPE_INT32:                                                 \
+      return reflection.Get##Int32(__VA_ARGS__);                                         \
+    case FieldDescriptor::CPPTYPE_INT64:                                                 \
+      return reflection.Get##Int64(__VA_ARGS__);                                         \
+    case FieldDescriptor::CPPTYPE_UINT32:                                                \
+      return reflection.Get##UInt32(__VA_ARGS__);                                        \
+    case FieldDescriptor::CPPTYPE_UINT64:                                                \
+      return reflection.Get##UInt64(__VA_ARGS__);                                        \
+    case FieldDescriptor::CPPTYPE_DOUBLE:                                                \
+      return reflection.Get##Double(__VA_ARGS__);                                        \
+    case FieldDescriptor::CPPTYPE_FLOAT:                                                 \
+      return reflection.Get##Float(__VA_ARGS__);                                         \
+    case FieldDescriptor::CPPTYPE_BOOL:                                                  \
+      return reflection.Get##Bool(__VA_ARGS__);                                          \
+    case FieldDescriptor::CPPTYPE_ENUM:                                                  \
+      return ShortName(*reflection.Get##Enum(__VA_ARGS__));                              \
+    case FieldDescriptor::CPPTYPE_STRING:                                                \
+      return reflection.Get##String(__VA_ARGS__);                                        \
+    case FieldDescriptor::CPPTYPE_MESSAGE:                                               \
+      return MessageValue(reflection.Get##Message(__VA_ARGS__));                         \
+  }                                                                                      \
+  return nullptr
+
+ordered_json SingleValue(const Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  MERIDIAN_FIELD_VALUE(Get, message, &field);
+}
+
+ordered_json ElementValue(const Message& message, const FieldDescriptor& field, int index) {
+  const auto& reflection = *message.GetReflection();
+  MERIDIAN_FIELD_VALUE(GetRepeated, message, &field, index);
+}
+
+#undef MERIDIAN_FIELD_VALUE
+
+}  // namespace
+
+ordered_json ToJson(const Message& message) {
+  ordered_json object = ordered_json::object();
+  const auto* descriptor = message.GetDescriptor();
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const FieldDescriptor& field = *descriptor->field(i);
+    if (field.is_repeated()) {
+      ordered_json& list = object[field.name()] = ordered_json::array();
+      for (int j = 0; j < reflection->FieldSize(message, &field); ++j) {
+        list.push_back(ElementValue(message, field, j));
+      }
+    } else if (field.has_presence() && !reflection->HasField(message, &field)) {
+      continue;
+    } else if (field.type() == FieldDescriptor::TYPE_BYTES) {
+      PutBytes(field.name(), reflection->GetString(message, &field), &object);
+    } else {
+      object[field.name()] = SingleValue(message, field);
+    }
+  }
+  return object;
+}
+
+void PutBytes(std::string_view name, std::string_view bytes, ordered_json* object) {
+  if (IsUtf8(bytes)) (*object)[std::string(name)] = std::string(bytes);
+  (*object)[std::string(name) + "_base64"] = absl::Base64Escape(ToAbsl(bytes));
+}
+
+bool IsUtf8(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
+    const auto byte = [&](size_t k) { return static_cast<unsigned char>(text[i + k]); };
+    const unsigned char first = byte(0);
+    const size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2
+                          : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xF0 && first < 0xF5 ? 4
+                                                                                              : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    for (size_t k = 1; k < length; ++k) {
+      if ((byte(k) & 0xC0) != 0x80) return false;
+    }
+    // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+    if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) ||
+        (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace meridian::cli

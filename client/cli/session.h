@@ -1,0 +1,82 @@
+// Session is one run of meridianctl: the global options, where output goes, and the way to the nodes.
+//
+// Data goes to standard output, messages to standard error. Not thread safe.
+
+#ifndef MERIDIAN_CLIENT_CLI_SESSION_H_
+#define MERIDIAN_CLIENT_CLI_SESSION_H_
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cli/cluster_file.h"
+#include "client/cli/exit_code.h"
+#include "client/cpp/client.h"
+
+namespace meridian::cli {
+
+struct GlobalOptions {
+  std::vector<std::string> targets;
+  std::string admin;
+  std::string region;
+  std::string cluster;
+  std::string timeout = "5s";
+  bool json = false;
+  bool verbose = false;
+};
+
+class Session {
+ public:
+  GlobalOptions& options() { return options_; }
+  const GlobalOptions& options() const { return options_; }
+  bool json() const { return options_.json; }
+  bool verbose() const { return options_.verbose; }
+
+  // Checks the options that only text can hold; to be called once they are parsed.
+  absl::Status Prepare();
+  absl::Duration timeout() const { return timeout_; }
+
+  // --target; else the nodes of --region; else MERIDIAN_TARGET; else 127.0.0.1:7400.
+  absl::StatusOr<std::vector<std::string>> Targets() const;
+  // A client for Targets().
+  absl::StatusOr<std::unique_ptr<Client>> Connect() const;
+  absl::StatusOr<ClusterFile> Cluster() const { return LoadClusterFile(options_.cluster); }
+
+  // Options with the session's deadline.
+  template <typename Options = CallOptions>
+  Options Call() const {
+    Options options;
+    options.timeout = timeout_;
+    return options;
+  }
+
+  // `text` and a line end to standard output.
+  void Print(std::string_view text) const;
+  void PrintJson(const nlohmann::ordered_json& json) const;
+  // A message to standard error.
+  void Note(std::string_view text) const;
+
+  // Tells people what went wrong and what to do; returns the exit code for it.
+  ExitCode Fail(const absl::Status& status) const;
+  ExitCode Fail(const ResultError& error) const;
+
+ private:
+  std::string Advice(const ResultError& error) const;
+
+  GlobalOptions options_;
+  absl::Duration timeout_ = absl::Seconds(5);
+};
+
+// 4 for missing rights, 5 for nodes that are away or slow, 1 for everything else.
+ExitCode ExitCodeOf(const ResultError& error);
+
+// For people: colours only on a terminal, and never with NO_COLOR.
+bool StderrIsTerminal();
+
+}  // namespace meridian::cli
+
+#endif  // MERIDIAN_CLIENT_CLI_SESSION_H_
