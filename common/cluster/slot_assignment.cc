@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
-#include <string_view>
-#include <tuple>
+#include <queue>
 #include <utility>
 
 namespace meridian {
@@ -16,6 +15,8 @@ struct Pair {
   uint16_t slot;
   uint16_t node;
 };
+
+constexpr uint16_t kFree = 0xFFFF;
 
 // A bijection of 64-bit numbers (the finaliser of MurmurHash3): spreads slot numbers.
 constexpr uint64_t Mix(uint64_t x) {
@@ -41,19 +42,30 @@ std::array<uint64_t, kSlotCount> RankDistances() {
   return distances;
 }
 
-void AppendPairs(const SlotCandidate& candidate, uint16_t node,
-                 const std::array<uint64_t, kSlotCount>& distances, std::vector<Pair>* pairs) {
-  const uint64_t seed = Hash64(candidate.id);
-  std::array<std::pair<uint64_t, uint16_t>, kSlotCount> order;
-  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
-    order[slot] = {Mix(seed ^ Mix(slot + 1)), static_cast<uint16_t>(slot)};
+// One node's pairs, best first: its ranking of the slots, read on demand.
+class Ranking {
+ public:
+  Ranking(const SlotCandidate& candidate, uint16_t node) : weight_(candidate.weight), node_(node) {
+    const uint64_t seed = Hash64(candidate.id);
+    for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+      order_[slot] = {Mix(seed ^ Mix(slot + 1)), static_cast<uint16_t>(slot)};
+    }
+    std::sort(order_.begin(), order_.end());
   }
-  std::sort(order.begin(), order.end());
-  for (uint32_t rank = 0; rank < kSlotCount; ++rank) {
-    const auto [hash, slot] = order[rank];
-    pairs->push_back({distances[rank] / candidate.weight, Mix(hash + 1), slot, node});
+
+  // The next pair whose slot is still free. REQUIRES: there is one.
+  Pair Next(const std::array<uint64_t, kSlotCount>& distances, const SlotOwners& owners) {
+    while (owners[order_[rank_].second] != kFree) ++rank_;
+    const auto [hash, slot] = order_[rank_];
+    return {distances[rank_++] / weight_, Mix(hash + 1), slot, node_};
   }
-}
+
+ private:
+  uint64_t weight_;
+  uint16_t node_;
+  uint32_t rank_ = 0;
+  std::array<std::pair<uint64_t, uint16_t>, kSlotCount> order_;
+};
 
 }  // namespace
 
@@ -71,31 +83,40 @@ SlotOwners AssignSlots(const std::vector<SlotCandidate>& candidates) {
   for (const SlotCandidate& candidate : candidates) total_weight += candidate.weight;
 
   const std::array<uint64_t, kSlotCount> distances = RankDistances();
-  std::vector<uint32_t> room;
-  std::vector<Pair> pairs;
-  pairs.reserve(candidates.size() * kSlotCount);
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    room.push_back(SlotBound(candidates[i].weight, total_weight));
-    AppendPairs(candidates[i], static_cast<uint16_t>(i), distances, &pairs);
-  }
-  std::sort(pairs.begin(), pairs.end(), [&](const Pair& a, const Pair& b) {
-    if (a.distance != b.distance) return a.distance < b.distance;
-    if (a.tie != b.tie) return a.tie < b.tie;
-    if (a.slot != b.slot) return a.slot < b.slot;
-    return candidates[a.node].id < candidates[b.node].id;
-  });
-
-  constexpr uint16_t kFree = 0xFFFF;
   SlotOwners owners;
   owners.fill(kFree);
-  uint32_t free_slots = kSlotCount;
-  for (const Pair& pair : pairs) {
-    if (owners[pair.slot] != kFree || room[pair.node] == 0) continue;
-    owners[pair.slot] = pair.node;
-    --room[pair.node];
-    if (--free_slots == 0) break;
+
+  // Every node's best pair that is left; the best of them is the next of all pairs.
+  const auto worse = [&](const Pair& a, const Pair& b) {
+    if (a.distance != b.distance) return a.distance > b.distance;
+    if (a.tie != b.tie) return a.tie > b.tie;
+    if (a.slot != b.slot) return a.slot > b.slot;
+    return candidates[a.node].id > candidates[b.node].id;
+  };
+  std::priority_queue<Pair, std::vector<Pair>, decltype(worse)> best(worse);
+  std::vector<Ranking> rankings;
+  std::vector<uint32_t> room;
+  rankings.reserve(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    rankings.emplace_back(candidates[i], static_cast<uint16_t>(i));
+    room.push_back(SlotBound(candidates[i].weight, total_weight));
+    best.push(rankings[i].Next(distances, owners));
   }
-  return owners;  // The bounds add up to at least 1024, so no slot is left.
+
+  uint32_t free_slots = kSlotCount;
+  while (free_slots > 0) {  // The bounds add up to at least 1024, so no slot is left.
+    const Pair pair = best.top();
+    best.pop();
+    if (owners[pair.slot] == kFree) {
+      owners[pair.slot] = pair.node;
+      --room[pair.node];
+      --free_slots;
+    }
+    if (room[pair.node] > 0 && free_slots > 0) {
+      best.push(rankings[pair.node].Next(distances, owners));
+    }
+  }
+  return owners;
 }
 
 }  // namespace meridian

@@ -11,9 +11,9 @@
 // Balance: no node owns more than SlotBound() slots: 1.05 times its share, rounded down, or its
 //   share rounded up when that is more. Every slot has an owner.
 // Movement: a node that joins or leaves moves about its own share of the slots. Measured for nodes
-//   of equal weight: at most 1.25/N of all slots up to N = 16; up to twice as much for larger N,
-//   where a share is so few slots that the bound leaves no slack.
-// Cost: O(1024 N log N) time and 24 KiB of scratch memory for each node; 5 ms for 50 nodes.
+//   of equal weight: at most 1.25/N of all slots up to N = 12, up to 3.1/N at N = 49: there a share
+//   is so few slots that the bound leaves no slack.
+// Cost: O(N 1024 log 1024) time and 16 KiB of scratch memory for each node; 5 ms for 50 nodes.
 
 #ifndef MERIDIAN_COMMON_CLUSTER_SLOT_ASSIGNMENT_H_
 #define MERIDIAN_COMMON_CLUSTER_SLOT_ASSIGNMENT_H_
