@@ -1,0 +1,130 @@
+#include "server/policy/node_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace meridian {
+namespace {
+
+using testing::HasSubstr;
+
+class NodeConfigTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::optional<NodeConfig>> Parse(std::vector<std::string> flags,
+                                                  std::map<std::string, std::string> environment = {}) {
+    std::vector<const char*> argv = {"meridian-node"};
+    for (const std::string& flag : flags) argv.push_back(flag.c_str());
+    return NodeConfig::Parse(static_cast<int>(argv.size()), argv.data(), environment);
+  }
+  // Parses a file and returns the error's message.
+  std::string ErrorOf(const std::string& yaml, std::vector<std::string> flags = {}) {
+    flags.push_back("--config=" + Write(yaml));
+    const auto config = Parse(flags);
+    return config.ok() ? "no error" : std::string(config.status().message());
+  }
+  std::string Write(const std::string& yaml) {
+    const std::string path = testing::TempDir() + "node_config_test.yaml";
+    std::ofstream(path) << yaml;
+    return path;
+  }
+};
+
+TEST_F(NodeConfigTest, DefaultsAreSafeAndWorkAtOnce) {
+  const auto config = Parse({});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ((*config)->data_address, "127.0.0.1:7400");
+  EXPECT_EQ((*config)->l1_max_bytes, 256u << 20);
+  EXPECT_EQ((*config)->redis_url, "");
+  EXPECT_EQ((*config)->tombstone_ttl, absl::Hours(24));
+}
+
+TEST_F(NodeConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefaults) {
+  const std::string file = Write("node: {id: from-file, region: from-file}\nl1: {max_bytes: 1MiB}\n");
+  const auto config = Parse({"--config", file, "--id", "from-flag"},
+                            {{"MERIDIAN_ID", "from-env"}, {"MERIDIAN_REGION", "from-env"}});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ((*config)->id, "from-flag");
+  EXPECT_EQ((*config)->region, "from-env");
+  EXPECT_EQ((*config)->l1_max_bytes, 1u << 20);
+  EXPECT_EQ((*config)->weight, 1u);
+}
+
+TEST_F(NodeConfigTest, ErrorsNameFileLineAndField) {
+  EXPECT_THAT(ErrorOf("node:\n  id: n1\nl1:\n  max_bites: 3\n"),
+              HasSubstr("node_config_test.yaml:4: l1.max_bites: unknown; did you mean l1.max_bytes?"));
+  EXPECT_THAT(ErrorOf("node:\n  id: UPPER\n"), HasSubstr("yaml:2: node.id: 'UPPER' is not"));
+  EXPECT_THAT(ErrorOf("l1:\n  max_bytes: 64XB\n"), HasSubstr("yaml:2: l1.max_bytes: '64XB'"));
+  EXPECT_THAT(ErrorOf("node:\n  id: a\n  id: b\n"), HasSubstr("yaml:3: node.id: given twice"));
+  EXPECT_THAT(ErrorOf("node: [1, 2]\n"), HasSubstr("yaml:1: node: must be a map"));
+  EXPECT_THAT(ErrorOf("- a\n"), HasSubstr("must be a map"));
+  EXPECT_THAT(ErrorOf("node:\n  id: \"open\n"), HasSubstr("node_config_test.yaml:"));
+  EXPECT_THAT(ErrorOf("node:\n  id: [a, b]\n"), HasSubstr("yaml:2: node.id: must be one value"));
+  EXPECT_THAT(ErrorOf("unknown_section: 1\n"), HasSubstr("yaml:1: unknown_section: unknown"));
+}
+
+TEST_F(NodeConfigTest, NamespaceErrorsNameFileLineAndField) {
+  EXPECT_THAT(ErrorOf("namespaces:\n  task:\n    ttl: 0\n"),
+              HasSubstr("yaml:3: namespaces.task.ttl: '0' is not from 1ms to 365d"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {tlt: 5m}\n"), HasSubstr("yaml:2: namespaces.task.tlt"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  Task: {ttl: 5m}\n"), HasSubstr("yaml:2: namespaces: 'Task'"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"), HasSubstr("local or async"));
+}
+
+TEST_F(NodeConfigTest, PoliciesAreByNamespaceWithAFallback) {
+  const auto config = Parse({"--config", Write("namespaces:\n  task: {ttl: 5m, l1_ttl: 45s}\n"
+                                               "  \"*\": {replication: local}\n")});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const PolicyTable& policies = (*config)->policies;
+  EXPECT_EQ(policies.Of("task").ttl, absl::Minutes(5));
+  EXPECT_EQ(policies.Of("task").l1_ttl, absl::Seconds(45));
+  EXPECT_EQ(policies.Of("task").replication, ReplicationMode::kAsync);
+  EXPECT_EQ(policies.Of("anything").replication, ReplicationMode::kLocal);
+}
+
+TEST_F(NodeConfigTest, RegionsAndPeersAreChecked) {
+  EXPECT_TRUE(Parse({"--region", "us", "--redis", "redis://h:1", "--region-redis", "eu=redis://h:2",
+                     "--region-redis", "asia=redis://h:3"}).ok());
+  const auto message = [](const absl::StatusOr<std::optional<NodeConfig>>& config) {
+    return config.ok() ? std::string("no error") : std::string(config.status().message());
+  };
+  EXPECT_THAT(message(Parse({"--region", "us", "--redis", "r", "--region-redis", "us=redis://h:2"})),
+              HasSubstr("own region"));
+  EXPECT_THAT(message(Parse({"--region-redis", "eu=redis://h:2"})), HasSubstr("needs --redis"));
+  EXPECT_THAT(message(Parse({"--id", "a", "--peers", "b=h:1/h:2"})), HasSubstr("does not list"));
+  EXPECT_THAT(message(Parse({"--peers", "b=h:1"})), HasSubstr("ID=DATA_ADDRESS/PEER_ADDRESS"));
+  EXPECT_THAT(message(Parse({"--id", "b", "--peers", "b=h:1/h:2", "--coordinators", "h:3"})),
+              HasSubstr("not both"));
+}
+
+TEST_F(NodeConfigTest, PlaintextBeyondLoopbackIsRefusedUnlessAskedFor) {
+  const auto refused = Parse({"--data-address", "0.0.0.0:7400"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--insecure true"));
+  EXPECT_TRUE(Parse({"--data-address", "0.0.0.0:7400", "--insecure", "true"}).ok());
+}
+
+TEST_F(NodeConfigTest, UnknownFlagsAndMissingFilesSayWhatToDo) {
+  EXPECT_THAT(std::string(Parse({"--what"}).status().message()), HasSubstr("--help"));
+  EXPECT_THAT(std::string(Parse({"--config", "/nowhere.yaml"}).status().message()),
+              HasSubstr("/nowhere.yaml: cannot be read"));
+}
+
+TEST_F(NodeConfigTest, CheckConfigChecksTheWholeAndRunsNothing) {
+  EXPECT_FALSE(Parse({"--check-config", "--region-redis", "eu=redis://h:2"}).ok());
+  const auto checked = Parse({"--check-config"});
+  ASSERT_TRUE(checked.ok());
+  EXPECT_FALSE(checked->has_value());
+}
+
+// docs/config.md is what the table of options says.
+TEST_F(NodeConfigTest, TheDocumentedTableIsTheRealOne) {
+  std::ifstream stream(std::string(std::getenv("MERIDIAN_SOURCE_DIR")) + "/docs/config.md");
+  const std::string document((std::istreambuf_iterator<char>(stream)), {});
+  EXPECT_THAT(document, HasSubstr(NodeConfig::MarkdownTable()));
+}
+
+}  // namespace
+}  // namespace meridian
