@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
+#include "grpc/health/v1/health.pb.h"
 
 namespace meridian {
 
@@ -19,6 +20,8 @@ void ApplyServerSettings(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 8 << 10);
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 1);
+  // Links the descriptor in, so that reflection can describe the health service that gRPC brings.
+  grpc::health::v1::HealthCheckRequest::descriptor();
 }
 
 std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address) {
