@@ -13,10 +13,6 @@
 namespace meridian {
 namespace {
 
-// hiredis copies what does not fit into its buffer and moves the rest down after every reply, so
-// small bites are cheaper than large ones.
-constexpr size_t kBiteBytes = 16 << 10;
-
 // The object that hiredis is building: the root, or an element of the array above it.
 Reply* Place(const redisReadTask* task) {
   if (task->parent == nullptr) return new Reply;

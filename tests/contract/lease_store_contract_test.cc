@@ -1,0 +1,138 @@
+// One suite for every LeaseStore: in memory, and on a real Redis.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "server/l2/redis_lease_store.h"
+#include "server/node/local_lease_store.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+#include "tests/support/redis_process.h"
+
+namespace meridian {
+namespace {
+
+enum class Backend { kLocal, kRedis };
+
+class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Backend::kLocal) {
+      store_ = std::make_unique<LocalLeaseStore>(fake_clock_, executor_);
+      return;
+    }
+    auto redis = RedisProcess::Start();
+    ASSERT_TRUE(redis.ok()) << redis.status();
+    redis_ = *std::move(redis);
+    loop_ = *EventLoop::Create("l2-test");
+    RedisClientOptions options;
+    options.url = *ParseRedisUrl(redis_->url());
+    options.connection.connect_timeout = absl::Seconds(20);
+    options.connection.command_timeout = absl::Seconds(20);
+    auto store = RedisLeaseStore::Create(*loop_, options, system_clock_, nullptr);
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+
+  template <typename Answer, typename Begin>
+  Answer Wait(Begin begin) {
+    absl::Notification done;
+    std::optional<Answer> answer;
+    begin([&](Answer result) {
+      answer.emplace(std::move(result));
+      done.Notify();
+    });
+    executor_.RunDue();
+    done.WaitForNotification();
+    return *std::move(answer);
+  }
+  LeaseState Acquire(std::string holder, absl::Duration ttl = absl::Minutes(1),
+                     std::string name = "leader") {
+    const auto state = Wait<absl::StatusOr<LeaseState>>(
+        [&](auto done) { store_->TryAcquire(name, holder, "at:" + holder, ttl, done); });
+    EXPECT_TRUE(state.ok()) << state.status();
+    return state.value_or(LeaseState());
+  }
+  absl::Status Release(std::string holder) {
+    return Wait<absl::Status>([&](auto done) { store_->Release("leader", holder, done); });
+  }
+  absl::Status Put(uint64_t token, std::string value) {
+    return Wait<absl::Status>(
+        [&](auto done) { store_->PutFenced("leader", token, "epoch", value, done); });
+  }
+  std::optional<std::string> Value() {
+    const auto value = Wait<absl::StatusOr<std::optional<std::string>>>(
+        [&](auto done) { store_->GetValue("epoch", done); });
+    EXPECT_TRUE(value.ok()) << value.status();
+    return value.value_or(std::nullopt);
+  }
+  void LetPass(absl::Duration duration) {
+    fake_clock_.Advance(duration);
+    if (GetParam() == Backend::kRedis) absl::SleepFor(duration);
+  }
+
+  SystemClock system_clock_;
+  FakeClock fake_clock_;
+  FakeExecutor executor_{fake_clock_};
+  std::unique_ptr<RedisProcess> redis_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LeaseStore> store_;
+};
+
+TEST_P(LeaseStoreContractTest, OneHolderAtATimeAndEverybodyLearnsWho) {
+  const LeaseState first = Acquire("a");
+  EXPECT_TRUE(first.held);
+  EXPECT_GT(first.token, 0u);
+  const LeaseState second = Acquire("b");
+  EXPECT_FALSE(second.held);
+  EXPECT_EQ(second.holder, "a");
+  EXPECT_EQ(second.address, "at:a");
+  EXPECT_EQ(second.token, first.token);
+  EXPECT_TRUE(Acquire("b", absl::Minutes(1), "another lease").held);
+}
+
+TEST_P(LeaseStoreContractTest, RenewalKeepsTheTokenAndAChangeRaisesIt) {
+  const uint64_t token = Acquire("a").token;
+  EXPECT_EQ(Acquire("a").token, token);
+  EXPECT_TRUE(Release("a").ok());
+  const LeaseState next = Acquire("b");
+  EXPECT_TRUE(next.held);
+  EXPECT_GT(next.token, token);
+  EXPECT_TRUE(Release("a").ok());  // Not its to give back any more.
+  EXPECT_FALSE(Acquire("a").held);
+}
+
+TEST_P(LeaseStoreContractTest, ALeaseEndsByItselfAndEvenItsHolderGetsANewToken) {
+  const uint64_t token = Acquire("a", absl::Milliseconds(30)).token;
+  LetPass(absl::Milliseconds(60));
+  const LeaseState again = Acquire("a");
+  EXPECT_TRUE(again.held);
+  EXPECT_GT(again.token, token);
+}
+
+TEST_P(LeaseStoreContractTest, OnlyTheCurrentTokenWrites) {
+  EXPECT_EQ(Value(), std::nullopt);
+  EXPECT_EQ(Put(1, "nobody"), Put(1, "nobody"));
+  EXPECT_EQ(Put(1, "nobody").code(), absl::StatusCode::kFailedPrecondition);
+  const uint64_t old_token = Acquire("a", absl::Milliseconds(30)).token;
+  LetPass(absl::Milliseconds(60));
+  EXPECT_EQ(Put(old_token, "expired").code(), absl::StatusCode::kFailedPrecondition);
+  const uint64_t token = Acquire("b").token;
+  EXPECT_EQ(Put(old_token, "paused leader").code(), absl::StatusCode::kFailedPrecondition);
+  const std::string any_bytes("\0\r\n{}", 5);
+  EXPECT_TRUE(Put(token, any_bytes).ok());
+  EXPECT_EQ(Value(), any_bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, LeaseStoreContractTest,
+                         ::testing::Values(Backend::kLocal, Backend::kRedis),
+                         [](const auto& backend) {
+                           return backend.param == Backend::kLocal ? "Local" : "Redis";
+                         });
+
+}  // namespace
+}  // namespace meridian

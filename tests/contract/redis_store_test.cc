@@ -1,0 +1,433 @@
+// What only a real Redis can show: death, silence, lost scripts, foreign keys, wrong passwords.
+
+#include "server/l2/redis_store.h"
+
+#include <atomic>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "common/base/hash.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/l2/apply_batch.h"
+#include "server/node/record.h"
+#include "tests/support/redis_process.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+
+L2Key Key(const std::string& key) { return {SlotOf("task", key), "task", key}; }
+
+L2Write Put(const std::string& key, int version, std::string_view value) {
+  L2Write write;
+  write.key = Key(key);
+  write.version = Version{(uint64_t{1'700'000'000'000} + static_cast<uint64_t>(version)) << 16, 7};
+  write.expires_at = absl::Now() + absl::Hours(1);
+  write.retention = absl::Hours(1);
+  Record record;
+  record.version = write.version;
+  record.expires_at = write.expires_at;
+  record.value = value;
+  AppendRecord(record, &write.record);
+  return write;
+}
+
+// Counts, and lets a test wait for a change without polling.
+class RecordingObserver final : public L2Observer {
+ public:
+  void CommandDone(std::string_view command, absl::Duration, absl::StatusCode code) override {
+    absl::MutexLock lock(&mu_);
+    commands_.insert(absl::StrCat(std::string(command), ":", static_cast<int>(code)));
+  }
+  void ConnectionUp() override {
+    absl::MutexLock lock(&mu_);
+    ++ups_;
+  }
+  void ConnectionDown(bool was_ready) override {
+    absl::MutexLock lock(&mu_);
+    ++downs_;
+  }
+  void BreakerChanged(std::string_view state) override {
+    absl::MutexLock lock(&mu_);
+    breaker_ = state;
+  }
+
+  size_t CountOf(const std::string& command, absl::StatusCode code) {
+    absl::MutexLock lock(&mu_);
+    return commands_.count(absl::StrCat(command, ":", static_cast<int>(code)));
+  }
+  int ups() {
+    absl::MutexLock lock(&mu_);
+    return ups_;
+  }
+  bool WaitForUps(int ups) {
+    absl::MutexLock lock(&mu_);
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ups_ >= ups; };
+    return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(60));
+  }
+  bool WaitForDowns(int downs) {
+    absl::MutexLock lock(&mu_);
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return downs_ >= downs; };
+    return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(60));
+  }
+  std::string breaker() {
+    absl::MutexLock lock(&mu_);
+    return breaker_;
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::multiset<std::string> commands_ ABSL_GUARDED_BY(mu_);
+  int ups_ ABSL_GUARDED_BY(mu_) = 0;
+  int downs_ ABSL_GUARDED_BY(mu_) = 0;
+  std::string breaker_ ABSL_GUARDED_BY(mu_) = "closed";
+};
+
+class RedisStoreTest : public ::testing::Test {
+ protected:
+  void StartRedis(std::vector<std::string> arguments = {}) {
+    auto redis = RedisProcess::Start(std::move(arguments));
+    ASSERT_TRUE(redis.ok()) << redis.status();
+    redis_ = *std::move(redis);
+  }
+  // Connects and waits until both eager connections are ready.
+  void OpenStore(RedisStoreOptions options = {}, std::string url = "") {
+    options.client.url = *ParseRedisUrl(url.empty() ? redis_->url() : url);
+    // Timeouts for slow builds; a test that is about a timeout sets its own.
+    if (options.client.connection.command_timeout == absl::Seconds(1)) {
+      options.client.connection.connect_timeout = absl::Seconds(10);
+      options.client.connection.command_timeout = absl::Seconds(10);
+    }
+    auto loop = EventLoop::Create("l2-test");
+    ASSERT_TRUE(loop.ok()) << loop.status();
+    loop_ = *std::move(loop);
+    auto store = RedisStore::Create(*loop_, options, clock_, &observer_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+
+  std::vector<L2WriteResult> Apply(std::vector<L2Write> writes,
+                                   absl::Duration timeout = absl::Seconds(10)) {
+    absl::Notification done;
+    std::vector<L2WriteResult> results;
+    store_->Apply(std::move(writes), clock_.Now() + timeout, [&](std::vector<L2WriteResult> r) {
+      results = std::move(r);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return results;
+  }
+  absl::Status ApplyStatus(L2Write write, absl::Duration timeout = absl::Seconds(10)) {
+    std::vector<L2Write> writes;
+    writes.push_back(std::move(write));
+    return Apply(std::move(writes), timeout)[0].status;
+  }
+  std::vector<L2Record> Fetch(std::vector<L2Key> keys, absl::Duration timeout = absl::Seconds(10)) {
+    absl::Notification done;
+    std::vector<L2Record> records;
+    store_->Fetch(std::move(keys), clock_.Now() + timeout, [&](std::vector<L2Record> r) {
+      records = std::move(r);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return records;
+  }
+  std::vector<L2WriteResult> Replicate(uint32_t slot, LogPosition cursor,
+                                       std::vector<L2Write> writes) {
+    absl::Notification done;
+    std::vector<L2WriteResult> results;
+    store_->ApplyReplicated("eu", slot, cursor, std::move(writes), clock_.Now() + absl::Seconds(10),
+                            [&](std::vector<L2WriteResult> r) {
+                              results = std::move(r);
+                              done.Notify();
+                            });
+    done.WaitForNotification();
+    return results;
+  }
+  LogPosition Cursor(uint32_t slot) {
+    absl::Notification done;
+    LogPosition cursor;
+    store_->FetchCursors("eu", {slot}, clock_.Now() + absl::Seconds(10),
+                         [&](const absl::StatusOr<std::vector<LogPosition>>& positions) {
+                           if (positions.ok()) cursor = positions->front();
+                           done.Notify();
+                         });
+    done.WaitForNotification();
+    return cursor;
+  }
+
+  SystemClock clock_;
+  RecordingObserver observer_;
+  std::unique_ptr<RedisProcess> redis_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<RedisStore> store_;
+};
+
+TEST_F(RedisStoreTest, RecoversByItselfWhenRedisIsKilledAndComesBack) {
+  StartRedis();
+  OpenStore();
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  redis_->Kill();
+  EXPECT_EQ(ApplyStatus(Put("a", 2, "two")).code(), absl::StatusCode::kUnavailable);
+  const int ups = observer_.ups();
+  ASSERT_TRUE(redis_->Restart().ok());
+  ASSERT_TRUE(observer_.WaitForUps(ups + 2));
+  EXPECT_TRUE(ApplyStatus(Put("a", 3, "three")).ok());
+  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "three");
+  EXPECT_TRUE(store_->Health().connected);
+}
+
+TEST_F(RedisStoreTest, FailedConnectsOpenTheBreakerAndARestartClosesIt) {
+  StartRedis();
+  OpenStore();
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  redis_->Kill();
+  while (observer_.breaker() != "open") Apply({Put("a", 2, "two")});
+  const absl::Status refused = ApplyStatus(Put("a", 2, "two"));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("L2_CIRCUIT_OPEN"));
+  EXPECT_FALSE(store_->Health().connected);
+  EXPECT_THAT(store_->Health().problem, HasSubstr("L2_UNAVAILABLE"));
+  ASSERT_TRUE(redis_->Restart().ok());
+  while (observer_.breaker() != "closed") Apply({Put("b", 1, "one")});
+  EXPECT_TRUE(ApplyStatus(Put("a", 3, "three")).ok());
+}
+
+TEST_F(RedisStoreTest, ASilentRedisIsAnsweredAtTheDeadlineAndOpensTheBreaker) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.connection.command_timeout = absl::Milliseconds(400);
+  options.client.breaker.min_calls = 3;
+  options.client.breaker.open_for = absl::Minutes(5);
+  options.client.breaker.max_open_for = absl::Minutes(5);
+  OpenStore(options);
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  redis_->Stop();
+  const absl::Time start = absl::Now();
+  EXPECT_EQ(Fetch({Key("a")}, absl::Milliseconds(100))[0].status.code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(100));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  while (observer_.breaker() != "open") Fetch({Key("a")}, absl::Milliseconds(100));
+  EXPECT_THAT(std::string(Fetch({Key("a")})[0].status.message()), HasSubstr("L2_CIRCUIT_OPEN"));
+  ASSERT_TRUE(observer_.WaitForDowns(1));  // Silent for command_timeout: the connection goes.
+  const int ups = observer_.ups();
+  redis_->Cont();
+  // An answered handshake is enough: nobody waits five minutes.
+  ASSERT_TRUE(observer_.WaitForUps(ups + 1));
+  while (!ApplyStatus(Put("a", 2, "two")).ok()) {
+  }
+  while (observer_.breaker() != "closed") Fetch({Key("a")});
+  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
+}
+
+TEST_F(RedisStoreTest, AScriptThatRedisHasLostIsSentAgain) {
+  StartRedis();
+  OpenStore();
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  ASSERT_EQ(*redis_->Command({"SCRIPT", "FLUSH"}), "+OK");
+  std::vector<L2Write> writes;
+  for (int i = 0; i < 500; ++i) writes.push_back(Put(absl::StrCat("k", i), 1, "v"));
+  for (const L2WriteResult& result : Apply(std::move(writes))) {
+    ASSERT_TRUE(result.status.ok()) << result.status;
+    ASSERT_EQ(result.outcome, L2WriteOutcome::kApplied);
+  }
+}
+
+TEST_F(RedisStoreTest, TheEmbeddedHashIsTheOneThatRedisComputes) {
+  StartRedis();
+  for (const Script* script : {&kApplyScript, &kLogEndsScript, &kLeaseAcquireScript,
+                               &kLeaseReleaseScript, &kPutFencedScript}) {
+    EXPECT_EQ(*redis_->Command({"SCRIPT", "LOAD", std::string(script->source)}), script->sha1);
+  }
+}
+
+TEST_F(RedisStoreTest, AForeignTypeFailsItsKeyAndNobodyElse) {
+  StartRedis();
+  OpenStore();
+  ASSERT_EQ(*redis_->Command({"LPUSH", EntryRedisKey(Key("list")), "x"}), ":1");
+  const auto results = Apply({Put("a", 1, "one"), Put("list", 1, "one"), Put("b", 1, "one")});
+  EXPECT_TRUE(results[0].status.ok());
+  EXPECT_EQ(results[1].status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(results[1].status.message()), HasSubstr("WRONGTYPE"));
+  EXPECT_TRUE(results[2].status.ok());
+  // A key that will never be ours does not hold replication up.
+  const uint32_t slot = Key("list").slot;
+  Replicate(slot, {5, 0}, {Put("list", 2, "two")});
+  EXPECT_EQ(Cursor(slot), (LogPosition{5, 0}));
+}
+
+TEST_F(RedisStoreTest, AWriteThatRedisHasNoRoomForKeepsTheCursorWhereItIs) {
+  StartRedis();
+  OpenStore();
+  const uint32_t slot = Key("a").slot;
+  Replicate(slot, {5, 0}, {Put("a", 1, "one")});
+  ASSERT_EQ(*redis_->Command({"CONFIG", "SET", "maxmemory", "1"}), "+OK");
+  EXPECT_EQ(Replicate(slot, {6, 0}, {Put("a", 2, "two")})[0].status.code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Cursor(slot), (LogPosition{5, 0}));
+  ASSERT_EQ(*redis_->Command({"CONFIG", "SET", "maxmemory", "0"}), "+OK");
+  EXPECT_TRUE(Replicate(slot, {6, 0}, {Put("a", 2, "two")})[0].status.ok());
+  EXPECT_EQ(Cursor(slot), (LogPosition{6, 0}));
+}
+
+TEST_F(RedisStoreTest, AForeignLogEntryIsPassedOver) {
+  StartRedis();
+  OpenStore();
+  const L2Key key = Key("a");
+  ASSERT_TRUE(redis_->Command({"XADD", LogRedisKey(key.slot), "1-1", "who", "knows"}).ok());
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  absl::Notification done;
+  std::vector<LogSlice> slices;
+  store_->ReadLogs({{key.slot, {}}}, 10, clock_.Now() + absl::Seconds(10),
+                   [&](absl::StatusOr<std::vector<LogSlice>> read) {
+                     if (read.ok()) slices = *std::move(read);
+                     done.Notify();
+                   });
+  done.WaitForNotification();
+  ASSERT_EQ(slices.size(), 1u);
+  ASSERT_EQ(slices[0].entries.size(), 2u);
+  EXPECT_FALSE(slices[0].entries[0].version.is_set());
+  EXPECT_EQ(slices[0].entries[0].position, (LogPosition{1, 1}));
+  EXPECT_EQ(slices[0].entries[1].key, "a");
+}
+
+TEST_F(RedisStoreTest, TheChangelogIsTrimmedAndNeverExpires) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.max_log_length = 100;
+  OpenStore(options);
+  std::vector<L2Write> writes;
+  for (int i = 0; i < 1000; ++i) writes.push_back(Put("a", i, "v"));
+  EXPECT_TRUE(Apply(std::move(writes)).back().status.ok());
+  const std::string length = *redis_->Command({"XLEN", LogRedisKey(Key("a").slot)});
+  EXPECT_LT(std::stoi(length.substr(1)), 300);
+  EXPECT_GE(std::stoi(length.substr(1)), 100);
+  EXPECT_EQ(*redis_->Command({"PTTL", LogRedisKey(Key("a").slot)}), ":-1");
+  EXPECT_NE(*redis_->Command({"PTTL", EntryRedisKey(Key("a"))}), ":-1");
+}
+
+TEST_F(RedisStoreTest, AnAnswerBeyondTheLimitIsAskedForInHalves) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.connection.limits.max_reply_bytes = 300'000;
+  OpenStore(options);
+  std::vector<L2Key> keys;
+  for (int i = 0; i < 20; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    keys.push_back(Key(key));
+    const size_t size = i == 13 ? 400'000 : 100'000;
+    ASSERT_TRUE(ApplyStatus(Put(key, 1, std::string(size, static_cast<char>('a' + i)))).ok());
+  }
+  const std::vector<L2Record> records = Fetch(keys);
+  for (int i = 0; i < 20; ++i) {
+    if (i == 13) {
+      EXPECT_EQ(records[i].status.code(), absl::StatusCode::kResourceExhausted);
+      continue;
+    }
+    ASSERT_TRUE(records[i].status.ok()) << i << records[i].status;
+    EXPECT_EQ(ParseRecord(records[i].record.view())->value,
+              std::string(100'000, static_cast<char>('a' + i)));
+  }
+  EXPECT_EQ(observer_.ups(), 2);  // No connection was lost over it.
+}
+
+TEST_F(RedisStoreTest, APasswordIsUsedAndAWrongOneIsSaidWithoutShowingIt) {
+  StartRedis({"--requirepass", "right"});
+  OpenStore({}, absl::StrCat("redis://:right@127.0.0.1:", redis_->port(), "/2"));
+  EXPECT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  store_.reset();
+  OpenStore({}, absl::StrCat("redis://:wrong@127.0.0.1:", redis_->port()));
+  const absl::Status status = ApplyStatus(Put("a", 2, "two"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << status;
+  EXPECT_THAT(store_->Health().problem, HasSubstr("WRONGPASS"));
+  EXPECT_THAT(store_->Health().problem, ::testing::Not(HasSubstr("wrong@")));
+}
+
+TEST_F(RedisStoreTest, HealthNamesAMemoryPolicyThatWouldEvictChangelogs) {
+  StartRedis({"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"});
+  OpenStore();
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  EXPECT_THAT(store_->Health().problem, HasSubstr("set maxmemory-policy volatile-lfu"));
+}
+
+TEST_F(RedisStoreTest, ADestroyedStoreAnswersWhatIsPending) {
+  StartRedis();
+  OpenStore();
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  redis_->Stop();
+  std::atomic<int> answered{0};
+  std::atomic<int> unavailable{0};
+  for (int i = 0; i < 50; ++i) {
+    store_->Fetch({Key("a")}, clock_.Now() + absl::Seconds(10), [&](std::vector<L2Record> records) {
+      ++answered;
+      if (records[0].status.code() == absl::StatusCode::kUnavailable) ++unavailable;
+    });
+  }
+  store_.reset();
+  EXPECT_EQ(answered, 50);
+  EXPECT_EQ(unavailable, 50);
+  redis_->Cont();
+}
+
+TEST_F(RedisStoreTest, MoreThanTheBoundInFlightIsRefusedNotQueued) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.connection.max_in_flight = 10;
+  OpenStore(options);
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  redis_->Stop();
+  absl::Mutex mu;
+  std::multiset<int> codes;
+  for (int i = 0; i < 30; ++i) {
+    store_->Fetch({Key("a")}, clock_.Now() + absl::Seconds(10), [&](std::vector<L2Record> records) {
+      absl::MutexLock lock(&mu);
+      codes.insert(static_cast<int>(records[0].status.code()));
+    });
+  }
+  const auto refused = [&] {
+    return codes.count(static_cast<int>(absl::StatusCode::kResourceExhausted)) == 20;
+  };
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&refused), absl::Seconds(30)));
+  }
+  redis_->Cont();
+  store_.reset();
+  EXPECT_EQ(codes.size(), 30u);
+}
+
+TEST_F(RedisStoreTest, ManyThreadsAtOnceGetTheirOwnAnswers) {
+  StartRedis();
+  OpenStore();
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        const std::string key = absl::StrCat("t", t, ":", i);
+        const auto results = Apply({Put(key, i, key)});
+        const auto records = Fetch({Key(key)});
+        if (!results[0].status.ok() || !records[0].status.ok() ||
+            ParseRecord(records[0].record.view())->value != key) {
+          ++wrong;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(observer_.CountOf("apply", absl::StatusCode::kOk), 400u);
+  EXPECT_EQ(observer_.CountOf("mget", absl::StatusCode::kOk), 400u);
+}
+
+}  // namespace
+}  // namespace meridian

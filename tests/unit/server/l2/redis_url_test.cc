@@ -1,0 +1,58 @@
+#include "server/l2/redis_url.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(RedisUrlTest, HostAndPortAreEnough) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis://cache.eu.internal:6400");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->host, "cache.eu.internal");
+  EXPECT_EQ(url->port, 6400);
+  EXPECT_EQ(url->password, "");
+  EXPECT_EQ(url->database, 0u);
+  EXPECT_EQ(ParseRedisUrl("redis://h")->port, 6379);
+  EXPECT_EQ(ParseRedisUrl("redis://h/")->database, 0u);
+}
+
+TEST(RedisUrlTest, CredentialsAndDatabaseAreTakenAndDecoded) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis://us%65r:p%40ss%2Fw:rd@[::1]:7000/3");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->user, "user");
+  EXPECT_EQ(url->password, "p@ss/w:rd");
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->port, 7000);
+  EXPECT_EQ(url->database, 3u);
+  EXPECT_EQ(url->address(), "[::1]:7000");
+  EXPECT_EQ(ParseRedisUrl("redis://:secret@h")->user, "");
+  EXPECT_EQ(ParseRedisUrl("redis://:secret@h")->password, "secret");
+}
+
+TEST(RedisUrlTest, KnownSchemesThatAreNotBuiltSaySo) {
+  for (const char* scheme : {"rediss", "redis+sentinel", "redis+cluster"}) {
+    const absl::Status status = ParseRedisUrl(std::string(scheme) + "://h:1").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << scheme;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(scheme));
+  }
+}
+
+TEST(RedisUrlTest, ErrorsNeverShowThePassword) {
+  for (const char* text :
+       {"redis://u:hunter2@", "redis://u:hunter2@h:0", "redis://u:hunter2@h:99999",
+        "redis://u:hunter2@h:x", "redis://u:hunter2@h/db", "redis://u:hunter2%@h",
+        "redis://u:hunter2%zz@h", "redis://u:hunter2@[::1", "redis://u:hunter2@[::1]x",
+        "redis://u:hunter2@h?x=1", "http://u:hunter2@h", "u:hunter2@h", "redis://u:hunter2@a b",
+        "rediss://u:hunter2@h", "redis://u:hunter2@h:", "redis://u:hunter2@h:-1"}) {
+    const absl::StatusOr<RedisUrl> url = ParseRedisUrl(text);
+    ASSERT_FALSE(url.ok()) << text;
+    EXPECT_THAT(url.status().ToString(), Not(HasSubstr("hunter"))) << text;
+  }
+}
+
+}  // namespace
+}  // namespace meridian
