@@ -6,8 +6,9 @@
   - a relative link in a Markdown file leads to a file of the project, and its #anchor to a heading;
   - images that README shows exist;
   - no unfinished-work marks, no host of a package registry, no path of one person's machine;
+  - every reason that an error may carry has its row in docs/wire.md;
   - every folder that is a library has its row in docs/architecture.md;
-  - a test that docs/requirements.md or docs/failure_modes.md names exists.
+  - a test that docs/requirements.md or docs/failure_modes.md names exists, and so does a metric.
 Exit codes: 0 clean, 1 not.
 """
 
@@ -73,6 +74,26 @@ def check_layer_table(root, names):
                 yield f"docs/architecture.md: no row for the library {folder}"
 
 
+# A test case as GoogleTest prints it, and a metric.
+TEST_CASE = re.compile(r"`([A-Z]\w*Test\.[A-Z]\w*)`")
+TEST_CASE_IN_CODE = re.compile(r"^TEST(?:_[FP])?\((\w+),\s*(\w+)\)", re.MULTILINE)
+METRIC = re.compile(r"`(meridian_[a-z0-9_]+)(?:\{[^`]*)?`")
+
+
+# A reason where it is declared, and where a status carries it in front of its message.
+REASON = re.compile(r'k[A-Za-z0-9]+\[\] = "([A-Z][A-Z0-9_]+)"|"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+): ')
+
+
+def check_reasons(root, names):
+    table = (root / "docs" / "wire.md").read_text()
+    for name in names:
+        if name.startswith(("common/", "server/")) and name.endswith((".cc", ".h")):
+            for declared, prefixed in REASON.findall((root / name).read_text()):
+                reason = declared or prefixed
+                if (prefixed or name.endswith("reasons.h")) and f"`{reason}`" not in table:
+                    yield f"docs/wire.md: no row for the reason {reason} of {name}"
+
+
 def known_tests(root, names):
     known = set()
     for name in names:
@@ -90,6 +111,25 @@ def check_test_names(root, names):
                 yield f"{document}: names the test {test}, which does not exist"
 
 
+def check_cases_and_metrics(root, names):
+    cases, sources = set(), []
+    for name in names:
+        if name.endswith((".cc", ".h")):
+            text = (root / name).read_text()
+            if name.startswith("tests/"):
+                cases.update(f"{suite}.{case}" for suite, case in TEST_CASE_IN_CODE.findall(text))
+            else:
+                sources.append(text)
+    code = "\n".join(sources)
+    for document in NAMES_TESTS:
+        text = (root / document).read_text()
+        for case in sorted(set(TEST_CASE.findall(text)) - cases):
+            yield f"{document}: names the test {case}, which does not exist"
+        for metric in sorted(set(METRIC.findall(text))):
+            if f'"{metric}"' not in code:
+                yield f"{document}: names the metric {metric}, which does not exist"
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     names = source_tree.files(root)
@@ -105,7 +145,9 @@ def main():
         if name.endswith(".md"):
             findings.extend(check_links(root, name, text))
     findings.extend(check_layer_table(root, names))
+    findings.extend(check_reasons(root, names))
     findings.extend(check_test_names(root, names))
+    findings.extend(check_cases_and_metrics(root, names))
     source_tree.finish("check_docs", findings)
 
 
