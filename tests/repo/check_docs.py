@@ -100,6 +100,9 @@ def known_tests(root, names):
         if name.startswith("tests/") and name.endswith("CMakeLists.txt"):
             for test, label, whole in TEST_IN_CMAKE.findall((root / name).read_text()):
                 known.add(whole or f"{label}/{test}")
+        script = re.fullmatch(r"tests/repo/(\w+)_test\.py", name)
+        if script:
+            known.add(f"integration/{script.group(1)}")
     return known
 
 

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""scripts/local-cluster with real programs: it starts, restarts and leaves nothing behind.
+
+  tests/repo/local_cluster_test.py WORK_DIR
+
+The programs come from MERIDIAN_BIN_DIR. Exit codes: 0 passed, 1 failed.
+"""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+
+import processes  # noqa: E402
+
+SCRIPT = ROOT / "scripts" / "local-cluster"
+UP = ["up", "--regions", "us,eu", "--nodes", "1", "--brief"]
+
+
+class LocalClusterTest(unittest.TestCase):
+    work = None
+
+    def setUp(self):
+        self.folder = self.work / self._testMethodName
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.addCleanup(self.run_script, "down")
+
+    def run_script(self, *words):
+        return subprocess.run([SCRIPT, "--dir", self.folder, *words], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+
+    def succeed(self, *words):
+        result = self.run_script(*words)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return result.stdout
+
+    def regions(self):
+        return json.loads((self.folder / "cluster.json").read_text())["regions"]
+
+    def recorded(self):
+        """Every process that the script knows of."""
+        state = json.loads((self.folder / "state.json").read_text())
+        return [processes.Process(**part["process"]) for part in state["parts"]]
+
+    def test_up_serves_and_down_leaves_nothing(self):
+        self.succeed(*UP)
+        self.assertEqual(set(self.regions()), {"us", "eu"})
+        started = self.recorded()
+        self.assertEqual(len(started), 6)
+        self.succeed("status")
+        self.assertIn("already runs", self.run_script(*UP).stderr)
+        self.succeed("down")
+        self.assertEqual({process.state() for process in started}, {"dead"})
+        self.assertFalse((self.folder / "cluster.json").exists())
+        self.assertEqual(self.run_script("status").returncode, 1)
+
+    def test_what_was_killed_starts_again_where_it_was(self):
+        self.succeed(*UP)
+        before = self.regions()["us"]
+        for name in ("us-node-1", "us-coordinator-1", "us-redis"):
+            self.succeed("kill", name)
+            self.assertEqual(self.run_script("status").returncode, 1)
+            self.succeed("start", name)
+        after = self.regions()["us"]
+        self.assertEqual(after["redis"]["port"], before["redis"]["port"])
+        for kind in ("nodes", "coordinators"):
+            self.assertNotEqual(after[kind][0].pop("pid"), before[kind][0].pop("pid"))
+            self.assertEqual(after[kind], before[kind])
+
+    def test_a_killed_process_has_no_pid(self):
+        self.succeed(*UP)
+        self.succeed("kill", "eu-node-1")
+        self.assertEqual(self.regions()["eu"]["nodes"][0]["pid"], 0)
+        self.assertEqual(self.run_script("kill", "eu-node-1").returncode, 1)
+
+    def test_a_stopped_process_goes_on(self):
+        self.succeed(*UP)
+        self.assertIn("running -> stopped", self.succeed("stop", "eu-node-1"))
+        self.assertIn("stopped -> running", self.succeed("cont", "eu-node-1"))
+
+    def start_and_send(self, number):
+        """Starts a cluster and sends a signal to the script when the first process runs."""
+        script = subprocess.Popen([SCRIPT, "--dir", self.folder, *UP], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not (self.folder / "state.json").exists() or not self.recorded():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(processes.POLL_SECONDS)
+        started = self.recorded()
+        script.send_signal(number)
+        return script.wait(), started
+
+    def test_an_interrupted_start_leaves_nothing(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            code, started = self.start_and_send(number)
+            self.assertEqual(code, 130)
+            self.assertEqual({process.state() for process in started}, {"dead"})
+
+    def test_a_killed_start_is_cleaned_up_by_the_next(self):
+        _, started = self.start_and_send(signal.SIGKILL)
+        self.succeed(*UP)
+        self.assertEqual({process.state() for process in started}, {"dead"})
+        self.succeed("status")
+
+    def test_a_program_that_refuses_to_start_is_shown(self):
+        result = self.run_script(*UP, "--l1-max-bytes", "nonsense")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("nonsense", result.stderr)
+        self.assertFalse((self.folder / "state.json").exists())
+
+
+def main():
+    LocalClusterTest.work = pathlib.Path(sys.argv.pop(1)).resolve()
+    LocalClusterTest.work.mkdir(parents=True, exist_ok=True)
+    return 0 if unittest.main(exit=False).result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
