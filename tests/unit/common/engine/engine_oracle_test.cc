@@ -160,8 +160,6 @@ class EngineOracleTest : public testing::TestWithParam<uint32_t> {
         }
       }
     }
-    ASSERT_EQ(engine.bytes(), model.bytes());
-    ASSERT_EQ(engine.entries(), model.entries());
   }
 
   std::mt19937 rng_{GetParam()};
@@ -174,6 +172,10 @@ TEST_P(EngineOracleTest, AMillionOperationsAnswerAsTheModelDoes) {
   Model model(kBytes, kEntries);
   for (int i = 0; i < 500'000; ++i) {
     Step(*engine, model);
+    if (i % 8 == 0) {
+      ASSERT_EQ(engine->bytes(), model.bytes());
+      ASSERT_EQ(engine->entries(), model.entries());
+    }
     ASSERT_FALSE(HasFatalFailure()) << "seed " << GetParam() << ", step " << i;
   }
   ExpectConsistent(*engine);
