@@ -88,7 +88,6 @@ class Engine {
   // True when the key is absent or older than `version`: what a changelog entry asks before Erase.
   bool IsBehind(const EntryKey& key, Version version) const;
   // The same by its former name.
-  bool HasVersion(const EntryKey& key, Version version) const { return IsBehind(key, version); }
 
   // Makes every entry of a slot invisible, in O(1), and voids its fills; memory comes back as
   // Advance and eviction reach the entries. For slots that changed their owner, and for gaps.

@@ -20,11 +20,12 @@ void EngineCoherence::DropOlder(uint32_t slot, const LogEntry& entry) {
                      .key = entry.key};
   // The same version in L1 is this very write, done through this node. An absent key is erased, too:
   // a fill that read the store before the change may be under way.
-  if (engine_.HasVersion(key, entry.version)) engine_.Erase(key, entry.version);
+  if (engine_.IsBehind(key, entry.version)) engine_.Erase(key, entry.version);
 }
 
 void EngineCoherence::OnChanges(LogPosition after, const LogSlice& slice) {
   for (const LogEntry& entry : slice.entries) {
+    if (!entry.version.is_set()) continue;  // Not written by us: nobody's change.
     if (absl::Status status = hybrid_clock_.Merge(entry.version.hlc); !status.ok()) {
       observer_.OnClockSkew(status);
     }
