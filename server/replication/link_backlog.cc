@@ -187,10 +187,10 @@ SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
   return batch;
 }
 
-std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit) {
+std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) {
   std::vector<SlotBatch> batches;
   size_t taken = 0;
-  while (!turn_.empty() && taken < limit) {
+  while (!turn_.empty() && taken < limit && batches.size() < max_slots) {
     const uint32_t number = turn_.front();
     turn_.pop_front();
     const auto it = slots_.find(number);

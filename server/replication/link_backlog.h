@@ -73,8 +73,8 @@ class LinkBacklog {
   // What the read brought, at most `read_limit` entries; `entries` may be empty.
   void OnRead(const CatchUpRead& read, const std::vector<LogEntry>& entries, size_t read_limit);
 
-  // The next batches, at most `limit` changes in all (but at least one); slots take turns.
-  std::vector<SlotBatch> TakeBatches(size_t limit);
+  // The next batches, at most `limit` changes of `max_slots` slots in all; slots take turns.
+  std::vector<SlotBatch> TakeBatches(size_t limit, size_t max_slots);
   // The batch was applied, or (false) must be sent again.
   void Finish(const SlotBatch& batch, bool applied);
 

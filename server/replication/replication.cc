@@ -68,7 +68,8 @@ absl::Status ReplicationOptions::Validate() const {
   RETURN_IF_ERROR(Positive("link.queue_capacity", link.queue_capacity));
   RETURN_IF_ERROR(Positive("link.batch_changes", link.batch_changes));
   RETURN_IF_ERROR(Positive("link.batch_bytes", link.batch_bytes));
-  RETURN_IF_ERROR(Positive("link.max_batches", link.max_batches));
+  RETURN_IF_ERROR(Positive("link.max_fetches", link.max_fetches));
+  RETURN_IF_ERROR(Positive("link.max_slots", link.max_slots));
   RETURN_IF_ERROR(Positive("link.read_entries", link.read_entries));
   RETURN_IF_ERROR(Positive("link.read_slots", link.read_slots));
   RETURN_IF_ERROR(Positive("link.tick", link.tick));

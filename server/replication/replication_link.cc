@@ -13,8 +13,11 @@ namespace {
 // Refused because of what was sent: sending it again would be refused again.
 bool IsAboutTheWrite(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) ||
-         absl::IsOutOfRange(status) || absl::IsUnimplemented(status);
+         absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
 }
+
+// A fetch of one key that is refused so often is refused for its size, not for the store's load.
+constexpr int kMaxRefusals = 5;
 
 }  // namespace
 
@@ -207,13 +210,13 @@ void ReplicationLink::CatchUp() {
 // --- Fetch here, apply there.
 
 bool ReplicationLink::Ship() {
-  if (shipments_ >= options_.max_batches) return false;
+  if (shipments_ >= options_.max_fetches || slots_under_way_ >= options_.max_slots) return false;
   const size_t by_bytes =
       static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
   const size_t limit = std::clamp<size_t>(by_bytes, 1, batch_limit_);
   auto shipment = std::make_shared<Shipment>();
   shipment->attempt = attempt_;
-  shipment->batches = backlog_.TakeBatches(limit);
+  shipment->batches = backlog_.TakeBatches(limit, options_.max_slots - slots_under_way_);
   if (shipment->batches.empty()) return false;
   for (const SlotBatch& batch : shipment->batches) {
     for (const LogEntry& entry : batch.changes) {
@@ -222,6 +225,7 @@ bool ReplicationLink::Ship() {
   }
   shipment->open = shipment->batches.size();
   ++shipments_;
+  slots_under_way_ += shipment->open;
   source_.Fetch(shipment->keys, Deadline(),
                 gate_.Reply<std::vector<L2Record>>(
                     [this, shipment](const std::vector<L2Record>& records) {
@@ -232,10 +236,11 @@ bool ReplicationLink::Ship() {
 
 void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
                               const std::vector<L2Record>& records) {
-  if (Refetch(*shipment, records)) {
+  if (absl::Status status = CheckFetched(records); !status.ok()) {
     for (const SlotBatch& batch : shipment->batches) backlog_.Finish(batch, false);
     --shipments_;
-    return Pump();
+    slots_under_way_ -= shipment->open;
+    return Failed(shipment->attempt, options_.own_region, status);
   }
   batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
   size_t first = 0;
@@ -246,20 +251,25 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   }
 }
 
-// True when the shipment must be fetched again, later or in smaller pieces.
-bool ReplicationLink::Refetch(Shipment& shipment, const std::vector<L2Record>& records) {
+// Why the shipment must be fetched again, or OK. A single record that is too large is no reason.
+absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records) {
+  absl::Status refused;
+  bool any_ok = false;
   for (const L2Record& record : records) {
-    if (record.status.ok()) continue;
-    if (!absl::IsResourceExhausted(record.status)) {
-      Failed(shipment.attempt, options_.own_region, record.status);
-      return true;
-    }
-    if (records.size() > 1) {
-      batch_limit_ = std::max<size_t>(1, records.size() / 2);
-      return true;
+    if (record.status.ok()) {
+      any_ok = true;
+    } else if (absl::IsResourceExhausted(record.status)) {
+      refused = record.status;
+    } else {
+      return record.status;
     }
   }
-  return false;
+  if (refused.ok() || any_ok || (records.size() == 1 && ++refused_alone_ >= kMaxRefusals)) {
+    refused_alone_ = 0;
+    return absl::OkStatus();
+  }
+  batch_limit_ = std::max<size_t>(1, records.size() / 2);
+  return refused;
 }
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
@@ -306,6 +316,7 @@ void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t 
   backlog_.Finish(shipment->batches[index], status.ok());
   const bool last = --shipment->open == 0;
   if (last) --shipments_;
+  --slots_under_way_;
   if (!status.ok()) {
     Failed(shipment->attempt, options_.target_region, status);
   } else if (!results.empty()) {

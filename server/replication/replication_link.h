@@ -8,7 +8,8 @@
 // Promise: memory is bounded whatever the target does; links share nothing, so that a slow region
 //   does not slow another; after an error every cursor is asked for again, so that a target that
 //   came back empty is filled from the log.
-// Bounds: max_batches fetches (of batch_changes keys, about batch_bytes) under way, one batch a slot.
+// Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to the
+//   target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_REPLICATION_LINK_H_
@@ -41,10 +42,11 @@ struct ReplicationLinkOptions {
   size_t queue_capacity = 32768;  // Changes that wait in memory.
   size_t batch_changes = 1000;
   size_t batch_bytes = size_t{4} << 20;
-  size_t max_batches = 8;
+  size_t max_fetches = 8;
+  size_t max_slots = 256;
   size_t read_entries = 1000;     // Of one slot, in one read of the log.
   size_t read_slots = 16;
-  size_t cursors_per_tick = 256;
+  size_t cursors_per_tick = 128;
   absl::Duration tick = absl::Seconds(1);
   absl::Duration timeout = absl::Seconds(5);
   BackoffOptions backoff{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)};
@@ -99,7 +101,7 @@ class ReplicationLink final : public ChangeSink {
   void CatchUp();
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
-  bool Refetch(Shipment& shipment, const std::vector<L2Record>& records);
+  absl::Status CheckFetched(const std::vector<L2Record>& records);
   std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
                                 size_t first);
   void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
@@ -130,6 +132,8 @@ class ReplicationLink final : public ChangeSink {
   bool paused_ = false;         // Waits for the backoff.
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
   size_t shipments_ = 0;        // Under way.
+  size_t slots_under_way_ = 0;  // Their batches.
+  int refused_alone_ = 0;       // Fetches of a single key that were refused in a row.
   size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
   double average_bytes_ = 256;  // Of a record, smoothed.
   std::string problem_;

@@ -19,7 +19,8 @@ class History {
     world_.options.link.queue_capacity = 1 + random_() % 200;
     world_.options.link.batch_changes = 1 + random_() % 50;
     world_.options.link.read_entries = 1 + random_() % 10;
-    world_.options.link.max_batches = 1 + random_() % 4;
+    world_.options.link.max_fetches = 1 + random_() % 4;
+    world_.options.link.max_slots = 1 + random_() % 20;
     world_.options.tail.read_limit = 1 + random_() % 10;
     for (int i = 0; i < 40; ++i) {  // Some keys share a slot.
       keys_.push_back(i % 2 == 0 ? absl::StrCat("key", i) : absl::StrCat("{shared}", i));

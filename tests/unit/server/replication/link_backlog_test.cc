@@ -41,7 +41,7 @@ class LinkBacklogTest : public testing::Test {
 TEST_F(LinkBacklogTest, ForeignChangesMoveTheCursorOnly) {
   Synced(1);
   backlog_.Feed({100, 0}, {1, {EntryAt(101, "a", kForeign), EntryAt(102, "b", kForeign)}});
-  EXPECT_THAT(backlog_.TakeBatches(100), IsEmpty());
+  EXPECT_THAT(backlog_.TakeBatches(100, 1000), IsEmpty());
   const std::vector<SlotBatch> cursors = backlog_.StaleCursors(10);
   ASSERT_THAT(cursors, SizeIs(1));
   EXPECT_EQ(cursors[0].cursor, (LogPosition{102, 0}));
@@ -52,7 +52,7 @@ TEST_F(LinkBacklogTest, AKeyThatChangedOftenIsSentOnceAndTheCursorCoversAll) {
   Synced(1);
   backlog_.Feed({100, 0}, {1, {EntryAt(101, "a"), EntryAt(102, "b"), EntryAt(103, "a"),
                                EntryAt(104, "c", kForeign)}});
-  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100);
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
   ASSERT_THAT(batches, SizeIs(1));
   EXPECT_THAT(KeysOf(batches[0]), ElementsAre("a", "b"));
   EXPECT_EQ(batches[0].changes[0].version.hlc, uint64_t{103} << 16);
@@ -68,16 +68,17 @@ TEST_F(LinkBacklogTest, ASlotHasOneBatchUnderWayAndSlotsTakeTurns) {
   for (uint32_t slot = 1; slot <= 3; ++slot) {
     backlog_.Feed({100, 0}, {slot, {EntryAt(101, "a"), EntryAt(102, "b"), EntryAt(103, "c")}});
   }
-  const std::vector<SlotBatch> first = backlog_.TakeBatches(4);
+  const std::vector<SlotBatch> first = backlog_.TakeBatches(4, 1000);
   ASSERT_THAT(first, SizeIs(2));
   EXPECT_EQ(first[0].count, 3u);
   EXPECT_EQ(first[1].count, 1u);
   EXPECT_EQ(first[1].cursor, (LogPosition{101, 0}));
-  const std::vector<SlotBatch> second = backlog_.TakeBatches(100);
+  EXPECT_THAT(backlog_.TakeBatches(100, 0), IsEmpty());
+  const std::vector<SlotBatch> second = backlog_.TakeBatches(100, 1000);
   ASSERT_THAT(second, SizeIs(1)) << "slots 1 and 2 have one under way";
   EXPECT_EQ(second[0].ticket.slot, 3u);
   backlog_.Finish(first[1], false);  // Again, from the same place.
-  const std::vector<SlotBatch> third = backlog_.TakeBatches(100);
+  const std::vector<SlotBatch> third = backlog_.TakeBatches(100, 1000);
   ASSERT_THAT(third, SizeIs(1));
   EXPECT_THAT(KeysOf(third[0]), ElementsAre("a", "b", "c"));
 }
@@ -93,7 +94,7 @@ TEST_F(LinkBacklogTest, WhatFindsNoRoomIsReadFromTheLogWithoutAHoleOrARepetition
 
   std::vector<std::string> sent;
   for (int round = 0; round < 20; ++round) {
-    for (const SlotBatch& batch : backlog_.TakeBatches(7)) {
+    for (const SlotBatch& batch : backlog_.TakeBatches(7, 1000)) {
       for (const std::string& key : KeysOf(batch)) sent.push_back(key);
       backlog_.Finish(batch, true);
     }
@@ -146,7 +147,7 @@ TEST_F(LinkBacklogTest, AnotherNodesProgressIsTakenOver) {
   backlog_.Feed({100, 0}, {1, {EntryAt(101, "a"), EntryAt(102, "b")}});
   backlog_.Unsync();
   backlog_.Sync(backlog_.Unsynced().at(0), {101, 0}, {102, 0});
-  const std::vector<SlotBatch> batches = backlog_.TakeBatches(10);
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(10, 1000);
   ASSERT_THAT(batches, SizeIs(1));
   EXPECT_THAT(KeysOf(batches[0]), ElementsAre("b"));
 }
@@ -155,7 +156,7 @@ TEST_F(LinkBacklogTest, AnswersForASlotThatLeftOrBeganAnewAreIgnored) {
   Synced(2);
   backlog_.Feed({100, 0}, {1, {EntryAt(101, "a")}});
   backlog_.Feed({100, 0}, {2, {EntryAt(101, "a")}});
-  const std::vector<SlotBatch> batches = backlog_.TakeBatches(10);
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(10, 1000);
   ASSERT_THAT(batches, SizeIs(2));
   backlog_.Remove(1);
   backlog_.Restart(2);
@@ -163,7 +164,7 @@ TEST_F(LinkBacklogTest, AnswersForASlotThatLeftOrBeganAnewAreIgnored) {
   backlog_.Feed({0, 0}, {2, {EntryAt(5, "new log")}});
   for (const SlotBatch& batch : batches) backlog_.Finish(batch, true);
   EXPECT_EQ(backlog_.waiting(), 1u);
-  const std::vector<SlotBatch> again = backlog_.TakeBatches(10);
+  const std::vector<SlotBatch> again = backlog_.TakeBatches(10, 1000);
   ASSERT_THAT(again, SizeIs(1));
   EXPECT_THAT(KeysOf(again[0]), ElementsAre("new log"));
 }

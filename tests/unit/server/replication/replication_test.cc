@@ -301,6 +301,36 @@ TEST(ReplicationTest, AMalformedRecordIsCountedAndHoldsUpNothing) {
   EXPECT_EQ(world.Link("us", "eu").state, LinkState::kStreaming);
 }
 
+TEST(ReplicationTest, AnOverloadedOwnStoreIsAskedAgainInSmallerPieces) {
+  ReplicationWorld world({"us", "eu"});
+  world.Start();
+  world.executor.RunFor(kSoon);
+  const std::vector<std::string> keys = Keys(100);
+  for (const std::string& key : keys) world.Set("us", key, "v");
+  world.node("us").wires["us"]->overloaded_fetches = 6;
+  world.executor.RunFor(absl::Seconds(10));
+  EXPECT_THAT(world.node("us").observer.states["eu"], testing::Contains(LinkState::kDisconnected));
+  EXPECT_EQ(world.node("us").wires["us"]->overloaded_fetches, 0);
+  EXPECT_EQ(world.DifferingKeys(keys), 0);
+  EXPECT_EQ(world.Link("us", "eu").dropped_total, 0u);
+  EXPECT_EQ(world.Link("us", "eu").state, LinkState::kStreaming);
+}
+
+TEST(ReplicationTest, ARecordTooLargeToBeReadIsGivenUpAndHoldsUpNothing) {
+  ReplicationWorld world({"us", "eu"});
+  world.Start();
+  world.Set("us", "k", "old");
+  world.executor.RunFor(kSoon);
+  world.node("us").wires["us"]->overloaded_fetches = 5;
+  world.Set("us", "k", "too large");
+  world.executor.RunFor(absl::Seconds(10));
+  EXPECT_EQ(world.Get("eu", "k"), std::nullopt);  // A miss, not the overtaken value.
+  EXPECT_EQ(world.Link("us", "eu").dropped_total, 1u);
+  world.Set("us", "k", "next");
+  world.executor.RunFor(kSoon);
+  EXPECT_THAT(world.Get("eu", "k"), Optional(std::string("next")));
+}
+
 TEST(ReplicationTest, AnIdleLinkShowsItsLagByTheHeartbeat) {
   ReplicationWorld world({"us", "eu"});
   world.options.heartbeat_interval = absl::Seconds(1);

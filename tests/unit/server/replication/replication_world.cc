@@ -24,6 +24,11 @@ void StoreWire::Carry(absl::Time deadline, Send send, Fail fail) {
 }
 
 void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
+  if (overloaded_fetches > 0) {
+    --overloaded_fetches;
+    const L2Record refused{absl::ResourceExhaustedError("L2_OVERLOADED"), {}};
+    return executor_.Post([=] { callback(std::vector<L2Record>(keys.size(), refused)); });
+  }
   Carry(
       deadline, [=, this] { store_->Fetch(keys, deadline, callback); },
       [=](const absl::Status& status) {

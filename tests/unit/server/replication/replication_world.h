@@ -35,6 +35,7 @@ class StoreWire final : public L2Store {
 
   Mode mode = Mode::kOpen;
   absl::Duration delay;
+  int overloaded_fetches = 0;  // So many fetches from now on are refused.
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
