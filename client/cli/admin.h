@@ -45,8 +45,8 @@ std::vector<std::string> AdminAddresses(const Session& session, ResultError* err
 
 // Asks the admin addresses one after the other until one answers.
 template <typename Method, typename Request, typename Response>
-bool CallAnyAdmin(const Session& session, Method method, const Request& request,
-                  Response* response, ResultError* error) {
+bool CallAnyAdmin(const Session& session, Method method, const Request& request, Response* response,
+                  ResultError* error) {
   for (const std::string& address : AdminAddresses(session, error)) {
     if (CallNode<admin::v1::AdminService>(session, address, method, request, response, error)) {
       return true;

@@ -1,5 +1,5 @@
-// ClusterFile is .cluster/cluster.json, which scripts/local-cluster writes: where every region's nodes
-// listen.
+// ClusterFile is .cluster/cluster.json, which scripts/local-cluster writes: where every region's
+// nodes listen.
 
 #ifndef MERIDIAN_CLIENT_CLI_CLUSTER_FILE_H_
 #define MERIDIAN_CLIENT_CLI_CLUSTER_FILE_H_

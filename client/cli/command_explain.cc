@@ -25,16 +25,18 @@ std::string TierName(cache::v1::Source tier) {
 }
 
 std::string SizeText(const admin::v1::TierState& tier) {
-  if (tier.raw_size() == 0 || tier.raw_size() == tier.size()) return absl::StrCat(tier.size(), " B");
+  if (tier.raw_size() == 0 || tier.raw_size() == tier.size())
+    return absl::StrCat(tier.size(), " B");
   return absl::StrCat(tier.size(), " B (", tier.raw_size(), " B inflated)");
 }
 
 std::string Readable(const admin::v1::ExplainKeyResponse& response) {
-  std::string text = absl::StrCat(
-      "slot    ", response.slot(), "\nowner   ",
-      response.owner().empty() ? "nobody"
-                               : absl::StrCat(response.owner(), " (", response.owner_address(), ")"),
-      "\nepoch   ", response.epoch(), "\nregion  ", response.region());
+  std::string text =
+      absl::StrCat("slot    ", response.slot(), "\nowner   ",
+                   response.owner().empty()
+                       ? "nobody"
+                       : absl::StrCat(response.owner(), " (", response.owner_address(), ")"),
+                   "\nepoch   ", response.epoch(), "\nregion  ", response.region());
   if (!response.l2_key().empty()) absl::StrAppend(&text, "\nL2 key  ", response.l2_key());
   TextTable table({"tier", "state", "version", "ttl", "size", "tags"});
   for (const admin::v1::TierState& tier : response.tiers()) {

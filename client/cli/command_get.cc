@@ -42,8 +42,8 @@ ExitCode RunGet(const Session& session, const GetArguments& arguments) {
     case ResultStatus::kError:
       return session.Fail(*result.error);
     default:
-      session.Note(absl::StrCat("there is no ", QuoteKey(arguments.key), " in ",
-                                arguments.name_space));
+      session.Note(
+          absl::StrCat("there is no ", QuoteKey(arguments.key), " in ", arguments.name_space));
       return kExitMiss;
   }
 }

@@ -48,16 +48,16 @@ ExitCode RunFence(const Session& session, const InvalidateArguments& arguments) 
     return session.Fail(error);
   }
   if (response.unconfirmed_nodes_size() > 0) {
-    session.Note(absl::StrCat("not yet confirmed by: ",
-                              absl::StrJoin(response.unconfirmed_nodes(), ", ")));
+    session.Note(
+        absl::StrCat("not yet confirmed by: ", absl::StrJoin(response.unconfirmed_nodes(), ", ")));
     return kExitFailed;
   }
   return kExitOk;
 }
 
 ExitCode RunInvalidate(const Session& session, const InvalidateArguments& arguments) {
-  const int forms = !arguments.keys.empty() + !arguments.tag.empty() + !arguments.prefix.empty() +
-                    arguments.all;
+  const int forms =
+      !arguments.keys.empty() + !arguments.tag.empty() + !arguments.prefix.empty() + arguments.all;
   if (forms != 1) {
     session.Note("error: name what dies, in one way: KEY..., --tag T, --prefix P or --all");
     return kExitUsage;
@@ -87,7 +87,8 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon");
   command->add_flag("--all", arguments->all, "the whole namespace");
   command->footer(
-      "Prints nothing, with -v the version of each deletion. A key that does not exist is no error.\n\n"
+      "Prints nothing, with -v the version of each deletion. A key that does not exist is no "
+      "error.\n\n"
       "Examples:\n"
       "  meridianctl invalidate task task:42 task:43\n"
       "  meridianctl invalidate task --tag project:7\n"

@@ -43,8 +43,8 @@ ExitCode RunMget(const Session& session, const MgetArguments& arguments) {
     if (session.json()) {
       list.push_back(ToJson(key, results[i]));
     } else {
-      session.Print(absl::StrCat(key, "\t", ToAbsl(StatusName(results[i].status)), "\t",
-                                 results[i].value));
+      session.Print(
+          absl::StrCat(key, "\t", ToAbsl(StatusName(results[i].status)), "\t", results[i].value));
     }
     const ExitCode code = CodeOf(session, key, results[i]);
     if (code == kExitMiss) {
@@ -65,7 +65,8 @@ void AddMget(CLI::App& app, CommandContext context) {
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line")->required();
   command->footer(
-      "One line a key: key, status and value, separated by TABs; --json for values with TABs or line "
+      "One line a key: key, status and value, separated by TABs; --json for values with TABs or "
+      "line "
       "ends.\nExit code 3 when some are missing, 1, 4 or 5 when some failed.\n\n"
       "Examples:\n"
       "  meridianctl mget task task:1 task:2 task:3\n"

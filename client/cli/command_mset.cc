@@ -69,8 +69,8 @@ absl::StatusOr<SetItem> ItemOfLine(const std::string& line) {
     } else if (name == "ttl") {
       ASSIGN_OR_RETURN(item.ttl, TtlOf(text));
     } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "there is no field \"", name, "\": key, value, value_base64, ttl, tags"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("there is no field \"", name, "\": key, value, value_base64, ttl, tags"));
     }
   }
   if (item.key.empty()) return absl::InvalidArgumentError("no \"key\"");
@@ -89,8 +89,8 @@ absl::StatusOr<std::vector<SetItem>> ItemsOf(const MsetArguments& arguments) {
     for (size_t i = 0; i < lines.size(); ++i) {
       absl::StatusOr<SetItem> item = ItemOfLine(lines[i]);
       if (!item.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(arguments.file, ", entry ", i + 1, ": ",
-                                                       item.status().message()));
+        return absl::InvalidArgumentError(
+            absl::StrCat(arguments.file, ", entry ", i + 1, ": ", item.status().message()));
       }
       items.push_back(*std::move(item));
     }
@@ -101,7 +101,8 @@ absl::StatusOr<std::vector<SetItem>> ItemsOf(const MsetArguments& arguments) {
       if (item.ttl == absl::ZeroDuration()) item.ttl = ttl;
     }
   }
-  if (items.empty()) return absl::InvalidArgumentError("nothing to store: KEY=VALUE... or --file F");
+  if (items.empty())
+    return absl::InvalidArgumentError("nothing to store: KEY=VALUE... or --file F");
   return items;
 }
 
@@ -115,9 +116,8 @@ ExitCode RunMset(const Session& session, const MsetArguments& arguments) {
   if (!client.ok()) return session.Fail(client.status());
   std::vector<std::string> keys;
   for (const SetItem& item : *items) keys.push_back(item.key);
-  return PrintWrites(
-      session, keys,
-      (*client)->BatchSet(arguments.name_space, *std::move(items), session.Call()));
+  return PrintWrites(session, keys,
+                     (*client)->BatchSet(arguments.name_space, *std::move(items), session.Call()));
 }
 
 }  // namespace

@@ -78,10 +78,9 @@ absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const Session& session,
     ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
                      Client::Create({.targets = region.DataAddresses()}));
     if (!client->WaitUntilReady(kReadyWithin).ok()) {
-      return absl::UnavailableError(
-          absl::StrCat("no node of region ", region.name, " told its topology within ",
-                       absl::FormatDuration(kReadyWithin),
-                       ": is the cluster up? scripts/local-cluster status"));
+      return absl::UnavailableError(absl::StrCat(
+          "no node of region ", region.name, " told its topology within ",
+          absl::FormatDuration(kReadyWithin), ": is the cluster up? scripts/local-cluster status"));
     }
     connected.push_back({region.name, std::move(client)});
   }
@@ -136,8 +135,7 @@ uint64_t ExpectedRequests(const ReplayArguments& arguments, size_t regions) {
 
 absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArguments& arguments) {
   ASSIGN_OR_RETURN(const std::unique_ptr<RequestSource> source, OpenSource(arguments));
-  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions,
-                   ConnectAll(session, arguments.regions));
+  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions, ConnectAll(session, arguments.regions));
   ReplayReport report;
   report.source = arguments.trace.empty() ? "the workload of the sources" : arguments.trace;
   for (const ReplayRegion& region : regions) report.regions.push_back(region.name);
@@ -226,9 +224,11 @@ void AddReplay(CLI::App& app, CommandContext context) {
       "replay", "Send recorded or generated traffic to all regions and verify every answer");
   AddReplayOptions(*command, *arguments);
   command->footer(
-      "Get, and on a miss Set. Values are made from key and generation, so that every value that comes "
+      "Get, and on a miss Set. Values are made from key and generation, so that every value that "
+      "comes "
       "back is checked to the last byte, and against what was acknowledged in its region. Values "
-      "under 16 bytes are written with 16. Latency by tier is that of single Gets, one beside every "
+      "under 16 bytes are written with 16. Latency by tier is that of single Gets, one beside "
+      "every "
       "batch. Exit code 0 only without errors, mismatches and differing keys.\n\n"
       "Examples:\n"
       "  meridianctl replay --workload sources --requests 1000000 --diff\n"

@@ -44,8 +44,8 @@ ExitCode RunRing(const Session& session) {
                absl::StrCat(entry.slots()), absl::StrFormat("%.3f", entry.load()),
                member.data_address(), member.admin_address()});
   }
-  session.Print(absl::StrCat("region ", ring.region(), ", epoch ", ring.epoch(), "\n",
-                             table.ToText()));
+  session.Print(
+      absl::StrCat("region ", ring.region(), ", epoch ", ring.epoch(), "\n", table.ToText()));
   return kExitOk;
 }
 
@@ -58,9 +58,7 @@ void AddRing(CLI::App& app, CommandContext context) {
       "Examples:\n"
       "  meridianctl ring --region us\n"
       "  meridianctl ring --json");
-  command->callback([context] {
-    context.action = [context] { return RunRing(context.session); };
-  });
+  command->callback([context] { context.action = [context] { return RunRing(context.session); }; });
 }
 
 }  // namespace meridian::cli

@@ -50,9 +50,9 @@ ExitCode RunSet(const Session& session, const SetArguments& arguments) {
   if (!value.ok()) return session.Fail(value.status());
   const auto client = session.Connect();
   if (!client.ok()) return session.Fail(client.status());
-  return PrintWrite(session, arguments.key,
-                    (*client)->Set(arguments.name_space, arguments.key, *std::move(value),
-                                   options));
+  return PrintWrite(
+      session, arguments.key,
+      (*client)->Set(arguments.name_space, arguments.key, *std::move(value), options));
 }
 
 }  // namespace
@@ -62,8 +62,9 @@ void AddSet(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("set", "Store a value");
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->key, "key")->required();
-  command->add_option("value", arguments->value,
-                      "value; @FILE: its bytes; -: standard input; @@x: the text @x")
+  command
+      ->add_option("value", arguments->value,
+                   "value; @FILE: its bytes; -: standard input; @@x: the text @x")
       ->required();
   command->add_option("--ttl", arguments->ttl,
                       "life, such as 500ms, 30s, 5m, 2h, 7d (default: the namespace's)");

@@ -48,8 +48,8 @@ std::string MiB(uint64_t bytes) {
 }
 
 std::string Readable(const std::vector<NodeState>& nodes) {
-  TextTable table({"region", "node", "version", "up", "epoch", "slots", "L1 entries", "L1 MiB", "L2",
-                   "other regions"});
+  TextTable table({"region", "node", "version", "up", "epoch", "slots", "L1 entries", "L1 MiB",
+                   "L2", "other regions"});
   std::string remarks;
   for (const NodeState& node : nodes) {
     if (!node.answered) {
@@ -66,10 +66,12 @@ std::string Readable(const std::vector<NodeState>& nodes) {
                DurationText(absl::Seconds(status.uptime_seconds())), absl::StrCat(status.epoch()),
                absl::StrCat(status.owned_slots()), absl::StrCat(status.l1_entries()),
                absl::StrCat(MiB(status.l1_bytes()), "/", MiB(status.l1_limit_bytes())),
-               status.l2_size() == 0 ? "none" : L2Text(status.l2(0)), others.empty() ? "-" : others});
+               status.l2_size() == 0 ? "none" : L2Text(status.l2(0)),
+               others.empty() ? "-" : others});
     for (const admin::v1::L2Status& l2 : status.l2()) {
       if (l2.problem().empty()) continue;
-      absl::StrAppend(&remarks, "\n", status.node(), ": Redis of ", l2.region(), ": ", l2.problem());
+      absl::StrAppend(&remarks, "\n", status.node(), ": Redis of ", l2.region(), ": ",
+                      l2.problem());
     }
     for (const std::string& warning : status.warnings()) {
       absl::StrAppend(&remarks, "\n", status.node(), ": ", warning);
@@ -105,8 +107,8 @@ ExitCode RunStatus(const Session& session) {
   } else {
     session.Print(Readable(nodes));
   }
-  const bool all = std::all_of(nodes.begin(), nodes.end(),
-                               [](const NodeState& node) { return node.answered; });
+  const bool all =
+      std::all_of(nodes.begin(), nodes.end(), [](const NodeState& node) { return node.answered; });
   return all ? kExitOk : kExitUnavailable;
 }
 
@@ -120,9 +122,8 @@ void AddStatus(CLI::App& app, CommandContext context) {
       "Examples:\n"
       "  meridianctl status\n"
       "  meridianctl status --region eu --json");
-  command->callback([context] {
-    context.action = [context] { return RunStatus(context.session); };
-  });
+  command->callback(
+      [context] { context.action = [context] { return RunStatus(context.session); }; });
 }
 
 }  // namespace meridian::cli

@@ -13,9 +13,9 @@ void AddVersion(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("version", "Print the release");
   command->callback([context] {
     context.action = [context] {
-      context.session.Print(absl::StrCat(
-          "meridianctl ", MERIDIAN_VERSION, " (gRPC ", grpc::Version(), ", protobuf ",
-          google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION), ")"));
+      context.session.Print(
+          absl::StrCat("meridianctl ", MERIDIAN_VERSION, " (gRPC ", grpc::Version(), ", protobuf ",
+                       google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION), ")"));
       return kExitOk;
     };
   });

@@ -19,8 +19,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
       ->take_all()
       ->expected(1);
   app.add_option("--region", options.region, "use this region's nodes of the cluster file");
-  app.add_option("--cluster", options.cluster,
-                 "cluster file (default: MERIDIAN_CLUSTER, then .cluster/cluster.json here or above)");
+  app.add_option(
+      "--cluster", options.cluster,
+      "cluster file (default: MERIDIAN_CLUSTER, then .cluster/cluster.json here or above)");
   app.add_option("--admin", options.admin,
                  "HOST:PORT of AdminService (default: as the topology says)");
   app.add_option("--timeout", options.timeout, "deadline of every call, such as 500ms or 5s")

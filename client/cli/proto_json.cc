@@ -38,29 +38,29 @@ ordered_json MessageValue(const Message& message) {
 }
 
 // `get` reads a field by the reflection call that fits: GetX(message) or GetRepeatedX(message, i).
-#define MERIDIAN_FIELD_VALUE(Get, ...)                                                   \
-  switch (field.cpp_type()) {                                                            \
-    case FieldDescriptor::CPPTYPE_INT32:                                                 \
-      return reflection.Get##Int32(__VA_ARGS__);                                         \
-    case FieldDescriptor::CPPTYPE_INT64:                                                 \
-      return reflection.Get##Int64(__VA_ARGS__);                                         \
-    case FieldDescriptor::CPPTYPE_UINT32:                                                \
-      return reflection.Get##UInt32(__VA_ARGS__);                                        \
-    case FieldDescriptor::CPPTYPE_UINT64:                                                \
-      return reflection.Get##UInt64(__VA_ARGS__);                                        \
-    case FieldDescriptor::CPPTYPE_DOUBLE:                                                \
-      return reflection.Get##Double(__VA_ARGS__);                                        \
-    case FieldDescriptor::CPPTYPE_FLOAT:                                                 \
-      return reflection.Get##Float(__VA_ARGS__);                                         \
-    case FieldDescriptor::CPPTYPE_BOOL:                                                  \
-      return reflection.Get##Bool(__VA_ARGS__);                                          \
-    case FieldDescriptor::CPPTYPE_ENUM:                                                  \
-      return ShortName(*reflection.Get##Enum(__VA_ARGS__));                              \
-    case FieldDescriptor::CPPTYPE_STRING:                                                \
-      return reflection.Get##String(__VA_ARGS__);                                        \
-    case FieldDescriptor::CPPTYPE_MESSAGE:                                               \
-      return MessageValue(reflection.Get##Message(__VA_ARGS__));                         \
-  }                                                                                      \
+#define MERIDIAN_FIELD_VALUE(Get, ...)                           \
+  switch (field.cpp_type()) {                                    \
+    case FieldDescriptor::CPPTYPE_INT32:                         \
+      return reflection.Get##Int32(__VA_ARGS__);                 \
+    case FieldDescriptor::CPPTYPE_INT64:                         \
+      return reflection.Get##Int64(__VA_ARGS__);                 \
+    case FieldDescriptor::CPPTYPE_UINT32:                        \
+      return reflection.Get##UInt32(__VA_ARGS__);                \
+    case FieldDescriptor::CPPTYPE_UINT64:                        \
+      return reflection.Get##UInt64(__VA_ARGS__);                \
+    case FieldDescriptor::CPPTYPE_DOUBLE:                        \
+      return reflection.Get##Double(__VA_ARGS__);                \
+    case FieldDescriptor::CPPTYPE_FLOAT:                         \
+      return reflection.Get##Float(__VA_ARGS__);                 \
+    case FieldDescriptor::CPPTYPE_BOOL:                          \
+      return reflection.Get##Bool(__VA_ARGS__);                  \
+    case FieldDescriptor::CPPTYPE_ENUM:                          \
+      return ShortName(*reflection.Get##Enum(__VA_ARGS__));      \
+    case FieldDescriptor::CPPTYPE_STRING:                        \
+      return reflection.Get##String(__VA_ARGS__);                \
+    case FieldDescriptor::CPPTYPE_MESSAGE:                       \
+      return MessageValue(reflection.Get##Message(__VA_ARGS__)); \
+  }                                                              \
   return nullptr
 
 ordered_json SingleValue(const Message& message, const FieldDescriptor& field) {
@@ -109,9 +109,11 @@ bool IsUtf8(std::string_view text) {
   while (i < text.size()) {
     const auto byte = [&](size_t k) { return static_cast<unsigned char>(text[i + k]); };
     const unsigned char first = byte(0);
-    const size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2
-                          : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xF0 && first < 0xF5 ? 4
-                                                                                              : 0;
+    const size_t length = first < 0x80                    ? 1
+                          : first >= 0xC2 && first < 0xE0 ? 2
+                          : first >= 0xE0 && first < 0xF0 ? 3
+                          : first >= 0xF0 && first < 0xF5 ? 4
+                                                          : 0;
     if (length == 0 || i + length > text.size()) return false;
     for (size_t k = 1; k < length; ++k) {
       if ((byte(k) & 0xC0) != 0x80) return false;

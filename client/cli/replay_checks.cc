@@ -22,7 +22,7 @@ constexpr absl::Duration kPollPause = absl::Milliseconds(1);
 constexpr int kPropagationThreads = 4;
 constexpr size_t kLargestSample = 20'000;
 constexpr size_t kDiffBatch = 100;
-constexpr absl::Duration kSettleWithin = absl::Seconds(15);
+constexpr absl::Duration kSettleWithin = absl::Seconds(60);
 constexpr absl::Duration kSettlePause = absl::Milliseconds(50);
 constexpr absl::Duration kExpiryMargin = absl::Seconds(2);
 
@@ -40,8 +40,7 @@ class PropagationProbe {
 
   void Run(const std::string& key, size_t writer, const std::string& value) {
     key_ = key;
-    const WriteResult set =
-        regions_[writer].client->Set(kPropagationNamespace, key, value, set_);
+    const WriteResult set = regions_[writer].client->Set(kPropagationNamespace, key, value, set_);
     if (!set.ok()) return Fail("Set failed", key, writer, set.error.get());
     const bool seen = AwaitElsewhere(writer, &stats_.set_visible, [&](const GetResult& result) {
       return result.hit() && result.version >= set.version && result.value == value;
@@ -50,10 +49,9 @@ class PropagationProbe {
     const size_t eraser = (writer + 1) % regions_.size();
     const WriteResult gone = regions_[eraser].client->Invalidate(kPropagationNamespace, key, call_);
     if (!gone.ok()) return Fail("Invalidate failed", key, eraser, gone.error.get());
-    const bool lost =
-        AwaitElsewhere(eraser, &stats_.invalidate_visible, [](const GetResult& result) {
-          return result.status == ResultStatus::kMiss;
-        });
+    const bool lost = AwaitElsewhere(
+        eraser, &stats_.invalidate_visible,
+        [](const GetResult& result) { return result.status == ResultStatus::kMiss; });
     if (!lost) return Fail("still readable in another region after 10 s", key, eraser, nullptr);
   }
 
@@ -81,9 +79,9 @@ class PropagationProbe {
 
   void Fail(const std::string& reason, const std::string& key, size_t region,
             const ResultError* error) {
-    stats_.failures.Add(reason, absl::StrCat(key, ", written in ", regions_[region].name,
-                                             error == nullptr ? "" : ": ",
-                                             error == nullptr ? "" : error->message));
+    stats_.failures.Add(
+        reason, absl::StrCat(key, ", written in ", regions_[region].name,
+                             error == nullptr ? "" : ": ", error == nullptr ? "" : error->message));
   }
 
   const std::vector<ReplayRegion>& regions_;
@@ -100,7 +98,7 @@ std::string DescribeDifference(const std::vector<ReplayRegion>& regions,
   for (size_t i = 0; i < regions.size(); ++i) {
     const GetResult& result = *by_region[i];
     absl::StrAppend(&text, i == 0 ? "" : ", ", regions[i].name, " ",
-                    result.hit() ? result.version.ToText()
+                    result.hit()              ? result.version.ToText()
                     : result.error != nullptr ? result.error->reason
                                               : "nothing");
   }
@@ -124,8 +122,8 @@ std::vector<std::vector<std::string>> SampleKeys(const RequestSource& source,
   return by_namespace;
 }
 
-// Reads `keys` in all regions; returns those that differ, and adds to `stats`, when it is given, the
-// reasons of these.
+// Reads `keys` in all regions; returns those that differ, and adds to `stats`, when it is given,
+// the reasons of these.
 std::vector<std::string> Differing(const std::vector<ReplayRegion>& regions,
                                    const std::string& name_space,
                                    const std::vector<std::string>& keys, absl::Duration timeout,
@@ -135,9 +133,9 @@ std::vector<std::string> Differing(const std::vector<ReplayRegion>& regions,
   std::vector<std::string> differing;
   for (size_t first = 0; first < keys.size(); first += kDiffBatch) {
     const size_t count = std::min(kDiffBatch, keys.size() - first);
-    const std::vector<std::string_view> views(keys.begin() + static_cast<std::ptrdiff_t>(first),
-                                              keys.begin() +
-                                                  static_cast<std::ptrdiff_t>(first + count));
+    const std::vector<std::string_view> views(
+        keys.begin() + static_cast<std::ptrdiff_t>(first),
+        keys.begin() + static_cast<std::ptrdiff_t>(first + count));
     std::vector<std::vector<GetResult>> answers;
     for (const ReplayRegion& region : regions) {
       answers.push_back(region.client->BatchGet(name_space, views, options));

@@ -33,33 +33,39 @@ void ReplayLedger::Acknowledge(size_t region, uint32_t index, Version version,
   if (version > newest.version) newest = Acknowledged{version, generation};
 }
 
-std::optional<std::string> ReplayLedger::Judge(const Expectation& expectation, uint64_t key_hash,
-                                               const GetResult& result) const {
+std::optional<ReplayLedger::Mismatch> ReplayLedger::Judge(const Expectation& expectation,
+                                                          uint64_t key_hash,
+                                                          const GetResult& result) const {
   if (!result.hit()) return std::nullopt;
   const std::optional<ReplayStamp> stamp = CheckReplayValue(key_hash, result.value);
   if (!stamp) {
-    return absl::StrCat("its ", result.value.size(), " bytes are not a value of this key");
+    return Mismatch{"FOREIGN_BYTES", absl::StrCat("its ", result.value.size(),
+                                                  " bytes are not a value of this key")};
   }
-  if (!result.version.is_set()) return "it has no version";
-  if (result.stale) return "it is past its TTL, which nobody allowed";
+  const std::string version = result.version.ToText();
+  if (!result.version.is_set()) return Mismatch{"NO_VERSION", "it has no version"};
+  if (result.stale) return Mismatch{"STALE", "it is past its TTL, which nobody allowed"};
   if (result.version < expectation.floor) {
-    return absl::StrCat("version ", result.version.ToText(), " is older than ",
-                        expectation.floor.ToText(), ", acknowledged in this region before the read");
+    return Mismatch{"OLDER_THAN_ACKNOWLEDGED",
+                    absl::StrCat("version ", version, " is older than ", expectation.floor.ToText(),
+                                 ", acknowledged in this region before the read")};
   }
   absl::MutexLock lock(&mu_);
   const Key& key = keys_[expectation.index];
   if (stamp->run == run_ && (stamp->generation == 0 || stamp->generation > key.issued)) {
-    return absl::StrCat("generation ", stamp->generation, " was never written");
+    return Mismatch{"NEVER_WRITTEN",
+                    absl::StrCat("generation ", stamp->generation, " was never written")};
   }
   for (size_t region = 0; region < regions_; ++region) {
     const Acknowledged& newest = acknowledged_[expectation.index * regions_ + region];
     if (newest.version != result.version) continue;
     if (newest.generation == 0) {
-      return absl::StrCat("version ", result.version.ToText(), " was an invalidation");
+      return Mismatch{"INVALIDATED", absl::StrCat("version ", version, " was an invalidation")};
     }
     if (stamp->run != run_ || newest.generation != stamp->generation) {
-      return absl::StrCat("version ", result.version.ToText(), " was given to generation ",
-                          newest.generation, ", the value is of ", stamp->generation);
+      return Mismatch{"WRONG_GENERATION",
+                      absl::StrCat("version ", version, " was given to generation ",
+                                   newest.generation, ", the value is of ", stamp->generation)};
     }
   }
   return std::nullopt;

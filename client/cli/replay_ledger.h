@@ -1,11 +1,13 @@
-// ReplayLedger remembers what a replay wrote and what was acknowledged, and judges every answer by it.
+// ReplayLedger remembers what a replay wrote and what was acknowledged, and judges every answer by
+// it.
 //
 // An answer is right when
 //  - its bytes are those of a value that this replay wrote for this key (or another replay did, of
 //    which nothing more is known), of the right size and a generation that was issued;
-//  - its version is not older than that of any write or invalidation of the key that was acknowledged
-//    in the same region before the read began (the floor): regions agree by last writer wins, so what
-//    another region wrote may replace it only when it is newer;
+//  - its version is not older than that of any write or invalidation of the key that was
+//  acknowledged
+//    in the same region before the read began (the floor): regions agree by last writer wins, so
+//    what another region wrote may replace it only when it is newer;
 //  - the same version always brings the same generation, and never the version of an invalidation.
 // A miss is always right: this is a cache.
 //
@@ -35,8 +37,8 @@ class ReplayLedger {
   // `run` goes into every value.
   ReplayLedger(size_t regions, uint32_t run) : regions_(regions), run_(run) {}
 
-  // The keys of `requests` as the ledger numbers them, and their floors in `region` now. To be called
-  // before the read is sent.
+  // The keys of `requests` as the ledger numbers them, and their floors in `region` now. To be
+  // called before the read is sent.
   struct Expectation {
     uint32_t index = 0;
     Version floor;
@@ -52,8 +54,12 @@ class ReplayLedger {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // nullopt when the answer is right, otherwise what is wrong with it.
-  std::optional<std::string> Judge(const Expectation& expectation, uint64_t key_hash,
-                                   const GetResult& result) const ABSL_LOCKS_EXCLUDED(mu_);
+  struct Mismatch {
+    std::string reason;  // UPPER_SNAKE_CASE.
+    std::string detail;
+  };
+  std::optional<Mismatch> Judge(const Expectation& expectation, uint64_t key_hash,
+                                const GetResult& result) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Every key that was ever begun.
   std::vector<ReplayRequest> Keys() const ABSL_LOCKS_EXCLUDED(mu_);

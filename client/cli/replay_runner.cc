@@ -74,7 +74,7 @@ void ReplayRunner::RunBatch(const ReplayBatch& batch, ReplayStats* stats) {
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     const ReplayRequest& request = batch.requests[i];
     work.keys.push_back(source_.KeyText(request.key));
-    (request.op == ReplayOp::kGet ? work.reads
+    (request.op == ReplayOp::kGet   ? work.reads
      : request.op == ReplayOp::kSet ? work.writes
                                     : work.invalidations)
         .push_back(i);
@@ -126,15 +126,12 @@ void ReplayRunner::Take(Work& work, size_t i, const GetResult& result) {
     return;
   }
   ++progress_.hits;
-  const auto wrong =
-      ledger_.Judge(work.expectations[i], ReplayKeyHash(work.keys[i]), result);
+  const auto wrong = ledger_.Judge(work.expectations[i], ReplayKeyHash(work.keys[i]), result);
   if (!wrong) return;
   ++progress_.mismatches;
-  const std::string where = absl::StrCat(work.name_space, " ", QuoteKey(work.keys[i]), " in ",
-                                         regions_[work.batch.region].name, ": ", *wrong);
-  // The reason is the text without its numbers, so that equal mistakes are counted together.
-  std::string reason = wrong->substr(0, wrong->find_first_of("0123456789"));
-  work.stats.mismatches.Add(reason + "...", where);
+  work.stats.mismatches.Add(wrong->reason,
+                            absl::StrCat(work.name_space, " ", QuoteKey(work.keys[i]), " in ",
+                                         regions_[work.batch.region].name, ": ", wrong->detail));
 }
 
 void ReplayRunner::Write(Work& work) {
@@ -150,10 +147,10 @@ void ReplayRunner::Write(Work& work) {
     const ReplayRequest& request = work.batch.requests[i];
     const ReplayStamp stamp = ledger_.Issue(work.expectations[i].index);
     generations.push_back(stamp.generation);
-    items.push_back(SetItem{
-        .key = work.keys[i],
-        .value = MakeReplayValue(ReplayKeyHash(work.keys[i]), stamp, request.value_size),
-        .ttl = absl::Seconds(request.ttl_s)});
+    items.push_back(
+        SetItem{.key = work.keys[i],
+                .value = MakeReplayValue(ReplayKeyHash(work.keys[i]), stamp, request.value_size),
+                .ttl = absl::Seconds(request.ttl_s)});
   }
   CallOptions options;
   options.timeout = timeout_;

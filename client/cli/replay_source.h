@@ -21,7 +21,7 @@ struct ReplayRequest {
   uint64_t key = 0;         // Names the key together with the source; KeyText spells it.
   uint32_t value_size = 0;  // Of the value that a Set writes.
   uint32_t ttl_s = 0;
-  uint8_t name_space = 0;   // Index into namespaces().
+  uint8_t name_space = 0;  // Index into namespaces().
   ReplayOp op = ReplayOp::kGet;
 };
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "client/cli/text_table.h"
 
 namespace meridian::cli {
@@ -75,7 +75,8 @@ std::string LatencyTable(const ReplayReport& report) {
   TextTable table({"latency, ms", "p50", "p95", "p99", "samples"});
   for (size_t tier = 0; tier < kReplayTiers.size(); ++tier) {
     if (report.stats.get_latency[tier].count() == 0) continue;
-    table.Add(LatencyRow(absl::StrCat("Get, ", kReplayTiers[tier]), report.stats.get_latency[tier]));
+    table.Add(
+        LatencyRow(absl::StrCat("Get, ", kReplayTiers[tier]), report.stats.get_latency[tier]));
   }
   table.Add(LatencyRow("BatchGet", report.stats.batch_get_latency));
   table.Add(LatencyRow("BatchSet", report.stats.batch_set_latency));
@@ -184,11 +185,10 @@ std::string ReplayReport::ToText() const {
 
 ordered_json ReplayReport::ToJson() const {
   const auto of_region = [](const RegionStats& s) {
-    ordered_json json = {{"requests", s.requests},
-                         {"gets", s.gets},
-                         {"hit_rate", Share(Hits(s), s.gets)}};
+    ordered_json json = {
+        {"requests", s.requests}, {"gets", s.gets}, {"hit_rate", Share(Hits(s), s.gets)}};
     for (size_t tier = 0; tier < kReplayTiers.size(); ++tier) {
-      json[absl::StrCat(kReplayTiers[tier], "_rate")] = Share(s.by_tier[tier], s.gets);
+      json[absl::AsciiStrToLower(kReplayTiers[tier]) + "_rate"] = Share(s.by_tier[tier], s.gets);
     }
     json["sets"] = s.sets;
     json["invalidations"] = s.invalidations;
@@ -205,7 +205,8 @@ ordered_json ReplayReport::ToJson() const {
     json["regions"][regions[i]] = of_region(stats.regions[i]);
   }
   for (size_t tier = 0; tier < kReplayTiers.size(); ++tier) {
-    json["latency"][absl::StrCat("get_", kReplayTiers[tier])] = stats.get_latency[tier].ToJson();
+    json["latency"]["get_" + absl::AsciiStrToLower(kReplayTiers[tier])] =
+        stats.get_latency[tier].ToJson();
   }
   json["latency"]["batch_get"] = stats.batch_get_latency.ToJson();
   json["latency"]["batch_set"] = stats.batch_set_latency.ToJson();

@@ -1,8 +1,8 @@
-// The values that a replay writes: made from key, generation and size, so that a value that comes back
-// can be checked to the last byte without being remembered.
+// The values that a replay writes: made from key, generation and size, so that a value that comes
+// back can be checked to the last byte without being remembered.
 //
-// Layout, little endian: run (4 bytes), generation (4), size (4), check (4), then pseudo-random bytes;
-// check and bytes are functions of the key, the three numbers before, and nothing else.
+// Layout, little endian: run (4 bytes), generation (4), size (4), check (4), then pseudo-random
+// bytes; check and bytes are functions of the key, the three numbers before, and nothing else.
 
 #ifndef MERIDIAN_CLIENT_CLI_REPLAY_VALUE_H_
 #define MERIDIAN_CLIENT_CLI_REPLAY_VALUE_H_
@@ -25,8 +25,8 @@ struct ReplayStamp {
 // A value of `size` bytes (at least kSmallestReplayValue) for the key with this hash.
 std::string MakeReplayValue(uint64_t key_hash, ReplayStamp stamp, uint32_t size);
 
-// The stamp of a value that MakeReplayValue made for this key; nullopt when a byte, the length or the
-// key is wrong.
+// The stamp of a value that MakeReplayValue made for this key; nullopt when a byte, the length or
+// the key is wrong.
 std::optional<ReplayStamp> CheckReplayValue(uint64_t key_hash, std::string_view value);
 
 }  // namespace meridian::cli

@@ -12,9 +12,9 @@ namespace {
 struct Kind {
   const char* name_space;
   size_t keys;
-  double skew;            // Exponent of the Zipf law; 1.16 gives 80 % of the requests to 20 % of the keys.
-  double share;           // Of the traffic.
-  uint32_t smallest;      // Bytes of a value.
+  double skew;   // Exponent of the Zipf law; 1.16 gives 80 % of the requests to 20 % of the keys.
+  double share;  // Of the traffic.
+  uint32_t smallest;  // Bytes of a value.
   uint32_t largest;
   uint32_t ttl_s;
   double set_share;         // Of the requests of this kind.
@@ -88,7 +88,7 @@ ReplayRequest SourcesWorkload::Draw(size_t kind_index) {
   request.value_size = base + static_cast<uint32_t>(random_.Below(base / 10 + 1));
   request.ttl_s = kind_index == kAssessment && index % 5 == 0 ? 60 : kind.ttl_s;
   const double point = random_.Unit();
-  request.op = point < kind.set_share ? ReplayOp::kSet
+  request.op = point < kind.set_share                           ? ReplayOp::kSet
                : point < kind.set_share + kind.invalidate_share ? ReplayOp::kInvalidate
                                                                 : ReplayOp::kGet;
   return request;

@@ -35,8 +35,8 @@ bool StderrIsTerminal() { return isatty(STDERR_FILENO) == 1; }
 absl::Status Session::Prepare() {
   const std::optional<absl::Duration> timeout = ParseDuration(options_.timeout);
   if (!timeout || *timeout < absl::Milliseconds(1)) {
-    return absl::InvalidArgumentError(absl::StrCat("--timeout \"", options_.timeout,
-                                                   "\" is not a duration such as 500ms or 5s"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--timeout \"", options_.timeout, "\" is not a duration such as 500ms or 5s"));
   }
   timeout_ = *timeout;
   return absl::OkStatus();
@@ -102,7 +102,8 @@ std::string Session::Advice(const ResultError& error) const {
     return absl::StrCat(where, " did not answer within ", DurationText(timeout_),
                         ": more time with --timeout 30s, or see scripts/local-cluster status");
   }
-  if (error.reason == "OUTCOME_UNKNOWN") return "read the key to see what is stored: meridianctl get";
+  if (error.reason == "OUTCOME_UNKNOWN")
+    return "read the key to see what is stored: meridianctl get";
   return "";
 }
 

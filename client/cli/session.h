@@ -1,4 +1,5 @@
-// Session is one run of meridianctl: the global options, where output goes, and the way to the nodes.
+// Session is one run of meridianctl: the global options, where output goes, and the way to the
+// nodes.
 //
 // Data goes to standard output, messages to standard error. Not thread safe.
 

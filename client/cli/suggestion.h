@@ -13,8 +13,8 @@ class App;
 
 namespace meridian::cli {
 
-// The one of `words` that is nearest to `typed`, by the fewest letters inserted, removed, replaced or
-// swapped; empty when none is near (at most 2, and less than half of the word).
+// The one of `words` that is nearest to `typed`, by the fewest letters inserted, removed, replaced
+// or swapped; empty when none is near (at most 2, and less than half of the word).
 std::string NearestWord(std::string_view typed, const std::vector<std::string>& words);
 
 // What to tell somebody whose first word is no command; empty when it is one.

@@ -11,7 +11,7 @@ namespace meridian {
 namespace {
 
 SetItem ItemOf(std::string_view key, std::string value, const SetOptions& options) {
-  return SetItem{std::string(key), std::move(value), options.ttl, options.tags,
+  return SetItem{std::string(key),  std::move(value),         options.ttl,       options.tags,
                  options.if_absent, options.expected_version, options.state_hint};
 }
 
@@ -45,7 +45,8 @@ absl::Status Client::WaitUntilReady(absl::Duration timeout) {
 
 GetResult Client::Get(std::string_view name_space, std::string_view key,
                       const GetOptions& options) {
-  return Await<GetResult>([&](GetCallback done) { Get(name_space, key, options, std::move(done)); });
+  return Await<GetResult>(
+      [&](GetCallback done) { Get(name_space, key, options, std::move(done)); });
 }
 
 void Client::Get(std::string_view name_space, std::string_view key, const GetOptions& options,

@@ -5,10 +5,10 @@
 //   if (task.hit()) Use(task.value);
 //
 // Promise: every call ends by its deadline, and every entry says for itself what became of it; a
-//   failure is a result, never an exception. Calls go straight to the node that owns the key, batches
-//   to all owners in parallel, answers come in the order of the request. What fails because a node
-//   is away is tried once on another node (any node answers for any key), except a conditional write
-//   that may have happened: that ends with the reason OUTCOME_UNKNOWN.
+//   failure is a result, never an exception. Calls go straight to the node that owns the key,
+//   batches to all owners in parallel, answers come in the order of the request. What fails because
+//   a node is away is tried once on another node (any node answers for any key), except a
+//   conditional write that may have happened: that ends with the reason OUTCOME_UNKNOWN.
 // Cost: one connection a node. A batch copies each key once, values never.
 // Thread safety: all methods may be called concurrently; make one Client a process. Callbacks run
 //   once each, on a thread of the client's, and must not block: use the callback forms inside them.
@@ -45,21 +45,21 @@ enum class ResultSource : uint8_t { kNone, kL1, kL2, kOrigin, kNear };
 
 struct ResultError {
   absl::StatusCode code = absl::StatusCode::kUnknown;
-  std::string reason;          // Stable, UPPER_SNAKE_CASE: docs/wire.md lists all.
-  std::string message;         // For people.
-  std::string field;           // Of the request, when one was wrong.
-  absl::Duration retry_after;  // 0: not said.
+  std::string reason = {};   // Stable, UPPER_SNAKE_CASE: docs/wire.md lists all.
+  std::string message = {};  // For people.
+  std::string field = {};    // Of the request, when one was wrong.
+  absl::Duration retry_after = absl::ZeroDuration();  // 0: not said.
 };
 
 struct GetResult {
   ResultStatus status = ResultStatus::kError;
   ResultSource source = ResultSource::kNone;
   bool stale = false;  // Past its TTL, and the caller allowed it.
-  std::string value;
-  Version version;  // Not set on a miss.
-  absl::Duration ttl;
-  absl::Duration age;
-  std::shared_ptr<const ResultError> error;  // Set exactly when status is kError.
+  std::string value = {};
+  Version version = {};  // Not set on a miss.
+  absl::Duration ttl = absl::ZeroDuration();
+  absl::Duration age = absl::ZeroDuration();
+  std::shared_ptr<const ResultError> error = nullptr;  // Set exactly when status is kError.
 
   bool hit() const { return status == ResultStatus::kOk; }
 };
@@ -67,9 +67,9 @@ struct GetResult {
 struct WriteResult {
   ResultStatus status = ResultStatus::kError;
   bool degraded = false;  // Only L1 has it, because the regional Redis is away.
-  Version version;        // kOk: of this write. kConflict: the stored one, if there is one.
-  std::vector<std::string> replicated_regions;  // In namespaces that replicate synchronously.
-  std::shared_ptr<const ResultError> error;     // Set exactly when status is kError.
+  Version version = {};   // kOk: of this write. kConflict: the stored one, if there is one.
+  std::vector<std::string> replicated_regions = {};  // In namespaces that replicate synchronously.
+  std::shared_ptr<const ResultError> error = nullptr;  // Set exactly when status is kError.
 
   bool ok() const { return status == ResultStatus::kOk; }
 };
@@ -113,8 +113,8 @@ class Client {
   void Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
              const CallOptions& options, WriteCallback done);
 
-  // Any number of entries of one namespace; result i answers key i. Of a key that a BatchSet repeats
-  // the last value wins, if it has at most 1000 entries; otherwise any of them.
+  // Any number of entries of one namespace; result i answers key i. Of a key that a BatchSet
+  // repeats the last value wins, if it has at most 1000 entries; otherwise any of them.
   std::vector<GetResult> BatchGet(std::string_view name_space,
                                   std::span<const std::string_view> keys,
                                   const GetOptions& options = {});
@@ -123,8 +123,8 @@ class Client {
 
   std::vector<WriteResult> BatchSet(std::string_view name_space, std::vector<SetItem> items,
                                     const CallOptions& options = {});
-  void BatchSet(std::string_view name_space, std::vector<SetItem> items,
-                const CallOptions& options, BatchWriteCallback done);
+  void BatchSet(std::string_view name_space, std::vector<SetItem> items, const CallOptions& options,
+                BatchWriteCallback done);
 
   std::vector<WriteResult> BatchInvalidate(std::string_view name_space,
                                            std::span<const std::string_view> keys,

@@ -109,8 +109,8 @@ template <typename Request, typename Response>
 NodeCall<Request, Response>* Client::Impl::NewCall(
     const Plan& plan, uint16_t node, std::string_view name_space,
     typename NodeCall<Request, Response>::Method method, CallKind kind) {
-  auto* call = new NodeCall<Request, Response>(cluster_, plan.view, node, method, kind,
-                                               plan.deadline);
+  auto* call =
+      new NodeCall<Request, Response>(cluster_, plan.view, node, method, kind, plan.deadline);
   call->request().set_namespace_(name_space.data(), name_space.size());
   call->request().mutable_header()->set_request_id(plan.request_id);
   return call;
@@ -129,8 +129,8 @@ void Client::Impl::StartWrite(NodeCall<Request, Response>* call, WriteCallback d
   });
 }
 
-void Client::Impl::Get(std::string_view name_space, std::string_view key,
-                       const GetOptions& options, GetCallback done) {
+void Client::Impl::Get(std::string_view name_space, std::string_view key, const GetOptions& options,
+                       GetCallback done) {
   const Plan plan = PlanCall(options, options_.get_timeout);
   auto* call = NewCall<cache::v1::GetRequest, cache::v1::GetResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Get,
@@ -162,8 +162,8 @@ void Client::Impl::Invalidate(std::string_view name_space, std::string_view key,
                               const CallOptions& options, WriteCallback done) {
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::InvalidateRequest, cache::v1::InvalidateResponse>(
-      plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space,
-      &AsyncStub::Invalidate, CallKind::kWrite);
+      plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Invalidate,
+      CallKind::kWrite);
   call->request().set_key(key.data(), key.size());
   StartWrite(call, std::move(done));
 }

@@ -22,8 +22,8 @@
 
 namespace meridian {
 
-// The answers of a batch while its parts are under way. The parts write to different results; the one
-// that ends last calls `done`.
+// The answers of a batch while its parts are under way. The parts write to different results; the
+// one that ends last calls `done`.
 template <typename Result>
 struct BatchAnswer {
   std::vector<Result> results;
@@ -37,8 +37,7 @@ struct BatchAnswer {
 
 class Client::Impl {
  public:
-  explicit Impl(ClientOptions options)
-      : options_(std::move(options)), cluster_(options_.targets) {}
+  explicit Impl(ClientOptions options) : options_(std::move(options)), cluster_(options_.targets) {}
 
   Cluster& cluster() { return cluster_; }
 
@@ -52,8 +51,8 @@ class Client::Impl {
              const CallOptions& options, WriteCallback done);
   void BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
                 const GetOptions& options, BatchGetCallback done);
-  void BatchSet(std::string_view name_space, std::vector<SetItem> items,
-                const CallOptions& options, BatchWriteCallback done);
+  void BatchSet(std::string_view name_space, std::vector<SetItem> items, const CallOptions& options,
+                BatchWriteCallback done);
   void BatchInvalidate(std::string_view name_space, std::span<const std::string_view> keys,
                        const CallOptions& options, BatchWriteCallback done);
 
@@ -71,9 +70,9 @@ class Client::Impl {
 
   // The call for one key; the caller fills the rest of request() and starts it.
   template <typename Request, typename Response>
-  NodeCall<Request, Response>* NewCall(
-      const Plan& plan, uint16_t node, std::string_view name_space,
-      typename NodeCall<Request, Response>::Method method, CallKind kind);
+  NodeCall<Request, Response>* NewCall(const Plan& plan, uint16_t node, std::string_view name_space,
+                                       typename NodeCall<Request, Response>::Method method,
+                                       CallKind kind);
 
   // The write of one key.
   template <typename Request, typename Response>

@@ -9,8 +9,8 @@ namespace {
 
 absl::Status CheckTimeout(const char* field, absl::Duration timeout) {
   if (timeout >= absl::Milliseconds(1) && timeout <= absl::Minutes(10)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(field, " is ", absl::FormatDuration(timeout),
-                                                 ", must be from 1ms to 10m"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " is ", absl::FormatDuration(timeout), ", must be from 1ms to 10m"));
 }
 
 }  // namespace
@@ -23,8 +23,7 @@ absl::Status ClientOptions::Validate() const {
     const size_t colon = target.rfind(':');
     if (colon == 0 || colon == std::string::npos || colon + 1 == target.size() ||
         target.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("target \"", target, "\" is not host:port"));
+      return absl::InvalidArgumentError(absl::StrCat("target \"", target, "\" is not host:port"));
     }
   }
   for (const absl::Status& status :

@@ -15,7 +15,8 @@
 namespace meridian {
 
 struct ClientOptions {
-  // host:port of a few nodes of the region (or one DNS name of all); the rest is found through them.
+  // host:port of a few nodes of the region (or one DNS name of all); the rest is found through
+  // them.
   std::vector<std::string> targets = {};
 
   // Deadlines of calls that name none.
@@ -31,8 +32,8 @@ struct ClientOptions {
 struct CallOptions {
   // From now; unset: the client's default for the call.
   std::optional<absl::Duration> timeout = std::nullopt;
-  // At most 64 bytes, for logs and for idempotent retries; empty: the client makes one. The parts of
-  // a split batch share it.
+  // At most 64 bytes, for logs and for idempotent retries; empty: the client makes one. The parts
+  // of a split batch share it.
   std::string request_id = {};
 };
 

@@ -67,7 +67,8 @@ class NodeCall final : public grpc::ClientUnaryReactor {
         break;
       case FailedCall::kOutcomeUnknown:
         error.reason = reason::kOutcomeUnknown;
-        error.message = "the write may or may not have happened, read to find out: " + error.message;
+        error.message =
+            "the write may or may not have happened, read to find out: " + error.message;
         break;
     }
     error.message += " (node " + node.address + ")";

@@ -1,7 +1,8 @@
 // RoutingTable says which node a call goes to: a flat, immutable view of one topology and of the
 // addresses that the user gave.
 //
-// Nodes are numbered: first the topology's serving members, in the order of their ids, then draining
+// Nodes are numbered: first the topology's serving members, in the order of their ids, then
+// draining
 //   members, then the user's targets that are no member's address. Without a topology all nodes
 //   are targets.
 // Cost: OwnerOf is one array access; nothing allocates after construction.

@@ -30,7 +30,8 @@ inline FailedCall Judge(grpc::StatusCode code, CallKind kind, bool left_client,
                     code == grpc::StatusCode::DEADLINE_EXCEEDED ||
                     code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::UNKNOWN ||
                     code == grpc::StatusCode::INTERNAL;
-  if (kind == CallKind::kConditionalWrite && ran_perhaps && lost) return FailedCall::kOutcomeUnknown;
+  if (kind == CallKind::kConditionalWrite && ran_perhaps && lost)
+    return FailedCall::kOutcomeUnknown;
   if (code == grpc::StatusCode::UNAVAILABLE) return FailedCall::kTryAnother;
   return FailedCall::kFinal;
 }

@@ -44,10 +44,8 @@ class TopologySource::Fetch final : public grpc::ClientUnaryReactor {
   }
 
   void OnDone(const grpc::Status& status) override {
-    source_->executor_.Post(
-        [source = source_, status, topology = response_.topology(), watch = then_watch_] {
-          source->OnFetched(status, topology, watch);
-        });
+    source_->executor_.Post([source = source_, status, topology = response_.topology(),
+                             watch = then_watch_] { source->OnFetched(status, topology, watch); });
     Leave(this);
   }
 

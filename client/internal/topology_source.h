@@ -2,8 +2,8 @@
 // WatchTopology stream to the node that answered, and again from another node when that ends.
 //
 // Promise: reports every topology that it hears of, on one thread of its own, in the order heard
-//   (older ones too: the receiver compares epochs). Waits between attempts: 50 ms at first, doubling
-//   to 5 s, jittered. Never gives up.
+//   (older ones too: the receiver compares epochs). Waits between attempts: 50 ms at first,
+//   doubling to 5 s, jittered. Never gives up.
 // Thread safety: Refresh may be called by any thread. The destructor waits for calls in flight,
 //   which it cancels; it must not run on the reporting thread.
 
@@ -75,7 +75,7 @@ class TopologySource {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_set<grpc::ClientContext*> in_flight_ ABSL_GUARDED_BY(mu_);
   int leaving_ ABSL_GUARDED_BY(mu_) = 0;  // Ended, and not yet deleted.
-  ThreadExecutor executor_;  // Last: its tasks use everything above.
+  ThreadExecutor executor_;               // Last: its tasks use everything above.
 };
 
 }  // namespace meridian
