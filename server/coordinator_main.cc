@@ -42,9 +42,10 @@ int Main(int argc, char** argv) {
   const CoordinatorConfig& config = **parsed;
 
   const sigset_t signals = BlockStopSignals();  // Before there are threads: they inherit it.
-  const absl::Status log = SetUpLogging({.level = config.log_level,
-                                         .format = config.log_format,
-                                         .fields = {{"node", config.id}, {"region", config.region}}});
+  const absl::Status log =
+      SetUpLogging({.level = config.log_level,
+                    .format = config.log_format,
+                    .fields = {{"node", config.id}, {"region", config.region}}});
   if (!log.ok()) return Fail(log, 2);
   spdlog::info("{} starts, region {}", BuildInfoText("meridian-coordinator"), config.region);
   absl::StatusOr<std::unique_ptr<CoordinatorServer>> server = CoordinatorServer::Start(config);

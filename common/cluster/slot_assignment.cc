@@ -28,9 +28,10 @@ constexpr uint64_t Mix(uint64_t x) {
   return x;
 }
 
-// distances[rank] / weight is the distance of the slot at `rank`. It is the expected rank-th of 1024
-// exponentially distributed values (Rényi, 1953), so that without bounds a node wins its weight's
-// share, as in weighted rendezvous hashing, but with less variance than independent draws have.
+// distances[rank] / weight is the distance of the slot at `rank`. It is the expected rank-th of
+// 1024 exponentially distributed values (Rényi, 1953), so that without bounds a node wins its
+// weight's share, as in weighted rendezvous hashing, but with less variance than independent draws
+// have.
 std::array<uint64_t, kSlotCount> RankDistances() {
   constexpr uint64_t kOne = uint64_t{1} << 50;
   std::array<uint64_t, kSlotCount> distances;
@@ -73,8 +74,7 @@ uint32_t SlotBound(uint32_t weight, uint64_t total_weight) {
   const uint64_t slots = uint64_t{kSlotCount} * weight;
   const uint64_t with_slack = slots * 105 / (100 * total_weight);
   const uint64_t rounded_up = (slots + total_weight - 1) / total_weight;
-  return static_cast<uint32_t>(
-      std::min<uint64_t>(kSlotCount, std::max(with_slack, rounded_up)));
+  return static_cast<uint32_t>(std::min<uint64_t>(kSlotCount, std::max(with_slack, rounded_up)));
 }
 
 SlotOwners AssignSlots(const std::vector<SlotCandidate>& candidates) {

@@ -2,9 +2,9 @@
 // aware stable matching (docs/adr/0003-slot-assignment.md has the measurements).
 //
 // Every node ranks all slots by a permutation of its own; a slot and a node prefer each other the
-// more, the better that rank is for the node's weight. Pairs are matched best first, and a node that
-// has reached its bound takes no more. Both sides rank by the same number, so there is exactly one
-// stable matching (Gale and Shapley, 1962) and no order of evaluation to agree on.
+// more, the better that rank is for the node's weight. Pairs are matched best first, and a node
+// that has reached its bound takes no more. Both sides rank by the same number, so there is exactly
+// one stable matching (Gale and Shapley, 1962) and no order of evaluation to agree on.
 //
 // Agreement: a pure function of the ids and weights, of integers only: equal in every process, on
 //   every platform. Frozen by SlotAssignmentTest.GoldenOwners.

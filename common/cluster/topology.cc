@@ -14,7 +14,8 @@ constexpr uint32_t kMaxWeight = 1000;
 
 absl::Status CheckMembers(const std::vector<Member>& members) {
   if (members.size() > kSlotCount) {
-    return absl::InvalidArgumentError(absl::StrCat(members.size(), " members are more than ", kSlotCount, " slots"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(members.size(), " members are more than ", kSlotCount, " slots"));
   }
   for (size_t i = 0; i < members.size(); ++i) {
     const Member& member = members[i];

@@ -1,7 +1,7 @@
 // Topology is who owns what in one region: an immutable value, published whole.
 //
-// Agreement: OwnersOfSlots() (slot_assignment.h) is a pure function of the serving members and their
-//   weights, so topologies of equal members are equal in every process.
+// Agreement: OwnersOfSlots() (slot_assignment.h) is a pure function of the serving members and
+//   their weights, so topologies of equal members are equal in every process.
 // Thread safety: const methods may run concurrently; there are no others. TopologyHolder may be
 //   used by any thread.
 

@@ -24,9 +24,8 @@ auto SetDuration(absl::Duration* target, absl::Duration low, absl::Duration high
   return [target, low, high](const Texts& texts) -> absl::Status {
     ASSIGN_OR_RETURN(*target, ParseDuration(texts[0]));
     if (*target < low || *target > high) {
-      return absl::InvalidArgumentError(absl::StrCat(texts[0], " is not in ",
-                                                     absl::FormatDuration(low), "..",
-                                                     absl::FormatDuration(high)));
+      return absl::InvalidArgumentError(absl::StrCat(
+          texts[0], " is not in ", absl::FormatDuration(low), "..", absl::FormatDuration(high)));
     }
     return absl::OkStatus();
   };
@@ -56,12 +55,13 @@ auto SetOneOf(std::string* target, std::vector<std::string> allowed) {
 }
 
 void AddIdentityOptions(CoordinatorConfig* config, OptionSet* set) {
-  set->Add({"id", "coordinator.id", "coordinator-1", "Name of this coordinator, unique in its region",
-            SetName(&config->id)});
+  set->Add({"id", "coordinator.id", "coordinator-1",
+            "Name of this coordinator, unique in its region", SetName(&config->id)});
   set->Add({"region", "coordinator.region", "local", "Region that this coordinator serves",
             SetName(&config->region)});
-  set->AddAddress(&config->grpc_address, {"grpc-address", "listen.grpc", "127.0.0.1:7410",
-                                          "Where CoordinatorService listens; port 0: any free one"});
+  set->AddAddress(&config->grpc_address,
+                  {"grpc-address", "listen.grpc", "127.0.0.1:7410",
+                   "Where CoordinatorService listens; port 0: any free one"});
   set->AddAddress(&config->http_address, {"http-address", "listen.http", "127.0.0.1:7413",
                                           "Where metrics and health listen"});
   set->AddString(&config->advertise_address,
@@ -106,7 +106,8 @@ absl::Status CheckWhole(const CoordinatorConfig& config) {
   for (const std::string* address : {&config.grpc_address, &config.http_address}) {
     if (!IsLoopback(*address) && !config.insecure) {
       return absl::InvalidArgumentError(absl::StrCat(
-          *address, " is reachable from other machines and nothing protects it: TLS and "
+          *address,
+          " is reachable from other machines and nothing protects it: TLS and "
           "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
     }
   }

@@ -18,17 +18,17 @@ namespace meridian {
 struct CoordinatorConfig {
   std::string id;
   std::string region;
-  std::string grpc_address;       // To listen on; port 0: the OS chooses.
+  std::string grpc_address;  // To listen on; port 0: the OS chooses.
   std::string http_address;
   std::string advertise_address;  // Where nodes reach this coordinator; empty: as it listens.
   std::string redis_url;          // Empty: the only coordinator of its region.
   absl::Duration heartbeat_interval;
   absl::Duration failure_timeout;
   absl::Duration lease_duration;
-  bool insecure = false;          // Allows plaintext beyond loopback.
+  bool insecure = false;  // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;
-  std::string ready_file;         // Empty: none.
+  std::string ready_file;  // Empty: none.
 
   // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().
   static absl::StatusOr<std::optional<CoordinatorConfig>> Parse(

@@ -4,6 +4,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/server_settings.h"
 #include "common/telemetry/process_metrics.h"
+#include "server/coordinator/coordinator_service.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/l2/redis_url.h"
 #include "server/node/local_lease_store.h"
@@ -51,9 +53,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     const CoordinatorConfig& config) {
   auto server = std::unique_ptr<CoordinatorServer>(new CoordinatorServer(config));
   RETURN_IF_ERROR(server->OpenStore());
-  server->coordinator_ =
-      std::make_unique<Coordinator>(OptionsOf(config, server->clock_.Now()), server->clock_,
-                                    server->executor_, *server->store_);
+  server->coordinator_ = std::make_unique<Coordinator>(
+      OptionsOf(config, server->clock_.Now()), server->clock_, server->executor_, *server->store_);
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_

@@ -7,8 +7,6 @@
 #ifndef MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
 #define MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
 
-#include <grpcpp/server.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
@@ -21,12 +19,17 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/app/coordinator_config.h"
 #include "server/coordinator/coordinator.h"
-#include "server/coordinator/coordinator_service.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/l2/event_loop.h"
 #include "server/node/lease_store.h"
 
+namespace grpc {
+class Server;
+}
+
 namespace meridian {
+
+class CoordinatorServiceHandler;
 
 class CoordinatorServer {
  public:
@@ -53,8 +56,8 @@ class CoordinatorServer {
   const CoordinatorConfig config_;
   SystemClock clock_;
   MetricRegistry metrics_;
-  // The store's callbacks post to the executor and its connections live on the loop, so both outlive
-  // it; and what the executor's tasks use is there until Stop has stopped it.
+  // The store's callbacks post to the executor and its connections live on the loop, so both
+  // outlive it; and what the executor's tasks use is there until Stop has stopped it.
   ThreadExecutor executor_{"coordinator"};
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<LeaseStore> store_;

@@ -14,6 +14,8 @@ namespace {
 
 // No epoch of ours gets there; one that does would leave no room for higher ones.
 constexpr uint64_t kMaxEpoch = uint64_t{1} << 62;
+// A host name and a port.
+constexpr size_t kMaxAddressSize = 255 + 6;
 // Joins that keep coming are gathered no longer than this many settle times.
 constexpr int kMaxSettles = 5;
 
@@ -27,8 +29,11 @@ absl::Status CheckReport(const NodeReport& report) {
     return absl::InvalidArgumentError(
         absl::StrCat("FIELD_INVALID: weight ", member.weight, " is not in 1..1000"));
   }
-  for (const std::string* address : {&member.data_address, &member.peer_address}) {
-    if (!CheckAddress(*address).ok()) {
+  for (const std::string* address :
+       {&member.data_address, &member.peer_address, &member.admin_address, &member.http_address}) {
+    const bool optional = address == &member.admin_address || address == &member.http_address;
+    if (optional && address->empty()) continue;
+    if (address->size() > kMaxAddressSize || !CheckAddress(*address).ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("FIELD_INVALID: ", QuoteKey(*address), " is not an address host:port"));
     }
@@ -76,8 +81,8 @@ absl::Status ClusterMembership::Register(const NodeReport& report, uint64_t sess
     Node& node = nodes_[report.member.id];
     node.member = report.member;
     node.member.state = MemberState::kJoining;
-    events_.push_back(absl::StrCat("node ", report.member.id, " joins, ",
-                                   report.member.data_address));
+    events_.push_back(
+        absl::StrCat("node ", report.member.id, " joins, ", report.member.data_address));
     NoteJoin(now);
     node.session = session;
     NoteReport(report, now, &node);
@@ -86,8 +91,7 @@ absl::Status ClusterMembership::Register(const NodeReport& report, uint64_t sess
 
   Node& node = it->second;
   const bool restarted = node.member.incarnation != report.member.incarnation;
-  if (restarted && node.session != 0 &&
-      now - node.last_heard < 2 * options_.heartbeat_interval) {
+  if (restarted && node.session != 0 && now - node.last_heard < 2 * options_.heartbeat_interval) {
     return absl::AlreadyExistsError(absl::StrCat("NODE_ID_IN_USE: another live process at ",
                                                  node.member.data_address, " is node ",
                                                  report.member.id));
@@ -165,8 +169,8 @@ absl::Duration ClusterMembership::NextDue() const {
 std::vector<NodeView> ClusterMembership::Nodes(absl::Duration now) const {
   std::vector<NodeView> views;
   for (const auto& [id, node] : nodes_) {
-    views.push_back({node.member, std::max(now - node.last_heard, absl::ZeroDuration()),
-                     node.epoch, node.warmth});
+    views.push_back({node.member, std::max(now - node.last_heard, absl::ZeroDuration()), node.epoch,
+                     node.warmth});
   }
   return views;
 }
@@ -215,9 +219,8 @@ void ClusterMembership::ForgetSilentNodes(absl::Duration now) {
     return now - node.last_heard >= options_.failure_timeout;
   };
   const bool was_silent = std::exchange(
-      all_silent_, !nodes_.empty() && std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
-        return silent(n.second);
-      }));
+      all_silent_, !nodes_.empty() && std::all_of(nodes_.begin(), nodes_.end(),
+                                                  [&](const auto& n) { return silent(n.second); }));
   if (all_silent_) {
     if (!was_silent) events_.push_back("no node is heard; the last topology stays");
     return;

@@ -30,8 +30,8 @@ namespace meridian {
 struct MembershipOptions {
   std::string region;
   absl::Duration heartbeat_interval = absl::Milliseconds(500);
-  absl::Duration failure_timeout = absl::Seconds(2);   // Silence after which a node is gone.
-  absl::Duration settle = absl::Milliseconds(100);     // How long joins are gathered.
+  absl::Duration failure_timeout = absl::Seconds(2);  // Silence after which a node is gone.
+  absl::Duration settle = absl::Milliseconds(100);    // How long joins are gathered.
   // After a change of leader: how long the members may take to find the new one.
   absl::Duration takeover_grace = absl::Seconds(6);
 };
@@ -89,7 +89,7 @@ class ClusterMembership {
  private:
   struct Node {
     Member member;
-    uint64_t session = 0;      // Of its newest stream; 0: none.
+    uint64_t session = 0;       // Of its newest stream; 0: none.
     absl::Duration last_heard;  // In the future while a grace period runs.
     uint64_t epoch = 0;
     double warmth = 0;
@@ -105,9 +105,9 @@ class ClusterMembership {
 
   const MembershipOptions options_;
   NodeMap nodes_;
-  uint64_t epoch_ = 0;         // Of the last topology, or higher.
-  bool has_history_ = false;   // A topology was restored or published.
-  bool changed_ = false;       // Publish at the next Tick.
+  uint64_t epoch_ = 0;        // Of the last topology, or higher.
+  bool has_history_ = false;  // A topology was restored or published.
+  bool changed_ = false;      // Publish at the next Tick.
   bool all_silent_ = false;
   absl::Duration last_call_ = absl::InfiniteDuration();
   absl::Duration join_due_ = absl::InfiniteDuration();     // When joining nodes begin to serve.

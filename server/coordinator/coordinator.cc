@@ -82,6 +82,7 @@ void Coordinator::HandleLost(const std::string& why) {
   pending_.reset();
   storing_ = false;
   ++tick_generation_;
+  tick_at_ = absl::InfiniteDuration();
   for (auto& count : nodes_by_state_) count.store(0, std::memory_order_relaxed);
   const std::set<Subscriber*> subscribers = subscribers_;
   for (Subscriber* subscriber : subscribers) {
@@ -94,13 +95,10 @@ bool Coordinator::IsActing(uint64_t token) const {
 }
 
 void Coordinator::LoadTopology() {
-  store_.GetValue(options_.topology_key,
-                  [this, executor = &executor_,
-                   token = token_](absl::StatusOr<std::optional<std::string>> value) {
-                    executor->Post([this, token, value = std::move(value)] {
-                      HandleLoaded(token, value);
-                    });
-                  });
+  store_.GetValue(options_.topology_key, [this, executor = &executor_, token = token_](
+                                             absl::StatusOr<std::optional<std::string>> value) {
+    executor->Post([this, token, value = std::move(value)] { HandleLoaded(token, value); });
+  });
 }
 
 void Coordinator::HandleLoaded(uint64_t token,
@@ -121,6 +119,8 @@ void Coordinator::HandleLoaded(uint64_t token,
   }
   membership_.emplace(options_.membership);
   membership_->Restore(*stored, clock_.Monotonic());
+  // The predecessor published it, or was about to: what is asked for before our first own one.
+  holder_.Offer(*stored);
   spdlog::info("continuing from epoch {} with {} members", stored->epoch(),
                stored->members().size());
   ready_ = true;
@@ -130,7 +130,11 @@ void Coordinator::HandleLoaded(uint64_t token,
 absl::Status Coordinator::Register(const NodeReport& report, uint64_t session) {
   if (!leader().leading || !membership_.has_value()) return NotLeaderStatus();
   const absl::Status status = membership_->Register(report, session, clock_.Monotonic());
-  if (status.ok()) heartbeats_.fetch_add(1, std::memory_order_relaxed);
+  if (status.ok()) {
+    heartbeats_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    spdlog::warn("refusing a node: {}", status.ToString());
+  }
   ScheduleTick();
   return status;
 }
@@ -150,15 +154,16 @@ void Coordinator::Disconnect(const std::string& id, uint64_t session) {
 }
 
 std::vector<NodeView> Coordinator::Nodes() const {
-  return membership_.has_value() ? membership_->Nodes(clock_.Monotonic())
-                                 : std::vector<NodeView>();
+  return membership_.has_value() ? membership_->Nodes(clock_.Monotonic()) : std::vector<NodeView>();
 }
 
 void Coordinator::ScheduleTick() {
   if (!membership_.has_value()) return;
   const absl::Duration now = clock_.Monotonic();
-  const absl::Duration due = std::clamp(membership_->NextDue(), now,
-                                        now + options_.membership.heartbeat_interval);
+  const absl::Duration due =
+      std::clamp(membership_->NextDue(), now, now + options_.membership.heartbeat_interval);
+  if (due >= tick_at_) return;
+  tick_at_ = due;
   executor_.PostAfter(due - now, [this, generation = ++tick_generation_] {
     if (generation == tick_generation_) Tick();
   });
@@ -166,6 +171,7 @@ void Coordinator::ScheduleTick() {
 
 void Coordinator::Tick() {
   if (!membership_.has_value()) return;
+  tick_at_ = absl::InfiniteDuration();
   if (std::optional<Topology> next = membership_->Tick(clock_.Monotonic()); next.has_value()) {
     pending_ = std::move(next);
   }
@@ -184,13 +190,11 @@ void Coordinator::StorePending() {
   storing_ = true;
   cache::v1::Topology proto;
   ToProto(*pending_, &proto);
-  store_.PutFenced(options_.lease.name, token_, options_.topology_key, proto.SerializeAsString(),
-                   [this, executor = &executor_, token = token_,
-                    topology = *pending_](absl::Status status) {
-                     executor->Post([this, token, topology, status] {
-                       HandleStored(token, topology, status);
-                     });
-                   });
+  store_.PutFenced(
+      options_.lease.name, token_, options_.topology_key, proto.SerializeAsString(),
+      [this, executor = &executor_, token = token_, topology = *pending_](absl::Status status) {
+        executor->Post([this, token, topology, status] { HandleStored(token, topology, status); });
+      });
 }
 
 void Coordinator::HandleStored(uint64_t token, const Topology& topology,

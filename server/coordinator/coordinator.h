@@ -1,11 +1,11 @@
-// Coordinator is the one that decides, in a region, who is a member: it holds the leader lease, runs
-// the membership, stores each topology and then publishes it.
+// Coordinator is the one that decides, in a region, who is a member: it holds the leader lease,
+// runs the membership, stores each topology and then publishes it.
 //
-// Promise: a topology is in the store, under this leader's fencing token, before anybody sees it; so
-//   the next leader continues from it with higher epochs and the same members.
-// Thread safety: leader(), topology() and counters() may be called by any thread; everything else, and
-//   the subscribers, run on the executor. REQUIRES: the executor is stopped before this is destroyed,
-//   and outlives the store's callbacks.
+// Promise: a topology is in the store, under this leader's fencing token, before anybody sees it;
+//   so the next leader continues from it with higher epochs and the same members.
+// Thread safety: leader(), topology() and counters() may be called by any thread; everything else,
+//   and the subscribers, run on the executor. REQUIRES: the executor is stopped before this is
+//   destroyed, and outlives the store's callbacks.
 
 #ifndef MERIDIAN_SERVER_COORDINATOR_COORDINATOR_H_
 #define MERIDIAN_SERVER_COORDINATOR_COORDINATOR_H_
@@ -99,9 +99,9 @@ class Coordinator {
   bool IsActing(uint64_t token) const;  // Leading, under this token.
 
   const CoordinatorOptions options_;
-  const Clock& clock_;   // Not owned; outlives this.
-  Executor& executor_;   // Not owned; outlives this.
-  LeaseStore& store_;    // Not owned; outlives this.
+  const Clock& clock_;  // Not owned; outlives this.
+  Executor& executor_;  // Not owned; outlives this.
+  LeaseStore& store_;   // Not owned; outlives this.
   LeaderLease lease_;
   TopologyHolder holder_;
   std::set<Subscriber*> subscribers_;
@@ -112,6 +112,7 @@ class Coordinator {
   std::optional<Topology> pending_;              // To be stored, then published.
   bool storing_ = false;
   uint64_t tick_generation_ = 0;  // Only the Tick that was scheduled last runs.
+  absl::Duration tick_at_ = absl::InfiniteDuration();  // When it runs.
 
   std::atomic<bool> ready_{false};
   std::atomic<uint64_t> heartbeats_{0};

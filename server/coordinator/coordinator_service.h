@@ -14,7 +14,8 @@
 
 namespace meridian {
 
-class CoordinatorServiceHandler final : public coordinator::v1::CoordinatorService::CallbackService {
+class CoordinatorServiceHandler final
+    : public coordinator::v1::CoordinatorService::CallbackService {
  public:
   explicit CoordinatorServiceHandler(Coordinator& coordinator) : coordinator_(coordinator) {}
 
@@ -30,11 +31,11 @@ class CoordinatorServiceHandler final : public coordinator::v1::CoordinatorServi
                                       const coordinator::v1::GetStatusRequest* request,
                                       coordinator::v1::GetStatusResponse* response) override;
 
-#define MERIDIAN_NOT_BUILT(Call)                                                        \
-  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,                  \
-                                 const coordinator::v1::Call##Request* request,         \
-                                 coordinator::v1::Call##Response* response) override {  \
-    return NotBuilt(context, #Call);                                                    \
+#define MERIDIAN_NOT_BUILT(Call)                                                       \
+  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,                 \
+                                 const coordinator::v1::Call##Request* request,        \
+                                 coordinator::v1::Call##Response* response) override { \
+    return NotBuilt(context, #Call);                                                   \
   }
   MERIDIAN_NOT_BUILT(ReportEvents)
   MERIDIAN_NOT_BUILT(ListWarmJobs)
@@ -50,8 +51,7 @@ class CoordinatorServiceHandler final : public coordinator::v1::CoordinatorServi
 #undef MERIDIAN_NOT_BUILT
 
  private:
-  static grpc::ServerUnaryReactor* NotBuilt(grpc::CallbackServerContext* context,
-                                            const char* call);
+  static grpc::ServerUnaryReactor* NotBuilt(grpc::CallbackServerContext* context, const char* call);
   void FillStatus(coordinator::v1::GetStatusResponse* response) const;
 
   Coordinator& coordinator_;  // Not owned; outlives this.

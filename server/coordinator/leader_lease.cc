@@ -36,16 +36,17 @@ void LeaderLease::Stop(std::function<void()> done) {
 
 void LeaderLease::Ask() {
   if (stopped_) return;
-  // A question that the store has not answered is not waited for: the next one goes out all the same.
+  // A question that the store has not answered is not waited for: the next one goes out all the
+  // same.
   const uint64_t generation = ++generation_;
   const absl::Duration asked_at = clock_.Monotonic();
-  store_.TryAcquire(options_.name, options_.holder, address_, options_.ttl,
-                    [this, executor = &executor_, generation,
-                     asked_at](absl::StatusOr<LeaseState> answer) {
-                      executor->Post([this, generation, asked_at, answer = std::move(answer)] {
-                        HandleAnswer(generation, asked_at, answer);
-                      });
-                    });
+  store_.TryAcquire(
+      options_.name, options_.holder, address_, options_.ttl,
+      [this, executor = &executor_, generation, asked_at](absl::StatusOr<LeaseState> answer) {
+        executor->Post([this, generation, asked_at, answer = std::move(answer)] {
+          HandleAnswer(generation, asked_at, answer);
+        });
+      });
   AskAfter(options_.ttl / 3);
 }
 

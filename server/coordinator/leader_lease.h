@@ -1,9 +1,9 @@
 // LeaderLease makes one of several coordinators the leader, by a lease that it renews.
 //
 // Promise: is_leader() of two processes is never true at the same time, as long as their monotonic
-//   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from when
-//   it asked, not from when the answer came, and stops `margin` before the store lets another in.
-//   What a paused leader sends late is refused by the fencing token (lease_store.h).
+//   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from
+//   when it asked, not from when the answer came, and stops `margin` before the store lets another
+//   in. What a paused leader sends late is refused by the fencing token (lease_store.h).
 // Cost: one small call to the store every ttl / 3, every ttl / 10 while it fails.
 // Thread safety: is_leader() and view() may be called by any thread; everything else, and the
 //   listeners, run on the executor. REQUIRES: the executor is stopped before this is destroyed, and
@@ -53,7 +53,8 @@ class LeaderLease {
   // Begins to ask for the lease. `address` is where others reach this coordinator.
   void Start(std::string address);
 
-  // Stops asking, steps down and gives the lease back; `done` is called when the store has answered.
+  // Stops asking, steps down and gives the lease back; `done` is called when the store has
+  // answered.
   void Stop(std::function<void()> done);
 
   // Steps down at once, for a caller that the store told so (a fenced write was refused).
@@ -70,9 +71,9 @@ class LeaderLease {
   void CheckExpiry();
 
   const LeaderLeaseOptions options_;
-  const Clock& clock_;    // Not owned; outlives this.
-  Executor& executor_;    // Not owned; outlives this.
-  LeaseStore& store_;     // Not owned; outlives this.
+  const Clock& clock_;  // Not owned; outlives this.
+  Executor& executor_;  // Not owned; outlives this.
+  LeaseStore& store_;   // Not owned; outlives this.
   const Listener listener_;
 
   std::string address_;

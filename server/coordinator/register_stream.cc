@@ -87,8 +87,8 @@ grpc::Status RegisterStream::CheckFirst() const {
 grpc::Status RegisterStream::HandleRequest() {
   if (!coordinator_.leader().leading) return NotLeaderError(coordinator_);
   if (request_.has_now()) {
-    const absl::Time now = absl::FromUnixSeconds(request_.now().seconds()) +
-                           absl::Nanoseconds(request_.now().nanos());
+    const absl::Time now =
+        absl::FromUnixSeconds(request_.now().seconds()) + absl::Nanoseconds(request_.now().nanos());
     const absl::Duration skew = now - coordinator_.clock().Now();
     if (absl::AbsDuration(skew) > HybridClock::kMaxSkew) {
       ErrorDetails details;

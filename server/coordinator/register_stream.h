@@ -1,8 +1,8 @@
 // RegisterStream is one node's life line: CoordinatorService.Register as a reactor.
 //
 // Every reaction is passed to the coordinator's executor, where all state lives; so gRPC's threads
-// never wait, and there is no lock. A slow reader costs one pending answer: only the newest topology
-// is kept for it.
+// never wait, and there is no lock. A slow reader costs one pending answer: only the newest
+// topology is kept for it.
 // Lifetime: owns itself until gRPC is done with it.
 
 #ifndef MERIDIAN_SERVER_COORDINATOR_REGISTER_STREAM_H_
@@ -22,10 +22,9 @@ namespace meridian {
 // UNAVAILABLE, NOT_LEADER, with the leader's address if it is known.
 grpc::Status NotLeaderError(const Coordinator& coordinator);
 
-class RegisterStream final
-    : public grpc::ServerBidiReactor<coordinator::v1::RegisterRequest,
-                                     coordinator::v1::RegisterResponse>,
-      public Coordinator::Subscriber {
+class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::RegisterRequest,
+                                                            coordinator::v1::RegisterResponse>,
+                             public Coordinator::Subscriber {
  public:
   static RegisterStream* Start(Coordinator& coordinator);
 

@@ -1,5 +1,6 @@
-// WatchStream is CoordinatorService.WatchTopology as a reactor: the current topology, then every newer
-// one. See RegisterStream: the same executor, no lock, and a slow reader gets only the newest.
+// WatchStream is CoordinatorService.WatchTopology as a reactor: the current topology, then every
+// newer one. See RegisterStream: the same executor, no lock, and a slow reader gets only the
+// newest.
 // Lifetime: owns itself until gRPC is done with it.
 
 #ifndef MERIDIAN_SERVER_COORDINATOR_WATCH_STREAM_H_

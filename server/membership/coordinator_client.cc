@@ -98,6 +98,7 @@ void CoordinatorClient::HandleReply(uint64_t stream, CoordinatorReply reply) {
   heard_at_ = clock_.Monotonic();
   failures_ = 0;
   redirects_ = 0;
+  logged_reason_.clear();
   backoff_.Reset();
   if (reply.heartbeat_interval > absl::ZeroDuration()) {
     interval_ = std::clamp(reply.heartbeat_interval, kMinInterval, kMaxInterval);
@@ -123,14 +124,19 @@ void CoordinatorClient::HandleEnd(uint64_t stream, const StreamEnd& end) {
   ++stream_id_;
   stream_.reset();
   const CoordinatorClientStatus before = status();
+  const std::string problem = absl::StrCat(end.reason, ": ", end.message);
   if (before.connected) {
-    spdlog::warn("coordinator {} is lost: {}: {}", before.coordinator, end.reason, end.message);
+    spdlog::warn("coordinator {} is lost: {}", before.coordinator, problem);
   }
-  SetStatus(false, before.coordinator, absl::StrCat(end.reason, ": ", end.message));
+  SetStatus(false, before.coordinator, problem);
   if (end.reason == kNotLeader && !end.leader_address.empty() &&
       end.leader_address != before.coordinator && redirects_ < kMaxRedirects) {
     ++redirects_;
     return Connect(end.leader_address);
+  }
+  if (!before.connected && end.reason != logged_reason_) {
+    spdlog::warn("coordinator {} does not take this node: {}", before.coordinator, problem);
+    logged_reason_ = end.reason;
   }
   redirects_ = 0;
   ++failures_;

@@ -1,14 +1,14 @@
 // CoordinatorClient keeps a node registered with the leader of its region's coordinators.
 //
-// It has one Register stream at a time. A standby's answer leads it to the leader; a coordinator that
-// fails or falls silent makes it try the next one, and after a whole round without success it backs
-// off. Every topology goes to the TopologyHolder, which takes only higher epochs; without any
+// It has one Register stream at a time. A standby's answer leads it to the leader; a coordinator
+// that fails or falls silent makes it try the next one, and after a whole round without success it
+// backs off. Every topology goes to the TopologyHolder, which takes only higher epochs; without any
 // coordinator the last one stays.
 //
 // Cost: one small message each heartbeat interval. No thread waits.
 // Thread safety: all public methods may be called by any thread; the work is done on the executor.
-//   REQUIRES: the executor is stopped, or Stop was called and the executor has run since, before this
-//   is destroyed; the transport is destroyed after this and before the executor.
+//   REQUIRES: the executor is stopped, or Stop was called and the executor has run since, before
+//   this is destroyed; the transport is destroyed after this and before the executor.
 
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_
@@ -34,18 +34,18 @@ namespace meridian {
 struct CoordinatorClientOptions {
   std::vector<std::string> coordinators;  // Addresses; at least one.
   std::string region;
-  Member member;                          // This node.
+  Member member;                                                // This node.
   absl::Duration heartbeat_interval = absl::Milliseconds(500);  // Until the coordinator says.
   absl::Duration reply_timeout = absl::Milliseconds(1500);      // Silence after which it is left.
   BackoffOptions backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
-  uint64_t random_seed = 0;               // Of the backoff's jitter.
+  uint64_t random_seed = 0;  // Of the backoff's jitter.
 };
 
 // For status pages.
 struct CoordinatorClientStatus {
-  bool connected = false;      // A coordinator has answered on the current stream.
-  std::string coordinator;     // The one that is followed, or tried.
-  std::string problem;         // Why the last stream ended; empty while connected.
+  bool connected = false;   // A coordinator has answered on the current stream.
+  std::string coordinator;  // The one that is followed, or tried.
+  std::string problem;      // Why the last stream ended; empty while connected.
 };
 
 class CoordinatorClient {
@@ -74,20 +74,21 @@ class CoordinatorClient {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   const CoordinatorClientOptions options_;
-  const Clock& clock_;                // Not owned; outlives this.
-  Executor& executor_;                // Not owned; outlives this.
-  CoordinatorTransport& transport_;   // Not owned; outlives this.
-  TopologyHolder& topology_;          // Not owned; outlives this.
+  const Clock& clock_;               // Not owned; outlives this.
+  Executor& executor_;               // Not owned; outlives this.
+  CoordinatorTransport& transport_;  // Not owned; outlives this.
+  TopologyHolder& topology_;         // Not owned; outlives this.
 
   // Used on the executor only.
   Member member_;
   double warmth_ = 0;
   std::minstd_rand random_;
   Backoff backoff_;
-  size_t next_ = 0;           // Index of the coordinator to try next.
-  size_t failures_ = 0;       // In a row.
-  size_t redirects_ = 0;      // In a row.
-  uint64_t stream_id_ = 0;    // Of stream_; events of others are not heard.
+  size_t next_ = 0;            // Index of the coordinator to try next.
+  size_t failures_ = 0;        // In a row.
+  size_t redirects_ = 0;       // In a row.
+  std::string logged_reason_;  // Of the last failure in the log: a long outage is one line.
+  uint64_t stream_id_ = 0;     // Of stream_; events of others are not heard.
   std::unique_ptr<CoordinatorStream> stream_;
   absl::Duration heard_at_;
   absl::Duration interval_;

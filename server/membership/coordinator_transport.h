@@ -1,5 +1,5 @@
-// CoordinatorTransport opens Register streams to coordinators: the port that CoordinatorClient stands
-// on. GrpcCoordinatorTransport is the real one; tests have a fake.
+// CoordinatorTransport opens Register streams to coordinators: the port that CoordinatorClient
+// stands on. GrpcCoordinatorTransport is the real one; tests have a fake.
 
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_TRANSPORT_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_TRANSPORT_H_
@@ -33,7 +33,7 @@ struct CoordinatorReply {
 
 // Why a stream ended.
 struct StreamEnd {
-  std::string reason;          // Stable: "NOT_LEADER", "UNAVAILABLE", ...
+  std::string reason;  // Stable: "NOT_LEADER", "UNAVAILABLE", ...
   std::string message;
   std::string leader_address;  // Of a NOT_LEADER answer; may be empty.
 };

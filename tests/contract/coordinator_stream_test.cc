@@ -1,5 +1,6 @@
 // The Register and WatchTopology streams over real gRPC on loopback: Coordinator and its service on
-// one side, CoordinatorClient and its transport on the other. Waits are for events, with a deadline.
+// one side, CoordinatorClient and its transport on the other. Waits are for events, with a
+// deadline.
 
 #include <grpcpp/grpcpp.h>
 
@@ -189,8 +190,8 @@ TEST_F(CoordinatorStreamTest, AStandbyLeadsTheNodeToTheLeaderAndTakesOverWithThe
   auto leader = std::make_unique<TestCoordinator>(store_, "a");
   ASSERT_TRUE(leader->AwaitLeading());
   TestCoordinator standby(store_, "b");
-  ASSERT_TRUE(Eventually(
-      [&] { return standby.coordinator().leader().address == leader->address(); }));
+  ASSERT_TRUE(
+      Eventually([&] { return standby.coordinator().leader().address == leader->address(); }));
   TestNode node("n1", {standby.address()});  // Knows only the standby.
   ASSERT_TRUE(node.AwaitServing(1));
   EXPECT_EQ(node.client().status().coordinator, leader->address());

@@ -1,5 +1,5 @@
-// FakeLeaseStore is a small real LeaseStore in memory, for several coordinators in one test. It counts
-// its own time on a FakeClock, and a test can cut a holder off or fail calls.
+// FakeLeaseStore is a small real LeaseStore in memory, for several coordinators in one test. It
+// counts its own time on a FakeClock, and a test can cut a holder off or fail calls.
 //
 // Every user gives its own view (ViewFor), whose callbacks run on that user's executor, so that a
 // paused coordinator hears nothing until it goes on.
@@ -103,8 +103,8 @@ class FakeLeaseStore {
     absl::Duration ends_at = -absl::InfiniteDuration();
   };
 
-  LeaseState Acquire(const std::string& name, const std::string& holder,
-                     const std::string& address, absl::Duration ttl) {
+  LeaseState Acquire(const std::string& name, const std::string& holder, const std::string& address,
+                     absl::Duration ttl) {
     absl::MutexLock lock(&mu_);
     Lease& lease = leases_[name];
     const absl::Duration now = clock_.Monotonic();

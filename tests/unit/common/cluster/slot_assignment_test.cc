@@ -67,7 +67,8 @@ void ExpectBalanced(const Nodes& nodes) {
     const auto it = loads.find(node.id);
     const uint64_t load = it == loads.end() ? 0 : it->second;
     const bool within_slack = load * total * 100 <= uint64_t{kSlotCount} * node.weight * 105;
-    const bool within_ceiling = (load - (load > 0 ? 1 : 0)) * total < uint64_t{kSlotCount} * node.weight;
+    const bool within_ceiling =
+        (load - (load > 0 ? 1 : 0)) * total < uint64_t{kSlotCount} * node.weight;
     EXPECT_TRUE(within_slack || within_ceiling)
         << node.id << " of " << nodes.size() << " owns " << load;
   }

@@ -39,8 +39,8 @@ TEST(TopologyTest, RefusesMembersThatCannotBe) {
 }
 
 TEST(TopologyTest, OnlyServingMembersOwnSlots) {
-  const Topology topology = Make(
-      1, {Node("c", MemberState::kDraining), Node("b"), Node("a", MemberState::kJoining)});
+  const Topology topology =
+      Make(1, {Node("c", MemberState::kDraining), Node("b"), Node("a", MemberState::kJoining)});
   EXPECT_EQ(topology.members()[0].id, "a");
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
     ASSERT_NE(topology.OwnerOf(slot), nullptr);
@@ -62,21 +62,21 @@ TEST(TopologyTest, MembersAreFoundById) {
   EXPECT_EQ(topology.IndexOf("a"), 0);
   EXPECT_EQ(topology.IndexOf("c"), 2);
   EXPECT_EQ(topology.IndexOf("bb"), Topology::kNoOwner);
-  EXPECT_EQ(topology.SlotsOf("a").size() + topology.SlotsOf("b").size() +
-                topology.SlotsOf("c").size(),
-            size_t{kSlotCount});
+  EXPECT_EQ(
+      topology.SlotsOf("a").size() + topology.SlotsOf("b").size() + topology.SlotsOf("c").size(),
+      size_t{kSlotCount});
 }
 
 TEST(TopologyHolderTest, KeepsTheHighestEpochAndTellsEachChangeOnce) {
   TopologyHolder holder;
   EXPECT_EQ(holder.Get()->epoch(), 0u);
   std::vector<uint64_t> seen;
-  holder.AddListener([&](const TopologyHolder::Snapshot& previous,
-                         const TopologyHolder::Snapshot& current) {
-    EXPECT_EQ(holder.Get(), current);
-    seen.push_back(previous->epoch());
-    seen.push_back(current->epoch());
-  });
+  holder.AddListener(
+      [&](const TopologyHolder::Snapshot& previous, const TopologyHolder::Snapshot& current) {
+        EXPECT_EQ(holder.Get(), current);
+        seen.push_back(previous->epoch());
+        seen.push_back(current->epoch());
+      });
   EXPECT_TRUE(holder.Offer(Make(2, {Node("a")})));
   EXPECT_FALSE(holder.Offer(Make(2, {Node("b")})));
   EXPECT_FALSE(holder.Offer(Make(1, {Node("b")})));

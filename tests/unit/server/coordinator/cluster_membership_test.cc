@@ -183,6 +183,9 @@ TEST_F(ClusterMembershipTest, MalformedNodesAreRefused) {
   bad = Report("a");
   bad.member.peer_address = "nowhere";
   EXPECT_EQ(code(bad), absl::StatusCode::kInvalidArgument);
+  bad = Report("a");
+  bad.member.http_address = std::string(300, 'a') + ":80";
+  EXPECT_EQ(code(bad), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(Report("a", 1, ~uint64_t{0})), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(Report("")), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(Report("Großbuchstaben")), absl::StatusCode::kInvalidArgument);

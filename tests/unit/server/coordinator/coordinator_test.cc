@@ -160,6 +160,16 @@ TEST_F(CoordinatorTest, ALateWriteOfAnOldLeaderIsFencedOff) {
   EXPECT_EQ(store_.fenced_off(), 1);
 }
 
+TEST_F(CoordinatorTest, ANewLeaderAnswersWithThePredecessorsTopologyFromTheStart) {
+  RunFor(absl::Seconds(2));
+  a_.paused = true;
+  b_.view->FailPuts(1000);  // It cannot store one of its own yet.
+  RunFor(absl::Milliseconds(4500));
+  EXPECT_TRUE(b_.coordinator->leader().leading);
+  EXPECT_EQ(b_.coordinator->topology()->epoch(), 1u);
+  EXPECT_EQ(b_.coordinator->topology()->members(), a_.coordinator->topology()->members());
+}
+
 TEST_F(CoordinatorTest, NothingIsPublishedUntilItIsStored) {
   a_.view->FailPuts(3);
   RunFor(absl::Milliseconds(500));

@@ -65,7 +65,8 @@ class CoordinatorClientTest : public ::testing::Test {
     options.member.id = "n1";
     options.member.state = MemberState::kJoining;
     options.backoff.jitter = 0;
-    client_ = std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
+    client_ =
+        std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     client_->Start();
     executor_.RunDue();
   }
