@@ -22,6 +22,9 @@ constexpr size_t kCopyBelowBytes = 4096;  // Larger commands are sent from where
 constexpr size_t kReadBytes = 64 << 10;
 constexpr int kReadsPerWakeUp = 16;          // Then others on the loop have their turn.
 constexpr size_t kLibeventReadBytes = 4096;  // What one bufferevent read takes at most.
+// When this process was not running for a while, the answer may lie in the socket while the timer
+// says that time is over: what is readable is read before anybody is given up.
+constexpr absl::Duration kSecondChance = absl::Milliseconds(5);
 constexpr absl::Duration kStableAfter = absl::Seconds(1);
 
 void ReleaseBytes(const void*, size_t, void* bytes) {
@@ -41,15 +44,7 @@ Connection::Connection(EventLoop& loop, const Clock& clock, RedisUrl url, Connec
       random_(std::random_device()()),
       backoff_(options_.reconnect),
       timer_(loop, [this] { OnTimer(); }),
-      connect_timer_(loop, [this] {
-        if (state_ == State::kWaiting) {
-          Connect();
-        } else {
-          Down(absl::UnavailableError(state_ == State::kConnecting
-                                          ? "connecting took too long"
-                                          : "the handshake took too long"));
-        }
-      }) {}
+      connect_timer_(loop, [this] { OnConnectTimer(); }) {}
 
 Connection::~Connection() {
   state_ = State::kIdle;
@@ -63,8 +58,21 @@ void Connection::Start() {
   if (state_ == State::kIdle) Connect();
 }
 
+void Connection::OnConnectTimer() {
+  if (state_ == State::kWaiting) {
+    Connect();
+  } else if (!second_chance_) {
+    second_chance_ = true;
+    connect_timer_.Start(kSecondChance);
+  } else {
+    Down(absl::UnavailableError(state_ == State::kConnecting ? "connecting took too long"
+                                                             : "the handshake took too long"));
+  }
+}
+
 void Connection::Connect() {
   state_ = State::kConnecting;
+  second_chance_ = false;
   reader_ = std::make_unique<ReplyReader>(options_.limits);
   broken_ = absl::OkStatus();
   // Deferred, so that no event arrives on the stack of the calls below.
@@ -98,6 +106,7 @@ void Connection::OnConnected() {
   setsockopt(bufferevent_getfd(bev_), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   bufferevent_enable(bev_, EV_READ | EV_WRITE);
   state_ = State::kHandshake;
+  second_chance_ = false;
   last_read_ = clock_.Monotonic();
   connect_timer_.Start(options_.command_timeout);
   if (handshake_.empty()) {
@@ -127,6 +136,7 @@ void Connection::HandshakeReply(size_t step, absl::StatusOr<Reply> reply) {
 
 void Connection::BecomeReady() {
   state_ = State::kReady;
+  second_chance_ = false;
   connect_timer_.Cancel();
   ready_since_ = clock_.Monotonic();
   last_error_ = absl::OkStatus();
@@ -192,6 +202,7 @@ void Connection::OnRead(bufferevent*, void* self) { static_cast<Connection*>(sel
 // would cost three system calls for each of them.
 void Connection::ReadAll() {
   last_read_ = clock_.Monotonic();
+  second_chance_ = false;
   evbuffer* input = bufferevent_get_input(bev_);
   const bool more = evbuffer_get_length(input) >= kLibeventReadBytes;
   while (const size_t size = evbuffer_get_contiguous_space(input)) {
@@ -244,12 +255,13 @@ void Connection::OnTimer() {
   if (!pending_.empty()) {
     const absl::Duration silent_until =
         std::max(pending_.front().sent_at, last_read_) + options_.command_timeout;
-    if (now >= silent_until) {
+    if (now >= silent_until && second_chance_) {
       Down(absl::UnavailableError(
           absl::StrCat("no answer for ", absl::FormatDuration(options_.command_timeout))));
       return;
     }
-    next = silent_until;
+    second_chance_ = now >= silent_until;
+    next = second_chance_ ? now + kSecondChance : silent_until;
   }
   Expire(pending_, now, &next);
   Expire(queue_, now, &next);
@@ -290,8 +302,9 @@ void Connection::Down(absl::Status why) {
   state_ = State::kWaiting;
   const double random = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   connect_timer_.Start(backoff_.Next(random));
-  FailAll(last_error_);
+  // First the owner: what a failed request's caller asks it next must fit.
   if (events_.down) events_.down(last_error_, was_ready);
+  FailAll(last_error_);
 }
 
 void Connection::FailAll(const absl::Status& why) {

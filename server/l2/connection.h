@@ -87,6 +87,7 @@ class Connection {
   static void OnEvent(bufferevent* bev, short what, void* self);  // NOLINT: libevent's types.
 
   void Connect();
+  void OnConnectTimer();
   void OnConnected();
   void SendHandshake();
   void HandshakeReply(size_t step, absl::StatusOr<Reply> reply);
@@ -118,6 +119,7 @@ class Connection {
   std::deque<Request> pending_;  // Sent, in the order of their replies.
   std::deque<Request> queue_;    // Waiting for the handshake.
   size_t queued_bytes_ = 0;
+  bool second_chance_ = false;  // A timeout was due once; the next time it counts.
   absl::Status last_error_;
   absl::Status broken_;  // Why the current bytes must not be trusted.
   absl::Duration last_read_;

@@ -317,24 +317,29 @@ void RedisClient::Finish(Call& call) {
 }
 
 void RedisClient::OnReady(size_t connection) {
+  {
+    absl::MutexLock lock(&mu_);
+    ready_[connection] = true;
+    last_error_ = absl::OkStatus();
+    const CircuitBreaker::State before = breaker_.state();
+    breaker_.OnConnected();
+    ReportBreaker(before);
+  }
   if (observer_ != nullptr) observer_->ConnectionUp();
-  absl::MutexLock lock(&mu_);
-  ready_[connection] = true;
-  last_error_ = absl::OkStatus();
-  const CircuitBreaker::State before = breaker_.state();
-  breaker_.OnConnected();
-  ReportBreaker(before);
 }
 
 void RedisClient::OnDown(size_t connection, const absl::Status& why, bool was_ready) {
+  {
+    absl::MutexLock lock(&mu_);
+    ready_[connection] = false;
+    last_error_ = why;
+    if (!was_ready) {
+      const CircuitBreaker::State before = breaker_.state();
+      breaker_.OnConnectFailure(clock_.Monotonic(), Random());
+      ReportBreaker(before);
+    }
+  }
   if (observer_ != nullptr) observer_->ConnectionDown(was_ready);
-  absl::MutexLock lock(&mu_);
-  ready_[connection] = false;
-  last_error_ = why;
-  if (was_ready) return;
-  const CircuitBreaker::State before = breaker_.state();
-  breaker_.OnConnectFailure(clock_.Monotonic(), Random());
-  ReportBreaker(before);
 }
 
 void RedisClient::ReportBreaker(CircuitBreaker::State before) {
