@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
@@ -27,6 +28,12 @@ bool ParseNumber(std::string_view text, Number* number) {
 absl::Status Wrong(std::string_view field, std::string_view text) {
   return absl::InvalidArgumentError(
       absl::StrCat(ToAbsl(field), " \"", ToAbsl(text.substr(0, 40)), "\""));
+}
+
+// "traces/web12.csv.gz" -> "web12:".
+std::string PrefixOf(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return absl::StrCat(ToAbsl(name.substr(0, std::min<size_t>(name.find('.'), 64))), ":");
 }
 
 }  // namespace
@@ -56,6 +63,9 @@ absl::StatusOr<ReplayRequest> ParseTraceLine(std::string_view line) {
   if (request.ttl_s == 0) request.ttl_s = kNoTtlSeconds;
   return request;
 }
+
+TraceSource::TraceSource(std::string path, void* file)
+    : path_(std::move(path)), key_prefix_(PrefixOf(path_)), file_(file) {}
 
 absl::StatusOr<std::unique_ptr<TraceSource>> TraceSource::Open(const std::string& path) {
   gzFile file = gzopen(path.c_str(), "rb");
@@ -87,7 +97,7 @@ bool TraceSource::Next(ReplayRequest* request) {
   return true;
 }
 
-std::string TraceSource::KeyText(uint64_t key) const { return absl::StrCat("trace:", key); }
+std::string TraceSource::KeyText(uint64_t key) const { return absl::StrCat(key_prefix_, key); }
 
 bool TraceSource::Fail(std::string_view what) {
   status_ = absl::InvalidArgumentError(

@@ -28,11 +28,12 @@ class TraceSource final : public RequestSource {
   std::string KeyText(uint64_t key) const override;
 
  private:
-  TraceSource(std::string path, void* file) : path_(std::move(path)), file_(file) {}
+  TraceSource(std::string path, void* file);
   bool Fail(std::string_view what);
 
   const std::string path_;
-  void* const file_;  // gzFile.
+  const std::string key_prefix_;  // Of the file's name, so that traces do not share keys.
+  void* const file_;              // gzFile.
   const std::vector<std::string> namespaces_ = {"trace"};
   uint64_t line_number_ = 0;
   absl::Status status_;

@@ -74,8 +74,7 @@ class ClientContractTest : public ::testing::Test {
 
   // A key that `node` owns by the published topology.
   std::string KeyOf(const FakeNode& node) {
-    absl::StatusOr<Topology> topology =
-        Topology::Create(1, "us", {a_.member(), b_.member()});
+    absl::StatusOr<Topology> topology = Topology::Create(1, "us", {a_.member(), b_.member()});
     for (int i = 0;; ++i) {
       std::string key = absl::StrCat("owned:", i);
       if (topology->OwnerOf(SlotOf("ns", key))->data_address == node.address()) return key;
@@ -160,8 +159,7 @@ TEST_F(ClientContractTest, KeysGoToTheirOwnersAndAnswersComeInOrder) {
       EXPECT_EQ(got[i].value, "value of " + wanted[i]);
     }
   }
-  const absl::StatusOr<Topology> topology =
-      Topology::Create(1, "us", {a_.member(), b_.member()});
+  const absl::StatusOr<Topology> topology = Topology::Create(1, "us", {a_.member(), b_.member()});
   for (const FakeNode* node : {&a_, &b_}) {
     EXPECT_THAT(node->batch_sizes(), SizeIs(2)) << "one BatchSet and one BatchGet each";
     for (const std::string& key : node->keys()) {

@@ -22,6 +22,9 @@ void FakeStore::Read(const std::string& name_space, const std::string& key,
   }
   entry->set_status(ENTRY_STATUS_OK);
   entry->set_value(found->second.value);
+  if (corrupt_every_ > 0 && ++hits_ % corrupt_every_ == 0) {
+    entry->mutable_value()->back() = static_cast<char>(entry->value().back() ^ 1);
+  }
   entry->set_source(cache::v1::SOURCE_L1);
   entry->mutable_version()->set_hlc(found->second.hlc);
   entry->set_ttl_ms(found->second.ttl_ms);
@@ -63,6 +66,11 @@ void FakeStore::Delete(const std::string& name_space, const std::string& key,
 size_t FakeStore::writes() const {
   absl::MutexLock lock(&mu_);
   return writes_;
+}
+
+void FakeStore::set_corrupt_every(int n) {
+  absl::MutexLock lock(&mu_);
+  corrupt_every_ = n;
 }
 
 void FakeStore::Publish(const Topology& topology) {
@@ -241,9 +249,9 @@ grpc::Status FakeNode::GetTopology(grpc::ServerContext*, const cache::v1::GetTop
   return grpc::Status::OK;
 }
 
-grpc::Status FakeNode::WatchTopology(
-    grpc::ServerContext* context, const cache::v1::WatchTopologyRequest* request,
-    grpc::ServerWriter<cache::v1::WatchTopologyResponse>* writer) {
+grpc::Status FakeNode::WatchTopology(grpc::ServerContext* context,
+                                     const cache::v1::WatchTopologyRequest* request,
+                                     grpc::ServerWriter<cache::v1::WatchTopologyResponse>* writer) {
   uint64_t epoch = request->known_epoch();
   while (!context->IsCancelled() && !stopping_) {
     cache::v1::WatchTopologyResponse response;

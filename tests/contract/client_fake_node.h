@@ -32,6 +32,8 @@ class FakeStore {
   void Delete(const std::string& name_space, const std::string& key,
               cache::v1::WriteResult* result);
   size_t writes() const;
+  // From now on one byte of every n-th value that is read is wrong.
+  void set_corrupt_every(int n);
 
   void Publish(const Topology& topology);
   cache::v1::Topology topology() const;
@@ -48,6 +50,8 @@ class FakeStore {
   mutable absl::Mutex mu_;
   uint64_t last_hlc_ ABSL_GUARDED_BY(mu_) = 1000;
   size_t writes_ ABSL_GUARDED_BY(mu_) = 0;
+  int corrupt_every_ ABSL_GUARDED_BY(mu_) = 0;
+  int hits_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::pair<std::string, std::string>, Stored> entries_ ABSL_GUARDED_BY(mu_);
   cache::v1::Topology topology_ ABSL_GUARDED_BY(mu_);
 };
@@ -55,10 +59,10 @@ class FakeStore {
 // What a node does to the next calls.
 enum class FakeFault {
   kNone,
-  kRefuse,            // UNAVAILABLE with an ErrorInfo: nothing ran.
-  kRunThenBreak,      // Runs, then UNAVAILABLE without details, as a dying connection looks.
-  kHang,              // Until the caller gives up.
-  kOneEntryTooFew,    // A broken server.
+  kRefuse,          // UNAVAILABLE with an ErrorInfo: nothing ran.
+  kRunThenBreak,    // Runs, then UNAVAILABLE without details, as a dying connection looks.
+  kHang,            // Until the caller gives up.
+  kOneEntryTooFew,  // A broken server.
 };
 
 class FakeNode final : public cache::v1::CacheService::Service {
@@ -98,9 +102,8 @@ class FakeNode final : public cache::v1::CacheService::Service {
                      cache::v1::TouchResponse*) override;
   grpc::Status GetTopology(grpc::ServerContext*, const cache::v1::GetTopologyRequest*,
                            cache::v1::GetTopologyResponse*) override;
-  grpc::Status WatchTopology(
-      grpc::ServerContext*, const cache::v1::WatchTopologyRequest*,
-      grpc::ServerWriter<cache::v1::WatchTopologyResponse>*) override;
+  grpc::Status WatchTopology(grpc::ServerContext*, const cache::v1::WatchTopologyRequest*,
+                             grpc::ServerWriter<cache::v1::WatchTopologyResponse>*) override;
 
   // Records the call; not OK: answer that, and do not run.
   grpc::Status Begin(grpc::ServerContext* context, const cache::v1::RequestHeader& header,

@@ -68,9 +68,8 @@ TEST(RoutingTableTest, AnotherNodeIsNeverTheSameWhileThereIsAnother) {
   EXPECT_EQ(target.Another(0, 8), 1) << "a target is better than nothing";
   EXPECT_EQ(target.Another(1, 8), 0);
 
-  const RoutingTable table(TopologyOf({MemberAt("a", "a:1"), MemberAt("b", "b:1"),
-                                       MemberAt("c", "c:1")}),
-                           {"t:1"});
+  const RoutingTable table(
+      TopologyOf({MemberAt("a", "a:1"), MemberAt("b", "b:1"), MemberAt("c", "c:1")}), {"t:1"});
   for (uint64_t turn = 0; turn < 12; ++turn) {
     for (uint16_t node = 0; node < 4; ++node) {
       const uint16_t other = table.Another(node, turn);

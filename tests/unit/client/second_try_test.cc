@@ -16,8 +16,8 @@ TEST(SecondTryTest, OnlyUnavailableIsTriedAgain) {
   for (const CallKind kind : {CallKind::kRead, CallKind::kWrite}) {
     for (int code = 1; code <= 16; ++code) {
       const FailedCall verdict = Judge(static_cast<StatusCode>(code), kind, true, false);
-      EXPECT_EQ(verdict, code == StatusCode::UNAVAILABLE ? FailedCall::kTryAnother
-                                                         : FailedCall::kFinal)
+      EXPECT_EQ(verdict,
+                code == StatusCode::UNAVAILABLE ? FailedCall::kTryAnother : FailedCall::kFinal)
           << code;
     }
   }

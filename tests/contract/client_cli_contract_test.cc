@@ -1,0 +1,182 @@
+// meridianctl as a process against FakeNode: what it prints, where, and its exit codes.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/contract/client_fake_node.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+class ClientCliContractTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* folder = std::getenv("MERIDIAN_BIN_DIR");
+    ASSERT_NE(folder, nullptr) << "run this through ctest";
+    binary_ = absl::StrCat(folder, "/meridianctl");
+    Topology topology = *Topology::Create(1, "us", {node_.member()});
+    store_.Publish(topology);
+  }
+
+  // Runs `meridianctl WORDS` in a shell, after `before |` when it is given.
+  Outcome Run(const std::string& words, const std::string& before = "") {
+    const std::string err_file =
+        ::testing::TempDir() + "/meridianctl_err_" + std::to_string(getpid());
+    const std::string command = absl::StrCat(before.empty() ? "" : before + " | ",
+                                             "env -u MERIDIAN_TARGET -u MERIDIAN_CLUSTER ", binary_,
+                                             " ", words, " 2>", err_file);
+    Outcome outcome;
+    FILE* pipe = popen(command.c_str(), "r");
+    char buffer[4096];
+    for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) outcome.out.append(buffer, n);
+    outcome.exit_code = WEXITSTATUS(pclose(pipe));
+    std::ostringstream err;
+    err << std::ifstream(err_file).rdbuf();
+    outcome.err = err.str();
+    std::remove(err_file.c_str());
+    return outcome;
+  }
+  // The same with --target and time for a slow machine.
+  Outcome Ctl(const std::string& words, const std::string& before = "") {
+    return Run(absl::StrCat(words, " --timeout 30s --target ", node_.address()), before);
+  }
+
+  FakeStore store_;
+  FakeNode node_{"node-a", store_};
+  std::string binary_;
+};
+
+TEST_F(ClientCliContractTest, GetPrintsTheValueAloneAndMetadataOnlyWithV) {
+  EXPECT_EQ(Ctl("set task 42 hello --ttl 5m").exit_code, 0);
+  const Outcome got = Ctl("get task 42");
+  EXPECT_EQ(got.exit_code, 0);
+  EXPECT_EQ(got.out, "hello\n");
+  EXPECT_THAT(got.err, IsEmpty());
+  const Outcome verbose = Ctl("get -v task 42");
+  EXPECT_EQ(verbose.out, "hello\n");
+  EXPECT_THAT(verbose.err, HasSubstr("source L1, version "));
+}
+
+TEST_F(ClientCliContractTest, AMissPrintsNothingAndEndsWithThree) {
+  const Outcome got = Ctl("get task nothing");
+  EXPECT_EQ(got.exit_code, 3);
+  EXPECT_THAT(got.out, IsEmpty());
+  EXPECT_THAT(got.err, HasSubstr("nothing"));
+}
+
+TEST_F(ClientCliContractTest, JsonHasTheFieldNamesOfTheProtos) {
+  const Outcome set = Ctl("set task 42 hello --json");
+  EXPECT_EQ(set.exit_code, 0);
+  const auto written = nlohmann::json::parse(set.out);
+  const auto got = nlohmann::json::parse(Ctl("get task 42 --json").out);
+  EXPECT_EQ(got["status"], "OK");
+  EXPECT_EQ(got["value"], "hello");
+  EXPECT_EQ(got["value_base64"], "aGVsbG8=");
+  EXPECT_EQ(got["source"], "L1");
+  EXPECT_EQ(got["version"], written["version"]);
+  EXPECT_EQ(got["version"].get<std::string>().size(), 20u);
+}
+
+TEST_F(ClientCliContractTest, ValuesComeFromTheArgumentAFileOrStandardInput) {
+  const std::string file = ::testing::TempDir() + "/meridianctl_value_" + std::to_string(getpid());
+  std::ofstream(file) << "from a file";
+  EXPECT_EQ(Ctl("set task file @" + file).exit_code, 0);
+  EXPECT_EQ(Ctl("get task file").out, "from a file\n");
+  EXPECT_EQ(Ctl("set task pipe -", "printf 'two\\nlines'").exit_code, 0);
+  EXPECT_EQ(Ctl("get task pipe").out, "two\nlines\n");
+  EXPECT_EQ(Ctl("set task at @@home").exit_code, 0);
+  EXPECT_EQ(Ctl("get task at").out, "@home\n");
+  std::remove(file.c_str());
+}
+
+TEST_F(ClientCliContractTest, ConditionsAndInvalidationDoWhatTheySay) {
+  EXPECT_EQ(Ctl("set task k one --if-absent").exit_code, 0);
+  const Outcome conflict = Ctl("set task k two --if-absent");
+  EXPECT_EQ(conflict.exit_code, 1);
+  EXPECT_THAT(conflict.err, HasSubstr("conflict"));
+  EXPECT_EQ(Ctl("touch task k --ttl 1h").exit_code, 0);
+  EXPECT_EQ(Ctl("invalidate task k").exit_code, 0);
+  EXPECT_EQ(Ctl("get task k").exit_code, 3);
+  EXPECT_EQ(Ctl("touch task k --ttl 1h").exit_code, 3);
+  EXPECT_EQ(Ctl("invalidate task").exit_code, 2) << "nothing was named";
+  EXPECT_EQ(Ctl("invalidate task k --all").exit_code, 2) << "two ways at once";
+}
+
+TEST_F(ClientCliContractTest, BatchesPrintOneLineAKey) {
+  EXPECT_EQ(Ctl("mset task a=1 b=x=y").exit_code, 0);
+  const Outcome got = Ctl("mget task a b c");
+  EXPECT_EQ(got.out, "a\tOK\t1\nb\tOK\tx=y\nc\tMISS\t\n");
+  EXPECT_EQ(got.exit_code, 3);
+  const Outcome lines =
+      Ctl("mset task --file -", R"(printf '{"key":"j","value":"v","ttl":"5m"}\n')");
+  EXPECT_EQ(lines.exit_code, 0) << lines.err;
+  EXPECT_EQ(Ctl("mget task -", "printf 'j\\na\\n'").out, "j\tOK\tv\na\tOK\t1\n");
+  const Outcome bad = Ctl("mset task --file -", R"(printf '{"key":"j","valeu":"v"}\n')");
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("valeu"));
+}
+
+TEST_F(ClientCliContractTest, MistakesAreExplained) {
+  const Outcome typo = Run("gte task 42");
+  EXPECT_EQ(typo.exit_code, 2);
+  EXPECT_THAT(typo.err, HasSubstr("did you mean get?"));
+  EXPECT_EQ(Run("get task").exit_code, 2) << "no key";
+  EXPECT_EQ(Run("").exit_code, 2);
+  EXPECT_EQ(Ctl("set task k v --ttl 5parsecs").exit_code, 2);
+  const Outcome nobody = Run("get task 42 --target 127.0.0.1:1");
+  EXPECT_EQ(nobody.exit_code, 5);
+  EXPECT_THAT(nobody.err, HasSubstr("cannot reach 127.0.0.1:1"));
+  EXPECT_THAT(nobody.err, HasSubstr("scripts/local-cluster status"));
+  EXPECT_THAT(nobody.err, Not(HasSubstr("\033["))) << "no colours into a file";
+}
+
+TEST_F(ClientCliContractTest, EveryCommandHasHelpWithExamples) {
+  for (const char* command : {"get", "set", "invalidate", "mget", "mset", "touch", "explain",
+                              "ring", "status", "replay"}) {
+    const Outcome help = Run(absl::StrCat(command, " --help"));
+    EXPECT_EQ(help.exit_code, 0) << command;
+    EXPECT_THAT(help.out, HasSubstr(absl::StrCat("meridianctl ", command))) << command;
+  }
+}
+
+TEST_F(ClientCliContractTest, AReplayVerifiesEveryAnswer) {
+  const Outcome good = Ctl("replay --requests 3000 --concurrency 2 --json");
+  ASSERT_EQ(good.exit_code, 0) << good.out << good.err;
+  const auto report = nlohmann::json::parse(good.out);
+  EXPECT_EQ(report["requests"], 3000);
+  EXPECT_EQ(report["mismatches"], 0);
+  EXPECT_EQ(report["errors"], 0);
+  EXPECT_GT(report["l1_rate"], 0.1);
+}
+
+TEST_F(ClientCliContractTest, AReplayFindsAValueThatChanged) {
+  store_.set_corrupt_every(20);
+  const Outcome bad = Ctl("replay --requests 3000 --concurrency 2 --json");
+  EXPECT_EQ(bad.exit_code, 1);
+  const auto report = nlohmann::json::parse(bad.out);
+  EXPECT_GT(report["mismatches"], 0);
+  EXPECT_EQ(report["errors"], 0);
+}
+
+}  // namespace
+}  // namespace meridian
