@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
@@ -57,6 +59,7 @@ absl::Status PolicyTable::ReadYaml(const std::string& file, const YAML::Node& no
     return absl::InvalidArgumentError(absl::StrCat(file, ":", at.Mark().line + 1, ": ", what));
   };
   if (!node.IsMap()) return error(node, "namespaces: must be a map of namespace to policy");
+  std::set<std::string> seen;
   for (const auto& item : node) {
     const std::string name = item.first.as<std::string>();
     if (name != "*" && !IsName(name)) {
@@ -64,19 +67,20 @@ absl::Status PolicyTable::ReadYaml(const std::string& file, const YAML::Node& no
                                             " is not [a-z0-9_.-]{1,64} or \"*\""));
     }
     if (!item.second.IsMap()) return error(item.first, "namespaces." + name + ": must be a map");
+    if (!seen.insert(name).second) {
+      return error(item.first, "namespaces." + name + ": given twice");
+    }
     NamespacePolicy policy;
+    std::set<std::string> seen_fields;
     for (const auto& field : item.second) {
       const std::string field_name = field.first.as<std::string>();
       const std::string path = absl::StrCat("namespaces.", name, ".", field_name);
       if (!field.second.IsScalar()) return error(field.first, path + ": must be one value");
+      if (!seen_fields.insert(field_name).second) return error(field.first, path + ": given twice");
       const absl::Status status = SetField(field_name, field.second.Scalar(), &policy);
       if (!status.ok()) return error(field.first, path + ": " + std::string(status.message()));
     }
-    if (name == "*") {
-      fallback_ = policy;
-    } else if (!named_.emplace(name, policy).second) {
-      return error(item.first, "namespaces." + name + ": given twice");
-    }
+    (name == "*" ? fallback_ : named_[name]) = policy;
   }
   return absl::OkStatus();
 }
