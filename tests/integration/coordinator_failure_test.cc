@@ -1,0 +1,161 @@
+// Coordinators come and go; the data path does not care.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "meridian/cache/v1/cache_service.grpc.pb.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "tests/integration/checked_load.h"
+#include "tests/support/stub.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using coordinator::v1::CoordinatorService;
+using coordinator::v1::GetStatusResponse;
+
+constexpr absl::Duration kTakeoverGoal = absl::Seconds(10);
+constexpr absl::Duration kLimit = absl::Seconds(30);
+// While nobody dies, nobody owns another's keys, and every answer is of the newest write.
+constexpr absl::Duration kNoStaleness = absl::ZeroDuration();
+const char* const kCoordinators[] = {"us-coordinator-1", "us-coordinator-2"};
+
+class CoordinatorFailureTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    cluster_ = StartTestCluster({.regions = {"us"}, .coordinators = 2, .node_flags = {}});
+    ASSERT_NE(cluster_, nullptr);
+    ClientOptions options;
+    options.get_timeout = options.set_timeout = options.batch_timeout = absl::Seconds(5);
+    client_ = cluster_->NewClient("us", options);
+    ASSERT_NE(client_, nullptr);
+    ASSERT_TRUE(WaitUntil([&] { return Leader().has_value(); }, kLimit)) << "nobody leads";
+  }
+
+  std::optional<GetStatusResponse> StatusOf(const std::string& coordinator) const {
+    const auto stub = NewStub<CoordinatorService>(cluster_->Address(coordinator, "grpc"));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(2));
+    GetStatusResponse status;
+    if (!stub->GetStatus(&context, coordinator::v1::GetStatusRequest(), &status).ok()) {
+      return std::nullopt;
+    }
+    return status;
+  }
+
+  // The one that leads, by its own word; its id is its name. More than one fails the test.
+  std::optional<GetStatusResponse> Leader() const {
+    std::optional<GetStatusResponse> leader;
+    for (const char* name : kCoordinators) {
+      std::optional<GetStatusResponse> status = StatusOf(name);
+      if (!status || !status->leader()) continue;
+      EXPECT_FALSE(leader.has_value() && leader->fencing_token() == status->fencing_token())
+          << "two leaders with one token";
+      if (!leader || status->fencing_token() > leader->fencing_token()) leader = *status;
+    }
+    return leader;
+  }
+
+  cache::v1::Topology TopologyOf(const std::string& node) const {
+    const auto stub = NewStub<cache::v1::CacheService>(cluster_->Address(node, "data"));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+    cache::v1::GetTopologyResponse response;
+    const grpc::Status status =
+        stub->GetTopology(&context, cache::v1::GetTopologyRequest(), &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.topology();
+  }
+
+  std::unique_ptr<TestCluster> cluster_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(CoordinatorFailureTest, TheStandbyLeadsSoonWithAHigherTokenAndNobodyNotices) {
+  CheckedLoad load(*client_, {.stale_bound = kNoStaleness});
+  ASSERT_TRUE(load.Progress(500));
+  const GetStatusResponse first = *Leader();
+  const std::string standby = first.id() == kCoordinators[0] ? kCoordinators[1] : kCoordinators[0];
+  ASSERT_EQ(first.nodes_size(), 2);
+
+  cluster_->Kill(first.id());
+  const absl::Time killed = absl::Now();
+  std::optional<GetStatusResponse> second;
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        second = StatusOf(standby);
+        return second && second->leader();
+      },
+      kLimit, absl::Milliseconds(50)))
+      << "the standby does not lead";
+  const absl::Duration takeover = absl::Now() - killed;
+  EXPECT_LE(takeover, kTakeoverGoal);
+  EXPECT_GT(second->fencing_token(), first.fencing_token());
+  EXPECT_GE(second->epoch(), first.epoch());
+  EXPECT_TRUE(WaitUntil([&] { return StatusOf(standby)->nodes_size() == 2; }, kLimit))
+      << "the nodes do not register with the new leader";
+  for (const char* node : {"us-node-1", "us-node-2"}) {
+    const cache::v1::Topology topology = TopologyOf(node);
+    EXPECT_GE(topology.epoch(), first.epoch());
+    EXPECT_EQ(topology.members_size(), 2) << "a change of leader took a node away";
+  }
+  ASSERT_TRUE(load.Progress(500));
+
+  cluster_->Restart(first.id());
+  EXPECT_TRUE(WaitUntil([&] { return StatusOf(first.id()).has_value(); }, kLimit));
+  EXPECT_FALSE(StatusOf(first.id())->leader()) << "it takes the lead from a living leader";
+  load.Stop();
+  EXPECT_EQ(load.errors(), 0u) << load.error_text();
+  EXPECT_THAT(load.wrong(), testing::IsEmpty());
+  std::printf("the standby led after %s\n", absl::FormatDuration(takeover).c_str());
+}
+
+TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorTheTopologyStaysAndItsEpochsGoOnLater) {
+  CheckedLoad load(*client_, {.stale_bound = kNoStaleness});
+  const cache::v1::Topology before = TopologyOf("us-node-1");
+  const uint64_t token = Leader()->fencing_token();
+  for (const char* name : kCoordinators) cluster_->Kill(name);
+  // Longer than a silent node would be kept by a coordinator.
+  const absl::Time gone = absl::Now();
+  ASSERT_TRUE(WaitUntil([&] { return absl::Now() - gone > absl::Seconds(4); }, kLimit));
+  ASSERT_TRUE(load.Progress(300));
+  for (const char* node : {"us-node-1", "us-node-2"}) {
+    const cache::v1::Topology topology = TopologyOf(node);
+    EXPECT_EQ(topology.epoch(), before.epoch());
+    EXPECT_EQ(topology.SerializeAsString(), before.SerializeAsString());
+  }
+
+  for (const char* name : kCoordinators) cluster_->Restart(name);
+  std::optional<GetStatusResponse> leader;
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        leader = Leader();
+        return leader && leader->nodes_size() == 2;
+      },
+      kLimit, absl::Milliseconds(50)))
+      << "the nodes do not register again";
+  ASSERT_TRUE(leader.has_value());
+  EXPECT_GT(leader->fencing_token(), token);
+  EXPECT_GE(leader->epoch(), before.epoch()) << "epochs went back";
+  load.Stop();
+  EXPECT_EQ(load.errors(), 0u) << load.error_text();
+  EXPECT_THAT(load.wrong(), testing::IsEmpty());
+
+  // The new leader's changes are taken: a node that dies leaves the topology of the other.
+  cluster_->Kill("us-node-2");
+  EXPECT_TRUE(WaitUntil([&] { return TopologyOf("us-node-1").members_size() == 1; }, kLimit));
+  EXPECT_GT(TopologyOf("us-node-1").epoch(), before.epoch());
+}
+
+}  // namespace
+}  // namespace meridian
