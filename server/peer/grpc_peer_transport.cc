@@ -80,6 +80,13 @@ void GrpcPeerTransport::Ended() {
   --calls_;
 }
 
+template <typename Call>
+void GrpcPeerTransport::Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub) {
+  call->reset();
+  stub->reset();
+  Ended();
+}
+
 void GrpcPeerTransport::FillHeader(uint64_t epoch, std::string_view request_id,
                                    peer::v1::PeerHeader* header) {
   header->set_epoch(epoch);
@@ -96,12 +103,12 @@ void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Ti
   for (const std::string_view key : request.keys) call->request.add_keys(key.data(), key.size());
   ToProto(request.options, call->request.mutable_options());
   call->context.set_deadline(absl::ToChronoTime(deadline));
-  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began();
   stub->async()->BatchGet(
       &call->context, &call->request, &call->response,
       [this, call, stub, to, expected = request.keys.size(),
-       callback = std::move(callback)](const grpc::Status& status) {
+       callback = std::move(callback)](const grpc::Status& status) mutable {
         PeerReadReply reply;
         reply.status = ToAbslStatus(status);
         if (status.ok() && call->response.entries_size() != static_cast<int>(expected)) {
@@ -116,7 +123,7 @@ void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Ti
           reply.topology = TopologyIn(call->response);
         }
         callback(std::move(reply));
-        Ended();
+        Release(&call, &stub);
       });
 }
 
@@ -132,12 +139,12 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
     ToProto(*item, write->mutable_entry());
   }
   call->context.set_deadline(absl::ToChronoTime(deadline));
-  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began();
   stub->async()->BatchWrite(
       &call->context, &call->request, &call->response,
       [this, call, stub, to, expected = request.items.size(),
-       callback = std::move(callback)](const grpc::Status& status) {
+       callback = std::move(callback)](const grpc::Status& status) mutable {
         PeerWriteReply reply;
         reply.status = ToAbslStatus(status);
         if (status.ok() && call->response.results_size() != static_cast<int>(expected)) {
@@ -152,7 +159,7 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
           reply.topology = TopologyIn(call->response);
         }
         callback(std::move(reply));
-        Ended();
+        Release(&call, &stub);
       });
 }
 
@@ -163,11 +170,11 @@ void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, s
   call->request.set_namespace_(name_space.data(), name_space.size());
   call->request.set_key(key.data(), key.size());
   call->context.set_deadline(absl::ToChronoTime(deadline));
-  const std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began();
   stub->async()->Explain(&call->context, &call->request, &call->response,
                          [this, call, stub, callback = std::move(callback)](
-                             const grpc::Status& status) {
+                             const grpc::Status& status) mutable {
                            if (!status.ok()) {
                              callback(ToAbslStatus(status));
                            } else {
@@ -177,7 +184,7 @@ void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, s
                              }
                              callback(std::move(reports));
                            }
-                           Ended();
+                           Release(&call, &stub);
                          });
 }
 

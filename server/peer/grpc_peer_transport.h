@@ -45,6 +45,10 @@ class GrpcPeerTransport final : public PeerTransport {
   void FillHeader(uint64_t epoch, std::string_view request_id, peer::v1::PeerHeader* header);
   void Began() ABSL_LOCKS_EXCLUDED(mu_);
   void Ended() ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends a call from its callback. What the call holds of its channel goes first: a last channel that
+  // dies on a callback thread of gRPC 1.51 waits for that very thread.
+  template <typename Call>
+  void Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub);
 
   const std::string node_id_;
   HybridClock& versions_;
