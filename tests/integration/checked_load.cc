@@ -99,49 +99,59 @@ std::string CheckedLoad::Judge(Key& key, const GetResult& read, absl::Time began
   absl::MutexLock lock(&key.mu);
   // What the read must have seen: the newest write that was acknowledged before it began.
   const Write* required = nullptr;
-  absl::Time since = absl::InfinitePast();  // Since when it may be missed: the oldest one missed.
-  bool may_be_gone = key.writes.empty();
   for (const Write& write : key.writes) {
-    may_be_gone |= write.failed && write.deleted;
     if (write.acknowledged < began && (required == nullptr || write.version > required->version)) {
       required = &write;
     }
   }
-  const std::string source = read.source == ResultSource::kL1 ? " from L1" : " from L2";
-  if (!read.hit()) {
-    // A delete that is as new as what is required explains it, acknowledged or not.
-    for (const Write& write : key.writes) {
-      may_be_gone |= write.deleted && (!write.version.is_set() || required == nullptr ||
-                                       write.version >= required->version);
-    }
-    if (required == nullptr || may_be_gone || began - required->acknowledged < bound) return "";
-    return absl::StrCat("missed, but ", required->version.ToText(), " was acknowledged ",
-                        absl::FormatDuration(began - required->acknowledged), " before the read");
+  if (required == nullptr && !read.hit()) return "";
+  return read.hit() ? JudgeHit(key, read, began, bound) : JudgeMiss(key, *required, began, bound);
+}
+
+std::string CheckedLoad::JudgeMiss(const Key& key, const Write& required, absl::Time began,
+                                   absl::Duration bound) {
+  // A delete that is as new as what is required explains it, acknowledged or not.
+  for (const Write& write : key.writes) {
+    if (!write.deleted) continue;
+    if (write.failed || !write.version.is_set() || write.version >= required.version) return "";
   }
+  const absl::Duration age = began - required.acknowledged;
+  if (age < bound) return "";
+  return absl::StrCat("missed, but ", required.version.ToText(), " was acknowledged ",
+                      absl::FormatDuration(age), " before the read");
+}
+
+std::string CheckedLoad::JudgeHit(const Key& key, const GetResult& read, absl::Time began,
+                                  absl::Duration bound) {
+  const std::vector<Write>& writes = key.writes;
+  const std::string what =
+      absl::StrCat(read.version.ToText(), " '", read.value,
+                   read.source == ResultSource::kL1 ? "' from L1" : "' from L2");
   const std::vector<std::string> parts = absl::StrSplit(read.value, '|');
   size_t sequence = 0;
   if (parts.size() != 2 || parts[0] != key.name || !absl::SimpleAtoi(parts[1], &sequence) ||
-      sequence >= key.writes.size() || key.writes[sequence].deleted) {
-    return absl::StrCat("'", read.value, "' was never written to it", source);
+      sequence >= writes.size() || writes[sequence].deleted) {
+    return absl::StrCat(what, " was never written to it");
   }
-  for (size_t i = 0; i < key.writes.size(); ++i) {
-    if (key.writes[i].version == read.version && i != sequence) {
-      return absl::StrCat(read.version.ToText(), " is write ", i, ", not '", read.value, "'", source);
+  absl::Time missed = absl::InfiniteFuture();  // When the oldest write that it lacks was acknowledged.
+  for (size_t i = 0; i < writes.size(); ++i) {
+    if (writes[i].version == read.version && i != sequence) {
+      return absl::StrCat(what, " has the version of write ", i);
     }
-    if (key.writes[i].version > read.version && key.writes[i].acknowledged < began) {
-      const absl::Time acknowledged = key.writes[i].acknowledged;
-      since = since == absl::InfinitePast() ? acknowledged : std::min(since, acknowledged);
-    }
+    // By version, and by the writer's order, unless the write that was seen failed and came late.
+    const bool newer =
+        writes[i].version > read.version || (i > sequence && !writes[sequence].failed);
+    if (newer && writes[i].acknowledged < began) missed = std::min(missed, writes[i].acknowledged);
   }
-  if (since == absl::InfinitePast()) return "";
-  const absl::Duration staleness = began - since;
+  if (missed == absl::InfiniteFuture()) return "";
+  const absl::Duration staleness = began - missed;
   {
-    absl::MutexLock all(&mu_);
+    absl::MutexLock lock(&mu_);
     max_staleness_ = std::max(max_staleness_, staleness);
   }
   if (staleness <= bound) return "";
-  return absl::StrCat(read.version.ToText(), " '", read.value, "'", source, " is behind ",
-                      required->version.ToText(), " by ", absl::FormatDuration(staleness));
+  return absl::StrCat(what, " is behind what was acknowledged ", absl::FormatDuration(staleness),
+                      " before the read");
 }
 
 void CheckedLoad::Count(const std::shared_ptr<const ResultError>& error) {

@@ -75,6 +75,10 @@ class CheckedLoad {
   bool ReadOne(Key& key, absl::Duration bound);
   // Empty when the answer is right.
   std::string Judge(Key& key, const GetResult& read, absl::Time began, absl::Duration bound);
+  std::string JudgeHit(const Key& key, const GetResult& read, absl::Time began,
+                       absl::Duration bound);
+  static std::string JudgeMiss(const Key& key, const Write& required, absl::Time began,
+                               absl::Duration bound);
   void Count(const std::shared_ptr<const ResultError>& error);
 
   Client& client_;

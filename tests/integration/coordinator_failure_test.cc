@@ -157,5 +157,21 @@ TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorTheTopologyStaysAndItsEpochs
   EXPECT_GT(TopologyOf("us-node-1").epoch(), before.epoch());
 }
 
+TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorADeadNodeIsGoneAroundForGood) {
+  CheckedLoad load(*client_, {.stale_bound = absl::Seconds(2)});
+  ASSERT_TRUE(load.Progress(500));
+  for (const char* name : kCoordinators) cluster_->Kill(name);
+  cluster_->Kill("us-node-2");
+  ASSERT_TRUE(load.Progress(500));  // What was under way has ended.
+  const uint64_t while_it_died = load.errors();
+  EXPECT_LE(while_it_died, 50u) << load.error_text();
+  ASSERT_TRUE(load.Progress(2000));
+  EXPECT_EQ(load.errors(), while_it_died) << "on the detour: " << load.error_text();
+  EXPECT_EQ(TopologyOf("us-node-1").members_size(), 2) << "nobody could take it away";
+  load.Stop();
+  load.CheckAllAtRest();
+  EXPECT_THAT(load.wrong(), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace meridian

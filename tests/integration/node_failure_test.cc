@@ -22,7 +22,8 @@ namespace meridian {
 namespace {
 
 // A write that goes around a node reaches that node's memory through the changelog, within this.
-constexpr absl::Duration kChangelogBound = absl::Seconds(2);
+// 20 ms or so on a quiet machine; a test must also pass on a loaded one.
+constexpr absl::Duration kChangelogBound = absl::Seconds(5);
 constexpr absl::Duration kMembershipLimit = absl::Seconds(20);
 
 class NodeFailureTest : public testing::Test {
