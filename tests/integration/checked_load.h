@@ -66,7 +66,7 @@ class CheckedLoad {
   struct Key {
     std::string name;
     absl::Mutex mu;
-    std::vector<Write> writes;  // By sequence number, which the value holds.
+    std::vector<Write> writes ABSL_GUARDED_BY(mu);  // By sequence number, which the value holds.
   };
 
   void Run(int thread);
@@ -76,9 +76,9 @@ class CheckedLoad {
   // Empty when the answer is right.
   std::string Judge(Key& key, const GetResult& read, absl::Time began, absl::Duration bound);
   std::string JudgeHit(const Key& key, const GetResult& read, absl::Time began,
-                       absl::Duration bound);
+                       absl::Duration bound) ABSL_EXCLUSIVE_LOCKS_REQUIRED(key.mu);
   static std::string JudgeMiss(const Key& key, const Write& required, absl::Time began,
-                               absl::Duration bound);
+                               absl::Duration bound) ABSL_EXCLUSIVE_LOCKS_REQUIRED(key.mu);
   void Count(const std::shared_ptr<const ResultError>& error);
 
   Client& client_;
