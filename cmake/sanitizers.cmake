@@ -6,6 +6,8 @@ if(MERIDIAN_SANITIZE)
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
   if(MERIDIAN_SANITIZE MATCHES "thread")
+    set(MERIDIAN_SANITIZER_ENVIRONMENT
+      "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp ignore_noninstrumented_modules=1")
     # Debian's Abseil is not instrumented; see tsan_absl.cc.
     find_package(absl REQUIRED)
     add_library(meridian_tsan_absl STATIC ${CMAKE_CURRENT_LIST_DIR}/tsan_absl.cc)

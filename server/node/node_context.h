@@ -31,10 +31,6 @@ struct NodeContext {
   TopologyHolder& topology;
 };
 
-// How long the regional store keeps a value after its TTL: for max_stale, and so that an older write
-// that arrives late from another region meets the newer version and not a hole.
-inline constexpr absl::Duration kExpiryGrace = absl::Seconds(10);
-
 // What is reserved for the way back: calls to lower tiers end this long before the caller's deadline.
 inline constexpr absl::Duration kReplyMargin = absl::Milliseconds(5);
 

@@ -43,6 +43,10 @@ struct Record {
 
 inline constexpr size_t kRecordHeaderSize = 44;
 
+// How long the regional store keeps a value after its TTL: for max_stale, and so that an older write
+// that arrives late from another region meets the newer version and not a hole.
+inline constexpr absl::Duration kExpiryGrace = absl::Seconds(10);
+
 // Appends the record's bytes to `out`.
 void AppendRecord(const Record& record, std::string* out);
 

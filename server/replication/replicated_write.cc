@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/base/status_macros.h"
-#include "server/node/record.h"
 
 namespace meridian {
 
@@ -15,7 +14,7 @@ absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view bytes
   write.expires_at = record.expires_at;
   write.retention = record.kind == RecordKind::kTombstone
                         ? kTombstoneKept
-                        : std::max(absl::ZeroDuration(), record.expires_at - now) + kLateGrace;
+                        : std::max(absl::ZeroDuration(), record.expires_at - now) + kExpiryGrace;
   write.record = bytes;
   return write;
 }
@@ -24,8 +23,8 @@ L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now) {
   L2Write write;
   write.key = key;
   write.version = version;
-  write.expires_at = now + kLateGrace;
-  write.retention = kLateGrace;
+  write.expires_at = now + kExpiryGrace;
+  write.retention = kExpiryGrace;
   AppendRecord({.version = version, .expires_at = write.expires_at, .kind = RecordKind::kTombstone,
                 .tags = {}, .value = {}},
                &write.record);

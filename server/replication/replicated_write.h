@@ -8,18 +8,15 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/node/l2_store.h"
+#include "server/node/record.h"
 
 namespace meridian {
-
-// A stored record outlives its expiry by this much, so that clocks that differ a little, and
-// regions that are a little late, still find out which version was the last.
-inline constexpr absl::Duration kLateGrace = absl::Seconds(10);
 
 // A tombstone is kept longer than the longest outage of a region that we promise to survive.
 inline constexpr absl::Duration kTombstoneKept = absl::Hours(24);
 
 // The write that brings the source's current `record` of `key` to another region, with its version.
-// A value that has expired is sent all the same and kept for kLateGrace: it still replaces what is
+// A value that has expired is sent all the same and kept for kExpiryGrace: it still replaces what is
 // older over there, which may have a longer life.
 // Returns kDataLoss for bytes that are no record.
 absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view record, absl::Time now);

@@ -119,12 +119,5 @@ TEST_F(NodeConfigTest, CheckConfigChecksTheWholeAndRunsNothing) {
   EXPECT_FALSE(checked->has_value());
 }
 
-// docs/config.md is what the table of options says.
-TEST_F(NodeConfigTest, TheDocumentedTableIsTheRealOne) {
-  std::ifstream stream(std::string(std::getenv("MERIDIAN_SOURCE_DIR")) + "/docs/config.md");
-  const std::string document((std::istreambuf_iterator<char>(stream)), {});
-  EXPECT_THAT(document, HasSubstr(NodeConfig::MarkdownTable()));
-}
-
 }  // namespace
 }  // namespace meridian

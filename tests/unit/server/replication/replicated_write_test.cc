@@ -40,7 +40,7 @@ TEST(ReplicatedWriteTest, AnExpiredValueIsSentAndForgottenSoon) {
   const auto write =
       ReplicatedWrite(kKey, Bytes(RecordKind::kValue, kNow - absl::Hours(1)), kNow);
   ASSERT_TRUE(write.ok());
-  EXPECT_EQ(write->retention, kLateGrace);
+  EXPECT_EQ(write->retention, kExpiryGrace);
 }
 
 TEST(ReplicatedWriteTest, ATombstoneIsKeptForADayHoweverLateItIs) {
