@@ -196,7 +196,8 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       SetError(FromStatus(merged), &result);
       return true;
     }
-    if (attempt < kMaxAttempts) return false;
+    // Not after the caller has given up: it may have written something else since.
+    if (attempt < kMaxAttempts && context_.clock.Now() < LowerDeadline()) return false;
     SetError(Contended(outcome.stored), &result);
     return true;
   }

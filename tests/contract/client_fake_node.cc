@@ -100,7 +100,10 @@ FakeNode::FakeNode(std::string id, FakeStore& store) : id_(std::move(id)), store
   address_ = absl::StrCat("127.0.0.1:", port);
 }
 
-FakeNode::~FakeNode() { Stop(); }
+FakeNode::~FakeNode() {
+  Stop();
+  absl::MutexLock lock(&mu_);  // tsan does not see how gRPC ends its handlers; it sees this.
+}
 
 Member FakeNode::member() const {
   Member member;
