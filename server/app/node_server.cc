@@ -9,7 +9,9 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -118,6 +120,7 @@ struct NodeServer::Parts {
   std::unique_ptr<MetricsHttp> http;
   Member member;
   std::atomic<bool> stopping{false};
+  absl::Notification servers_stopped;
 
   absl::Status MakeStores();
   absl::Status MakeCache();
@@ -437,11 +440,21 @@ void NodeServer::Stop(absl::Duration grace) {
   }
   parts.Leave();
   if (parts.topology_streams != nullptr) parts.topology_streams->Shutdown();
+  // New calls are refused from here on. Those under way may wait for a peer that does not answer: they
+  // have the grace, then their calls to peers are cancelled and they go around or fail.
   const auto deadline = absl::ToChronoTime(parts.clock.Now() + grace);
+  std::thread cancel([&parts, grace, done = &parts.servers_stopped]() mutable {
+    while (!done->WaitForNotificationWithTimeout(grace)) {
+      parts.peers->CancelAll();
+      grace = absl::Milliseconds(100);
+    }
+  });
   for (grpc::Server* server :
        {parts.data_server.get(), parts.peer_server.get(), parts.admin_server.get()}) {
     if (server != nullptr) server->Shutdown(deadline);
   }
+  parts.servers_stopped.Notify();
+  cancel.join();
 }
 
 NodeServer::~NodeServer() {

@@ -7,8 +7,8 @@
 //
 // Cost: one small message each heartbeat interval. No thread waits.
 // Thread safety: all public methods may be called by any thread; the work is done on the executor.
-//   REQUIRES: the executor is stopped, or Stop was called and the executor has run since, before
-//   this is destroyed; the transport is destroyed after this and before the executor.
+//   REQUIRES: the executor is stopped before this is destroyed (the end of a stream may still be
+//   posted to it); the transport is destroyed after this and before the executor.
 
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_COORDINATOR_CLIENT_H_

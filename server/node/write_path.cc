@@ -15,8 +15,9 @@
 namespace meridian {
 namespace {
 
-// A plain write that meets a newer version takes a newer one and tries again, this often.
-constexpr int kMaxAttempts = 4;
+// A plain write that meets a newer version takes a newer one and tries again until its deadline; this
+// many times is a defect, not contention: each round takes a round trip to the regional store.
+constexpr int kMaxAttempts = 1000;
 
 // Whose L1 is to follow a write to the regional store.
 enum class Home : bool { kHere, kElsewhere };
@@ -31,8 +32,8 @@ struct Sent {
 
 Error Contended(Version stored) {
   return Error{grpc::StatusCode::ABORTED, reason::kWriteContended,
-               absl::StrCat("other writers were faster ", kMaxAttempts,
-                            " times; the stored version is ", stored.ToText()),
+               absl::StrCat("other writers were faster until the deadline; the stored version is ",
+                            stored.ToText()),
                {}};
 }
 

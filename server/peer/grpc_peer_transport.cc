@@ -1,7 +1,6 @@
 #include "server/peer/grpc_peer_transport.h"
 
-#include <grpcpp/client_context.h>
-
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -57,34 +56,59 @@ std::shared_ptr<GrpcPeerTransport::Stub> GrpcPeerTransport::StubFor(const std::s
 
 void GrpcPeerTransport::Forget(const Topology& topology) {
   std::vector<std::shared_ptr<Stub>> dropped;  // Destroyed without the lock.
-  absl::MutexLock lock(&mu_);
-  for (auto it = stubs_.begin(); it != stubs_.end();) {
-    bool named = false;
-    for (const Member& member : topology.members()) named |= member.peer_address == it->first;
-    if (named) {
-      ++it;
-    } else {
-      dropped.push_back(std::move(it->second));
-      stubs_.erase(it++);
+  std::vector<Context> cancelled;
+  const auto named = [&topology](const std::string& address) {
+    return std::any_of(topology.members().begin(), topology.members().end(),
+                       [&](const Member& member) { return member.peer_address == address; });
+  };
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto it = stubs_.begin(); it != stubs_.end();) {
+      if (named(it->first)) {
+        ++it;
+      } else {
+        dropped.push_back(std::move(it->second));
+        stubs_.erase(it++);
+      }
+    }
+    for (const auto& [context, call] : live_) {
+      if (!named(call.first)) cancelled.push_back(call.second);
     }
   }
+  for (const Context& context : cancelled) context->TryCancel();
 }
 
-void GrpcPeerTransport::Began() {
+void GrpcPeerTransport::CancelAll() {
+  std::vector<Context> cancelled;  // gRPC may run their callbacks here, so not under the lock.
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [context, call] : live_) cancelled.push_back(call.second);
+  }
+  for (const Context& context : cancelled) context->TryCancel();
+}
+
+void GrpcPeerTransport::Began(const std::string& address, Context context) {
   absl::MutexLock lock(&mu_);
   ++calls_;
+  grpc::ClientContext* const key = context.get();
+  live_.emplace(key, std::make_pair(address, std::move(context)));
 }
 
-void GrpcPeerTransport::Ended() {
+void GrpcPeerTransport::Ended(grpc::ClientContext* context) {
+  std::pair<std::string, Context> call;  // Destroyed without the lock.
   absl::MutexLock lock(&mu_);
-  --calls_;
+  const auto it = live_.find(context);
+  call = std::move(it->second);
+  live_.erase(it);
 }
 
 template <typename Call>
 void GrpcPeerTransport::Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub) {
+  Ended(&(*call)->context);
   call->reset();
   stub->reset();
-  Ended();
+  absl::MutexLock lock(&mu_);
+  --calls_;
 }
 
 void GrpcPeerTransport::FillHeader(uint64_t epoch, std::string_view request_id,
@@ -104,7 +128,7 @@ void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Ti
   ToProto(request.options, call->request.mutable_options());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
-  Began();
+  Began(to.peer_address, Context(call, &call->context));
   stub->async()->BatchGet(
       &call->context, &call->request, &call->response,
       [this, call, stub, to, expected = request.keys.size(),
@@ -140,7 +164,7 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
   }
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
-  Began();
+  Began(to.peer_address, Context(call, &call->context));
   stub->async()->BatchWrite(
       &call->context, &call->request, &call->response,
       [this, call, stub, to, expected = request.items.size(),
@@ -171,7 +195,7 @@ void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, s
   call->request.set_key(key.data(), key.size());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
-  Began();
+  Began(to.peer_address, Context(call, &call->context));
   stub->async()->Explain(&call->context, &call->request, &call->response,
                          [this, call, stub, callback = std::move(callback)](
                              const grpc::Status& status) mutable {

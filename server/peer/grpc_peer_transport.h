@@ -7,10 +7,12 @@
 #ifndef MERIDIAN_SERVER_PEER_GRPC_PEER_TRANSPORT_H_
 #define MERIDIAN_SERVER_PEER_GRPC_PEER_TRANSPORT_H_
 
-#include <atomic>
+#include <grpcpp/client_context.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -35,18 +37,24 @@ class GrpcPeerTransport final : public PeerTransport {
   void Explain(const Member& to, std::string_view name_space, std::string_view key,
                absl::Time deadline, ExplainReplyCallback callback) override;
 
-  // Drops the channels of addresses that `topology` does not name.
+  // Drops the channels of addresses that `topology` does not name and cancels the calls to them: who
+  // waits for a node that is gone goes around it now.
   void Forget(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Cancels every call: the node is stopping, and a frozen peer must not hold it up.
+  void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   using Stub = peer::v1::PeerService::Stub;
 
   std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
   void FillHeader(uint64_t epoch, std::string_view request_id, peer::v1::PeerHeader* header);
-  void Began() ABSL_LOCKS_EXCLUDED(mu_);
-  void Ended() ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends a call from its callback. What the call holds of its channel goes first: a last channel that
-  // dies on a callback thread of gRPC 1.51 waits for that very thread.
+  using Context = std::shared_ptr<grpc::ClientContext>;  // Shares the life of its call.
+
+  void Began(const std::string& address, Context context) ABSL_LOCKS_EXCLUDED(mu_);
+  void Ended(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends a call from its callback. What the call holds of its channel goes before it is counted as
+  // ended: a last channel that dies on a callback thread of gRPC 1.51 waits for that very thread.
   template <typename Call>
   void Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub);
 
@@ -55,6 +63,9 @@ class GrpcPeerTransport final : public PeerTransport {
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
+  // Calls that can be cancelled, with the address that they went to.
+  absl::flat_hash_map<grpc::ClientContext*, std::pair<std::string, Context>> live_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace meridian

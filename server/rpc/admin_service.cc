@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
@@ -163,7 +164,7 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
   response->set_slot(slot);
   response->set_epoch(topology->epoch());
   response->set_region(sources_.region);
-  response->set_l2_key(absl::StrCat("m:{", slot, "}:e:", name_space, ":", key));
+  response->set_l2_key(absl::StrCat("m:{", slot, "}:e:", name_space, ":", absl::CHexEscape(key)));
   if (owner != nullptr) {
     response->set_owner(owner->id);
     response->set_owner_address(owner->data_address);

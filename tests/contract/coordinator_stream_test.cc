@@ -121,6 +121,7 @@ class TestNode {
     absl::Notification stopped;
     client_->Stop([&] { stopped.Notify(); });
     stopped.WaitForNotification();
+    executor_.Stop();  // The end of the stream is still to be told.
   }
 
   bool AwaitServing(size_t members) {
