@@ -79,10 +79,9 @@ OptionSet Options(CoordinatorConfig* config) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
   AddIdentityOptions(config, &set);
-  set.AddString(&config->redis_url, {"redis", "redis.url", "",
-                                     "Regional Redis, redis://[user:password@]host:port[/db]; "
-                                     "empty: the only coordinator of its region",
-                                     nullptr, false, true});
+  set.AddRedisUrl(&config->redis_url, {"redis", "redis.url", "",
+                                       "Regional Redis, redis://[user:password@]host:port[/db]; "
+                                       "empty: the only coordinator of its region"});
   set.Add({"heartbeat-interval", "membership.heartbeat_interval", "500ms",
            "How often a node says that it is there",
            SetDuration(&config->heartbeat_interval, absl::Milliseconds(10), absl::Seconds(10))});

@@ -18,8 +18,8 @@
 #include "common/telemetry/process_metrics.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/l2/redis_lease_store.h"
-#include "server/l2/redis_url.h"
 #include "server/node/local_lease_store.h"
+#include "server/policy/redis_url.h"
 
 namespace meridian {
 namespace {

@@ -121,7 +121,7 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
     bytes_needed += 128 + writes[i].key.key.size() + writes[i].record.size();
   }
   const size_t n = indices.size();
-  const size_t keys = n + log_of_slot.size() + (cursor == nullptr ? 0 : 1);
+  const size_t keys = n + log_of_slot.size() + (cursor == nullptr ? 0 : 1) + 1;
 
   RedisCommand command;
   command.name = name;
@@ -137,6 +137,7 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
     writer.Add(LogRedisKey(slot));
   }
   if (cursor != nullptr) writer.Add(cursor->key);
+  writer.Add(kChangeCountKey);
 
   writer.Add(HeaderPrefix(Version(), now).substr(Version::kTextSize));
   writer.AddNumber(static_cast<int64_t>(max_log_length));

@@ -21,6 +21,9 @@
 
 namespace meridian {
 
+// The count of changes: a number that moves with every batch that may append to a changelog.
+inline constexpr char kChangeCountKey[] = "m:changes";
+
 std::string EntryRedisKey(const L2Key& key);
 std::string LogRedisKey(uint32_t slot);
 std::string CursorRedisKey(uint32_t slot, std::string_view source_region);

@@ -25,8 +25,8 @@
 #include "common/base/clock.h"
 #include "common/resilience/backoff.h"
 #include "server/l2/event_loop.h"
-#include "server/l2/redis_url.h"
 #include "server/l2/reply.h"
+#include "server/policy/redis_url.h"
 
 struct bufferevent;
 

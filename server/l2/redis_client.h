@@ -28,9 +28,9 @@
 #include "server/l2/connection.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/l2_observer.h"
-#include "server/l2/redis_url.h"
 #include "server/l2/script.h"
 #include "server/node/l2_store.h"
+#include "server/policy/redis_url.h"
 
 namespace meridian {
 

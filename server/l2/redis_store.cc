@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/strings.h"
 #include "server/l2/apply_batch.h"
 #include "server/l2/resp_writer.h"
 
@@ -327,6 +329,24 @@ void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time d
                       if (!status.ok()) return callback(std::move(status));
                     }
                     callback(std::move(slices));
+                  });
+}
+
+void RedisStore::ChangeCount(absl::Time deadline, CountCallback callback) {
+  RedisCommand command;
+  command.name = "changes";
+  RespWriter writer(&command.bytes);
+  writer.Begin(2);
+  writer.Add("GET");
+  writer.Add(kChangeCountKey);
+  std::vector<RedisCommand> commands;
+  commands.push_back(std::move(command));
+  client_->Submit(Lane::kRead, std::move(commands), deadline,
+                  [callback = std::move(callback)](const RedisClient::Replies& replies) {
+                    if (!replies[0].ok()) return callback(replies[0].status());
+                    uint64_t count = 0;  // Nothing was written yet, or it is no number: not known.
+                    if (!absl::SimpleAtoi(ToAbsl(replies[0]->text()), &count)) count = 0;
+                    callback(count);
                   });
 }
 

@@ -11,12 +11,15 @@
 #include "common/base/strings.h"
 #include "common/base/version.h"
 #include "server/policy/option_set.h"
+#include "server/policy/redis_url.h"
 #include "server/policy/text.h"
 
 namespace meridian {
 namespace {
 
 using Texts = std::vector<std::string>;
+
+constexpr uint64_t kMinL1Bytes = 1 << 20;
 
 constexpr char kExamples[] = R"(Examples:
   meridian-node --region us                                   one node, L1 only
@@ -109,6 +112,10 @@ auto SetRegionRedis(std::map<std::string, std::string>* target) {
       if (parts.size() != 2 || !IsName(parts[0]) || parts[1].empty()) {
         return absl::InvalidArgumentError("each must be REGION=URL, as in eu=redis://host:6379");
       }
+      if (const absl::Status status = ParseRedisUrl(parts[1]).status(); !status.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("region ", parts[0], ": ", std::string(status.message())));
+      }
       if (!target->emplace(parts[0], parts[1]).second) {
         return absl::InvalidArgumentError(absl::StrCat("region ", parts[0], " is given twice"));
       }
@@ -148,10 +155,9 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"peers", "peers", "",
             "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
             SetPeers(&config->static_peers), true});
-  set->AddString(&config->redis_url, {"redis", "redis.url", "",
-                                      "Regional Redis, redis://[user:password@]host:port[/db]; "
-                                      "empty: L1 only",
-                                      nullptr, false, true});
+  set->AddRedisUrl(&config->redis_url,
+                   {"redis", "redis.url", "",
+                    "Regional Redis, redis://[user:password@]host:port[/db]; empty: L1 only"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
   set->Add({"l2-timeout", "redis.timeout", "1s", "Longest wait for one Redis command",
@@ -167,8 +173,9 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
 }
 
 void AddEngineOptions(NodeConfig* config, OptionSet* set) {
-  set->AddBytes(&config->l1_max_bytes,
-                {"l1-max-bytes", "l1.max_bytes", "256MiB", "Memory of L1, overhead included"});
+  set->AddBytes(&config->l1_max_bytes, kMinL1Bytes,
+                {"l1-max-bytes", "l1.max_bytes", "256MiB",
+                 "Memory of L1, overhead included; at least 1MiB"});
   set->Add({"l1-max-entries", "l1.max_entries", "0", "Entries in L1 at most; 0: no such limit",
             SetInteger(&config->l1_max_entries, 0, 1ull << 40)});
   set->Add({"l1-policy", "l1.policy", "lru", "Eviction policy", SetOneOf(&config->l1_policy, {"lru"})});

@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -21,6 +22,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/build_info.h"
+#include "server/policy/redis_url.h"
 #include "server/policy/text.h"
 
 namespace meridian {
@@ -85,9 +87,13 @@ void OptionSet::AddString(std::string* target, Option option) {
   Add(std::move(option));
 }
 
-void OptionSet::AddBytes(uint64_t* target, Option option) {
-  option.set = [target](const std::vector<std::string>& texts) {
+void OptionSet::AddBytes(uint64_t* target, uint64_t minimum, Option option) {
+  option.set = [target, minimum](const std::vector<std::string>& texts) -> absl::Status {
     ASSIGN_OR_RETURN(*target, ParseBytes(texts[0]));
+    if (*target < minimum) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(QuoteKey(texts[0]), " is less than ", minimum, " bytes"));
+    }
     return absl::OkStatus();
   };
   Add(std::move(option));
@@ -99,6 +105,16 @@ void OptionSet::AddAddress(std::string* target, Option option) {
     *target = texts[0];
     return absl::OkStatus();
   };
+  Add(std::move(option));
+}
+
+void OptionSet::AddRedisUrl(std::string* target, Option option) {
+  option.set = [target](const std::vector<std::string>& texts) {
+    if (!texts[0].empty()) RETURN_IF_ERROR(ParseRedisUrl(texts[0]).status());
+    *target = texts[0];
+    return absl::OkStatus();
+  };
+  option.secret = true;
   Add(std::move(option));
 }
 
@@ -172,12 +188,17 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
 }
 
 absl::Status OptionSet::ReadFile(const std::string& path, std::map<std::string, Value>* values) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be read; give an existing --config"));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {  // ifstream reads one as an empty file.
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a directory; give an existing file as --config"));
   }
+  std::ifstream stream(path, std::ios::binary);
   std::string text(kMaxFileBytes + 1, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) {
+    return absl::NotFoundError(absl::StrCat(path, ": cannot be read; give an existing --config"));
+  }
   text.resize(static_cast<size_t>(stream.gcount()));
   if (text.size() > kMaxFileBytes) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": larger than 1 MiB"));

@@ -44,8 +44,10 @@ class OptionSet {
   void Add(Option option);
   // Common setters: store into `*target`, which outlives Parse.
   void AddString(std::string* target, Option option);
-  void AddBytes(uint64_t* target, Option option);
+  void AddBytes(uint64_t* target, uint64_t minimum, Option option);
   void AddAddress(std::string* target, Option option);
+  // A URL that ParseRedisUrl takes, or "". Always a secret: it may hold a password.
+  void AddRedisUrl(std::string* target, Option option);
 
   // A top-level YAML section that somebody else reads (namespaces:). Called with its node and the
   // file's name; not called when it is absent.

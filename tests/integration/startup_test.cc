@@ -57,6 +57,8 @@ TEST_F(ConfigFileTest, AMistakeIsNamedWithItsFileAndLine) {
   ExpectRefused("node:\n  id: us-1\nlisten:\n  dota: 127.0.0.1:0\n", 4,
                 {"listen.dota", "did you mean listen.data"});
   ExpectRefused("l1:\n  max_bytes: 64XB\n", 2, {"l1.max_bytes", "64XB"});
+  ExpectRefused("l1:\n  max_bytes: 0\n", 2, {"l1.max_bytes"});
+  ExpectRefused("redis:\n  url: redis://host:99999\n", 2, {"redis.url", "port"});
   ExpectRefused("node:\n  weight: 0\n", 2, {"node.weight"});
   ExpectRefused("redis:\n  timeout: soon\n", 2, {"redis.timeout", "soon"});
   ExpectRefused("listen:\n  data: nowhere\n", 2, {"listen.data", "nowhere"});
@@ -79,6 +81,12 @@ TEST_F(ConfigFileTest, AFileThatIsNotThereIsNamed) {
   const CommandResult result = RunNode({"--config", dir_ / "none.yaml"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("none.yaml"));
+}
+
+TEST_F(ConfigFileTest, AFolderIsNoConfiguration) {
+  const CommandResult result = RunNode({"--config", ".", "--check-config"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("is a directory"));
 }
 
 TEST_F(ConfigFileTest, PrintConfigShowsEverySettingWithItsOriginAndNoPassword) {
@@ -118,6 +126,14 @@ TEST(StartUpTest, FlagsThatContradictEachOtherAreRefused) {
   const CommandResult lonely = RunNode({"--region-redis", "eu=redis://127.0.0.1:1"});
   EXPECT_EQ(lonely.exit_code, 2);
   EXPECT_THAT(lonely.err, HasSubstr("--redis"));
+}
+
+TEST(StartUpTest, ARedisUrlThatCannotWorkIsAMistakeInTheSettings) {
+  for (const char* program : {"meridian-node", "meridian-coordinator"}) {
+    const CommandResult result = RunCommand({ProgramPath(program), "--redis", "nonsense"});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("--redis: redis.url: Redis URL: no scheme"));
+  }
 }
 
 TEST(StartUpTest, AUsedPortIsNamedAndTheProgramEnds) {

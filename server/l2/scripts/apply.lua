@@ -1,7 +1,8 @@
 -- Applies writes in order, each only if it is newer than what is stored, and appends each applied
 -- one to the changelog of its slot. server/l2/apply_batch.h packs the arguments.
 --
--- KEYS: n entry keys; the log keys of their slots; the cursor key when a cursor is given.
+-- KEYS: n entry keys; the log keys of their slots; the cursor key when a cursor is given; the count
+--   of changes, which moves before any log does.
 -- ARGV: now (12 hex digits of milliseconds), maximal length of a log, n, cursor ('' or 'ms-seq'),
 --   then for each write:
 --     meta      kind ('P' put, 'T' touch), condition ('n' none, 'a' if absent, 'v' if version),
@@ -55,6 +56,11 @@ local function apply(key, meta, log, px, data)
   return 'O'
 end
 
+if n > 0 then
+  local counted = pcall('INCR', KEYS[#KEYS])
+  if type(counted) == 'table' then return counted end
+end
+
 for i = 1, n do
   local at = 1 + i * 4
   local result = apply(KEYS[i], ARGV[at], KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2], ARGV[at + 3])
@@ -66,14 +72,14 @@ end
 if cursor ~= '' and not retry then
   local ms, sequence = string.match(cursor, '^(%d+)-(%d+)$')
   ms, sequence = tonumber(ms), tonumber(sequence)
-  local stored = pcall('GET', KEYS[#KEYS])
+  local stored = pcall('GET', KEYS[#KEYS - 1])
   local stored_ms, stored_sequence
   if type(stored) == 'string' then
     stored_ms, stored_sequence = string.match(stored, '^(%d+)-(%d+)$')
     stored_ms, stored_sequence = tonumber(stored_ms), tonumber(stored_sequence)
   end
   if not stored_ms or ms > stored_ms or (ms == stored_ms and sequence > stored_sequence) then
-    call('SET', KEYS[#KEYS], cursor)
+    call('SET', KEYS[#KEYS - 1], cursor)
   end
 end
 return out

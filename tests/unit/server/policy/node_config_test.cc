@@ -9,7 +9,9 @@
 namespace meridian {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class NodeConfigTest : public testing::Test {
  protected:
@@ -90,13 +92,42 @@ TEST_F(NodeConfigTest, RegionsAndPeersAreChecked) {
   const auto message = [](const absl::StatusOr<std::optional<NodeConfig>>& config) {
     return config.ok() ? std::string("no error") : std::string(config.status().message());
   };
-  EXPECT_THAT(message(Parse({"--region", "us", "--redis", "r", "--region-redis", "us=redis://h:2"})),
+  EXPECT_THAT(message(Parse({"--region", "us", "--redis", "redis://h:1", "--region-redis",
+                             "us=redis://h:2"})),
               HasSubstr("own region"));
   EXPECT_THAT(message(Parse({"--region-redis", "eu=redis://h:2"})), HasSubstr("needs --redis"));
   EXPECT_THAT(message(Parse({"--id", "a", "--peers", "b=h:1/h:2"})), HasSubstr("does not list"));
   EXPECT_THAT(message(Parse({"--peers", "b=h:1"})), HasSubstr("ID=DATA_ADDRESS/PEER_ADDRESS"));
   EXPECT_THAT(message(Parse({"--id", "b", "--peers", "b=h:1/h:2", "--coordinators", "h:3"})),
               HasSubstr("not both"));
+}
+
+TEST_F(NodeConfigTest, ARedisUrlThatCannotWorkIsRefusedWhereItWasWritten) {
+  for (const char* url : {"nonsense", "http://h", "redis://", "redis://h:99999", "redis://h:0/1",
+                          "redis://a b:6379", "redis://h:", "redis://h/one"}) {
+    const std::string yaml = std::string("redis:\n  url: \"") + url + "\"\n";
+    EXPECT_THAT(ErrorOf(yaml), HasSubstr("yaml:2: redis.url: Redis URL: ")) << url;
+    EXPECT_THAT(ErrorOf("", {"--redis", url}), HasSubstr("--redis: redis.url: Redis URL: ")) << url;
+    EXPECT_THAT(ErrorOf("", {"--redis=redis://h", "--region-redis", std::string("eu=") + url}),
+                HasSubstr("--region-redis: regions: region eu: Redis URL: "))
+        << url;
+  }
+  EXPECT_THAT(ErrorOf("redis: {url: rediss://h}\n"), HasSubstr("rediss:// is not built yet"));
+}
+
+TEST_F(NodeConfigTest, APasswordIsInNoErrorMessage) {
+  EXPECT_THAT(ErrorOf("redis: {url: \"redis://user:hush@h:0\"}\n"),
+              AllOf(HasSubstr("the port"), Not(HasSubstr("hush"))));
+  EXPECT_THAT(ErrorOf("redis: {url: redis://h}\nregions: {eu: \"http://user:hush@h\"}\n"),
+              AllOf(HasSubstr("region eu"), Not(HasSubstr("hush"))));
+}
+
+TEST_F(NodeConfigTest, AnL1TooSmallToHoldAnythingIsRefused) {
+  for (const char* size : {"0", "1", "1023KiB"}) {
+    EXPECT_THAT(ErrorOf("", {"--l1-max-bytes", size}), HasSubstr("--l1-max-bytes: l1.max_bytes: "))
+        << size;
+  }
+  EXPECT_TRUE(Parse({"--l1-max-bytes", "1MiB"}).ok());
 }
 
 TEST_F(NodeConfigTest, PlaintextBeyondLoopbackIsRefusedUnlessAskedFor) {
@@ -110,6 +141,8 @@ TEST_F(NodeConfigTest, UnknownFlagsAndMissingFilesSayWhatToDo) {
   EXPECT_THAT(std::string(Parse({"--what"}).status().message()), HasSubstr("--help"));
   EXPECT_THAT(std::string(Parse({"--config", "/nowhere.yaml"}).status().message()),
               HasSubstr("/nowhere.yaml: cannot be read"));
+  EXPECT_THAT(std::string(Parse({"--config", "."}).status().message()),
+              HasSubstr(".: is a directory"));
 }
 
 TEST_F(NodeConfigTest, CheckConfigChecksTheWholeAndRunsNothing) {

@@ -1,4 +1,4 @@
-#include "server/l2/redis_url.h"
+#include "server/policy/redis_url.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

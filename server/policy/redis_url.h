@@ -3,8 +3,8 @@
 // User and password may be percent-encoded; an IPv6 host stands in brackets. Errors and
 // address() never show the password.
 
-#ifndef MERIDIAN_SERVER_L2_REDIS_URL_H_
-#define MERIDIAN_SERVER_L2_REDIS_URL_H_
+#ifndef MERIDIAN_SERVER_POLICY_REDIS_URL_H_
+#define MERIDIAN_SERVER_POLICY_REDIS_URL_H_
 
 #include <cstdint>
 #include <string>
@@ -31,4 +31,4 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view url);
 
 }  // namespace meridian
 
-#endif  // MERIDIAN_SERVER_L2_REDIS_URL_H_
+#endif  // MERIDIAN_SERVER_POLICY_REDIS_URL_H_

@@ -1,14 +1,17 @@
-#include "server/l2/redis_url.h"
+#include "server/policy/redis_url.h"
 
+#include <limits>
 #include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
+
+constexpr uint64_t kMaxDatabase = std::numeric_limits<uint32_t>::max();
 
 absl::Status Invalid(std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -52,11 +55,17 @@ absl::Status ParseCredentials(std::string_view text, RedisUrl* url) {
 }
 
 absl::Status ParsePort(std::string_view text, RedisUrl* url) {
-  uint32_t port;
-  if (!absl::SimpleAtoi(ToAbsl(text), &port) || port == 0 || port > 65535) {
-    return Invalid("the port must be 1-65535");
-  }
-  url->port = static_cast<uint16_t>(port);
+  const absl::StatusOr<uint64_t> port = ParseInteger(text, 1, 65535);
+  if (!port.ok()) return Invalid("the port must be 1-65535");
+  url->port = static_cast<uint16_t>(*port);
+  return absl::OkStatus();
+}
+
+absl::Status ParseDatabase(std::string_view text, RedisUrl* url) {
+  if (text.empty()) return absl::OkStatus();
+  const absl::StatusOr<uint64_t> database = ParseInteger(text, 0, kMaxDatabase);
+  if (!database.ok()) return Invalid("the database must be a number");
+  url->database = static_cast<uint32_t>(*database);
   return absl::OkStatus();
 }
 
@@ -108,10 +117,7 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
     rest = rest.substr(at + 1);
   }
   if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {
-    const std::string_view database = rest.substr(slash + 1);
-    if (!database.empty() && !absl::SimpleAtoi(ToAbsl(database), &url.database)) {
-      return Invalid("the database must be a number");
-    }
+    RETURN_IF_ERROR(ParseDatabase(rest.substr(slash + 1), &url));
     rest = rest.substr(0, slash);
   }
   RETURN_IF_ERROR(ParseHostPort(rest, &url));
