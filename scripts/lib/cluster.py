@@ -4,6 +4,7 @@
 started and how, so that any later run can stop it, also after a crash of the one that started it.
 """
 
+import argparse
 import dataclasses
 import fcntl
 import json
@@ -72,8 +73,12 @@ class Cluster:
         self._lock = None
 
     def lock(self):
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.directory / "lock", "w")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.directory / "lock", "w")
+        except OSError as error:
+            raise Problem(f"{error.filename}: {error.strerror}; give a folder that can be written "
+                          "as --dir") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -91,6 +96,8 @@ class Cluster:
             state = json.loads((self.directory / "state.json").read_text())
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise Problem(f"{error.filename}: {error.strerror}") from None
         except ValueError as error:
             raise Problem(f"{self.directory}/state.json is damaged ({error}). Look for processes "
                           "of the cluster by hand, then delete the directory.") from None
@@ -294,8 +301,20 @@ class Cluster:
                 (self.directory / name).unlink(missing_ok=True)
 
 
-def check_region(name):
-    """A region name, or Problem."""
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
-        raise Problem(f"region {name!r}: a name is a-z, then up to 31 of a-z 0-9 and -")
-    return name
+def positive(text):
+    """For argparse: a whole number from 1."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def region_names(text):
+    """For argparse: the different names of a comma-separated list."""
+    names = text.split(",")
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+            raise argparse.ArgumentTypeError(
+                f"region {name!r}: a name is a-z, then up to 31 of a-z 0-9 and -")
+        if names.count(name) > 1:
+            raise argparse.ArgumentTypeError(f"region {name!r} is named twice")
+    return names
