@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "client/cpp/check.h"
 #include "common/base/hash.h"
 
 namespace meridian {
@@ -33,6 +34,12 @@ Result Failed(std::shared_ptr<const ResultError> error) {
   result.status = ResultStatus::kError;
   result.error = std::move(error);
   return result;
+}
+
+// One answer for every entry of a batch.
+template <typename Result>
+std::vector<Result> AllFailed(size_t entries, const std::shared_ptr<const ResultError>& error) {
+  return std::vector<Result>(entries, Failed<Result>(error));
 }
 
 auto* EntriesOf(cache::v1::BatchGetResponse* response) { return response->mutable_entries(); }
@@ -131,6 +138,9 @@ void Client::Impl::StartWrite(NodeCall<Request, Response>* call, WriteCallback d
 
 void Client::Impl::Get(std::string_view name_space, std::string_view key, const GetOptions& options,
                        GetCallback done) {
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(Failed<GetResult>(std::move(wrong)));
+  }
   const Plan plan = PlanCall(options, options_.get_timeout);
   auto* call = NewCall<cache::v1::GetRequest, cache::v1::GetResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Get,
@@ -150,6 +160,10 @@ void Client::Impl::Get(std::string_view name_space, std::string_view key, const 
 
 void Client::Impl::Set(std::string_view name_space, SetItem item, const CallOptions& options,
                        WriteCallback done) {
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(Failed<WriteResult>(std::move(wrong)));
+  }
+  if (auto wrong = CheckItem(item)) return done(Failed<WriteResult>(std::move(wrong)));
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::SetRequest, cache::v1::SetResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, item.key), name_space, &AsyncStub::Set,
@@ -160,6 +174,9 @@ void Client::Impl::Set(std::string_view name_space, SetItem item, const CallOpti
 
 void Client::Impl::Invalidate(std::string_view name_space, std::string_view key,
                               const CallOptions& options, WriteCallback done) {
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(Failed<WriteResult>(std::move(wrong)));
+  }
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::InvalidateRequest, cache::v1::InvalidateResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Invalidate,
@@ -170,6 +187,9 @@ void Client::Impl::Invalidate(std::string_view name_space, std::string_view key,
 
 void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
                          const CallOptions& options, WriteCallback done) {
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(Failed<WriteResult>(std::move(wrong)));
+  }
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::TouchRequest, cache::v1::TouchResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Touch,
@@ -182,6 +202,9 @@ void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl
 void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
                             const GetOptions& options, BatchGetCallback done) {
   if (keys.empty()) return done({});
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(AllFailed<GetResult>(keys.size(), wrong));
+  }
   const Plan plan = PlanCall(options, options_.batch_timeout);
   std::vector<BatchPart> parts = SplitKeys(plan.view->table, name_space, plan.any_node, keys);
   auto answer = NewAnswer<GetResult>(keys.size(), parts.size(), std::move(done));
@@ -200,12 +223,27 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
 void Client::Impl::BatchSet(std::string_view name_space, std::vector<SetItem> items,
                             const CallOptions& options, BatchWriteCallback done) {
   if (items.empty()) return done({});
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(AllFailed<WriteResult>(items.size(), wrong));
+  }
   const Plan plan = PlanCall(options, options_.batch_timeout);
   BatchSplitter splitter(plan.view->table, name_space, plan.any_node);
-  for (const SetItem& item : items) splitter.Add(item.key, WireBytes(item));
+  std::vector<WriteResult> refused(items.size());
+  std::vector<uint32_t> sent;  // The entries that can be sent, by their place in the splitter.
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    if (auto wrong = CheckItem(items[i])) {
+      refused[i] = Failed<WriteResult>(std::move(wrong));
+      continue;
+    }
+    splitter.Add(items[i].key, WireBytes(items[i]));
+    sent.push_back(i);
+  }
+  if (sent.empty()) return done(std::move(refused));
   std::vector<BatchPart> parts = splitter.Take();
   auto answer = NewAnswer<WriteResult>(items.size(), parts.size(), std::move(done));
+  answer->results = std::move(refused);
   for (BatchPart& part : parts) {
+    for (uint32_t& position : part.positions) position = sent[position];
     const bool conditional =
         std::any_of(part.positions.begin(), part.positions.end(),
                     [&](uint32_t position) { return IsConditional(items[position]); });
@@ -223,6 +261,9 @@ void Client::Impl::BatchInvalidate(std::string_view name_space,
                                    std::span<const std::string_view> keys,
                                    const CallOptions& options, BatchWriteCallback done) {
   if (keys.empty()) return done({});
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(AllFailed<WriteResult>(keys.size(), wrong));
+  }
   const Plan plan = PlanCall(options, options_.batch_timeout);
   std::vector<BatchPart> parts = SplitKeys(plan.view->table, name_space, plan.any_node, keys);
   auto answer = NewAnswer<WriteResult>(keys.size(), parts.size(), std::move(done));

@@ -1,8 +1,11 @@
 #include "client/cpp/client_options.h"
 
 #include <cstddef>
+#include <string_view>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
 
 namespace meridian {
 namespace {
@@ -15,15 +18,23 @@ absl::Status CheckTimeout(const char* field, absl::Duration timeout) {
 
 }  // namespace
 
+bool IsHostPort(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == 0 || colon == std::string_view::npos) return false;
+  const std::string_view port = address.substr(colon + 1);
+  int number = 0;
+  return !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos &&
+         absl::SimpleAtoi(ToAbsl(port), &number) && number >= 1 && number <= 65535;
+}
+
 absl::Status ClientOptions::Validate() const {
   if (targets.empty()) {
     return absl::InvalidArgumentError("targets is empty: name at least one node as host:port");
   }
   for (const std::string& target : targets) {
-    const size_t colon = target.rfind(':');
-    if (colon == 0 || colon == std::string::npos || colon + 1 == target.size() ||
-        target.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat("target \"", target, "\" is not host:port"));
+    if (!IsHostPort(target)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("target \"", target, "\" is not host:port with a port from 1 to 65535"));
     }
   }
   for (const absl::Status& status :

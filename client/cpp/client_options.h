@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,6 +14,9 @@
 #include "common/base/version.h"
 
 namespace meridian {
+
+// Whether `address` is host:port with a port from 1 to 65535. The host is not looked up.
+bool IsHostPort(std::string_view address);
 
 struct ClientOptions {
   // host:port of a few nodes of the region (or one DNS name of all); the rest is found through

@@ -106,6 +106,31 @@ TEST_F(ClientContractTest, WhatWasSetIsReadWithItsMetadata) {
   EXPECT_EQ(got.error, nullptr);
 }
 
+TEST_F(ClientContractTest, AnEntryThatCannotBeSentFailsAloneAndTheOthersAreStored) {
+  Publish(1, {&a_, &b_});
+  const auto client = Connect(a_);
+  std::vector<SetItem> items = Items(Keys(50));
+  items[0].tags = {"fine", "\xFF"};
+  items[7].state_hint = "\xC0\xAF";
+  const auto results = client->BatchSet("ns", items, kUnhurried);
+  ASSERT_THAT(results, SizeIs(50));
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].ok(), i != 0 && i != 7) << i;
+  EXPECT_EQ(results[0].error->reason, "TAG_INVALID");
+  EXPECT_EQ(results[0].error->field, "tags[1]");
+  EXPECT_EQ(results[7].error->reason, "FIELD_INVALID");
+  const auto keys = Keys(50);
+  const auto got = client->BatchGet("ns", Views(keys), kUnhurriedGet);
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].value, i == 0 || i == 7 ? "" : "value of " + keys[i]);
+  }
+  EXPECT_EQ(client->BatchSet("ns", {items[0]}, kUnhurried)[0].error->reason, "TAG_INVALID");
+  for (const auto& result : client->BatchGet("No Space", Views(keys), kUnhurriedGet)) {
+    ASSERT_EQ(result.status, ResultStatus::kError);
+    EXPECT_EQ(result.error->code, absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(result.error->reason, "NAMESPACE_INVALID");
+  }
+}
+
 TEST_F(ClientContractTest, InvalidateTouchAndMissAreAnswersNotErrors) {
   Publish(1, {&a_, &b_});
   const auto client = Connect(a_);
