@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cpp/client_options.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 
@@ -71,6 +72,12 @@ absl::StatusOr<ClusterFile> ParseClusterFile(std::string path, std::string_view 
     for (const json& node : value["nodes"]) {
       if (!node.is_object() || TextOf(node, "data").empty()) {
         return wrong(absl::StrCat("a node of region \"", name, "\" has no \"data\" address"));
+      }
+      for (const char* field : {"data", "admin"}) {
+        const std::string address = TextOf(node, field);
+        if (address.empty() || IsHostPort(address)) continue;
+        return wrong(absl::StrCat("\"", field, "\" of a node of region \"", name, "\" is \"",
+                                  address, "\", not host:port"));
       }
       region.nodes.push_back({TextOf(node, "name"), TextOf(node, "data"), TextOf(node, "admin")});
     }

@@ -33,7 +33,7 @@ struct ClusterFile {
   absl::StatusOr<ClusterRegion> Region(std::string_view name) const;
 };
 
-// kInvalidArgument, with what is wrong, when `text` is not such a file.
+// kInvalidArgument, with the file and what is wrong, when `text` is not such a file.
 absl::StatusOr<ClusterFile> ParseClusterFile(std::string path, std::string_view text);
 
 // Reads `path`; when it is empty the file that MERIDIAN_CLUSTER names; without that

@@ -10,6 +10,7 @@
 #include "client/cli/proto_json.h"
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
+#include "client/cpp/check.h"
 #include "common/rpc/topology_proto.h"
 
 namespace meridian::cli {
@@ -57,6 +58,7 @@ std::string Readable(const admin::v1::ExplainKeyResponse& response) {
 }
 
 ExitCode RunExplain(const Session& session, const ExplainArguments& arguments) {
+  if (const auto wrong = CheckNamespace(arguments.name_space)) return session.Fail(*wrong);
   admin::v1::ExplainKeyRequest request;
   request.mutable_key()->set_namespace_(arguments.name_space);
   if (IsUtf8(arguments.key)) {

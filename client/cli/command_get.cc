@@ -23,12 +23,7 @@ ExitCode RunGet(const Session& session, const GetArguments& arguments) {
   auto options = session.Call<GetOptions>();
   options.force_refresh = arguments.force_refresh;
   if (!arguments.max_stale.empty()) {
-    const auto max_stale = ParseDuration(arguments.max_stale);
-    if (!max_stale) {
-      session.Note("--max-stale \"" + arguments.max_stale + "\" is not a duration such as 30s");
-      return kExitUsage;
-    }
-    options.max_stale = *max_stale;
+    options.max_stale = *ParseDuration(arguments.max_stale);  // The parser has checked it.
   }
   const auto client = session.Connect();
   if (!client.ok()) return session.Fail(client.status());
@@ -36,7 +31,7 @@ ExitCode RunGet(const Session& session, const GetArguments& arguments) {
   if (session.json()) session.PrintJson(ToJson(arguments.key, result));
   switch (result.status) {
     case ResultStatus::kOk:
-      if (!session.json()) session.Print(result.value);
+      if (!session.json()) session.PrintValue(result.value);
       if (session.verbose()) session.Note(Describe(result));
       return kExitOk;
     case ResultStatus::kError:
@@ -56,13 +51,18 @@ void AddGet(CLI::App& app, CommandContext context) {
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->key, "key")->required();
   command->add_flag("--force-refresh", arguments->force_refresh,
-                    "skip the caches and load from the origin");
-  command->add_option("--max-stale", arguments->max_stale,
-                      "accept an entry that expired at most so long ago, such as 30s");
+                    "do not answer from memory (L1) but from the regional Redis (L2); once there "
+                    "are origins, which are not built yet, from the origin");
+  command
+      ->add_option("--max-stale", arguments->max_stale,
+                   "accept an entry that expired at most so long ago, such as 30s")
+      ->check(DurationProblem);
   command->footer(
-      "The value alone goes to standard output; exit code 3 when there is none.\n\n"
+      "The value alone goes to standard output, byte for byte; a line end follows only on a "
+      "terminal.\nExit code 3 when there is none.\n\n"
       "Examples:\n"
       "  meridianctl get task task:42\n"
+      "  meridianctl get page home > index.html\n"
       "  meridianctl get task task:42 --json --region eu\n"
       "  meridianctl get -v task task:42            # where it came from, on standard error");
   command->callback([arguments, context] {

@@ -11,6 +11,7 @@
 #include "client/cli/results.h"
 #include "client/cli/session.h"
 #include "client/cli/text_input.h"
+#include "client/cpp/check.h"
 
 namespace meridian::cli {
 namespace {
@@ -25,6 +26,8 @@ struct InvalidateArguments {
 
 // By tag, prefix or namespace: one call, one fence.
 ExitCode RunFence(const Session& session, const InvalidateArguments& arguments) {
+  if (const auto wrong = CheckNamespace(arguments.name_space)) return session.Fail(*wrong);
+  if (const auto wrong = CheckTag(arguments.tag, "tag")) return session.Fail(*wrong);
   cache::v1::InvalidateRequest request;
   request.set_namespace_(arguments.name_space);
   if (!arguments.tag.empty()) request.set_tag(arguments.tag);
@@ -83,16 +86,23 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("invalidate", "Delete by key, tag, prefix or namespace");
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
-  command->add_option("--tag", arguments->tag, "every entry with this tag");
-  command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon");
-  command->add_flag("--all", arguments->all, "the whole namespace");
+  command
+      ->add_option("--tag", arguments->tag,
+                   "every entry with this tag (not built yet: answers UNIMPLEMENTED)")
+      ->check(EmptyProblem);
+  command
+      ->add_option("--prefix", arguments->prefix,
+                   "every key that begins so; ends with a colon (not built yet: answers "
+                   "UNIMPLEMENTED)")
+      ->check(EmptyProblem);
+  command->add_flag("--all", arguments->all,
+                    "the whole namespace (not built yet: answers UNIMPLEMENTED)");
   command->footer(
       "Prints nothing, with -v the version of each deletion. A key that does not exist is no "
       "error.\n\n"
       "Examples:\n"
       "  meridianctl invalidate task task:42 task:43\n"
-      "  meridianctl invalidate task --tag project:7\n"
-      "  meridianctl invalidate task --prefix user:7:");
+      "  meridianctl invalidate task @keys.txt");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunInvalidate(context.session, *arguments); };
   });

@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -6,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
 #include "client/cli/results.h"
@@ -41,18 +44,29 @@ absl::StatusOr<SetItem> ItemOfPair(const std::string& pair) {
   return item;
 }
 
+constexpr const char* kFields[] = {"key", "value", "value_base64", "ttl", "tags"};
+
+bool IsField(const std::string& name) {
+  return std::find(std::begin(kFields), std::end(kFields), name) != std::end(kFields);
+}
+
 // {"key": ..., "value": ... or "value_base64": ..., "ttl": "5m", "tags": [...]}
 absl::StatusOr<SetItem> ItemOfLine(const std::string& line) {
   const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return absl::InvalidArgumentError("not a JSON object");
   SetItem item;
   for (const auto& [name, field] : json.items()) {
-    if (name == "tags" && field.is_array()) {
+    if (name == "tags") {
+      if (!field.is_array()) return absl::InvalidArgumentError("\"tags\" is not a list of texts");
       for (const auto& tag : field) {
         if (!tag.is_string()) return absl::InvalidArgumentError("a tag is not a text");
         item.tags.push_back(tag.get<std::string>());
       }
       continue;
+    }
+    if (!IsField(name)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown field \"", name, "\"; there are ", absl::StrJoin(kFields, ", ")));
     }
     if (!field.is_string()) {
       return absl::InvalidArgumentError(absl::StrCat("field \"", name, "\" is not a text"));
@@ -66,11 +80,8 @@ absl::StatusOr<SetItem> ItemOfLine(const std::string& line) {
       if (!absl::Base64Unescape(text, &item.value)) {
         return absl::InvalidArgumentError("value_base64 is not base64");
       }
-    } else if (name == "ttl") {
-      ASSIGN_OR_RETURN(item.ttl, TtlOf(text));
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("there is no field \"", name, "\": key, value, value_base64, ttl, tags"));
+      ASSIGN_OR_RETURN(item.ttl, TtlOf(text));
     }
   }
   if (item.key.empty()) return absl::InvalidArgumentError("no \"key\"");
@@ -127,10 +138,13 @@ void AddMset(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("mset", "Store many values of one namespace");
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("pair", arguments->pairs, "KEY=VALUE; VALUE may be @FILE or -");
-  command->add_option("--file", arguments->file,
-                      "JSON lines {\"key\", \"value\" or \"value_base64\", \"ttl\", \"tags\"}; -: "
-                      "standard input");
-  command->add_option("--ttl", arguments->ttl, "life of entries that name none, such as 5m");
+  command
+      ->add_option("--file", arguments->file,
+                   "JSON lines {\"key\", \"value\" or \"value_base64\", \"ttl\", \"tags\"}; -: "
+                   "standard input")
+      ->check(EmptyProblem);
+  command->add_option("--ttl", arguments->ttl, "life of entries that name none, such as 5m")
+      ->check(PositiveDurationProblem);
   command->footer(
       "Every entry succeeds or fails for itself; failures go to standard error.\n\n"
       "Examples:\n"

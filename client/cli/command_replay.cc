@@ -1,6 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,6 +31,7 @@ namespace meridian::cli {
 namespace {
 
 constexpr uint64_t kDefaultRequests = 300'000;
+constexpr int64_t kMostRequests = 10'000'000'000;
 constexpr absl::Duration kReadyWithin = absl::Seconds(10);
 
 struct ReplayArguments {
@@ -70,9 +75,7 @@ absl::StatusOr<std::vector<ClusterRegion>> RegionsOf(const Session& session,
   return regions;
 }
 
-absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const Session& session,
-                                                     const std::string& names) {
-  ASSIGN_OR_RETURN(const std::vector<ClusterRegion> regions, RegionsOf(session, names));
+absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const std::vector<ClusterRegion>& regions) {
   std::vector<ReplayRegion> connected;
   for (const ClusterRegion& region : regions) {
     ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
@@ -86,6 +89,33 @@ absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const Session& session,
   }
   return connected;
 }
+
+// The only thing that a signal handler may touch.
+std::atomic<int> received_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+// While it lives, SIGINT and SIGTERM only put themselves down in `received_signal`; a second one
+// ends the process as usual.
+class SignalWatch {
+ public:
+  SignalWatch() {
+    struct sigaction action = {};
+    action.sa_handler = [](int signal) { received_signal = signal; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, &interrupt_);
+    sigaction(SIGTERM, &action, &terminate_);
+  }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+  }
+
+ private:
+  struct sigaction interrupt_ = {};
+  struct sigaction terminate_ = {};
+};
 
 // Tells how far the replay is: one line that changes on a terminal, else one line every 5 s.
 class ProgressTeller {
@@ -133,9 +163,10 @@ uint64_t ExpectedRequests(const ReplayArguments& arguments, size_t regions) {
   return requests * (arguments.spread == "each" ? regions : 1);
 }
 
-absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArguments& arguments) {
+absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArguments& arguments,
+                                    const std::vector<ClusterRegion>& named) {
   ASSIGN_OR_RETURN(const std::unique_ptr<RequestSource> source, OpenSource(arguments));
-  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions, ConnectAll(session, arguments.regions));
+  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions, ConnectAll(named));
   ReplayReport report;
   report.source = arguments.trace.empty() ? "the workload of the sources" : arguments.trace;
   for (const ReplayRegion& region : regions) report.regions.push_back(region.name);
@@ -153,11 +184,13 @@ absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArgument
   {
     const ProgressTeller teller(runner.progress(), ExpectedRequests(arguments, regions.size()));
     const absl::Time start = absl::Now();
-    report.stats = runner.Run(arguments.concurrency);
+    const SignalWatch watch;
+    report.stats = runner.Run(arguments.concurrency, received_signal);
     report.elapsed = absl::Now() - start;
   }
   RETURN_IF_ERROR(batches.status());
-  report.interrupted = runner.gave_up();
+  report.signal = received_signal;
+  report.interrupted = runner.gave_up() || report.signal != 0;
   if (report.interrupted) return report;
   if (arguments.verify_propagation > 0 && regions.size() > 1) {
     session.Note(absl::StrCat("measuring propagation between regions, ",
@@ -173,13 +206,20 @@ absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArgument
 }
 
 ExitCode RunReplay(const Session& session, const ReplayArguments& arguments) {
-  const absl::StatusOr<ReplayReport> report = Replay(session, arguments);
+  const absl::StatusOr<std::vector<ClusterRegion>> regions = RegionsOf(session, arguments.regions);
+  if (!regions.ok()) {
+    session.Fail(regions.status());
+    return kExitUsage;
+  }
+  const absl::StatusOr<ReplayReport> report = Replay(session, arguments, *regions);
   if (!report.ok()) return session.Fail(report.status());
   if (session.json()) {
     session.PrintJson(report->ToJson());
   } else {
     session.Print(report->ToText());
   }
+  // As the shell reports a process that died of it.
+  if (report->signal != 0) return static_cast<ExitCode>(128 + report->signal);
   return report->Good() ? kExitOk : kExitFailed;
 }
 
@@ -192,8 +232,10 @@ void AddReplayOptions(CLI::App& command, ReplayArguments& arguments) {
                   "generated traffic: sources (the default), the systems of docs/requirements.md")
       ->check(CLI::IsMember({"sources"}))
       ->excludes(trace);
-  command.add_option("--requests", arguments.requests,
-                     "how many (default: 300000; a trace: all of it)");
+  command
+      .add_option("--requests", arguments.requests,
+                  "how many (default: 300000; a trace: all of it)")
+      ->check(CLI::Range(int64_t{1}, kMostRequests));
   command.add_option("--regions", arguments.regions,
                      "comma separated (default: all of the cluster file)");
   command
@@ -201,7 +243,9 @@ void AddReplayOptions(CLI::App& command, ReplayArguments& arguments) {
                   "split: each request goes to one region; each: all requests go to every region")
       ->check(CLI::IsMember({"split", "each"}))
       ->capture_default_str();
-  command.add_option("--seed", arguments.seed, "of traffic and regions")->capture_default_str();
+  command.add_option("--seed", arguments.seed, "of traffic and regions")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
+      ->capture_default_str();
   command.add_option("--batch", arguments.batch, "keys of a batch")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -229,7 +273,8 @@ void AddReplay(CLI::App& app, CommandContext context) {
       "back is checked to the last byte, and against what was acknowledged in its region. Values "
       "under 16 bytes are written with 16. Latency by tier is that of single Gets, one beside "
       "every "
-      "batch. Exit code 0 only without errors, mismatches and differing keys.\n\n"
+      "batch. Exit code 0 only without errors, mismatches and differing keys. SIGINT and "
+      "SIGTERM end it early: the report so far, exit code 130 or 143.\n\n"
       "Examples:\n"
       "  meridianctl replay --workload sources --requests 1000000 --diff\n"
       "  meridianctl replay --trace trace.csv.gz --regions us,eu,asia --verify-propagation 200\n"

@@ -30,21 +30,10 @@ ExitCode RunSet(const Session& session, const SetArguments& arguments) {
   options.tags = arguments.tags;
   options.if_absent = arguments.if_absent;
   options.state_hint = arguments.state_hint;
-  if (!arguments.ttl.empty()) {
-    const auto ttl = ParseDuration(arguments.ttl);
-    if (!ttl || *ttl <= absl::ZeroDuration()) {
-      session.Note("--ttl \"" + arguments.ttl + "\" is not a duration such as 500ms, 30s, 5m, 7d");
-      return kExitUsage;
-    }
-    options.ttl = *ttl;
-  }
+  // The parser has checked both.
+  if (!arguments.ttl.empty()) options.ttl = *ParseDuration(arguments.ttl);
   if (!arguments.expected_version.empty()) {
     options.expected_version = Version::FromText(arguments.expected_version);
-    if (!options.expected_version) {
-      session.Note("--expected-version \"" + arguments.expected_version +
-                   "\" is not a version: 20 lower-case hex digits, as `get --json` prints them");
-      return kExitUsage;
-    }
   }
   auto value = ReadValue(arguments.value);
   if (!value.ok()) return session.Fail(value.status());
@@ -53,6 +42,11 @@ ExitCode RunSet(const Session& session, const SetArguments& arguments) {
   return PrintWrite(
       session, arguments.key,
       (*client)->Set(arguments.name_space, arguments.key, *std::move(value), options));
+}
+
+std::string VersionProblem(const std::string& text) {
+  if (Version::FromText(text)) return "";
+  return "\"" + text + "\" is not a version: 20 lower-case hex digits, as `get --json` prints them";
 }
 
 }  // namespace
@@ -66,14 +60,18 @@ void AddSet(CLI::App& app, CommandContext context) {
       ->add_option("value", arguments->value,
                    "value; @FILE: its bytes; -: standard input; @@x: the text @x")
       ->required();
-  command->add_option("--ttl", arguments->ttl,
-                      "life, such as 500ms, 30s, 5m, 2h, 7d (default: the namespace's)");
+  command
+      ->add_option("--ttl", arguments->ttl,
+                   "life, such as 500ms, 30s, 5m, 2h, 7d (default: the namespace's)")
+      ->check(PositiveDurationProblem);
   command->add_option("--tag", arguments->tags, "name for invalidation by tag (repeatable)")
       ->take_all()
       ->expected(1);
   command->add_flag("--if-absent", arguments->if_absent, "only when there is no live entry");
-  command->add_option("--expected-version", arguments->expected_version,
-                      "only when exactly this version is stored");
+  command
+      ->add_option("--expected-version", arguments->expected_version,
+                   "only when exactly this version is stored")
+      ->check(VersionProblem);
   command->add_option("--state-hint", arguments->state_hint,
                       "a word for the TTL policy, such as in_progress");
   command->footer(

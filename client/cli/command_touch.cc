@@ -18,14 +18,7 @@ struct TouchArguments {
 
 ExitCode RunTouch(const Session& session, const TouchArguments& arguments) {
   absl::Duration ttl;
-  if (!arguments.ttl.empty()) {
-    const auto parsed = ParseDuration(arguments.ttl);
-    if (!parsed || *parsed <= absl::ZeroDuration()) {
-      session.Note("--ttl \"" + arguments.ttl + "\" is not a duration such as 500ms, 30s, 5m, 7d");
-      return kExitUsage;
-    }
-    ttl = *parsed;
-  }
+  if (!arguments.ttl.empty()) ttl = *ParseDuration(arguments.ttl);  // The parser has checked it.
   const auto client = session.Connect();
   if (!client.ok()) return session.Fail(client.status());
   return PrintWrite(session, arguments.key,
@@ -39,8 +32,10 @@ void AddTouch(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("touch", "Give an entry a new TTL, counted from now");
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->key, "key")->required();
-  command->add_option("--ttl", arguments->ttl,
-                      "life from now, such as 30s, 5m (default: the namespace's)");
+  command
+      ->add_option("--ttl", arguments->ttl,
+                   "life from now, such as 30s, 5m (default: the namespace's)")
+      ->check(PositiveDurationProblem);
   command->footer(
       "Exit code 3 when there is no such entry.\n\n"
       "Examples:\n"

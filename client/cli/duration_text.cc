@@ -51,6 +51,16 @@ std::optional<absl::Duration> ParseDuration(std::string_view text) {
   return total;
 }
 
+std::string DurationProblem(const std::string& text) {
+  if (ParseDuration(text)) return "";
+  return absl::StrCat("\"", text, "\" is not a duration such as 500ms, 30s, 5m, 7d");
+}
+
+std::string PositiveDurationProblem(const std::string& text) {
+  if (ParseDuration(text) == absl::ZeroDuration()) return "must be longer than nothing";
+  return DurationProblem(text);
+}
+
 std::string DurationText(absl::Duration duration) {
   const int64_t ms = absl::ToInt64Milliseconds(duration);
   if (ms < 1000) return absl::StrCat(ms, "ms");

@@ -15,6 +15,11 @@ namespace meridian::cli {
 // nullopt for everything else, also for negative durations and for more than 100 years.
 std::optional<absl::Duration> ParseDuration(std::string_view text);
 
+// For the options of the command line: empty when `text` is a duration (longer than nothing), else
+// what is wrong with it.
+std::string DurationProblem(const std::string& text);
+std::string PositiveDurationProblem(const std::string& text);
+
 // The shortest form for people, to two units: "4m59s", "250ms".
 std::string DurationText(absl::Duration duration);
 

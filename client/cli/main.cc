@@ -9,6 +9,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/session.h"
 #include "client/cli/suggestion.h"
+#include "client/cli/text_input.h"
 
 namespace meridian::cli {
 namespace {
@@ -18,12 +19,15 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
                  "HOST:PORT of a node (repeatable; default: MERIDIAN_TARGET, then 127.0.0.1:7400)")
       ->take_all()
       ->expected(1);
-  app.add_option("--region", options.region, "use this region's nodes of the cluster file");
+  app.add_option("--region", options.region, "use this region's nodes of the cluster file")
+      ->check(EmptyProblem);
   app.add_option(
-      "--cluster", options.cluster,
-      "cluster file (default: MERIDIAN_CLUSTER, then .cluster/cluster.json here or above)");
+         "--cluster", options.cluster,
+         "cluster file (default: MERIDIAN_CLUSTER, then .cluster/cluster.json here or above)")
+      ->check(EmptyProblem);
   app.add_option("--admin", options.admin,
-                 "HOST:PORT of AdminService (default: as the topology says)");
+                 "HOST:PORT of AdminService (default: as the topology says)")
+      ->check(EmptyProblem);
   app.add_option("--timeout", options.timeout, "deadline of every call, such as 500ms or 5s")
       ->capture_default_str();
   app.add_flag("--json", options.json, "print JSON with the protos' field names");
@@ -69,7 +73,9 @@ ExitCode Run(int argc, char** argv) {
     }
     return kExitUsage;
   }
-  if (const absl::Status status = session.Prepare(); !status.ok()) {
+  // `version` asks nobody.
+  const bool asks = !app.got_subcommand("version");
+  if (const absl::Status status = session.Prepare(); asks && !status.ok()) {
     session.Fail(status);
     return kExitUsage;
   }

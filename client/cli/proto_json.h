@@ -19,8 +19,6 @@ nlohmann::ordered_json ToJson(const google::protobuf::Message& message);
 // Adds `name` and `name`_base64.
 void PutBytes(std::string_view name, std::string_view bytes, nlohmann::ordered_json* object);
 
-bool IsUtf8(std::string_view text);
-
 }  // namespace meridian::cli
 
 #endif  // MERIDIAN_CLIENT_CLI_PROTO_JSON_H_

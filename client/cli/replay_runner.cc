@@ -48,14 +48,14 @@ ReplayRunner::ReplayRunner(const std::vector<ReplayRegion>& regions, const Reque
                            ReplayBatches& batches, ReplayLedger& ledger, absl::Duration timeout)
     : regions_(regions), source_(source), batches_(batches), ledger_(ledger), timeout_(timeout) {}
 
-ReplayStats ReplayRunner::Run(int concurrency) {
+ReplayStats ReplayRunner::Run(int concurrency, const std::atomic<int>& stop) {
   std::vector<ReplayStats> stats(concurrency);
   std::vector<std::thread> threads;
   for (ReplayStats& mine : stats) {
     mine.regions.resize(regions_.size());
-    threads.emplace_back([this, &mine] {
+    threads.emplace_back([this, &mine, &stop] {
       ReplayBatch batch;
-      while (!gave_up() && batches_.Take(&batch)) RunBatch(batch, &mine);
+      while (!gave_up() && stop == 0 && batches_.Take(&batch)) RunBatch(batch, &mine);
     });
   }
   ReplayStats all;

@@ -41,7 +41,8 @@ class ReplayRunner {
   ReplayRunner(const std::vector<ReplayRegion>& regions, const RequestSource& source,
                ReplayBatches& batches, ReplayLedger& ledger, absl::Duration timeout);
 
-  ReplayStats Run(int concurrency);
+  // Ends early, after the batches under way, once `stop` is not 0.
+  ReplayStats Run(int concurrency, const std::atomic<int>& stop);
   const Progress& progress() const { return progress_; }
   // True when so many batches failed one after the other that the rest was not sent.
   bool gave_up() const { return failed_in_a_row_ >= kGiveUpAfter; }

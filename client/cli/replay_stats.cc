@@ -179,7 +179,11 @@ std::string ReplayReport::ToText() const {
   absl::StrAppend(&text, "errors          ", Grouped(stats.errors.count()), stats.errors.ToText(),
                   "\nmismatches      ", Grouped(stats.mismatches.count()),
                   stats.mismatches.ToText());
-  if (interrupted) absl::StrAppend(&text, "\ngave up: too many calls failed one after the other");
+  if (signal != 0) {
+    absl::StrAppend(&text, "\nended by signal ", signal, ": this is what was done until then");
+  } else if (interrupted) {
+    absl::StrAppend(&text, "\ngave up: too many calls failed one after the other");
+  }
   return text;
 }
 

@@ -96,7 +96,8 @@ struct ReplayReport {
   std::string source;
   std::vector<std::string> regions;
   absl::Duration elapsed;
-  bool interrupted = false;  // Gave up early.
+  bool interrupted = false;  // Gave up early, or ended by a signal.
+  int signal = 0;            // That ended it early; 0: none did.
   ReplayStats stats;
   PropagationStats propagation;
   DiffStats diff;

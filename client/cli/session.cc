@@ -39,6 +39,20 @@ absl::Status Session::Prepare() {
         absl::StrCat("--timeout \"", options_.timeout, "\" is not a duration such as 500ms or 5s"));
   }
   timeout_ = *timeout;
+  return CheckAddresses();
+}
+
+absl::Status Session::CheckAddresses() const {
+  if (!options_.admin.empty() && !IsHostPort(options_.admin)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--admin \"", options_.admin, "\" is not HOST:PORT"));
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> targets, Targets());
+  const char* source = !options_.targets.empty() ? "--target" : "MERIDIAN_TARGET";
+  for (const std::string& target : targets) {
+    if (IsHostPort(target)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(source, " \"", target, "\" is not HOST:PORT"));
+  }
   return absl::OkStatus();
 }
 
@@ -64,6 +78,11 @@ absl::StatusOr<std::unique_ptr<Client>> Session::Connect() const {
 void Session::Print(std::string_view text) const {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
+}
+
+void Session::PrintValue(std::string_view value) const {
+  std::fwrite(value.data(), 1, value.size(), stdout);
+  if (isatty(STDOUT_FILENO) == 1) std::fputc('\n', stdout);
 }
 
 void Session::PrintJson(const nlohmann::ordered_json& json) const { Print(Dump(json)); }

@@ -37,7 +37,8 @@ class Session {
   bool json() const { return options_.json; }
   bool verbose() const { return options_.verbose; }
 
-  // Checks the options that only text can hold; to be called once they are parsed.
+  // Checks the options that only text can hold, and that --region is one of the cluster file; to be
+  // called once they are parsed.
   absl::Status Prepare();
   absl::Duration timeout() const { return timeout_; }
 
@@ -57,6 +58,8 @@ class Session {
 
   // `text` and a line end to standard output.
   void Print(std::string_view text) const;
+  // The bytes as they are, so that they can go into a file; a line end only for a terminal.
+  void PrintValue(std::string_view value) const;
   void PrintJson(const nlohmann::ordered_json& json) const;
   // A message to standard error.
   void Note(std::string_view text) const;
@@ -66,6 +69,7 @@ class Session {
   ExitCode Fail(const ResultError& error) const;
 
  private:
+  absl::Status CheckAddresses() const;
   std::string Advice(const ResultError& error) const;
 
   GlobalOptions options_;

@@ -56,4 +56,6 @@ absl::StatusOr<std::vector<std::string>> ReadList(const std::vector<std::string>
   return list;
 }
 
+std::string EmptyProblem(const std::string& text) { return text.empty() ? "is empty" : ""; }
+
 }  // namespace meridian::cli

@@ -17,6 +17,9 @@ absl::StatusOr<std::string> ReadValue(const std::string& argument);
 // left out.
 absl::StatusOr<std::vector<std::string>> ReadList(const std::vector<std::string>& arguments);
 
+// For options that must say something: empty when `text` does, else what is wrong with it.
+std::string EmptyProblem(const std::string& text);
+
 }  // namespace meridian::cli
 
 #endif  // MERIDIAN_CLIENT_CLI_TEXT_INPUT_H_

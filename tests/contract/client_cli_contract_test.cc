@@ -38,6 +38,15 @@ class ClientCliContractTest : public ::testing::Test {
     store_.Publish(topology);
   }
 
+  // Standard output and exit code of a line of shell.
+  Outcome Shell(const std::string& command) {
+    Outcome outcome;
+    FILE* pipe = popen(command.c_str(), "r");
+    char buffer[4096];
+    for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) outcome.out.append(buffer, n);
+    outcome.exit_code = WEXITSTATUS(pclose(pipe));
+    return outcome;
+  }
   // Runs `meridianctl WORDS` in a shell, after `before |` when it is given.
   Outcome Run(const std::string& words, const std::string& before = "") {
     const std::string err_file =
@@ -45,11 +54,7 @@ class ClientCliContractTest : public ::testing::Test {
     const std::string command = absl::StrCat(before.empty() ? "" : before + " | ",
                                              "env -u MERIDIAN_TARGET -u MERIDIAN_CLUSTER ", binary_,
                                              " ", words, " 2>", err_file);
-    Outcome outcome;
-    FILE* pipe = popen(command.c_str(), "r");
-    char buffer[4096];
-    for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) outcome.out.append(buffer, n);
-    outcome.exit_code = WEXITSTATUS(pclose(pipe));
+    Outcome outcome = Shell(command);
     std::ostringstream err;
     err << std::ifstream(err_file).rdbuf();
     outcome.err = err.str();
@@ -70,10 +75,10 @@ TEST_F(ClientCliContractTest, GetPrintsTheValueAloneAndMetadataOnlyWithV) {
   EXPECT_EQ(Ctl("set task 42 hello --ttl 5m").exit_code, 0);
   const Outcome got = Ctl("get task 42");
   EXPECT_EQ(got.exit_code, 0);
-  EXPECT_EQ(got.out, "hello\n");
+  EXPECT_EQ(got.out, "hello");
   EXPECT_THAT(got.err, IsEmpty());
   const Outcome verbose = Ctl("get -v task 42");
-  EXPECT_EQ(verbose.out, "hello\n");
+  EXPECT_EQ(verbose.out, "hello");
   EXPECT_THAT(verbose.err, HasSubstr("source L1, version "));
 }
 
@@ -101,11 +106,11 @@ TEST_F(ClientCliContractTest, ValuesComeFromTheArgumentAFileOrStandardInput) {
   const std::string file = ::testing::TempDir() + "/meridianctl_value_" + std::to_string(getpid());
   std::ofstream(file) << "from a file";
   EXPECT_EQ(Ctl("set task file @" + file).exit_code, 0);
-  EXPECT_EQ(Ctl("get task file").out, "from a file\n");
+  EXPECT_EQ(Ctl("get task file").out, "from a file");
   EXPECT_EQ(Ctl("set task pipe -", "printf 'two\\nlines'").exit_code, 0);
-  EXPECT_EQ(Ctl("get task pipe").out, "two\nlines\n");
+  EXPECT_EQ(Ctl("get task pipe").out, "two\nlines");
   EXPECT_EQ(Ctl("set task at @@home").exit_code, 0);
-  EXPECT_EQ(Ctl("get task at").out, "@home\n");
+  EXPECT_EQ(Ctl("get task at").out, "@home");
   std::remove(file.c_str());
 }
 
@@ -133,7 +138,69 @@ TEST_F(ClientCliContractTest, BatchesPrintOneLineAKey) {
   EXPECT_EQ(Ctl("mget task -", "printf 'j\\na\\n'").out, "j\tOK\tv\na\tOK\t1\n");
   const Outcome bad = Ctl("mset task --file -", R"(printf '{"key":"j","valeu":"v"}\n')");
   EXPECT_EQ(bad.exit_code, 2);
-  EXPECT_THAT(bad.err, HasSubstr("valeu"));
+  EXPECT_THAT(bad.err, HasSubstr("unknown field \"valeu\""));
+  const Outcome number = Ctl("mset task --file -", R"(printf '{"key":"j","valeu":7}\n')");
+  EXPECT_EQ(number.exit_code, 2);
+  EXPECT_THAT(number.err, HasSubstr("unknown field \"valeu\""));
+}
+
+TEST_F(ClientCliContractTest, NumbersOfAReplayOutOfRangeAreWrongUsage) {
+  for (const char* words :
+       {"--requests -5", "--requests 0", "--requests 99999999999999999999", "--requests 1e3x",
+        "--seed -1", "--concurrency -1", "--concurrency 0", "--concurrency 5000000000",
+        "--batch -3", "--batch 1001", "--verify-propagation -1", "--verify-propagation x"}) {
+    const Outcome refused = Ctl(absl::StrCat("replay ", words));
+    EXPECT_EQ(refused.exit_code, 2) << words;
+    EXPECT_THAT(refused.out, IsEmpty()) << words;
+  }
+}
+
+TEST_F(ClientCliContractTest, AddressesThatCanBeNoneAreWrongUsage) {
+  for (const char* words :
+       {"--target nonsense", "--target ''", "--target h:99999", "--target h:0", "--target :1",
+        "--target h:", "--admin nonsense", "--admin h:65536", "--region ''"}) {
+    const Outcome refused = Run(absl::StrCat("get task 42 ", words));
+    EXPECT_EQ(refused.exit_code, 2) << words;
+    EXPECT_THAT(refused.err, Not(IsEmpty())) << words;
+  }
+  const std::string file = ::testing::TempDir() + "/cluster_" + std::to_string(getpid());
+  std::ofstream(file) << R"({"regions": {"us": {"nodes": [{"data": "h:1"}]}}})";
+  const Outcome mars = Run("get task 42 --region mars --cluster " + file);
+  EXPECT_EQ(mars.exit_code, 2);
+  EXPECT_THAT(mars.err, HasSubstr("mars"));
+  EXPECT_EQ(Run("replay --requests 1 --regions us,mars --cluster " + file).exit_code, 2);
+  std::ofstream(file) << R"({"regions": {"us": {"nodes": [{"data": "h:99999"}]}}})";
+  const Outcome bad = Run("get task 42 --region us --cluster " + file);
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, HasSubstr(file)) << "which file is wrong";
+  std::remove(file.c_str());
+}
+
+TEST_F(ClientCliContractTest, DurationsAndVersionsThatAreEmptyAreWrongUsage) {
+  EXPECT_EQ(Ctl("set task k v --ttl ''").exit_code, 2);
+  EXPECT_EQ(Ctl("set task k v --ttl 0").exit_code, 2);
+  EXPECT_EQ(Ctl("set task k v --expected-version ''").exit_code, 2);
+  EXPECT_EQ(Ctl("touch task k --ttl ''").exit_code, 2);
+  EXPECT_EQ(Ctl("mset task k=v --ttl ''").exit_code, 2);
+  EXPECT_EQ(Ctl("get task k --max-stale ''").exit_code, 2);
+  EXPECT_EQ(Ctl("invalidate task k --tag ''").exit_code, 2);
+  EXPECT_EQ(Ctl("get task k").exit_code, 3) << "nothing was stored";
+}
+
+TEST_F(ClientCliContractTest, TextsThatAreNotUtf8AreRefusedByName) {
+  const auto refused = [&](const std::string& words, const std::string& reason) {
+    const Outcome outcome = Ctl(words, "printf '\\377'");
+    EXPECT_EQ(outcome.exit_code, 1) << words;
+    EXPECT_THAT(outcome.err, HasSubstr("error: " + reason)) << words;
+    EXPECT_THAT(outcome.err, Not(HasSubstr("libprotobuf"))) << words;
+  };
+  const std::string bad = "\"$(printf '\\377')\"";
+  refused("get " + bad + " k", "NAMESPACE_INVALID");
+  refused("explain " + bad + " k", "NAMESPACE_INVALID");
+  refused("invalidate " + bad + " --all", "NAMESPACE_INVALID");
+  refused("set task k v --tag " + bad, "TAG_INVALID");
+  refused("invalidate task --tag " + bad, "TAG_INVALID");
+  refused("set task k v --state-hint " + bad, "FIELD_INVALID");
 }
 
 TEST_F(ClientCliContractTest, MistakesAreExplained) {
@@ -167,6 +234,20 @@ TEST_F(ClientCliContractTest, AReplayVerifiesEveryAnswer) {
   EXPECT_EQ(report["mismatches"], 0);
   EXPECT_EQ(report["errors"], 0);
   EXPECT_GT(report["l1_rate"], 0.1);
+}
+
+TEST_F(ClientCliContractTest, AReplayThatIsInterruptedPrintsItsReportSoFar) {
+  // The signal comes once the first line of progress was printed, long before the end.
+  const std::string err = ::testing::TempDir() + "/replay_err_" + std::to_string(getpid());
+  const Outcome ended =
+      Shell(absl::StrCat(binary_, " replay --requests 2000000000 --json --target ", node_.address(),
+                         " 2>", err, " & p=$!; n=0; while [ $n -lt 300 ] && ! grep -q requests ",
+                         err, "; do sleep 0.1; n=$((n+1)); done; kill -TERM $p; wait $p"));
+  std::remove(err.c_str());
+  EXPECT_EQ(ended.exit_code, 143);
+  const auto report = nlohmann::json::parse(ended.out);
+  EXPECT_GT(report["requests"], 0);
+  EXPECT_EQ(report["interrupted"], true);
 }
 
 TEST_F(ClientCliContractTest, AReplayFindsAValueThatChanged) {

@@ -61,10 +61,10 @@ TEST_F(CliTest, AValueIsStoredPrintedAndInvalidated) {
   ExpectSilentSuccess(Ctl({"set", "task", "k", "hello", "--ttl", "5m", "--tag", "a"}));
   const CommandResult got = Ctl({"get", "task", "k"});
   EXPECT_EQ(got.exit_code, kOk);
-  EXPECT_EQ(got.out, "hello\n") << "the value alone";
+  EXPECT_EQ(got.out, "hello") << "the value alone";
   EXPECT_THAT(got.err, IsEmpty());
   const CommandResult verbose = Ctl({"get", "-v", "task", "k"});
-  EXPECT_EQ(verbose.out, "hello\n");
+  EXPECT_EQ(verbose.out, "hello");
   EXPECT_THAT(verbose.err, AllOf(HasSubstr("source L"), HasSubstr("version")));
 
   ExpectSilentSuccess(Ctl({"invalidate", "task", "k"}));
@@ -80,11 +80,11 @@ TEST_F(CliTest, ValuesComeFromFilesAndStandardInput) {
   const std::string bytes("line 1\nline\0 2\xff", 15);
   WriteFile(dir / "value", bytes);
   ExpectSilentSuccess(Ctl({"set", "file", "k", absl::StrCat("@", dir / "value")}));
-  EXPECT_EQ(Ctl({"get", "file", "k"}).out, bytes + "\n");
+  EXPECT_EQ(Ctl({"get", "file", "k"}).out, bytes);
   ExpectSilentSuccess(Ctl({"set", "file", "k", "-"}, bytes));
-  EXPECT_EQ(Ctl({"get", "file", "k"}).out, bytes + "\n");
+  EXPECT_EQ(Ctl({"get", "file", "k"}).out, bytes);
   ExpectSilentSuccess(Ctl({"set", "file", "k", "@@home"}));
-  EXPECT_EQ(Ctl({"get", "file", "k"}).out, "@home\n");
+  EXPECT_EQ(Ctl({"get", "file", "k"}).out, "@home");
   const CommandResult missing = Ctl({"set", "file", "k", "@/no/such/file"});
   EXPECT_NE(missing.exit_code, kOk);
   EXPECT_THAT(missing.err, HasSubstr("/no/such/file"));
@@ -111,7 +111,7 @@ TEST_F(CliTest, ConditionsThatDoNotHoldFailAndSayWhatIsStored) {
   EXPECT_THAT(conflict.err, AllOf(HasSubstr("conflict"), HasSubstr(version)));
   ExpectSilentSuccess(Ctl({"set", "cas", "k", "2", "--expected-version", version}));
   EXPECT_EQ(Ctl({"set", "cas", "k", "3", "--expected-version", version}).exit_code, kFailed);
-  EXPECT_EQ(Ctl({"get", "cas", "k"}).out, "2\n");
+  EXPECT_EQ(Ctl({"get", "cas", "k"}).out, "2");
 }
 
 TEST_F(CliTest, ManyKeysAreWrittenReadAndInvalidatedAtOnce) {
@@ -127,7 +127,7 @@ TEST_F(CliTest, ManyKeysAreWrittenReadAndInvalidatedAtOnce) {
                                   "{\"key\":\"d\",\"value\":\"4\",\"ttl\":\"1m\"}\n"
                                   "{\"key\":\"e\",\"value_base64\":\"AP8=\"}\n");
   ExpectSilentSuccess(lines);
-  EXPECT_EQ(Ctl({"get", "many", "e"}).out, std::string("\0\xff\n", 3));
+  EXPECT_EQ(Ctl({"get", "many", "e"}).out, std::string("\0\xff", 2));
   EXPECT_EQ(Ctl({"mset", "many", "--file", "-"}, "{\"key\":\"f\"").exit_code, kUsage);
   ExpectSilentSuccess(Ctl({"invalidate", "many", "a", "b"}));
   EXPECT_EQ(Ctl({"mget", "many", "-"}, "a\nb\nc\n").out, "a\tMISS\t\nb\tMISS\t\nc\tOK\t\n");
@@ -163,8 +163,8 @@ TEST_F(CliTest, RingAndStatusShowEveryNode) {
   for (const nlohmann::json& member : ring["members"]) slots += member["slots"].get<int>();
   EXPECT_EQ(slots, 1024);
   const CommandResult table = Ctl({"ring"});
-  EXPECT_THAT(table.out, AllOf(HasSubstr("us-node-1"), HasSubstr("us-node-2"),
-                               HasSubstr("serving"), HasSubstr("epoch")));
+  EXPECT_THAT(table.out, AllOf(HasSubstr("us-node-1"), HasSubstr("us-node-2"), HasSubstr("serving"),
+                               HasSubstr("epoch")));
   // By the cluster file, without an address.
   const CommandResult status =
       RunCommand({ProgramPath("meridianctl"), "status", "--cluster", cluster_->file()});
@@ -175,21 +175,21 @@ TEST_F(CliTest, RingAndStatusShowEveryNode) {
   EXPECT_EQ(region.exit_code, kOk) << region.err;
   const CommandResult nowhere = RunCommand(
       {ProgramPath("meridianctl"), "ring", "--cluster", cluster_->file(), "--region", "mars"});
-  EXPECT_NE(nowhere.exit_code, kOk);
+  EXPECT_EQ(nowhere.exit_code, kUsage);
   EXPECT_THAT(nowhere.err, AllOf(HasSubstr("mars"), HasSubstr("us")));
 }
 
 TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {},
-           {"get", "task"},
-           {"set", "task", "k", "v", "--ttl", "soon"},
-           {"set", "task", "k", "v", "--expected-version", "7"},
-           {"get", "task", "k", "--no-such-flag"},
-           {"get", "task", "k", "--timeout", "never"},
-           {"invalidate", "task"},
-           {"invalidate", "task", "k", "--all"},
-           {"mset", "task", "no pair"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{},
+                                             {"get", "task"},
+                                             {"set", "task", "k", "v", "--ttl", "soon"},
+                                             {"set", "task", "k", "v", "--expected-version", "7"},
+                                             {"get", "task", "k", "--no-such-flag"},
+                                             {"get", "task", "k", "--timeout", "never"},
+                                             {"invalidate", "task"},
+                                             {"invalidate", "task", "k", "--all"},
+                                             {"mset", "task", "no pair"}}) {
     const CommandResult result = Ctl(words);
     EXPECT_EQ(result.exit_code, kUsage) << testing::PrintToString(words);
     EXPECT_THAT(result.out, IsEmpty());
@@ -210,9 +210,13 @@ TEST_F(CliTest, AnErrorOfTheServerIsShownWithItsReason) {
 
 TEST_F(CliTest, ANodeThatIsNotThereIsCode5AndNamesTheAddress) {
   const std::string nobody = FreeAddress();
-  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"get", "task", "k"}, {"set", "task", "k", "v"}, {"invalidate", "task", "k"}, {"ring"},
-           {"status"}, {"explain", "task", "k"}}) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"get", "task", "k"},
+                                             {"set", "task", "k", "v"},
+                                             {"invalidate", "task", "k"},
+                                             {"ring"},
+                                             {"status"},
+                                             {"explain", "task", "k"}}) {
     std::vector<std::string> words = {ProgramPath("meridianctl")};
     words.insert(words.end(), command.begin(), command.end());
     words.insert(words.end(), {"--target", nobody, "--timeout", "2s"});

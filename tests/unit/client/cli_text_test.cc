@@ -12,6 +12,7 @@
 #include "client/cli/results.h"
 #include "client/cli/suggestion.h"
 #include "client/cli/text_input.h"
+#include "client/cpp/check.h"
 #include "meridian/admin/v1/admin_service.pb.h"
 
 namespace meridian::cli {
@@ -56,9 +57,11 @@ TEST(ClusterFileTest, RegionsAndTheirNodesAreFound) {
 }
 
 TEST(ClusterFileTest, MalformedFilesAreRefused) {
-  for (const char* text : {"", "[]", "{}", R"({"regions": []})", R"({"regions": {}})",
-                           R"({"regions": {"us": {}}})", R"({"regions": {"us": {"nodes": []}}})",
-                           R"({"regions": {"us": {"nodes": [{"data": 7}]}}})"}) {
+  for (const char* text :
+       {"", "[]", "{}", R"({"regions": []})", R"({"regions": {}})", R"({"regions": {"us": {}}})",
+        R"({"regions": {"us": {"nodes": []}}})", R"({"regions": {"us": {"nodes": [{"data": 7}]}}})",
+        R"({"regions": {"us": {"nodes": [{"data": "h:99999"}]}}})",
+        R"({"regions": {"us": {"nodes": [{"data": "h:1", "admin": "h"}]}}})"}) {
     const auto file = ParseClusterFile("f.json", text);
     ASSERT_FALSE(file.ok()) << text;
     EXPECT_THAT(std::string(file.status().message()), HasSubstr("f.json"));
