@@ -11,8 +11,9 @@
 //   conditional write that may have happened: that ends with the reason OUTCOME_UNKNOWN.
 // Cost: one connection a node. A batch copies each key once, values never.
 // Thread safety: all methods may be called concurrently; make one Client a process. Callbacks run
-//   once each, on a thread of the client's, and must not block: use the callback forms inside them.
-//   The destructor waits for the calls in flight; it must not run in a callback.
+//   once each and must not block: use the callback forms inside them. They run on a thread of the
+//   client's; for a call that has nothing to send (refused, or an empty batch) on the caller's,
+//   before the call returns. The destructor waits for the calls in flight; it must not run in a callback.
 
 #ifndef MERIDIAN_CLIENT_CPP_CLIENT_H_
 #define MERIDIAN_CLIENT_CPP_CLIENT_H_
