@@ -109,7 +109,7 @@ class L2Store {
   using ApplyCallback = std::function<void(std::vector<L2WriteResult>)>;   // In order of the writes.
   using LogCallback = std::function<void(absl::StatusOr<std::vector<LogSlice>>)>;
   using PositionsCallback = std::function<void(absl::StatusOr<std::vector<LogPosition>>)>;
-  using StatusCallback = std::function<void(absl::Status)>;
+  using CountCallback = std::function<void(absl::StatusOr<uint64_t>)>;
 
   virtual ~L2Store() = default;
 
@@ -122,6 +122,11 @@ class L2Store {
   // Changes after each position, at most `limit` a slot; slots without any are left out.
   virtual void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                         LogCallback callback) = 0;
+
+  // A number that differs from an earlier answer whenever a changelog has grown since, so that a
+  // follower that has read everything need not read again; 0: not known, read. Much cheaper than
+  // ReadLogs of many slots, which is why followers ask it first.
+  virtual void ChangeCount(absl::Time deadline, CountCallback callback) { callback(uint64_t{0}); }
 
   // The last position of each slot's changelog, {0,0} for an empty one. In order of `slots`.
   virtual void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,

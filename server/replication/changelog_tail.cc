@@ -93,6 +93,7 @@ void ChangelogTail::Begin(const std::vector<Asked>& asked,
     slot->position = (*ends)[i];
     for (ChangeSink* sink : sinks_) sink->OnSlotGained(asked[i].slot, slot->position);
   }
+  ForgetCount();
   FindStarts();  // Slots gained meanwhile.
 }
 
@@ -115,26 +116,37 @@ void ChangelogTail::Poll() {
   if (suspect_) {
     CheckEnds(std::move(asked));
   } else {
-    Read(std::move(asked));
+    ReadIfChanged(std::move(asked));
   }
 }
 
-void ChangelogTail::Read(std::vector<Asked> asked) {
+void ChangelogTail::ReadIfChanged(std::vector<Asked> asked) {
+  store_.ChangeCount(Deadline(),
+                     gate_.Reply<absl::StatusOr<uint64_t>>(
+                         [this, asked = std::move(asked)](const absl::StatusOr<uint64_t>& count) {
+                           if (!count.ok()) return Failed(count.status());
+                           if (*count != 0 && *count == read_count_) {
+                             Tell(asked, {});
+                           } else {
+                             Read(asked, *count);
+                           }
+                         }));
+}
+
+void ChangelogTail::Read(std::vector<Asked> asked, uint64_t count) {
   std::vector<LogRead> reads;
   reads.reserve(asked.size());
   for (const Asked& ask : asked) reads.push_back({ask.slot, ask.position});
   store_.ReadLogs(std::move(reads), options_.read_limit, Deadline(),
                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-                      [this, asked = std::move(asked)](const auto& slices) {
-                        if (slices.ok()) {
-                          Tell(asked, *slices);
-                        } else {
-                          Failed(slices.status());
-                        }
+                      [this, asked = std::move(asked), count,
+                       resets = reset_reads_](const auto& slices) {
+                        if (!slices.ok()) return Failed(slices.status());
+                        if (Tell(asked, *slices) && resets == reset_reads_) read_count_ = count;
                       }));
 }
 
-void ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices) {
+bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices) {
   last_answer_ = clock_.Monotonic();
   poll_backoff_.Reset();
   bool more = false;
@@ -156,6 +168,7 @@ void ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogS
     PollAfter(empty_polls_ < options_.idle_after_polls ? options_.active_interval
                                                        : options_.idle_interval);
   }
+  return !more;
 }
 
 // --- Holes.
@@ -209,12 +222,14 @@ void ChangelogTail::Gap(const Asked& asked, GapKind kind) {
   Slot* slot = Find(asked);
   if (slot == nullptr) return;
   if (kind == GapKind::kRestarted) slot->position = LogPosition{};
+  ForgetCount();
   observer_.OnTailGap(asked.slot);
   for (ChangeSink* sink : sinks_) sink->OnGap(asked.slot, kind);
 }
 
 void ChangelogTail::Failed(const absl::Status& status) {
   suspect_ = true;
+  ForgetCount();
   observer_.OnTailError(status);
   PollAfter(poll_backoff_.Next(Random()));
 }

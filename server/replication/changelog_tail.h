@@ -67,13 +67,19 @@ class ChangelogTail {
   void Begin(const std::vector<Asked>& asked,
              const absl::StatusOr<std::vector<LogPosition>>& ends);
   void Poll();
-  void Read(std::vector<Asked> asked);
-  void Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices);
+  void ReadIfChanged(std::vector<Asked> asked);
+  void Read(std::vector<Asked> asked, uint64_t count);
+  // Tells the sinks; true when every log was read to its end.
+  bool Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices);
   void CheckEnds(std::vector<Asked> asked);
   void CheckStarts(std::vector<Asked> asked);
   void Gap(const Asked& asked, GapKind kind);
   void Failed(const absl::Status& status);
   void PollAfter(absl::Duration delay);
+  void ForgetCount() {
+    read_count_ = 0;
+    ++reset_reads_;
+  }
 
   Slot* Find(const Asked& asked);
   std::vector<Asked> Followed() const;
@@ -90,6 +96,10 @@ class ChangelogTail {
   std::map<uint32_t, Slot> slots_;
   uint64_t next_generation_ = 1;
   bool finding_starts_ = false;
+  // The store's ChangeCount before a read that reached the end of every followed log; 0: none did
+  // since a slot was gained or something failed. Equal counts: there is nothing to read.
+  uint64_t read_count_ = 0;
+  uint64_t reset_reads_ = 0;  // Grows when read_count_ is reset: reads under way do not count.
   bool suspect_ = false;  // Holes are looked for before the next read.
   int empty_polls_ = 0;
   absl::Duration last_answer_;

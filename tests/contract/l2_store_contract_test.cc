@@ -354,6 +354,20 @@ TEST_P(L2StoreContractTest, ReadingTheChangelogInPiecesSkipsAndRepeatsNothing) {
   EXPECT_THAT(*harness_->LogEnds({key.slot}), ElementsAre(after));
 }
 
+TEST_P(L2StoreContractTest, TheChangeCountMovesWithEveryChangeAndWithNothingElse) {
+  const L2Key key = Key("a");
+  harness_->Apply({Put(key, V(1), "v")});
+  const uint64_t first = *harness_->ChangeCount();
+  EXPECT_NE(first, 0u);
+  LogOf(key.slot, LogPosition{}, 10);
+  EXPECT_EQ(*harness_->ChangeCount(), first);
+  harness_->Apply({Put(key, V(2), "v")});
+  const uint64_t second = *harness_->ChangeCount();
+  EXPECT_NE(second, first);
+  harness_->ApplyReplicated("eu", key.slot, {7, 0}, {Put(key, V(3), "v")});
+  EXPECT_NE(*harness_->ChangeCount(), second);
+}
+
 TEST_P(L2StoreContractTest, SlotsWithoutNewsAreLeftOut) {
   const std::vector<L2Key> keys = {Key("a"), Key("b"), Key("c")};
   ASSERT_NE(keys[0].slot, keys[1].slot);

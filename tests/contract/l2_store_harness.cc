@@ -112,6 +112,11 @@ absl::StatusOr<std::vector<LogSlice>> L2StoreHarness::ReadLogs(std::vector<LogRe
       [&](auto done) { store().ReadLogs(std::move(reads), limit, Deadline(), done); });
 }
 
+absl::StatusOr<uint64_t> L2StoreHarness::ChangeCount() {
+  return Wait<absl::StatusOr<uint64_t>>(
+      [&](auto done) { store().ChangeCount(Deadline(), done); });
+}
+
 absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::LogEnds(std::vector<uint32_t> slots) {
   return Wait<absl::StatusOr<std::vector<LogPosition>>>(
       [&](auto done) { store().LogEnds(std::move(slots), Deadline(), done); });

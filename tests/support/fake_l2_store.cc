@@ -67,6 +67,7 @@ struct FakeL2Store::State {
   mutable absl::Mutex mu;
   std::map<std::pair<std::string, std::string>, Stored> entries ABSL_GUARDED_BY(mu);
   std::map<uint32_t, std::deque<LogEntry>> logs ABSL_GUARDED_BY(mu);
+  uint64_t changes ABSL_GUARDED_BY(mu) = 0;
   std::map<uint32_t, LogPosition> log_ends ABSL_GUARDED_BY(mu);
   std::map<std::pair<std::string, uint32_t>, LogPosition> cursors ABSL_GUARDED_BY(mu);
   Calls calls ABSL_GUARDED_BY(mu);
@@ -101,6 +102,7 @@ struct FakeL2Store::State {
     LogPosition& end = log_ends[write.key.slot];
     const uint64_t ms = static_cast<uint64_t>(absl::ToUnixMillis(clock.Now()));
     end = ms > end.ms ? LogPosition{ms, 0} : LogPosition{end.ms, end.sequence + 1};
+    ++changes;
     logs[write.key.slot].push_back({end, write.version, write.key.name_space, write.key.key});
   }
 
@@ -243,6 +245,17 @@ void FakeL2Store::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time 
             }
             return slices;
           });
+}
+
+void FakeL2Store::ChangeCount(absl::Time deadline, CountCallback callback) {
+  using Answer = absl::StatusOr<uint64_t>;
+  {
+    absl::MutexLock lock(&state_->mu);
+    ++state_->calls.change_count;
+  }
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer { return state.changes; });
 }
 
 void FakeL2Store::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,

@@ -30,6 +30,7 @@ class FakeL2Store final : public L2Store {
     int fetch = 0;
     int apply = 0;
     int read_logs = 0;
+    int change_count = 0;
     int log_ends = 0;
     int fetch_cursors = 0;
     int apply_replicated = 0;
@@ -45,6 +46,7 @@ class FakeL2Store final : public L2Store {
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;
+  void ChangeCount(absl::Time deadline, CountCallback callback) override;
   void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                PositionsCallback callback) override;
   void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,

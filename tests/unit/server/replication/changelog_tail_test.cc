@@ -98,7 +98,7 @@ TEST_F(ChangelogTailTest, TellsWhatIsWrittenAfterTheSlotWasGainedAndNothingElse)
 TEST_F(ChangelogTailTest, AChangeIsToldWithinTheIdleIntervalAndPollsNeverOverlap) {
   StartOwning({SlotOfKey("k")});
   Run(absl::Seconds(1));
-  const int idle_polls = world_.region("us").store->calls().read_logs;
+  const int idle_polls = world_.region("us").store->calls().change_count;
   EXPECT_GE(idle_polls, 50);
   EXPECT_LE(idle_polls, 56);  // 10 fast ones, then every 20 ms.
   world_.Set("us", "k", "v");
@@ -106,9 +106,25 @@ TEST_F(ChangelogTailTest, AChangeIsToldWithinTheIdleIntervalAndPollsNeverOverlap
   EXPECT_THAT(diary_.lines, SizeIs(2));
   // The answer takes longer than the interval: one request at a time.
   wire_.delay = absl::Milliseconds(100);
+  const int before = world_.region("us").store->calls().change_count;
+  Run(absl::Seconds(1));
+  EXPECT_LE(world_.region("us").store->calls().change_count - before, 10);
+}
+
+TEST_F(ChangelogTailTest, LogsAreReadOnlyWhenSomethingWasWritten) {
+  world_.Set("us", "before", "v");
+  StartOwning({SlotOfKey("k")});
+  Run(absl::Seconds(1));
   const int before = world_.region("us").store->calls().read_logs;
   Run(absl::Seconds(1));
-  EXPECT_LE(world_.region("us").store->calls().read_logs - before, 10);
+  EXPECT_EQ(world_.region("us").store->calls().read_logs, before);
+  world_.Set("us", "somewhere else", "v");
+  Run(absl::Milliseconds(30));
+  EXPECT_EQ(world_.region("us").store->calls().read_logs, before + 1);
+  // A slot that is gained is read although nothing was written since.
+  tail_.SetOwned({SlotOfKey("k"), SlotOfKey("other")});
+  Run(absl::Milliseconds(60));
+  EXPECT_EQ(world_.region("us").store->calls().read_logs, before + 2);
 }
 
 TEST_F(ChangelogTailTest, MoreThanOneReadHoldsIsReadAtOnce) {

@@ -53,6 +53,12 @@ void StoreWire::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time de
       [=](const absl::Status& status) { callback(status); });
 }
 
+void StoreWire::ChangeCount(absl::Time deadline, CountCallback callback) {
+  Carry(
+      deadline, [=, this] { store_->ChangeCount(deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
 void StoreWire::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                         PositionsCallback callback) {
   Carry(

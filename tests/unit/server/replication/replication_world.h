@@ -41,6 +41,7 @@ class StoreWire final : public L2Store {
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;
+  void ChangeCount(absl::Time deadline, CountCallback callback) override;
   void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                PositionsCallback callback) override;
   void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,
