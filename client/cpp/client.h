@@ -13,7 +13,8 @@
 // Thread safety: all methods may be called concurrently; make one Client a process. Callbacks run
 //   once each and must not block: use the callback forms inside them. They run on a thread of the
 //   client's; for a call that has nothing to send (refused, or an empty batch) on the caller's,
-//   before the call returns. The destructor waits for the calls in flight; it must not run in a callback.
+//   before the call returns. The destructor waits for the calls in flight; it
+//   must not run in a callback.
 
 #ifndef MERIDIAN_CLIENT_CPP_CLIENT_H_
 #define MERIDIAN_CLIENT_CPP_CLIENT_H_
