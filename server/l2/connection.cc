@@ -151,7 +151,6 @@ void Connection::BecomeReady() {
 
 void Connection::Send(Bytes command, absl::Duration deadline, Handler handler) {
   const absl::Duration now = clock_.Monotonic();
-  deadline = std::min(deadline, now + options_.command_timeout);
   if (deadline <= now) {
     handler(absl::DeadlineExceededError("the deadline passed before the command was sent"));
   } else if (state_ == State::kIdle || state_ == State::kWaiting) {

@@ -160,7 +160,7 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
                     "Regional Redis, redis://[user:password@]host:port[/db]; empty: L1 only"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
-  set->Add({"l2-timeout", "redis.timeout", "1s", "Longest wait for one Redis command",
+  set->Add({"l2-timeout", "redis.timeout", "1s", "Silence of a Redis that owes an answer, after which its connection is dropped",
             SetDuration(&config->l2_timeout, absl::Milliseconds(10))});
   set->Add({"l2-connections", "redis.connections", "2", "Connections to the regional Redis, 1..64",
             SetInteger(&config->l2_connections, 1, 64)});

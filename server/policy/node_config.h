@@ -35,7 +35,7 @@ struct NodeConfig {
   uint64_t l1_max_bytes = 0;
   uint64_t l1_max_entries = 0;
   std::string l1_policy;
-  absl::Duration l2_timeout;                    // Longest wait for one Redis command.
+  absl::Duration l2_timeout;                    // Silence after which a connection is dropped.
   uint32_t l2_connections = 2;
   uint64_t changelog_max_entries = 0;           // A slot.
   absl::Duration tombstone_ttl;
