@@ -93,11 +93,11 @@ TEST(ApplyBatchTest, PacksKeysOnceALogForEverySlotAndFourArgumentsForEveryWrite)
   for (const char c : command.bytes) readable += c == '\r' ? '|' : c;
   readable.erase(std::remove(readable.begin(), readable.end(), '\n'), readable.end());
   EXPECT_EQ(readable,
-            "$1|5|$11|m:{5}:e:t:a|$11|m:{9}:e:t:b|$9|m:{5}:log|$9|m:{9}:log|$12|m:{5}:cur:eu|"
+            "$1|6|$11|m:{5}:e:t:a|$11|m:{9}:e:t:b|$9|m:{5}:log|$9|m:{9}:log|$12|m:{5}:cur:eu|$9|m:changes|"
             "$12|000000000123|$4|1000|$1|2|$4|12-3|"
             "$2|Pn|$1|3|$4|2000|$6|RECORD|"
             "$22|Tv00000000000100000001|$1|4|$1|1|$32|018f001122330007beef000000000abc|");
-  EXPECT_EQ(command.script_arguments, 1u + 5u + 4u + 8u);
+  EXPECT_EQ(command.script_arguments, 1u + 6u + 4u + 8u);
 }
 
 }  // namespace
