@@ -105,6 +105,11 @@ std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header) {
                  "header.request_id");
 }
 
+std::optional<Error> CheckReadOptions(const cache::v1::ReadOptions& options) {
+  if (options.want_lease()) return NotBuilt("a lease on a miss", "options.want_lease");
+  return std::nullopt;
+}
+
 std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view field) {
   if (auto error = CheckKey(entry.key(), Sub(field, "key"))) return error;
   if (entry.value().size() > kMaxValueBytes) {

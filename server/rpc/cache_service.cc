@@ -94,6 +94,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
   if (!error) error = limits::CheckKey(request->key(), "key");
+  if (!error) error = limits::CheckReadOptions(request->options());
   if (error) return call->Refuse(*error);
   call->read.keys = {request->key()};
   call->read.options = FromProto(request->options());
@@ -174,6 +175,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   std::optional<Error> error = limits::CheckHeader(call->fields.header);
   if (!error) error = limits::CheckNamespace(call->fields.name_space);
   if (!error) error = limits::CheckBatch(keys.size(), call->bytes.size(), "keys");
+  if (!error) error = limits::CheckReadOptions(call->fields.options);
   if (error) return call->Refuse(*error);
   call->TakeKeys();
   call->read.options = FromProto(call->fields.options);

@@ -333,6 +333,14 @@ TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
   cache::v1::SetRequest lease = SetOf("not built");
   lease.mutable_entry()->set_lease("token");
   ExpectRefused(lease, UNIMPLEMENTED, "NOT_BUILT", "lease");
+  cache::v1::BatchGetRequest wants_lease;
+  wants_lease.set_namespace_(kSpace);
+  wants_lease.add_keys("not built");
+  wants_lease.mutable_options()->set_want_lease(true);
+  cache::v1::BatchGetResponse unused;
+  grpc::ClientContext wants_lease_context;
+  EXPECT_THAT(stub_->BatchGet(&wants_lease_context, wants_lease, &unused),
+              IsWireError(UNIMPLEMENTED, "NOT_BUILT", "options.want_lease"));
 
   ASSERT_TRUE(Set(SetOf("task:1")).ok());
   cache::v1::InvalidateRequest invalidate;
