@@ -22,13 +22,6 @@ std::string IndexedField(std::string_view list, int index, std::string_view fiel
   return absl::StrCat(ToAbsl(list), "[", index, "]", field.empty() ? "" : ".", ToAbsl(field));
 }
 
-// Fills a batch's results: refused entries keep their error, the others take what the path answered.
-template <typename Results>
-void MergeAnswers(std::vector<WriteResult> answers, const std::vector<int>& indexes,
-                  Results* results) {
-  for (size_t i = 0; i < answers.size(); ++i) ToProto(answers[i], results->Mutable(indexes[i]));
-}
-
 }  // namespace
 
 // One call: when it began, how it ends, what is counted. Owned by the callbacks that answer it.
@@ -85,6 +78,38 @@ void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
   header->set_request_id(request.request_id());
   header->set_epoch(context_.topology.Get()->epoch());
   header->set_node(context_.node_id);
+}
+
+// Writes the one item of `call`; its error is the call's.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* CacheServiceHandlers::WriteOne(std::shared_ptr<Call> call,
+                                                         const Request* request,
+                                                         Response* response) {
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    ToProto(results[0], response->mutable_result());
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
+}
+
+// Writes the items of `call`; refused entries have their error already, the others get their answer.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* CacheServiceHandlers::WriteBatch(std::shared_ptr<Call> call,
+                                                           const Request* request,
+                                                           Response* response) {
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    FillHeader(request->header(), response->mutable_header());
+    for (size_t i = 0; i < results.size(); ++i) {
+      ToProto(results[i], response->mutable_results(call->indexes[i]));
+    }
+    call->Finish(grpc::Status::OK);
+  });
+  return call->reactor();
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext* context,
@@ -201,16 +226,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext*
   if (error) return call->Refuse(*error);
   call->write.items.push_back(FromProto(request->entry(), WriteKind::kSet));
   call->write.request_id = request->header().request_id();
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    if (results[0].state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*results[0].error));
-      return;
-    }
-    ToProto(results[0], response->mutable_result());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
+  return WriteOne(std::move(call), request, response);
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerContext* context,
@@ -235,12 +251,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerCon
     call->write.items.push_back(FromProto(request->entries(i), WriteKind::kSet));
   }
   call->write.request_id = request->header().request_id();
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    MergeAnswers(std::move(results), call->indexes, response->mutable_results());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
+  return WriteBatch(std::move(call), request, response);
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
@@ -266,16 +277,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
   item.key = request->key();
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    if (results[0].state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*results[0].error));
-      return;
-    }
-    ToProto(results[0], response->mutable_result());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
+  return WriteOne(std::move(call), request, response);
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
@@ -304,12 +306,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
     call->write.items.push_back(std::move(item));
   }
   call->write.request_id = request->header().request_id();
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    MergeAnswers(std::move(results), call->indexes, response->mutable_results());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
+  return WriteBatch(std::move(call), request, response);
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContext* context,
@@ -327,16 +324,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContex
   item.ttl = absl::Milliseconds(static_cast<int64_t>(request->ttl_ms()));
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    if (results[0].state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*results[0].error));
-      return;
-    }
-    ToProto(results[0], response->mutable_result());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
+  return WriteOne(std::move(call), request, response);
 }
 
 grpc::ServerWriteReactor<cache::v1::WatchResponse>* CacheServiceHandlers::Watch(

@@ -68,6 +68,13 @@ class CacheServiceHandlers final
   // What every answer says of itself.
   void FillHeader(const cache::v1::RequestHeader& request, cache::v1::ResponseHeader* header) const;
 
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* WriteOne(std::shared_ptr<Call> call, const Request* request,
+                                     Response* response);
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* WriteBatch(std::shared_ptr<Call> call, const Request* request,
+                                       Response* response);
+
   const NodeContext& context_;
   ReadPath& reads_;
   WritePath& writes_;

@@ -79,6 +79,29 @@ TEST_F(WritePathTest, APlainWriteThatMeetsANewerVersionTakesANewerOne) {
   EXPECT_EQ(Stored("k"), "ours");
 }
 
+TEST_F(WritePathTest, IsNotTriedAgainAfterItsDeadline) {
+  StartNodes(1);
+  FakeClock ahead(clock_.Now() + absl::Seconds(30));
+  TestNode other("n0", ahead, store_, peers_, false, {});
+  other.topology().Offer(TopologyOf(1, {"n0"}));
+  WriteOne(other, SetOf("k", "theirs"));
+  WriteRequest request;
+  request.name_space = kSpace;
+  request.items.push_back(SetOf("k", "ours"));
+  request.deadline = clock_.Now() + absl::Milliseconds(50);
+  store_.HoldReplies();
+  std::string reason;
+  node(0).writes().Write(request, [&](std::vector<WriteResult> results) {
+    if (results[0].error != nullptr) reason = results[0].error->reason;
+  });
+  executor_.RunDue();
+  clock_.Advance(absl::Milliseconds(60));  // The caller has given up; the store's answer comes now.
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_EQ(reason, "WRITE_CONTENDED");
+  EXPECT_EQ(Stored("k"), "theirs");
+}
+
 TEST_F(WritePathTest, AVersionFarInTheFutureIsRefusedAndNotFollowed) {
   StartNodes(1);
   FakeClock ahead(clock_.Now() + absl::Minutes(5));
