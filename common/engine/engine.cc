@@ -38,7 +38,7 @@ absl::Status EngineOptions::Validate() const {
                                                    ", must be 0 or at least the ", shards,
                                                    " shards"));
   }
-  absl::Status known_policy = CreateEvictionPolicy(policy).status();
+  absl::Status known_policy = CreateEvictionPolicy(policy, {}, 0).status();
   if (!known_policy.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("policy: ", known_policy.message()));
   }
@@ -51,9 +51,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
   const EngineOptions& checked = engine->options_;
   const size_t count = size_t{1} << checked.shard_bits;
   for (size_t i = 0; i < count; ++i) {
-    ASSIGN_OR_RETURN(std::unique_ptr<EvictionPolicy> policy, CreateEvictionPolicy(checked.policy));
     const Shard::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
                                   .entries = PartOf(checked.capacity_entries, i, count)};
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<EvictionPolicy> policy,
+        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries}, checked.hash_seed + i));
     engine->shards_.push_back(
         std::make_unique<Shard>(limits, std::move(policy), engine->generations_));
   }

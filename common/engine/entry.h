@@ -38,9 +38,9 @@ struct Entry {
   Buffer tags = {};  // Encoded by EncodeTags (server/node/record.h); empty: none.
 };
 
-// What an entry is charged beyond its bytes: 80 of node, 8 of hash bucket, 8 of Buffer, and what
+// What an entry is charged beyond its bytes: 88 of node, 8 of hash bucket, 8 of Buffer, and what
 // malloc adds to the two allocations on the average.
-inline constexpr size_t kEntryOverheadBytes = 128;
+inline constexpr size_t kEntryOverheadBytes = 136;
 
 // As above, for entries that have tags or whose raw_size is not the size of the value.
 inline constexpr size_t kExtraOverheadBytes = 40;

@@ -1,7 +1,7 @@
 // EntryNode is an entry as a shard keeps it: one allocation with the links of the table, the policy
 // and the wheel in front, and the key's bytes behind.
 //
-// Cost: sizeof(EntryNode) is 80 bytes. What few entries have (tags, a raw size of its own) takes
+// Cost: sizeof(EntryNode) is 88 bytes. What few entries have (tags, a raw size of its own) takes
 //   16 bytes more, only there.
 // Thread safety: none; the shard's lock covers a node from Insert until it is removed.
 
@@ -61,6 +61,9 @@ class EntryNode : public PolicyLink, public WheelLink {
   uint32_t generation() const { return generation_; }
   void set_generation(uint32_t generation) { generation_ = generation; }
 
+  // For the eviction policy alone.
+  uint16_t policy_bits = 0;
+
   // The next node of the hash bucket, or of the list of removed nodes.
   EntryNode* chain = nullptr;
 
@@ -89,7 +92,7 @@ class EntryNode : public PolicyLink, public WheelLink {
   uint16_t has_extra_ : 1;
 };
 
-static_assert(sizeof(void*) != 8 || sizeof(EntryNode) <= 80);
+static_assert(sizeof(void*) != 8 || sizeof(EntryNode) <= 88);
 
 }  // namespace meridian
 

@@ -1,16 +1,46 @@
 #include "common/engine/eviction_policy.h"
 
+#include <array>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/strings.h"
 #include "common/engine/lru_policy.h"
 
 namespace meridian {
+namespace {
 
-absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name) {
-  if (name == "lru") return std::make_unique<LruPolicy>();
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown eviction policy '", ToAbsl(name), "'; known: lru"));
+struct Known {
+  std::string_view name;
+  std::unique_ptr<EvictionPolicy> (*create)(PolicyLimits limits, uint64_t seed);
+};
+
+// Sorted by name.
+constexpr std::array kKnown = {
+    Known{"lru",
+          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<LruPolicy>();
+          }},
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
+                                                                     PolicyLimits limits,
+                                                                     uint64_t seed) {
+  for (const Known& known : kKnown) {
+    if (known.name == name) return known.create(limits, seed);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown eviction policy '", ToAbsl(name),
+                                                 "'; known: ",
+                                                 absl::StrJoin(EvictionPolicyNames(), ", ")));
+}
+
+std::vector<std::string> EvictionPolicyNames() {
+  std::vector<std::string> names;
+  for (const Known& known : kKnown) names.emplace_back(known.name);
+  return names;
 }
 
 }  // namespace meridian

@@ -2,36 +2,61 @@
 //
 // The shard first inserts a new entry and then removes victims until it fits again, so a policy
 // refuses admission by naming the newcomer itself.
-// Cost: O(1) and no allocation for each call: all run under the shard's lock. The policy's links
-//   are in the node.
+// Cost: O(1) amortised and no allocation for each call: all run under the shard's lock. The policy's
+//   links and its 16 bits (EntryNode::policy_bits) are in the node.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_EVICTION_POLICY_H_
 #define MERIDIAN_COMMON_ENGINE_EVICTION_POLICY_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/engine/entry_node.h"
 
 namespace meridian {
 
+// What a policy may hold. A bound of 0 is none; at least one is set.
+struct PolicyLimits {
+  size_t bytes = 0;
+  size_t entries = 0;
+};
+
 class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
 
-  // Every node in the shard was inserted once; it stays known until OnRemove.
+  // Every node in the shard was inserted once; it stays known until OnRemove, OnEvict or OnReplace.
   virtual void OnInsert(EntryNode& node) = 0;
   virtual void OnHit(EntryNode& node) = 0;
+  // The node expired or was erased: not this policy's choice.
   virtual void OnRemove(EntryNode& node) = 0;
+  // The node that Victim() named leaves for want of room: ghosts may remember it.
+  virtual void OnEvict(EntryNode& node) { OnRemove(node); }
+  // `node`, a newer version of the same key, takes the place of `old`: a write is a use.
+  virtual void OnReplace(EntryNode& old, EntryNode& node) {
+    OnRemove(old);
+    OnInsert(node);
+  }
+  // Somebody asked for a key that is not there. The hash is EntryNode::hash() of the key.
+  virtual void OnMiss(uint32_t hash) { (void)hash; }
 
-  // The node worth least; it stays until OnRemove. REQUIRES: at least one node is known.
+  // The node worth least; it stays until OnEvict. REQUIRES: at least one node is known.
   virtual EntryNode& Victim() = 0;
 };
 
-// A policy by name: "lru". Returns kInvalidArgument naming the known ones otherwise.
-absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name);
+// A policy by name; `seed` is for policies that draw. Returns kInvalidArgument naming the known ones.
+absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
+                                                                     PolicyLimits limits,
+                                                                     uint64_t seed);
+
+// The names that CreateEvictionPolicy knows, sorted.
+std::vector<std::string> EvictionPolicyNames();
 
 }  // namespace meridian
 

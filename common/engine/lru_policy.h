@@ -4,19 +4,19 @@
 #define MERIDIAN_COMMON_ENGINE_LRU_POLICY_H_
 
 #include "common/engine/eviction_policy.h"
-#include "common/engine/intrusive_list.h"
+#include "common/engine/policy_list.h"
 
 namespace meridian {
 
 class LruPolicy final : public EvictionPolicy {
  public:
   void OnInsert(EntryNode& node) override { recent_first_.PushFront(node); }
-  void OnHit(EntryNode& node) override;
-  void OnRemove(EntryNode& node) override { static_cast<PolicyLink&>(node).Unlink(); }
-  EntryNode& Victim() override { return *EntryNode::FromPolicy(&recent_first_.back()); }
+  void OnHit(EntryNode& node) override { recent_first_.MoveToFront(node); }
+  void OnRemove(EntryNode& node) override { recent_first_.Remove(node); }
+  EntryNode& Victim() override { return recent_first_.back(); }
 
  private:
-  IntrusiveList<PolicyTag> recent_first_;
+  PolicyList recent_first_;
 };
 
 }  // namespace meridian

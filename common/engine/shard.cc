@@ -50,6 +50,7 @@ bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   const EntryNode* node = FindVisible(key, now);
   if (node == nullptr) {
     ++CountersOf(key.name_space).misses;
+    policy_->OnMiss(static_cast<uint32_t>(key.hash));
     return false;
   }
   ++CountersOf(key.name_space).hits;
@@ -91,19 +92,21 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
   const bool overtaken = kind != PutKind::kPut && token != TokenOf(key);
   if (kind != PutKind::kFill) VoidFills(key);
   if (overtaken) {
-    if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), &removed);
+    if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
-  if (!MakeWay(key, version, Nanos(now), &removed)) return PutOutcome::kStale;
+  bool placed = false;
+  if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) return PutOutcome::kStale;
   if (too_large) return PutOutcome::kTooLarge;
   if (expired) return PutOutcome::kExpired;
   EngineCounters& counters = CountersOf(key.name_space);
   ++(kind == PutKind::kFill ? counters.fills : counters.puts);
-  Insert(node.release(), &removed);
+  Insert(node.release(), placed, &removed);
   return PutOutcome::kStored;
 }
 
-bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, Removed* removed) {
+bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryNode* successor,
+                    bool* placed, Removed* removed) {
   EntryNode* old = table_.Find(key);
   if (old == nullptr) return true;
   if (!IsCurrent(*old)) {
@@ -114,14 +117,21 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, Remove
   // later expiry: from a lower tier that keeps it longer.
   const bool expired = old->expires_ns() <= now_ns;
   if (old->version() > version || (old->version() == version && !expired)) return false;
-  Evict(old, expired ? EvictionCause::kTtl : EvictionCause::kReplaced, removed);
+  if (expired || successor == nullptr) {
+    Evict(old, expired ? EvictionCause::kTtl : EvictionCause::kReplaced, removed);
+    return true;
+  }
+  ++CountersOf(old->name_space()).evictions[static_cast<size_t>(EvictionCause::kReplaced)];
+  policy_->OnReplace(*old, *successor);
+  *placed = true;
+  Unlink(old, removed);
   return true;
 }
 
-void Shard::Insert(EntryNode* node, Removed* removed) {
+void Shard::Insert(EntryNode* node, bool placed, Removed* removed) {
   node->set_generation(generations_.Of(node->slot()));
   table_.Insert(node);
-  policy_->OnInsert(*node);
+  if (!placed) policy_->OnInsert(*node);
   wheel_.Add(*node);
   bytes_ += node->charge();
   EngineCounters& counters = CountersOf(node->name_space());
@@ -132,13 +142,18 @@ void Shard::Insert(EntryNode* node, Removed* removed) {
 
 void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
   while (bytes_ > limits_.bytes || (limits_.entries != 0 && table_.size() > limits_.entries)) {
-    EntryNode* victim = &policy_->Victim();
-    Evict(victim, victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize, removed);
+    EntryNode& victim = policy_->Victim();
+    const EvictionCause cause =
+        &victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize;
+    ++CountersOf(victim.name_space()).evictions[static_cast<size_t>(cause)];
+    policy_->OnEvict(victim);
+    Unlink(&victim, removed);
   }
 }
 
 void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
   ++CountersOf(node->name_space()).evictions[static_cast<size_t>(cause)];
+  policy_->OnRemove(*node);
   Unlink(node, removed);
 }
 
@@ -148,7 +163,6 @@ void Shard::Unlink(EntryNode* node, Removed* removed) {
   EngineCounters& counters = CountersOf(node->name_space());
   --counters.entries;
   counters.bytes -= charge;
-  policy_->OnRemove(*node);
   wheel_.Remove(*node);
   table_.Remove(node);
   removed->Push(node);
@@ -166,6 +180,7 @@ bool Shard::Erase(const EntryKey& key, Version version) {
   }
   if (node->version() > version) return false;
   ++CountersOf(key.name_space).erases;
+  policy_->OnRemove(*node);
   Unlink(node, &removed);
   return true;
 }

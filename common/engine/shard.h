@@ -76,14 +76,18 @@ class alignas(64) Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void VoidFills(const EntryKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether `version` may take the place of what is there; removes that if so.
-  bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, Removed* removed)
+  // Whether `version` may take the place of what is there; removes that if so. A live entry hands its
+  // place in the policy to `successor`, when there is one, and `*placed` becomes true.
+  bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryNode* successor,
+               bool* placed, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Insert(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // `placed`: the policy knows the node already.
+  void Insert(EntryNode* node, bool placed, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EvictUntilFits(const EntryNode* newcomer, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Evict(EntryNode* node, EvictionCause cause, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes a node, of which the policy knows no more, out of everything else.
   void Unlink(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
