@@ -1,13 +1,18 @@
-// NamespacePolicy is how one data type is cached. PolicyTable holds those of all namespaces.
+// NamespacePolicy is how one data type is cached: how long, in which part of L1, in what form, and
+// where its changes go. docs/config.md documents every field; ttl_rules.h computes with them.
 //
-// Thread safety: values; a published table (shared_ptr<const PolicyTable>) is immutable.
+// The defaults are those of a namespace that nobody configured: everything is admitted, nothing is
+// compressed, one TTL. Thread safety: values; a published policy (shared_ptr<const ...>) is
+// immutable.
 
 #ifndef MERIDIAN_SERVER_POLICY_NAMESPACE_POLICY_H_
 #define MERIDIAN_SERVER_POLICY_NAMESPACE_POLICY_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -23,9 +28,99 @@ enum class ReplicationMode {
   kAsync,  // Goes to every other region; the writer does not wait.
 };
 
+enum class Priority : int8_t { kLow = -1, kNormal = 0, kHigh = 1, kCritical = 2 };
+
+enum class KeyHash : uint8_t { kNone, kMd5, kXxh3 };
+
+// Life in L1 by use: > boost_hits hits in one residence -> boost_ttl, < cut_hits -> cut_ttl, else
+// the namespace's own (0-08). A key of high volatility is never lifted.
+struct AdaptiveTtl {
+  bool enabled = false;
+  uint32_t boost_hits = 50;
+  absl::Duration boost_ttl = absl::Seconds(120);
+  uint32_t cut_hits = 5;
+  absl::Duration cut_ttl = absl::Seconds(20);
+};
+
+// Life by how often a value changes (2-05, 2-06): the score of a key selects one of three TTLs,
+// which caps what else the policy would give.
+struct VolatilityPolicy {
+  bool enabled = false;
+  double base = 1.0;       // Factor of the type in the score, 0..1.
+  double high_at = 0.7;    // Scores from here on are high ...
+  double medium_at = 0.4;  // ... from here on medium, below low.
+  absl::Duration high;     // TTLs; high <= medium <= low.
+  absl::Duration medium;
+  absl::Duration low;
+};
+
+struct CompressionPolicy {
+  bool enabled = false;
+  uint64_t threshold = 1024;  // Values larger than this are tried.
+  double min_saving = 0.10;   // Kept raw when deflating saves less than this share.
+  int level = 6;              // zlib's, 1..9.
+};
+
+// Into L1 goes what is smaller than `max_size` or was asked for more than `min_hits` times; the
+// rest is in L2 only (0-17).
+struct AdmissionPolicy {
+  bool enabled = false;
+  uint64_t max_size = 100;
+  uint32_t min_hits = 50;
+};
+
+struct RefreshPolicy {
+  // How long before its L1 expiry a value that is asked for is loaded anew: a share of its L1 TTL,
+  // or a duration; at most one is set.
+  double ahead_share = 0;
+  absl::Duration ahead;
+};
+
+struct KeyPolicy {
+  bool trim = false;             // Spaces at both ends go.
+  bool lowercase = false;        // ASCII letters.
+  bool collapse_spaces = false;  // Runs of spaces become one.
+  KeyHash hash = KeyHash::kNone;
+  uint32_t hash_above = 0;  // Only keys longer than this many bytes are hashed.
+};
+
+// A budget of the namespace in L1: its share of a tier, or its own.
+struct PoolPolicy {
+  std::string tier;          // "hot", "warm", "cold"; empty: the namespace's own pool.
+  uint64_t max_bytes = 0;    // 0: bounded by the total only.
+  uint64_t max_entries = 0;  // 0: no such limit.
+  std::string eviction;      // See EvictionPolicyNames(); empty: that of --l1-policy.
+  absl::Duration ttl_max =
+      absl::InfiniteDuration();  // Values of a longer life start in a colder pool.
+  uint32_t promote_hits = 0;     // Hits after which a value moves to the pool before; 0: never.
+};
+
 struct NamespacePolicy {
-  absl::Duration ttl = absl::Hours(1);      // For writes that give none. 1 ms .. 1 year.
+  absl::Duration ttl = absl::Hours(1);           // For writes that give none. 1 ms .. 1 year.
   absl::Duration l1_ttl = absl::ZeroDuration();  // At most this long in L1; 0: as long as in L2.
+  // Bounds of what the policy computes. A writer's own TTL is taken as it is.
+  absl::Duration ttl_min = absl::Milliseconds(1);
+  absl::Duration ttl_max = absl::Hours(24 * 365);
+  // A TTL that the policy gives is shortened by a random share of up to this much, so that what was
+  // written together does not expire together.
+  double ttl_jitter = 0.05;
+  std::map<std::string, absl::Duration, std::less<>>
+      ttl_by_state;  // By the writer's state_hint (4-02).
+  VolatilityPolicy volatility;
+  AdaptiveTtl adaptive_ttl;
+  CompressionPolicy compression;
+  AdmissionPolicy admission;
+  uint32_t promotion_misses =
+      1;  // L1 misses of a key before its value goes from L2 to L1 (0-13, 4-10).
+  Priority priority = Priority::kNormal;
+  double cost = 1.0;  // Of loading a value anew, relative to others; 0.125 .. 8.
+  // Hottest first; a victim of one moves to the next. Empty: the rest of L1, shared with others.
+  std::vector<PoolPolicy> pools;
+  absl::Duration stale_max;  // How long after its TTL a value may still answer; 0: not at all.
+  RefreshPolicy refresh;
+  KeyPolicy key;
+  std::vector<std::string>
+      bypass_parameters;  // A request that carries one of these is not cached (4-04).
   ReplicationMode replication = ReplicationMode::kAsync;
 
   // As YAML, one "field: value" a line.
