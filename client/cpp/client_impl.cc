@@ -146,7 +146,7 @@ void Client::Impl::Get(std::string_view name_space, std::string_view key, const 
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Get,
       CallKind::kRead);
   call->request().set_key(key.data(), key.size());
-  if (auto read = ToProto(options)) call->request().set_allocated_options(read.release());
+  call->request().set_allocated_options(ToProto(options).release());
   call->Start([done = std::move(done)](const Error* error, cache::v1::GetResponse* response) {
     GetResult result;
     if (error != nullptr) {
@@ -215,7 +215,7 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
     for (const uint32_t position : part.positions) {
       call->request().add_keys(keys[position].data(), keys[position].size());
     }
-    if (auto read = ToProto(options)) call->request().set_allocated_options(read.release());
+    call->request().set_allocated_options(ToProto(options).release());
     call->Start(PutPart<cache::v1::BatchGetResponse>(answer, std::move(part.positions)));
   }
 }

@@ -12,7 +12,6 @@
 
 namespace meridian {
 
-// nullptr when all options have their defaults, so that nothing goes over the wire.
 std::unique_ptr<cache::v1::ReadOptions> ToProto(const GetOptions& options);
 
 // Moves key, value and tags into the message.
@@ -23,7 +22,7 @@ uint64_t TtlToProto(absl::Duration ttl);
 
 std::shared_ptr<const ResultError> ToResultError(const Error& error);
 
-// Moves the value out of the message.
+// Moves the value out of the message, and inflates it when it came compressed.
 void FromProto(cache::v1::Entry* proto, GetResult* result);
 void FromProto(cache::v1::WriteResult* proto, WriteResult* result);
 

@@ -40,6 +40,7 @@ inline constexpr char kClockSkew[] = "CLOCK_SKEW";
 // Others
 inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";    // DEADLINE_EXCEEDED
 inline constexpr char kOverloaded[] = "OVERLOADED";                 // RESOURCE_EXHAUSTED
+inline constexpr char kAnswerTooLarge[] = "ANSWER_TOO_LARGE";       // RESOURCE_EXHAUSTED
 inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES"; // RESOURCE_EXHAUSTED
 inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";          // DATA_LOSS
 inline constexpr char kWriteContended[] = "WRITE_CONTENDED";        // ABORTED

@@ -67,6 +67,66 @@ Samples WriteSamples(const NodeContext& context,
   return samples;
 }
 
+// One sample a namespace and row: `rows` are a counter of compression and the value of its label.
+Samples CompressionSamples(
+    const NodeContext& context, double unit,
+    std::initializer_list<std::pair<std::atomic<uint64_t> CompressionCounters::*, const char*>>
+        rows) {
+  Samples samples;
+  for (const Namespace* name_space : context.namespaces.List()) {
+    for (const auto& [field, label] : rows) {
+      const double value =
+          static_cast<double>((name_space->counters.compression.*field).load()) * unit;
+      if (*label == '\0') {
+        samples.push_back({{name_space->name}, value});
+      } else {
+        samples.push_back({{label, name_space->name}, value});
+      }
+    }
+  }
+  return samples;
+}
+
+void AddCompressionMetrics(const NodeContext& context, MetricRegistry& registry) {
+  using C = CompressionCounters;
+  registry.AddCallbackCounters(
+      {"meridian_compression_values_total",
+       "Values that were tried, by result.",
+       {"result", "namespace"}},
+      [&context] {
+        return CompressionSamples(
+            context, 1,
+            {{&C::compressed_values, "compressed"}, {&C::incompressible_values, "incompressible"}});
+      });
+  registry.AddCallbackCounters(
+      {"meridian_compression_raw_bytes_total", "Bytes of compressed values before.", {"namespace"}},
+      [&context] {
+        return CompressionSamples(context, 1, {{&C::raw_bytes, ""}});
+      });
+  registry.AddCallbackCounters({"meridian_compression_stored_bytes_total",
+                                "Bytes of compressed values after.",
+                                {"namespace"}},
+                               [&context] {
+                                 return CompressionSamples(context, 1, {{&C::stored_bytes, ""}});
+                               });
+  registry.AddCallbackCounters(
+      {"meridian_compression_inflated_total",
+       "Values that were inflated for clients, by result.",
+       {"result", "namespace"}},
+      [&context] {
+        return CompressionSamples(context, 1,
+                                  {{&C::inflated_values, "ok"}, {&C::corrupt_values, "corrupt"}});
+      });
+  registry.AddCallbackCounters(
+      {"meridian_compression_cpu_seconds_total",
+       "CPU time of compressing and inflating.",
+       {"operation", "namespace"}},
+      [&context] {
+        return CompressionSamples(
+            context, 1e-9, {{&C::deflate_nanos, "compress"}, {&C::inflate_nanos, "inflate"}});
+      });
+}
+
 Samples OwnershipSamples(const NodeContext& context) {
   const TopologyHolder::Snapshot topology = context.topology.Get();
   Samples samples;
@@ -108,6 +168,7 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
   registry.AddGauge("meridian_l1_limit_bytes", "Bytes that L1 may use.", [&context] {
     return static_cast<double>(context.engine.options().capacity_bytes);
   });
+  AddCompressionMetrics(context, registry);
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
     return static_cast<double>(context.topology.Get()->epoch());
   });

@@ -92,6 +92,7 @@ WriteResult FromProto(const cache::v1::WriteResult& proto) {
 void ToProto(const ReadOptions& options, cache::v1::ReadOptions* proto) {
   proto->set_force_refresh(options.force_refresh);
   proto->set_omit_value(options.omit_value);
+  proto->set_accept_encoded(options.accept_encoded);
   proto->set_max_stale_ms(ToMs(options.max_stale));
 }
 
@@ -99,6 +100,7 @@ ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
   ReadOptions options;
   options.force_refresh = proto.force_refresh();
   options.omit_value = proto.omit_value();
+  options.accept_encoded = proto.accept_encoded();
   options.max_stale = FromMs(proto.max_stale_ms());
   return options;
 }

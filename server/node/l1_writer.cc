@@ -7,26 +7,27 @@
 
 namespace meridian {
 
-Entry EntryOf(const WriteItem& item, const NamespacePolicy& policy, Version version,
-              absl::Duration ttl, absl::Duration monotonic_now) {
+Entry EntryOf(const WriteItem& item, const StoredValue& value, const NamespacePolicy& policy,
+              Version version, absl::Duration ttl, absl::Duration monotonic_now) {
   Entry entry;
-  entry.value = Buffer::CopyOf(item.value);
+  entry.value = value.ToBuffer();
   entry.version = version;
   if (policy.l1_ttl > absl::ZeroDuration()) ttl = std::min(ttl, policy.l1_ttl);
   entry.expires_at = monotonic_now + ttl;
-  entry.raw_size = static_cast<uint32_t>(item.value.size());
+  entry.raw_size = value.raw_size;
+  entry.encoding = value.encoding;
   if (!item.tags.empty()) entry.tags = Buffer::CopyOf(EncodeTags(item.tags));
   return entry;
 }
 
-WriteResult L1Writer::Write(const Namespace& name_space, const EntryKey& key,
-                            const WriteItem& item) {
+WriteResult L1Writer::Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
+                            const StoredValue& value) {
   absl::MutexLock lock(&stripes_[key.hash % stripes_.size()]);
-  return WriteLocked(name_space, key, item);
+  return WriteLocked(name_space, key, item, value);
 }
 
 WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& key,
-                                  const WriteItem& item) {
+                                  const WriteItem& item, const StoredValue& value) {
   const absl::Duration now = context_.clock.Monotonic();
   Entry stored;
   const bool live = context_.engine.Peek(key, now, &stored);
@@ -52,14 +53,17 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
     entry.version = result.version;
     entry.expires_at = now + TtlOf(item, name_space.policy);
   } else {
-    entry = EntryOf(item, name_space.policy, result.version, TtlOf(item, name_space.policy), now);
+    entry = EntryOf(item, value, name_space.policy, result.version, TtlOf(item, name_space.policy),
+                    now);
   }
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
-    SetError(Error{grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
-                   "the value is larger than a shard of L1, and there is no Redis to hold it; raise "
-                   "--l1-max-bytes",
-                   {}},
-             &result);
+    SetError(
+        Error{grpc::StatusCode::RESOURCE_EXHAUSTED,
+              reason::kOverloaded,
+              "the value is larger than a shard of L1, and there is no Redis to hold it; raise "
+              "--l1-max-bytes",
+              {}},
+        &result);
   }
   return result;
 }

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/node/node_context.h"
 #include "server/node/operations.h"
+#include "server/node/value_codec.h"
 
 namespace meridian {
 
@@ -21,10 +22,13 @@ class L1Writer {
   explicit L1Writer(const NodeContext& context) : context_(context) {}
 
   // REQUIRES: this node owns the key; `key.key` == `item.key`.
-  WriteResult Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item);
+  // `value` is the item's, as it is to be stored.
+  WriteResult Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
+                    const StoredValue& value);
 
  private:
-  WriteResult WriteLocked(const Namespace& name_space, const EntryKey& key, const WriteItem& item);
+  WriteResult WriteLocked(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
+                          const StoredValue& value);
 
   const NodeContext& context_;
   std::array<absl::Mutex, 64> stripes_;
@@ -36,8 +40,8 @@ inline absl::Duration TtlOf(const WriteItem& item, const NamespacePolicy& policy
 }
 
 // The entry that L1 holds for a value that was just written.
-Entry EntryOf(const WriteItem& item, const NamespacePolicy& policy, Version version,
-              absl::Duration ttl, absl::Duration monotonic_now);
+Entry EntryOf(const WriteItem& item, const StoredValue& value, const NamespacePolicy& policy,
+              Version version, absl::Duration ttl, absl::Duration monotonic_now);
 
 }  // namespace meridian
 

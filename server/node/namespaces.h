@@ -22,6 +22,18 @@
 
 namespace meridian {
 
+// Of values that are stored compressed. As NamespaceCounters.
+struct CompressionCounters {
+  std::atomic<uint64_t> compressed_values{0};
+  std::atomic<uint64_t> incompressible_values{0};  // Tried, and left as they were.
+  std::atomic<uint64_t> raw_bytes{0};              // Of the compressed ones, before ...
+  std::atomic<uint64_t> stored_bytes{0};           // ... and after.
+  std::atomic<uint64_t> inflated_values{0};
+  std::atomic<uint64_t> corrupt_values{0};  // Could not be inflated.
+  std::atomic<uint64_t> deflate_nanos{0};   // CPU time.
+  std::atomic<uint64_t> inflate_nanos{0};
+};
+
 // Counts since start. Relaxed: each is exact, together they are a moment's blur.
 struct NamespaceCounters {
   std::atomic<uint64_t> l1_hits{0};
@@ -30,6 +42,7 @@ struct NamespaceCounters {
   std::atomic<uint64_t> errors{0};
   std::atomic<uint64_t> sets{0};
   std::atomic<uint64_t> invalidations{0};
+  CompressionCounters compression;
 };
 
 struct Namespace {

@@ -34,6 +34,7 @@ enum class Caller : uint8_t { kClient, kPeer };
 struct ReadOptions {
   bool force_refresh = false;
   bool omit_value = false;
+  bool accept_encoded = false;  // Values may come as they are stored.
   absl::Duration max_stale;
 };
 

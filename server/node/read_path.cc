@@ -11,6 +11,7 @@
 #include "common/base/strings.h"
 #include "server/node/record.h"
 #include "server/node/routing.h"
+#include "server/node/value_codec.h"
 
 namespace meridian {
 namespace {
@@ -154,6 +155,7 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
     read.epoch = topology->epoch();
     read.name_space = request_.name_space;
     read.options = request_.options;
+    read.options.accept_encoded = true;  // Inflated here, once, not on the way.
     read.request_id = request_.request_id;
     read.keys.reserve(group.indexes.size());
     for (const uint32_t index : group.indexes) read.keys.push_back(request_.keys[index]);
@@ -222,6 +224,9 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
 
   void Done() {
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (!request_.options.accept_encoded) {
+      InflateValues(request_.options.omit_value, name_space_.counters.compression, &results_);
+    }
     callback_(std::move(results_));
   }
 
@@ -253,6 +258,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   OwnerGroups groups;
   Entry entry;
   uint64_t hits = 0;
+  bool encoded = false;
   for (uint32_t i = 0; i < request.keys.size(); ++i) {
     EntryKey key;
     key.key = request.keys[i];
@@ -279,6 +285,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     result.state = EntryState::kOk;
     result.tier = Tier::kL1;
     result.encoding = entry.encoding;
+    encoded |= entry.encoding != Encoding::kIdentity;
     result.raw_size = entry.raw_size;
     result.version = entry.version;
     result.value = std::move(entry.value);
@@ -295,6 +302,9 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     ownerless.clear();
   }
   if (misses.empty() && ownerless.empty() && groups.empty()) {
+    if (encoded && !request.options.accept_encoded) {
+      InflateValues(request.options.omit_value, name_space->counters.compression, &results);
+    }
     callback(std::move(results));
     return;
   }

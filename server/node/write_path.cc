@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "common/base/strings.h"
 #include "server/node/record.h"
 #include "server/node/routing.h"
+#include "server/node/value_codec.h"
 
 namespace meridian {
 namespace {
@@ -50,6 +52,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         name_space_(name_space),
         topology_(context.topology.Get()),
         results_(request.items.size()),
+        stored_(request.items.size()),
         callback_(std::move(callback)) {}
 
   void Start() {
@@ -99,7 +102,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     }
     for (const uint32_t index : indexes) {
       const WriteItem& item = request_.items[index];
-      results_[index] = l1_writer_.Write(name_space_, EngineKey(item.key), item);
+      results_[index] = l1_writer_.Write(name_space_, EngineKey(item.key), item, Stored(index));
       if (results_[index].state == EntryState::kOk) CountWrite(item);
     }
   }
@@ -110,7 +113,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     const absl::Time now = context_.clock.Now();
     std::vector<L2Write> writes;
     writes.reserve(indexes.size());
-    for (const uint32_t index : indexes) writes.push_back(MakeWrite(request_.items[index], now));
+    for (const uint32_t index : indexes) writes.push_back(MakeWrite(index, now));
     std::vector<Sent> sent;
     sent.reserve(writes.size());
     for (size_t i = 0; i < writes.size(); ++i) {
@@ -125,7 +128,19 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
                       });
   }
 
-  L2Write MakeWrite(const WriteItem& item, absl::Time now) const {
+  // The item's value as it is stored: encoded once, by the node that carries the write out. Of one
+  // item there is one attempt at a time, so that nobody else writes its element.
+  const StoredValue& Stored(uint32_t index) {
+    std::optional<StoredValue>& stored = stored_[index];
+    if (!stored) {
+      stored = Encode(request_.items[index].value, name_space_.policy.compression,
+                      name_space_.counters.compression);
+    }
+    return *stored;
+  }
+
+  L2Write MakeWrite(uint32_t index, absl::Time now) {
+    const WriteItem& item = request_.items[index];
     L2Write write;
     write.key = L2Key{SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)};
     write.kind = item.kind == WriteKind::kTouch ? L2WriteKind::kTouch : L2WriteKind::kPut;
@@ -148,8 +163,12 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       write.retention = ttl + kExpiryGrace;
       tags = EncodeTags(item.tags);
       record.tags = tags;
-      record.value = item.value;
-      record.raw_size = static_cast<uint32_t>(item.value.size());
+      if (item.kind == WriteKind::kSet) {
+        const StoredValue& stored = Stored(index);
+        record.value = stored.bytes;
+        record.encoding = stored.encoding;
+        record.raw_size = stored.raw_size;
+      }
     }
     record.expires_at = write.expires_at;
     if (write.kind == L2WriteKind::kPut) AppendRecord(record, &write.record);
@@ -208,7 +227,9 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       const absl::Duration now = context_.clock.Monotonic();
       const absl::Duration ttl = TtlOf(item, name_space_.policy);
       context_.engine.PutWritten(
-          sent.key, EntryOf(item, name_space_.policy, sent.version, ttl, now), now, sent.token);
+          sent.key,
+          EntryOf(item, Stored(sent.index), name_space_.policy, sent.version, ttl, now), now,
+          sent.token);
     } else {
       // A touched value comes back with its new TTL from L2.
       context_.engine.Erase(sent.key, sent.version);
@@ -324,6 +345,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<WriteResult> results_;
+  std::vector<std::optional<StoredValue>> stored_;
   WriteCallback callback_;
   std::atomic<int> pending_{0};
 };

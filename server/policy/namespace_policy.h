@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -138,6 +139,11 @@ class PolicyTable {
 
   // As ReadYaml, of the section's text.
   absl::Status ReadText(const std::string& file, const std::string& text);
+
+  // Gives a namespace (or "*") this policy, unchecked.
+  void Set(std::string_view name_space, NamespacePolicy policy) {
+    (name_space == "*" ? fallback_ : named_[std::string(name_space)]) = std::move(policy);
+  }
 
   // Sorted by name, without "*".
   const std::map<std::string, NamespacePolicy, std::less<>>& named() const { return named_; }

@@ -121,6 +121,11 @@ void AdminServiceHandlers::FillNamespaces(admin::v1::GetStatusResponse* response
     row->set_invalidations(name_space->counters.invalidations);
     row->set_l1_entries(stats.counters.entries);
     row->set_l1_bytes(stats.counters.bytes);
+    const CompressionCounters& compression = name_space->counters.compression;
+    row->set_compressed_values(compression.compressed_values);
+    row->set_compression_saved_bytes(compression.raw_bytes - compression.stored_bytes);
+    row->set_compression_cpu_seconds(
+        1e-9 * static_cast<double>(compression.deflate_nanos + compression.inflate_nanos));
     row->set_evictions(stats.counters.evicted(EvictionCause::kSize));
   }
 }
