@@ -51,20 +51,87 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
   const EngineOptions& checked = engine->options_;
   const size_t count = size_t{1} << checked.shard_bits;
   for (size_t i = 0; i < count; ++i) {
-    const Shard::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
-                                  .entries = PartOf(checked.capacity_entries, i, count)};
+    const PoolTable::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
+                                      .entries = PartOf(checked.capacity_entries, i, count)};
     ASSIGN_OR_RETURN(
         std::unique_ptr<EvictionPolicy> policy,
-        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries}, checked.hash_seed + i));
+        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries, checked.charge},
+                             checked.hash_seed + i));
     engine->shards_.push_back(
-        std::make_unique<Shard>(limits, std::move(policy), engine->generations_));
+        std::make_unique<Shard>(limits, checked.charge, std::move(policy), engine->generations_));
   }
   return engine;
 }
 
-Engine::Engine(EngineOptions options) : options_(std::move(options)) {}
+Engine::Engine(EngineOptions options) : options_(std::move(options)) {
+  pools_[kSharedPool] = PoolOptions{.policy = options_.policy};
+}
 
 Engine::~Engine() = default;
+
+absl::Status Engine::SetPool(PoolId pool, const PoolOptions& options) {
+  if (pool >= kMaxPools) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pool is ", pool, ", must be below ", kMaxPools));
+  }
+  const size_t count = shards_.size();
+  for (const auto& [name, value] :
+       {std::pair{"max_bytes", options.max_bytes}, std::pair{"max_entries", options.max_entries}}) {
+    if (value != 0 && value < count) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is ", value, ", must be 0 or at least the ", count, " shards"));
+    }
+  }
+  absl::MutexLock lock(&pools_mu_);
+  if (pools_[pool] == options) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckDemotion(pool, options.demote_to));
+  const bool same_policy = pools_[pool].has_value() && pools_[pool]->policy == options.policy;
+  std::vector<std::unique_ptr<EvictionPolicy>> policies;  // All of them, before anything changes.
+  std::vector<PoolTable::Limits> limits;
+  for (size_t i = 0; i < count; ++i) {
+    limits.push_back({PartOf(options.max_bytes, i, count), PartOf(options.max_entries, i, count)});
+    const PolicyLimits policy_limits = shards_[i]->PolicyLimitsOf(limits[i]);
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<EvictionPolicy> policy,
+        CreateEvictionPolicy(options.policy, policy_limits, options_.hash_seed + i + count * pool));
+    policies.push_back(std::move(policy));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    shards_[i]->SetPool(pool, limits[i], options.demote_to, same_policy, std::move(policies[i]));
+  }
+  pools_[pool] = options;
+  return absl::OkStatus();
+}
+
+absl::Status Engine::CheckDemotion(PoolId pool, std::optional<PoolId> demote_to) const {
+  if (!demote_to.has_value()) return absl::OkStatus();
+  if (*demote_to >= kMaxPools) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("demote_to is ", *demote_to, ", must be below ", kMaxPools));
+  }
+  if (!pools_[*demote_to].has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("demote_to is ", *demote_to, ", must be a pool that was set before"));
+  }
+  for (std::optional<PoolId> next = demote_to; next.has_value();) {
+    if (*next == pool) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "demote_to is ", *demote_to, ", which leads back to pool ", pool, ": entries must end"));
+    }
+    next = pools_[*next].has_value() ? pools_[*next]->demote_to : std::nullopt;
+  }
+  return absl::OkStatus();
+}
+
+PoolUse Engine::UseOf(PoolId pool) const {
+  PoolUse sum;
+  for (const auto& shard : shards_) {
+    const PoolUse use = shard->UseOf(pool);
+    sum.bytes += use.bytes;
+    sum.entries += use.entries;
+  }
+  return sum;
+}
 
 std::optional<NamespaceId> Engine::InternNamespace(std::string_view name_space) {
   return namespaces_.Intern(name_space);
@@ -96,6 +163,10 @@ FillToken Engine::BeginFill(const EntryKey& key) const { return ShardOf(key).Beg
 
 PutOutcome Engine::PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token) {
   return ShardOf(key).Put(key, std::move(entry), now, PutKind::kFill, token);
+}
+
+bool Engine::Adjust(const EntryKey& key, Version version, const Adjustment& adjustment) {
+  return ShardOf(key).Adjust(key, version, adjustment);
 }
 
 bool Engine::Erase(const EntryKey& key, Version version) {

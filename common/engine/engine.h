@@ -6,6 +6,12 @@
 //   runs; of two versions of a key the newer one stays, in whatever order they come while it is
 //   resident; a fill (FillToken) never puts a value in that a write or an erase has overtaken
 //   meanwhile. A fill may be refused without need, when a key that shares its counter was written.
+// Pools: a pool (SetPool) is a part of the entries with a budget and an eviction policy of its own.
+// Its
+//   budget is a cap inside the capacity; caps may add up to more than that. When a pool is over its
+//   cap it gives way itself; when only the capacity is exceeded, the pool furthest above its fair
+//   share does: its cap, as far as all caps fit together, or an equal part of what the caps leave
+//   for pools without one. See PoolTable.
 // Cost: Get is one lock of one shard out of 2^k, one hash lookup, one reference count, and no
 //   allocation. Every byte of an entry is charged: key, value, tags, and kEntryOverheadBytes. No
 //   call is O(entries) but Clear; the table grows by one bucket at a time.
@@ -14,6 +20,7 @@
 #ifndef MERIDIAN_COMMON_ENGINE_ENGINE_H_
 #define MERIDIAN_COMMON_ENGINE_ENGINE_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +30,16 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/engine/engine_stats.h"
 #include "common/engine/entry.h"
 #include "common/engine/fill_token.h"
 #include "common/engine/namespace_table.h"
+#include "common/engine/pool.h"
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
 
@@ -40,8 +51,9 @@ struct EngineOptions {
   size_t capacity_bytes = size_t{256} << 20;
   size_t capacity_entries = 0;  // 0: bounded by bytes only. Else at least one a shard.
   int shard_bits = 5;           // 2^shard_bits shards, 0..10. Small capacities want few shards.
-  std::string policy = "lru";   // See CreateEvictionPolicy.
+  std::string policy = "lru";   // Of the shared pool. See CreateEvictionPolicy.
   uint64_t hash_seed = 0;       // Random in servers, so that nobody can aim at one shard.
+  ChargeMode charge = ChargeMode::kAll;
 
   // Returns kInvalidArgument naming the field, the value and the rule.
   absl::Status Validate() const;
@@ -51,6 +63,16 @@ class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Create(EngineOptions options);
   ~Engine();
+
+  // Creates the pool or changes it; what is over a smaller budget leaves at once. kSharedPool may
+  // be changed too. Its entries keep their order, as far as the new policy has one; O(entries of
+  // the pool) when `options` differ, so that is for changes of the configuration. Returns
+  // kInvalidArgument naming the field, the value and the rule: an unknown policy, an id or a
+  // demote_to that was not set before or that would close a circle, a budget below one a shard.
+  absl::Status SetPool(PoolId pool, const PoolOptions& options) ABSL_LOCKS_EXCLUDED(pools_mu_);
+
+  // What a pool holds; all zero for one that was never set.
+  PoolUse UseOf(PoolId pool) const;
 
   // The id of a namespace, new or known; nullopt when it is new and there are kMaxNamespaces
   // already (callers answer RESOURCE_EXHAUSTED, TOO_MANY_NAMESPACES). Ids start at 1 and are never
@@ -72,13 +94,19 @@ class Engine {
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now);
 
   // As Put, for a write that waited for the lower tier's answer: BeginFill before it was sent. When
-  // something overtook it meanwhile, perhaps a newer write elsewhere that was dropped here and left no
-  // trace, nothing is stored and what is older is removed: kOvertaken.
+  // something overtook it meanwhile, perhaps a newer write elsewhere that was dropped here and left
+  // no trace, nothing is stored and what is older is removed: kOvertaken.
   PutOutcome PutWritten(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
 
   // A fill copies a value from a lower tier: BeginFill before reading there, PutFill after.
   FillToken BeginFill(const EntryKey& key) const;
   PutOutcome PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
+
+  // Changes the resident entry of exactly this version: a later or an earlier expiry, another pool.
+  // False when there is none. Changes neither recency nor statistics, unless the entry moves: to a
+  // pool it comes as a new entry, and may have to leave. An entry that has expired but is not freed
+  // yet is still resident, and visible again with a later expiry.
+  bool Adjust(const EntryKey& key, Version version, const Adjustment& adjustment);
 
   // Removes the entry if its version is older than `version` or equal to it (an invalidation,
   // or a newer version elsewhere). Returns true when it removed one. Voids the fills of this key
@@ -87,7 +115,6 @@ class Engine {
 
   // True when the key is absent or older than `version`: what a changelog entry asks before Erase.
   bool IsBehind(const EntryKey& key, Version version) const;
-  // The same by its former name.
 
   // Makes every entry of a slot invisible, in O(1), and voids its fills; memory comes back as
   // Advance and eviction reach the entries. For slots that changed their owner, and for gaps.
@@ -118,10 +145,16 @@ class Engine {
     return *shards_[key.hash >> 1 >> (63 - options_.shard_bits)];
   }
 
+  // That no entry could be demoted for ever, if `pool` demoted to there.
+  absl::Status CheckDemotion(PoolId pool, std::optional<PoolId> demote_to) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(pools_mu_);
+
   const EngineOptions options_;
   NamespaceTable namespaces_{kMaxNamespaces};
   SlotGenerations generations_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  mutable absl::Mutex pools_mu_;  // Held while shards are told; before their locks.
+  std::array<std::optional<PoolOptions>, kMaxPools> pools_ ABSL_GUARDED_BY(pools_mu_);
   std::atomic<size_t> next_advance_{0};  // The shard that Advance begins with.
 };
 

@@ -9,6 +9,7 @@ EngineCounters& EngineCounters::operator+=(const EngineCounters& other) {
   fills += other.fills;
   erases += other.erases;
   for (size_t i = 0; i < kEvictionCauses; ++i) evictions[i] += other.evictions[i];
+  demotions += other.demotions;
   entries += other.entries;
   bytes += other.bytes;
   return *this;

@@ -38,8 +38,9 @@ struct EngineCounters {
   uint64_t fills = 0;   // Entries stored by PutFill.
   uint64_t erases = 0;  // Entries removed by Erase.
   std::array<uint64_t, kEvictionCauses> evictions = {};
-  uint64_t entries = 0;  // Expired and dropped ones that are not freed yet included.
-  uint64_t bytes = 0;    // Their charges.
+  uint64_t demotions = 0;  // Victims that moved to another pool instead (PoolOptions::demote_to).
+  uint64_t entries = 0;    // Expired and dropped ones that are not freed yet included.
+  uint64_t bytes = 0;      // Their charges.
 
   uint64_t evicted(EvictionCause cause) const { return evictions[static_cast<size_t>(cause)]; }
   EngineCounters& operator+=(const EngineCounters& other);

@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "absl/time/time.h"
 #include "common/base/buffer.h"
 #include "common/base/version.h"
+#include "common/engine/pool.h"
 
 namespace meridian {
 
@@ -35,24 +37,51 @@ struct Entry {
       {};                 // On the monotonic clock that the engine's callers pass as `now`.
   uint32_t raw_size = 0;  // Bytes when inflated; value.size() for kIdentity.
   Encoding encoding = Encoding::kIdentity;
-  Buffer tags = {};  // Encoded by EncodeTags (server/node/record.h); empty: none.
+  Buffer tags = {};           // Encoded by EncodeTags (server/node/record.h); empty: none.
+  PoolId pool = kSharedPool;  // An id that was never configured means the shared pool.
+  // The logarithm to the base 2 of what an entry is worth beside others of its size and use, from
+  // its priority and its cost: kMinWeight to kMaxWeight. Policies may regard it.
+  int8_t weight = 0;
+  // Out: how often this version was asked for while it was here, up to kMaxHits. In: not looked at.
+  uint8_t hits = 0;
+  // Charged as if they were bytes of the value: for simulations and ghosts, which store no values.
+  uint32_t phantom_bytes = 0;
+};
+
+inline constexpr int8_t kMinWeight = -3;
+inline constexpr int8_t kMaxWeight = 3;
+inline constexpr uint8_t kMaxHits = 63;
+
+// What Engine::Adjust changes; what is not set stays.
+struct Adjustment {
+  std::optional<absl::Duration> expires_at = std::nullopt;
+  std::optional<PoolId> pool = std::nullopt;
+};
+
+// What an entry is charged.
+enum class ChargeMode : uint8_t {
+  kAll,         // What it takes.
+  kValueBytes,  // Its value and phantom bytes alone: for comparison with published figures.
 };
 
 // What an entry is charged beyond its bytes: 88 of node, 8 of hash bucket, 8 of Buffer, and what
 // malloc adds to the two allocations on the average.
 inline constexpr size_t kEntryOverheadBytes = 136;
 
-// As above, for entries that have tags or whose raw_size is not the size of the value.
+// As above, for entries that have tags, phantom bytes, or a raw_size that is not the size of the
+// value.
 inline constexpr size_t kExtraOverheadBytes = 40;
 
 // True when `entry` is charged kExtraOverheadBytes too.
 inline bool NeedsExtra(const Entry& entry) {
-  return !entry.tags.empty() || entry.raw_size != entry.value.size();
+  return !entry.tags.empty() || entry.raw_size != entry.value.size() || entry.phantom_bytes != 0;
 }
 
 // The bytes that the engine charges for `entry` under a key of `key_size` bytes.
-inline size_t EntryCharge(size_t key_size, const Entry& entry) {
-  return kEntryOverheadBytes + key_size + entry.value.size() +
+inline size_t EntryCharge(size_t key_size, const Entry& entry, ChargeMode mode = ChargeMode::kAll) {
+  const size_t value = entry.value.size() + entry.phantom_bytes;
+  if (mode == ChargeMode::kValueBytes) return value;
+  return kEntryOverheadBytes + key_size + value +
          (NeedsExtra(entry) ? kExtraOverheadBytes + entry.tags.size() : 0);
 }
 

@@ -1,5 +1,6 @@
 #include "common/engine/entry_node.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <new>
@@ -19,7 +20,9 @@ EntryNode::EntryNode(const EntryKey& key, Entry& entry, bool has_extra)
       key_size_(static_cast<uint16_t>(key.key.size())),
       slot_(key.slot % kSlotCount),
       encoding_(static_cast<uint16_t>(entry.encoding)),
-      has_extra_(has_extra) {}
+      has_extra_(has_extra),
+      pool_(entry.pool),
+      weight_(std::clamp(entry.weight, kMinWeight, kMaxWeight)) {}
 
 EntryNode::Owner EntryNode::Create(const EntryKey& key, Entry entry) {
   static_assert(kSlotCount <= 1024, "slot_ has 10 bits");
@@ -28,7 +31,7 @@ EntryNode::Owner EntryNode::Create(const EntryKey& key, Entry entry) {
   const size_t size = sizeof(EntryNode) + (has_extra ? sizeof(Extra) : 0) + key.key.size();
   void* memory = ::operator new(size);
   EntryNode* node = new (memory) EntryNode(key, entry, has_extra);
-  if (has_extra) new (node + 1) Extra{std::move(entry.tags), entry.raw_size};
+  if (has_extra) new (node + 1) Extra{std::move(entry.tags), entry.raw_size, entry.phantom_bytes};
   if (!key.key.empty()) std::memcpy(node->key_bytes(), key.key.data(), key.key.size());
   return Owner(node);
 }
@@ -43,8 +46,10 @@ std::string_view EntryNode::key() const {
   return {const_cast<EntryNode*>(this)->key_bytes(), key_size_};
 }
 
-size_t EntryNode::charge() const {
-  return kEntryOverheadBytes + key_size_ + value_.size() +
+size_t EntryNode::charge(ChargeMode mode) const {
+  const size_t value = value_.size() + (has_extra_ ? extra()->phantom_bytes : 0);
+  if (mode == ChargeMode::kValueBytes) return value;
+  return kEntryOverheadBytes + key_size_ + value +
          (has_extra_ ? kExtraOverheadBytes + extra()->tags.size() : 0);
 }
 
@@ -55,6 +60,10 @@ void EntryNode::CopyTo(Entry* entry) const {
   entry->encoding = static_cast<Encoding>(encoding_);
   entry->raw_size = has_extra_ ? extra()->raw_size : static_cast<uint32_t>(value_.size());
   entry->tags = has_extra_ ? extra()->tags : Buffer();
+  entry->pool = pool_;
+  entry->weight = weight_;
+  entry->hits = hits_;
+  entry->phantom_bytes = has_extra_ ? extra()->phantom_bytes : 0;
 }
 
 }  // namespace meridian

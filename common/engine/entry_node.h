@@ -1,7 +1,7 @@
 // EntryNode is an entry as a shard keeps it: one allocation with the links of the table, the policy
 // and the wheel in front, and the key's bytes behind.
 //
-// Cost: sizeof(EntryNode) is 88 bytes. What few entries have (tags, a raw size of its own) takes
+// Cost: sizeof(EntryNode) is 96 bytes. What few entries have (tags, a raw size of its own) takes
 //   16 bytes more, only there.
 // Thread safety: none; the shard's lock covers a node from Insert until it is removed.
 
@@ -48,7 +48,7 @@ class EntryNode : public PolicyLink, public WheelLink {
            this->key() == key.key;
   }
   std::string_view key() const;
-  size_t charge() const;
+  size_t charge(ChargeMode mode = ChargeMode::kAll) const;
   void CopyTo(Entry* entry) const;
 
   uint32_t hash() const { return hash_; }  // The low half of EntryKey::hash.
@@ -61,6 +61,16 @@ class EntryNode : public PolicyLink, public WheelLink {
   uint32_t generation() const { return generation_; }
   void set_generation(uint32_t generation) { generation_ = generation; }
 
+  // The table and the policy that the node is in are not told.
+  PoolId pool() const { return pool_; }
+  void set_pool(PoolId pool) { pool_ = pool; }
+  // REQUIRES: in no TtlWheel.
+  void set_expires_at(absl::Duration at) { expires_ns_ = absl::ToInt64Nanoseconds(at); }
+
+  int weight() const { return weight_; }  // Entry::weight.
+  int hits() const { return hits_; }      // Counted by the shard, up to kMaxHits.
+  void CountHit() { hits_ += hits_ < kMaxHits; }
+
   // For the eviction policy alone.
   uint16_t policy_bits = 0;
 
@@ -72,6 +82,7 @@ class EntryNode : public PolicyLink, public WheelLink {
   struct Extra {
     Buffer tags;
     uint32_t raw_size;
+    uint32_t phantom_bytes;
   };
 
   EntryNode(const EntryKey& key, Entry& entry, bool has_extra);
@@ -90,9 +101,12 @@ class EntryNode : public PolicyLink, public WheelLink {
   uint16_t slot_ : 10;
   uint16_t encoding_ : 2;
   uint16_t has_extra_ : 1;
+  PoolId pool_;
+  int8_t weight_;
+  uint8_t hits_ = 0;
 };
 
-static_assert(sizeof(void*) != 8 || sizeof(EntryNode) <= 88);
+static_assert(sizeof(void*) != 8 || sizeof(EntryNode) <= 96);
 
 }  // namespace meridian
 

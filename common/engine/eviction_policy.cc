@@ -32,9 +32,9 @@ absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string
   for (const Known& known : kKnown) {
     if (known.name == name) return known.create(limits, seed);
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown eviction policy '", ToAbsl(name),
-                                                 "'; known: ",
-                                                 absl::StrJoin(EvictionPolicyNames(), ", ")));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown eviction policy '", ToAbsl(name),
+                   "'; known: ", absl::StrJoin(EvictionPolicyNames(), ", ")));
 }
 
 std::vector<std::string> EvictionPolicyNames() {

@@ -2,7 +2,8 @@
 //
 // The shard first inserts a new entry and then removes victims until it fits again, so a policy
 // refuses admission by naming the newcomer itself.
-// Cost: O(1) amortised and no allocation for each call: all run under the shard's lock. The policy's
+// Cost: O(1) amortised and no allocation for each call: all run under the shard's lock. The
+// policy's
 //   links and its 16 bits (EntryNode::policy_bits) are in the node.
 // Thread safety: none; the shard's lock covers it.
 
@@ -25,6 +26,7 @@ namespace meridian {
 struct PolicyLimits {
   size_t bytes = 0;
   size_t entries = 0;
+  ChargeMode charge = ChargeMode::kAll;  // How bytes are counted: EntryNode::charge(charge).
 };
 
 class EvictionPolicy {
@@ -46,11 +48,16 @@ class EvictionPolicy {
   // Somebody asked for a key that is not there. The hash is EntryNode::hash() of the key.
   virtual void OnMiss(uint32_t hash) { (void)hash; }
 
+  // The bounds have changed. False: it cannot follow, and is replaced by a new policy, to which the
+  // nodes move over in the order of Victim().
+  virtual bool Resize(PolicyLimits limits) { return false; }
+
   // The node worth least; it stays until OnEvict. REQUIRES: at least one node is known.
   virtual EntryNode& Victim() = 0;
 };
 
-// A policy by name; `seed` is for policies that draw. Returns kInvalidArgument naming the known ones.
+// A policy by name; `seed` is for policies that draw. Returns kInvalidArgument naming the known
+// ones.
 absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
                                                                      PolicyLimits limits,
                                                                      uint64_t seed);

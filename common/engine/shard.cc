@@ -28,9 +28,12 @@ class Shard::Removed {
   EntryNode* first_ = nullptr;
 };
 
-Shard::Shard(Limits limits, std::unique_ptr<EvictionPolicy> policy,
+Shard::Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<EvictionPolicy> policy,
              const SlotGenerations& generations)
-    : limits_(limits), generations_(generations), policy_(std::move(policy)) {}
+    : limits_(limits),
+      charge_(charge),
+      generations_(generations),
+      pools_(limits, std::move(policy)) {}
 
 Shard::~Shard() { Clear(); }
 
@@ -40,22 +43,25 @@ const EntryNode* Shard::FindVisible(const EntryKey& key, absl::Duration now) con
   return node;
 }
 
-EngineCounters& Shard::CountersOf(NamespaceId name_space) {
-  if (name_space >= counters_.size()) counters_.resize(name_space + size_t{1});
-  return counters_[name_space];
+Shard::NamespaceState& Shard::StateOf(NamespaceId name_space) {
+  if (name_space >= namespaces_.size()) namespaces_.resize(name_space + size_t{1});
+  return namespaces_[name_space];
 }
 
 bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   absl::MutexLock lock(&mu_);
   const EntryNode* node = FindVisible(key, now);
   if (node == nullptr) {
-    ++CountersOf(key.name_space).misses;
-    policy_->OnMiss(static_cast<uint32_t>(key.hash));
+    NamespaceState& state = StateOf(key.name_space);
+    ++state.counters.misses;
+    pools_.policy(state.last_pool).OnMiss(static_cast<uint32_t>(key.hash));
     return false;
   }
   ++CountersOf(key.name_space).hits;
-  policy_->OnHit(const_cast<EntryNode&>(*node));
-  node->CopyTo(entry);
+  EntryNode& hit = const_cast<EntryNode&>(*node);
+  hit.CountHit();
+  PolicyOf(hit).OnHit(hit);
+  hit.CopyTo(entry);
   return true;
 }
 
@@ -82,8 +88,8 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
                       FillToken token) {
   const Version version = entry.version;
   const bool expired = entry.expires_at <= now;
-  const bool too_large =
-      EntryCharge(key.key.size(), entry) > limits_.bytes || key.key.size() > EntryNode::kMaxKeySize;
+  const size_t charge = EntryCharge(key.key.size(), entry, charge_);
+  bool too_large = charge > limits_.bytes || key.key.size() > EntryNode::kMaxKeySize;
   EntryNode::Owner node;
   if (!expired && !too_large) node = EntryNode::Create(key, std::move(entry));
   Removed removed;  // Freed after the lock is.
@@ -91,12 +97,17 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
   absl::MutexLock lock(&mu_);
   const bool overtaken = kind != PutKind::kPut && token != TokenOf(key);
   if (kind != PutKind::kFill) VoidFills(key);
+  if (node != nullptr) {
+    node->set_pool(pools_.Resolve(node->pool()));
+    too_large = charge > pools_.max_bytes(node->pool());
+  }
   if (overtaken) {
     if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
   bool placed = false;
-  if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) return PutOutcome::kStale;
+  EntryNode* successor = too_large ? nullptr : node.get();
+  if (!MakeWay(key, version, Nanos(now), successor, &placed, &removed)) return PutOutcome::kStale;
   if (too_large) return PutOutcome::kTooLarge;
   if (expired) return PutOutcome::kExpired;
   EngineCounters& counters = CountersOf(key.name_space);
@@ -117,12 +128,12 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryN
   // later expiry: from a lower tier that keeps it longer.
   const bool expired = old->expires_ns() <= now_ns;
   if (old->version() > version || (old->version() == version && !expired)) return false;
-  if (expired || successor == nullptr) {
+  if (expired || successor == nullptr || successor->pool() != old->pool()) {
     Evict(old, expired ? EvictionCause::kTtl : EvictionCause::kReplaced, removed);
     return true;
   }
   ++CountersOf(old->name_space()).evictions[static_cast<size_t>(EvictionCause::kReplaced)];
-  policy_->OnReplace(*old, *successor);
+  PolicyOf(*old).OnReplace(*old, *successor);
   *placed = true;
   Unlink(old, removed);
   return true;
@@ -131,35 +142,54 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryN
 void Shard::Insert(EntryNode* node, bool placed, Removed* removed) {
   node->set_generation(generations_.Of(node->slot()));
   table_.Insert(node);
-  if (!placed) policy_->OnInsert(*node);
+  if (!placed) PolicyOf(*node).OnInsert(*node);
   wheel_.Add(*node);
-  bytes_ += node->charge();
-  EngineCounters& counters = CountersOf(node->name_space());
-  ++counters.entries;
-  counters.bytes += node->charge();
+  const size_t charge = node->charge(charge_);
+  pools_.Add(node->pool(), charge);
+  NamespaceState& state = StateOf(node->name_space());
+  ++state.counters.entries;
+  state.counters.bytes += charge;
+  state.last_pool = node->pool();
   EvictUntilFits(node, removed);
 }
 
 void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
-  while (bytes_ > limits_.bytes || (limits_.entries != 0 && table_.size() > limits_.entries)) {
-    EntryNode& victim = policy_->Victim();
+  // Ends: demotions make no circle, so a node leaves after as many as there are pools at most.
+  while (const std::optional<PoolId> over = pools_.Over()) {
+    EvictionPolicy& policy = pools_.policy(*over);
+    EntryNode& victim = policy.Victim();
+    policy.OnEvict(victim);
+    EngineCounters& counters = CountersOf(victim.name_space());
+    if (const std::optional<PoolId> lower = pools_.demote_to(*over)) {
+      ++counters.demotions;
+      MoveTo(*lower, victim);
+      continue;
+    }
     const EvictionCause cause =
         &victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize;
-    ++CountersOf(victim.name_space()).evictions[static_cast<size_t>(cause)];
-    policy_->OnEvict(victim);
+    ++counters.evictions[static_cast<size_t>(cause)];
     Unlink(&victim, removed);
   }
 }
 
+void Shard::MoveTo(PoolId pool, EntryNode& node) {
+  const size_t charge = node.charge(charge_);
+  pools_.Subtract(node.pool(), charge);
+  node.set_pool(pool);
+  node.policy_bits = 0;
+  pools_.Add(pool, charge);
+  PolicyOf(node).OnInsert(node);
+}
+
 void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
   ++CountersOf(node->name_space()).evictions[static_cast<size_t>(cause)];
-  policy_->OnRemove(*node);
+  PolicyOf(*node).OnRemove(*node);
   Unlink(node, removed);
 }
 
 void Shard::Unlink(EntryNode* node, Removed* removed) {
-  const size_t charge = node->charge();
-  bytes_ -= charge;
+  const size_t charge = node->charge(charge_);
+  pools_.Subtract(node->pool(), charge);
   EngineCounters& counters = CountersOf(node->name_space());
   --counters.entries;
   counters.bytes -= charge;
@@ -180,8 +210,27 @@ bool Shard::Erase(const EntryKey& key, Version version) {
   }
   if (node->version() > version) return false;
   ++CountersOf(key.name_space).erases;
-  policy_->OnRemove(*node);
+  PolicyOf(*node).OnRemove(*node);
   Unlink(node, &removed);
+  return true;
+}
+
+bool Shard::Adjust(const EntryKey& key, Version version, const Adjustment& adjustment) {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  EntryNode* node = table_.Find(key);
+  if (node == nullptr || !IsCurrent(*node) || node->version() != version) return false;
+  if (adjustment.expires_at.has_value()) {
+    wheel_.Remove(*node);
+    node->set_expires_at(*adjustment.expires_at);
+    wheel_.Add(*node);
+  }
+  if (!adjustment.pool.has_value()) return true;
+  const PoolId pool = pools_.Resolve(*adjustment.pool);
+  if (pool == node->pool()) return true;
+  PolicyOf(*node).OnRemove(*node);
+  MoveTo(pool, *node);
+  EvictUntilFits(node, &removed);
   return true;
 }
 
@@ -260,7 +309,29 @@ size_t Shard::FreeDropped(size_t limit, size_t* looks, Removed* removed) {
 
 size_t Shard::bytes() const {
   absl::MutexLock lock(&mu_);
-  return bytes_;
+  return pools_.used().bytes;
+}
+
+PoolUse Shard::UseOf(PoolId pool) const {
+  absl::MutexLock lock(&mu_);
+  return pools_.Resolve(pool) == pool ? pools_.use(pool) : PoolUse{};
+}
+
+PolicyLimits Shard::PolicyLimitsOf(PoolTable::Limits pool_limits) const {
+  const auto bound = [](size_t cap, size_t total) {
+    return cap == 0 ? total : total == 0 ? cap : std::min(cap, total);
+  };
+  return {bound(pool_limits.bytes, limits_.bytes), bound(pool_limits.entries, limits_.entries),
+          charge_};
+}
+
+void Shard::SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId> demote_to,
+                    bool same_policy, std::unique_ptr<EvictionPolicy> policy) {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  if (same_policy && pools_.policy(pool).Resize(PolicyLimitsOf(limits))) policy = nullptr;
+  pools_.Configure(pool, limits, demote_to, std::move(policy));
+  EvictUntilFits(nullptr, &removed);
 }
 
 size_t Shard::entries() const {
@@ -270,8 +341,8 @@ size_t Shard::entries() const {
 
 void Shard::AddCounters(std::vector<EngineCounters>* counters) const {
   absl::MutexLock lock(&mu_);
-  for (size_t id = 1; id < counters_.size() && id <= counters->size(); ++id) {
-    (*counters)[id - 1] += counters_[id];
+  for (size_t id = 1; id < namespaces_.size() && id <= counters->size(); ++id) {
+    (*counters)[id - 1] += namespaces_[id].counters;
   }
 }
 

@@ -1,9 +1,9 @@
-// Shard is one lock's worth of L1: a table, an eviction policy and a TTL wheel that share one
-// mutex. Engine owns 2^k of them and picks one by the key's hash.
+// Shard is one lock's worth of L1: a table, the pools' eviction policies and a TTL wheel that share
+// one mutex. Engine owns 2^k of them and picks one by the key's hash.
 //
-// Invariants: bytes_ is the sum of the charges in table_; every node is in table_, policy_ and
-// wheel_
-//   exactly once; bytes_ and table_.size() are within the limits whenever mu_ is free.
+// Invariants: a pool's use is the sum of the charges of its nodes; every node is in table_, in the
+//   policy of its pool and in wheel_ exactly once; every pool and their sum are within the limits
+//   whenever mu_ is free.
 // Time: an expired entry is invisible at once and freed by Advance(); no thread of its own. Until
 //   then it still keeps older versions of its key out.
 // Cost: no allocation and no free() under the lock, but for the table's growth by 4 KiB.
@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -27,6 +28,7 @@
 #include "common/engine/entry_table.h"
 #include "common/engine/eviction_policy.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/pool_table.h"
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
 #include "common/engine/ttl_wheel.h"
@@ -35,14 +37,17 @@ namespace meridian {
 
 class alignas(64) Shard {
  public:
-  struct Limits {
-    size_t bytes;
-    size_t entries;  // 0: bounded by bytes only.
-  };
-
-  // `generations` is not owned and outlives this.
-  Shard(Limits limits, std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations);
+  // `policy` is that of the shared pool. `generations` is not owned and outlives this.
+  Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<EvictionPolicy> policy,
+        const SlotGenerations& generations);
   ~Shard();
+
+  // What a policy of a pool with these limits may hold.
+  PolicyLimits PolicyLimitsOf(PoolTable::Limits pool_limits) const;
+  // `policy` is used unless it is the same one as before and the old one can follow.
+  void SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId> demote_to,
+               bool same_policy, std::unique_ptr<EvictionPolicy> policy) ABSL_LOCKS_EXCLUDED(mu_);
+  PoolUse UseOf(PoolId pool) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // These are the methods of Engine, for the keys of this shard.
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
@@ -50,7 +55,8 @@ class alignas(64) Shard {
   FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
   // `token` is not looked at for kPut.
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
-                 FillToken token)
+                 FillToken token) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Adjust(const EntryKey& key, Version version, const Adjustment& adjustment)
       ABSL_LOCKS_EXCLUDED(mu_);
   bool Erase(const EntryKey& key, Version version) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsBehind(const EntryKey& key, Version version) const ABSL_LOCKS_EXCLUDED(mu_);
@@ -69,6 +75,11 @@ class alignas(64) Shard {
   class Removed;
   static constexpr size_t kFillCounters = 256;
 
+  struct NamespaceState {
+    EngineCounters counters;
+    PoolId last_pool = kSharedPool;  // Of the latest entry: its policy is told of misses.
+  };
+
   bool IsCurrent(const EntryNode& node) const {
     return node.generation() == generations_.Of(node.slot());
   }
@@ -76,15 +87,20 @@ class alignas(64) Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void VoidFills(const EntryKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether `version` may take the place of what is there; removes that if so. A live entry hands its
-  // place in the policy to `successor`, when there is one, and `*placed` becomes true.
+  // Whether `version` may take the place of what is there; removes that if so. A live entry hands
+  // its place in the policy to `successor`, when there is one, and `*placed` becomes true.
   bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryNode* successor,
-               bool* placed, Removed* removed)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+               bool* placed, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `placed`: the policy knows the node already.
   void Insert(EntryNode* node, bool placed, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // `newcomer` was just added; it may be nullptr.
   void EvictUntilFits(const EntryNode* newcomer, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a node that its pool's policy knows no more.
+  void MoveTo(PoolId pool, EntryNode& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  EvictionPolicy& PolicyOf(const EntryNode& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return pools_.policy(node.pool());
+  }
   void Evict(EntryNode* node, EvictionCause cause, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a node, of which the policy knows no more, out of everything else.
@@ -93,17 +109,20 @@ class alignas(64) Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeDropped(size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  NamespaceState& StateOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return StateOf(name_space).counters;
+  }
 
-  const Limits limits_;
+  const PoolTable::Limits limits_;
+  const ChargeMode charge_;
   const SlotGenerations& generations_;
 
   mutable absl::Mutex mu_;
   EntryTable table_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<EvictionPolicy> policy_ ABSL_GUARDED_BY(mu_);
+  PoolTable pools_ ABSL_GUARDED_BY(mu_);
   TtlWheel wheel_ ABSL_GUARDED_BY(mu_);
-  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  std::vector<EngineCounters> counters_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
+  std::vector<NamespaceState> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
   // How many writes there were of the keys that share a counter: a fill that began before is void.
   std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
   // The walk through the table that frees dropped entries.
