@@ -28,6 +28,7 @@ WriteResult L1Writer::Write(const Namespace& name_space, const EntryKey& key, co
 
 WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& key,
                                   const WriteItem& item, const StoredValue& value) {
+  const NamespacePolicy& policy = name_space.policy();
   const absl::Duration now = context_.clock.Monotonic();
   Entry stored;
   const bool live = context_.engine.Peek(key, now, &stored);
@@ -51,10 +52,9 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
   if (item.kind == WriteKind::kTouch) {
     entry = stored;
     entry.version = result.version;
-    entry.expires_at = now + TtlOf(item, name_space.policy);
+    entry.expires_at = now + TtlOf(item, policy);
   } else {
-    entry = EntryOf(item, value, name_space.policy, result.version, TtlOf(item, name_space.policy),
-                    now);
+    entry = EntryOf(item, value, policy, result.version, TtlOf(item, policy), now);
   }
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
     SetError(

@@ -8,6 +8,9 @@
 
 namespace meridian {
 
+Namespaces::Namespaces(Engine& engine, PolicyTable policies)
+    : engine_(engine), policies_(std::make_shared<const PolicyTable>(std::move(policies))) {}
+
 const Namespace* Namespaces::Resolve(std::string_view name) {
   {
     absl::ReaderMutexLock lock(&mu_);
@@ -19,11 +22,28 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
   if (it != map_.end()) return it->second.get();
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
-  auto added = std::make_unique<Namespace>();
-  added->name = std::string(name);
-  added->id = *id;
-  added->policy = policies_.Of(name);
+  auto added = std::make_unique<Namespace>(name, *id, Keep(policies_->Of(name)));
   return map_.emplace(added->name, std::move(added)).first->second.get();
+}
+
+std::shared_ptr<const PolicyTable> Namespaces::policies() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return policies_;
+}
+
+void Namespaces::SetPolicies(std::shared_ptr<const PolicyTable> policies) {
+  absl::MutexLock lock(&mu_);
+  policies_ = std::move(policies);
+  for (const auto& [name, name_space] : map_) {
+    name_space->policy_.store(&Keep(policies_->Of(name)), std::memory_order_release);
+  }
+}
+
+const NamespacePolicy& Namespaces::Keep(const NamespacePolicy& policy) {
+  for (const std::unique_ptr<const NamespacePolicy>& kept : kept_) {
+    if (*kept == policy) return *kept;
+  }
+  return *kept_.emplace_back(std::make_unique<const NamespacePolicy>(policy));
 }
 
 std::vector<const Namespace*> Namespaces::List() const {

@@ -1,7 +1,11 @@
-// Namespaces is what the node knows of each data type: its id in the engine, its policy, its counts.
+// Namespaces is what the node knows of each data type: its id in the engine, its policy, its
+// counts.
 //
-// Promise: a Namespace* stays valid as long as the Namespaces object.
+// Promise: a Namespace* stays valid as long as the Namespaces object, and so does every policy that
+//   it had: a request that took one before a reload ends with it. The few policies that were ever
+//   in force are what that costs.
 // Cost: Resolve takes a shared lock and one hash lookup; call it once a request, not once a key.
+//   Namespace::policy() is one load.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_NAMESPACES_H_
@@ -45,30 +49,49 @@ struct NamespaceCounters {
   CompressionCounters compression;
 };
 
-struct Namespace {
-  std::string name;
-  NamespaceId id;
-  NamespacePolicy policy;
+class Namespace {
+ public:
+  Namespace(std::string_view name_in, NamespaceId id_in, const NamespacePolicy& policy)
+      : name(name_in), id(id_in), policy_(&policy) {}
+
+  // The policy in force. It may be another one at the next call: take it once a request.
+  const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
+
+  const std::string name;
+  const NamespaceId id;
   mutable NamespaceCounters counters;
+
+ private:
+  friend class Namespaces;
+  std::atomic<const NamespacePolicy*> policy_;
 };
 
 class Namespaces {
  public:
   // `engine` is not owned and outlives this.
-  Namespaces(Engine& engine, PolicyTable policies)
-      : engine_(engine), policies_(std::move(policies)) {}
+  Namespaces(Engine& engine, PolicyTable policies);
 
   // nullptr when there are Engine::kMaxNamespaces others already.
   const Namespace* Resolve(std::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
 
   // All that were used, sorted by name.
   std::vector<const Namespace*> List() const ABSL_LOCKS_EXCLUDED(mu_);
-  const PolicyTable& policies() const { return policies_; }
+
+  // The policies in force.
+  std::shared_ptr<const PolicyTable> policies() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Puts other policies in force, for every request that begins from now on.
+  void SetPolicies(std::shared_ptr<const PolicyTable> policies) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // `policy`, or the equal one that was in force before.
+  const NamespacePolicy& Keep(const NamespacePolicy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   Engine& engine_;
-  const PolicyTable policies_;
   mutable absl::Mutex mu_;
+  std::shared_ptr<const PolicyTable> policies_ ABSL_GUARDED_BY(mu_);
+  // Every policy that was ever in force, each once: readers hold plain pointers.
+  std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
 };
 

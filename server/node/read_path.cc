@@ -134,7 +134,7 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   }
 
   void Fill(const Miss& miss, const Record& record, absl::Duration ttl, const Buffer& value) {
-    const absl::Duration l1_ttl = name_space_.policy.l1_ttl;
+    const absl::Duration l1_ttl = name_space_.policy().l1_ttl;
     Entry entry;
     entry.value = value;
     entry.version = record.version;

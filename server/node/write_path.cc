@@ -50,6 +50,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         l1_writer_(l1_writer),
         request_(request),
         name_space_(name_space),
+        policy_(name_space.policy()),
         topology_(context.topology.Get()),
         results_(request.items.size()),
         stored_(request.items.size()),
@@ -133,7 +134,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   const StoredValue& Stored(uint32_t index) {
     std::optional<StoredValue>& stored = stored_[index];
     if (!stored) {
-      stored = Encode(request_.items[index].value, name_space_.policy.compression,
+      stored = Encode(request_.items[index].value, policy_.compression,
                       name_space_.counters.compression);
     }
     return *stored;
@@ -158,7 +159,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       write.expires_at = now + context_.tombstone_ttl;
       write.retention = context_.tombstone_ttl;
     } else {
-      const absl::Duration ttl = TtlOf(item, name_space_.policy);
+      const absl::Duration ttl = TtlOf(item, policy_);
       write.expires_at = now + ttl;
       write.retention = ttl + kExpiryGrace;
       tags = EncodeTags(item.tags);
@@ -225,10 +226,9 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   void UpdateL1(const WriteItem& item, const Sent& sent) {
     if (item.kind == WriteKind::kSet) {
       const absl::Duration now = context_.clock.Monotonic();
-      const absl::Duration ttl = TtlOf(item, name_space_.policy);
+      const absl::Duration ttl = TtlOf(item, policy_);
       context_.engine.PutWritten(
-          sent.key,
-          EntryOf(item, Stored(sent.index), name_space_.policy, sent.version, ttl, now), now,
+          sent.key, EntryOf(item, Stored(sent.index), policy_, sent.version, ttl, now), now,
           sent.token);
     } else {
       // A touched value comes back with its new TTL from L2.
@@ -342,6 +342,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   L1Writer& l1_writer_;
   const WriteRequest& request_;
   const Namespace& name_space_;
+  const NamespacePolicy& policy_;  // One for the whole request: L1 and L2 get the same expiry.
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<WriteResult> results_;

@@ -41,6 +41,8 @@ struct AdaptiveTtl {
   absl::Duration boost_ttl = absl::Seconds(120);
   uint32_t cut_hits = 5;
   absl::Duration cut_ttl = absl::Seconds(20);
+
+  bool operator==(const AdaptiveTtl&) const = default;
 };
 
 // Life by how often a value changes (2-05, 2-06): the score of a key selects one of three TTLs,
@@ -53,6 +55,8 @@ struct VolatilityPolicy {
   absl::Duration high;     // TTLs; high <= medium <= low.
   absl::Duration medium;
   absl::Duration low;
+
+  bool operator==(const VolatilityPolicy&) const = default;
 };
 
 struct CompressionPolicy {
@@ -60,6 +64,8 @@ struct CompressionPolicy {
   uint64_t threshold = 1024;  // Values larger than this are tried.
   double min_saving = 0.10;   // Kept raw when deflating saves less than this share.
   int level = 6;              // zlib's, 1..9.
+
+  bool operator==(const CompressionPolicy&) const = default;
 };
 
 // Into L1 goes what is smaller than `max_size` or was asked for more than `min_hits` times; the
@@ -68,6 +74,8 @@ struct AdmissionPolicy {
   bool enabled = false;
   uint64_t max_size = 100;
   uint32_t min_hits = 50;
+
+  bool operator==(const AdmissionPolicy&) const = default;
 };
 
 struct RefreshPolicy {
@@ -75,6 +83,8 @@ struct RefreshPolicy {
   // or a duration; at most one is set.
   double ahead_share = 0;
   absl::Duration ahead;
+
+  bool operator==(const RefreshPolicy&) const = default;
 };
 
 struct KeyPolicy {
@@ -83,17 +93,21 @@ struct KeyPolicy {
   bool collapse_spaces = false;  // Runs of spaces become one.
   KeyHash hash = KeyHash::kNone;
   uint32_t hash_above = 0;  // Only keys longer than this many bytes are hashed.
+
+  bool operator==(const KeyPolicy&) const = default;
 };
 
 // A budget of the namespace in L1: its share of a tier, or its own.
 struct PoolPolicy {
-  std::string tier;          // "hot", "warm", "cold"; empty: the namespace's own pool.
-  uint64_t max_bytes = 0;    // 0: bounded by the total only.
-  uint64_t max_entries = 0;  // 0: no such limit.
-  std::string eviction;      // See EvictionPolicyNames(); empty: that of --l1-policy.
-  absl::Duration ttl_max =
-      absl::InfiniteDuration();  // Values of a longer life start in a colder pool.
-  uint32_t promote_hits = 0;     // Hits after which a value moves to the pool before; 0: never.
+  std::string tier = {};      // "hot", "warm", "cold"; empty: the namespace's own pool.
+  uint64_t max_bytes = 0;     // 0: bounded by the total only.
+  uint64_t max_entries = 0;   // 0: no such limit.
+  std::string eviction = {};  // See EvictionPolicyNames(); empty: that of --l1-policy.
+  // Values of a longer life start in the next pool.
+  absl::Duration ttl_max = absl::InfiniteDuration();
+  uint32_t promote_hits = 0;  // Hits after which a value moves to the pool before; 0: never.
+
+  bool operator==(const PoolPolicy&) const = default;
 };
 
 struct NamespacePolicy {
@@ -105,14 +119,14 @@ struct NamespacePolicy {
   // A TTL that the policy gives is shortened by a random share of up to this much, so that what was
   // written together does not expire together.
   double ttl_jitter = 0.05;
-  std::map<std::string, absl::Duration, std::less<>>
-      ttl_by_state;  // By the writer's state_hint (4-02).
+  // By the writer's state_hint (4-02).
+  std::map<std::string, absl::Duration, std::less<>> ttl_by_state;
   VolatilityPolicy volatility;
   AdaptiveTtl adaptive_ttl;
   CompressionPolicy compression;
   AdmissionPolicy admission;
-  uint32_t promotion_misses =
-      1;  // L1 misses of a key before its value goes from L2 to L1 (0-13, 4-10).
+  // L1 misses of a key after which its value goes from L2 to L1 (0-13: 3, 4-10: 1).
+  uint32_t promotion_misses = 1;
   Priority priority = Priority::kNormal;
   double cost = 1.0;  // Of loading a value anew, relative to others; 0.125 .. 8.
   // Hottest first; a victim of one moves to the next. Empty: the rest of L1, shared with others.
@@ -120,9 +134,11 @@ struct NamespacePolicy {
   absl::Duration stale_max;  // How long after its TTL a value may still answer; 0: not at all.
   RefreshPolicy refresh;
   KeyPolicy key;
-  std::vector<std::string>
-      bypass_parameters;  // A request that carries one of these is not cached (4-04).
+  // A request that carries one of these is not cached (4-04).
+  std::vector<std::string> bypass_parameters;
   ReplicationMode replication = ReplicationMode::kAsync;
+
+  bool operator==(const NamespacePolicy&) const = default;
 
   // As YAML, one "field: value" a line.
   std::string ToYaml() const;

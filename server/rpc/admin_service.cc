@@ -254,15 +254,15 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::SetLogLevel(
 grpc::ServerUnaryReactor* AdminServiceHandlers::ListPolicies(
     Context* context, const admin::v1::ListPoliciesRequest*,
     admin::v1::ListPoliciesResponse* response) {
-  const PolicyTable& policies = context_.namespaces.policies();
-  for (const auto& [name, policy] : policies.named()) {
+  const std::shared_ptr<const PolicyTable> policies = context_.namespaces.policies();
+  for (const auto& [name, policy] : policies->named()) {
     admin::v1::Policy* row = response->add_policies();
     row->set_namespace_(name);
     row->set_yaml(policy.ToYaml());
   }
   admin::v1::Policy* row = response->add_policies();
   row->set_namespace_("*");
-  row->set_yaml(policies.fallback().ToYaml());
+  row->set_yaml(policies->fallback().ToYaml());
   return Done(context);
 }
 

@@ -1,0 +1,75 @@
+#include "server/node/namespaces.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace meridian {
+namespace {
+
+PolicyTable Table(const std::string& yaml) {
+  PolicyTable table;
+  EXPECT_TRUE(table.ReadText("test.yaml", yaml).ok());
+  return table;
+}
+
+std::shared_ptr<const PolicyTable> Shared(const std::string& yaml) {
+  return std::make_shared<const PolicyTable>(Table(yaml));
+}
+
+class NamespacesTest : public testing::Test {
+ protected:
+  std::unique_ptr<Engine> engine_ = *Engine::Create({.capacity_bytes = 1 << 20, .shard_bits = 0});
+};
+
+TEST_F(NamespacesTest, OtherPoliciesReachKnownAndNewNamespaces) {
+  Namespaces namespaces(*engine_, Table("task: {ttl: 30s}"));
+  const Namespace* task = namespaces.Resolve("task");
+  const Namespace* other = namespaces.Resolve("other");
+  EXPECT_EQ(task->policy().ttl, absl::Seconds(30));
+  namespaces.SetPolicies(Shared("task: {ttl: 60s}\nlate: {ttl: 7s}\n\"*\": {ttl: 5s}"));
+  EXPECT_EQ(task->policy().ttl, absl::Seconds(60));
+  EXPECT_EQ(other->policy().ttl, absl::Seconds(5));
+  EXPECT_EQ(namespaces.Resolve("late")->policy().ttl, absl::Seconds(7));
+  EXPECT_EQ(namespaces.policies()->Of("task").ttl, absl::Seconds(60));
+}
+
+TEST_F(NamespacesTest, APolicyThatARequestHoldsOutlivesAReload) {
+  Namespaces namespaces(*engine_, Table("task: {ttl: 30s}"));
+  const NamespacePolicy& before = namespaces.Resolve("task")->policy();
+  namespaces.SetPolicies(Shared("task: {ttl: 60s}"));
+  EXPECT_EQ(before.ttl, absl::Seconds(30));
+  namespaces.SetPolicies(Shared("task: {ttl: 30s}"));
+  EXPECT_EQ(&namespaces.Resolve("task")->policy(), &before) << "an equal policy is kept once";
+}
+
+TEST_F(NamespacesTest, RequestsSeeOneWholePolicyWhileItChanges) {
+  // Two fields that always agree: a reader that saw half a policy would see them differ.
+  Namespaces namespaces(*engine_, Table("task: {ttl: 1s, l1_ttl: 1s}"));
+  const Namespace* task = namespaces.Resolve("task");
+  std::atomic<bool> stop{false};
+  std::atomic<int> torn{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      while (!stop) {
+        const NamespacePolicy& policy = task->policy();
+        if (policy.ttl != policy.l1_ttl) ++torn;
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    const std::string seconds = std::to_string(1 + i % 7) + "s";
+    namespaces.SetPolicies(Shared("task: {ttl: " + seconds + ", l1_ttl: " + seconds + "}"));
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(torn, 0);
+}
+
+}  // namespace
+}  // namespace meridian
