@@ -6,7 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/strings.h"
+#include "common/engine/fifo_policy.h"
 #include "common/engine/lru_policy.h"
+#include "common/engine/s3_fifo_policy.h"
+#include "common/engine/sieve_policy.h"
 
 namespace meridian {
 namespace {
@@ -18,9 +21,21 @@ struct Known {
 
 // Sorted by name.
 constexpr std::array kKnown = {
+    Known{"fifo",
+          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<FifoPolicy>();
+          }},
     Known{"lru",
           [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<LruPolicy>();
+          }},
+    Known{"s3_fifo",
+          [](PolicyLimits limits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<S3FifoPolicy>(limits);
+          }},
+    Known{"sieve",
+          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<SievePolicy>();
           }},
 };
 
