@@ -13,6 +13,18 @@ uint64_t Hash64(std::string_view bytes, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+std::string HexHash128(std::string_view bytes) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  std::string hex;
+  hex.reserve(2 * sizeof(canonical.digest));
+  for (const unsigned char byte : canonical.digest) {
+    hex.push_back("0123456789abcdef"[byte >> 4]);
+    hex.push_back("0123456789abcdef"[byte & 0xF]);
+  }
+  return hex;
+}
+
 std::string_view RoutingPart(std::string_view key) {
   const size_t open = key.find('{');
   if (open == std::string_view::npos) return key;

@@ -6,6 +6,7 @@
 #define MERIDIAN_COMMON_BASE_HASH_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace meridian {
@@ -17,6 +18,9 @@ uint64_t Hash64(std::string_view bytes);
 
 // XXH3, 64 bits, with a seed.
 uint64_t Hash64(std::string_view bytes, uint64_t seed);
+
+// XXH3, 128 bits, seed 0, as 32 lower-case hex digits in the canonical order.
+std::string HexHash128(std::string_view bytes);
 
 // The part of a key that says where it lives: what stands between the first '{' and the next '}',
 // when there is something between them; otherwise the whole key (the rule of Redis Cluster).

@@ -46,6 +46,19 @@ Samples EngineSamples(const NodeContext& context, uint64_t EngineCounters::*fiel
   return samples;
 }
 
+// Entries that the namespace's admission policy kept out of L1 count as the engine's own refusals do.
+void AddNotAdmitted(const NodeContext& context, Samples* samples) {
+  const std::string admission(EvictionCauseName(EvictionCause::kAdmission));
+  for (const Namespace* name_space : context.namespaces.List()) {
+    const double refused = static_cast<double>(name_space->counters.not_admitted.load());
+    for (MetricSample& sample : *samples) {
+      if (sample.values[0] == admission && sample.values[1] == name_space->name) {
+        sample.value += refused;
+      }
+    }
+  }
+}
+
 Samples EvictionSamples(const NodeContext& context) {
   Samples samples;
   for (const NamespaceEngineStats& stats : context.engine.Stats()) {
@@ -54,6 +67,7 @@ Samples EvictionSamples(const NodeContext& context) {
           {{name, stats.name_space}, static_cast<double>(stats.counters.evicted(cause))});
     }
   }
+  AddNotAdmitted(context, &samples);
   return samples;
 }
 
@@ -168,6 +182,21 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
   registry.AddGauge("meridian_l1_limit_bytes", "Bytes that L1 may use.", [&context] {
     return static_cast<double>(context.engine.options().capacity_bytes);
   });
+  registry.AddCallbackCounters(
+      {"meridian_l1_ttl_boosts_total", "Lives in L1 that hits have lengthened.", {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::boosts); });
+  registry.AddCallbackCounters(
+      {"meridian_l1_refreshes_total", "Entries read again from L2 ahead of their expiry in L1.",
+       {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::refreshes); });
+  registry.AddCallbackCounters(
+      {"meridian_l1_demotions_total", "Victims of a pool that moved to a colder one instead.",
+       {"namespace"}},
+      [&context] { return EngineSamples(context, &EngineCounters::demotions); });
+  registry.AddCallbackCounters(
+      {"meridian_l1_promotions_total", "Entries that their hits moved to a hotter pool.",
+       {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
   AddCompressionMetrics(context, registry);
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
     return static_cast<double>(context.topology.Get()->epoch());

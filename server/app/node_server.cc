@@ -265,6 +265,7 @@ std::vector<std::string> NodeServer::Parts::Warnings() const {
     warnings.push_back(absl::StrCat("no coordinator answers, the last topology stays: ",
                                     coordinator_client->status().problem));
   }
+  for (std::string& problem : namespaces->Problems()) warnings.push_back(std::move(problem));
   return warnings;
 }
 

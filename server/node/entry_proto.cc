@@ -112,6 +112,7 @@ WriteItem FromProto(const cache::v1::SetEntry& proto, WriteKind kind) {
   item.value = proto.value();
   item.ttl = FromMs(proto.ttl_ms());
   item.tags.assign(proto.tags().begin(), proto.tags().end());
+  item.state_hint = proto.state_hint();
   item.if_absent = proto.if_absent();
   if (proto.has_expected_version()) item.expected_version = FromProto(proto.expected_version());
   return item;
@@ -122,6 +123,7 @@ void ToProto(const WriteItem& item, cache::v1::SetEntry* proto) {
   proto->set_value(item.value.data(), item.value.size());
   proto->set_ttl_ms(ToMs(item.ttl));
   for (const std::string& tag : item.tags) proto->add_tags(tag);
+  proto->set_state_hint(item.state_hint.data(), item.state_hint.size());
   proto->set_if_absent(item.if_absent);
   if (item.expected_version.is_set()) {
     ToProto(item.expected_version, proto->mutable_expected_version());

@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/node/entry_rules.h"
 #include "server/node/record.h"
 
 namespace meridian {
 
-Entry EntryOf(const WriteItem& item, const StoredValue& value, const NamespacePolicy& policy,
-              Version version, absl::Duration ttl, absl::Duration monotonic_now) {
+Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version) {
   Entry entry;
   entry.value = value.ToBuffer();
   entry.version = version;
-  if (policy.l1_ttl > absl::ZeroDuration()) ttl = std::min(ttl, policy.l1_ttl);
-  entry.expires_at = monotonic_now + ttl;
   entry.raw_size = value.raw_size;
   entry.encoding = value.encoding;
   if (!item.tags.empty()) entry.tags = Buffer::CopyOf(EncodeTags(item.tags));
@@ -52,10 +50,13 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
   if (item.kind == WriteKind::kTouch) {
     entry = stored;
     entry.version = result.version;
-    entry.expires_at = now + TtlOf(item, policy);
+    entry.expires_at = now + LifeOf(context_, policy, item, key, result.version);
   } else {
-    entry = EntryOf(item, value, policy, result.version, TtlOf(item, policy), now);
+    entry = EntryOf(item, value, result.version);
+    PlaceEntry(context_, name_space, policy, key,
+               LifeOf(context_, policy, item, key, result.version), now, Placing::kOnly, &entry);
   }
+  if (WatchesKeys(policy)) context_.activity->OnUpdate(key.hash, now);
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
     SetError(
         Error{grpc::StatusCode::RESOURCE_EXHAUSTED,

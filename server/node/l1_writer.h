@@ -34,14 +34,8 @@ class L1Writer {
   std::array<absl::Mutex, 64> stripes_;
 };
 
-// The life of a written value: what the writer gave, or the policy's.
-inline absl::Duration TtlOf(const WriteItem& item, const NamespacePolicy& policy) {
-  return item.ttl > absl::ZeroDuration() ? item.ttl : policy.ttl;
-}
-
-// The entry that L1 holds for a value that was just written.
-Entry EntryOf(const WriteItem& item, const StoredValue& value, const NamespacePolicy& policy,
-              Version version, absl::Duration ttl, absl::Duration monotonic_now);
+// The entry that L1 holds for a value that was just written, but for what PlaceEntry gives it.
+Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version);
 
 }  // namespace meridian
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
 
 namespace meridian {
@@ -23,6 +24,7 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
   auto added = std::make_unique<Namespace>(name, *id, Keep(policies_->Of(name)));
+  SetPools(*added);
   return map_.emplace(added->name, std::move(added)).first->second.get();
 }
 
@@ -34,9 +36,48 @@ std::shared_ptr<const PolicyTable> Namespaces::policies() const {
 void Namespaces::SetPolicies(std::shared_ptr<const PolicyTable> policies) {
   absl::MutexLock lock(&mu_);
   policies_ = std::move(policies);
+  problems_.clear();
   for (const auto& [name, name_space] : map_) {
     name_space->policy_.store(&Keep(policies_->Of(name)), std::memory_order_release);
+    SetPools(*name_space);
   }
+}
+
+// From the coldest to the hottest, because each names the next colder one. Pools are never taken
+// back: a namespace that has fewer than before leaves pools behind that nothing enters.
+void Namespaces::SetPools(Namespace& name_space) {
+  const std::vector<PoolPolicy>& pools = name_space.policy().pools;
+  const size_t count = std::min(pools.size(), Namespace::kMaxOwnPools);
+  std::optional<PoolId> colder;
+  for (size_t i = count; i-- > 0;) {
+    PoolId id = name_space.pool(i);
+    const bool is_new = id == kSharedPool;
+    if (is_new && next_pool_ >= kMaxPools) {
+      problems_.push_back(absl::StrCat("namespace ", name_space.name,
+                                       ": no pool of its own, there are ", kMaxPools, " already"));
+      return;
+    }
+    if (is_new) id = next_pool_;
+    PoolOptions options;
+    options.max_bytes = pools[i].max_bytes;
+    options.max_entries = pools[i].max_entries;
+    options.policy = pools[i].eviction.empty() ? engine_.options().policy : pools[i].eviction;
+    options.demote_to = colder;
+    const absl::Status status = engine_.SetPool(id, options);
+    if (!status.ok()) {
+      problems_.push_back(
+          absl::StrCat("namespace ", name_space.name, ": pool ", i, ": ", status.message()));
+      return;
+    }
+    if (is_new) ++next_pool_;
+    name_space.pools_[i].store(id, std::memory_order_relaxed);
+    colder = id;
+  }
+}
+
+std::vector<std::string> Namespaces::Problems() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return problems_;
 }
 
 const NamespacePolicy& Namespaces::Keep(const NamespacePolicy& policy) {

@@ -11,6 +11,8 @@
 #ifndef MERIDIAN_SERVER_NODE_NAMESPACES_H_
 #define MERIDIAN_SERVER_NODE_NAMESPACES_H_
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -46,6 +48,11 @@ struct NamespaceCounters {
   std::atomic<uint64_t> errors{0};
   std::atomic<uint64_t> sets{0};
   std::atomic<uint64_t> invalidations{0};
+  std::atomic<uint64_t> not_admitted{0};     // Kept out of L1 by the admission policy.
+  std::atomic<uint64_t> boosts{0};           // Lives in L1 that hits have lengthened.
+  std::atomic<uint64_t> refreshes{0};        // Read again from L2 ahead of their expiry in L1.
+  std::atomic<uint64_t> pool_promotions{0};  // Moved to a hotter pool by their hits.
+  std::atomic<uint64_t> bypassed{0};         // Gets and Sets of keys that are not to be cached.
   CompressionCounters compression;
 };
 
@@ -57,6 +64,12 @@ class Namespace {
   // The policy in force. It may be another one at the next call: take it once a request.
   const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
 
+  // The engine's pool for the policy's pools[i]; the shared one while there is none.
+  static constexpr size_t kMaxOwnPools = 4;
+  PoolId pool(size_t i) const {
+    return pools_[std::min(i, kMaxOwnPools - 1)].load(std::memory_order_relaxed);
+  }
+
   const std::string name;
   const NamespaceId id;
   mutable NamespaceCounters counters;
@@ -64,6 +77,7 @@ class Namespace {
  private:
   friend class Namespaces;
   std::atomic<const NamespacePolicy*> policy_;
+  std::array<std::atomic<PoolId>, kMaxOwnPools> pools_ = {};
 };
 
 class Namespaces {
@@ -80,6 +94,9 @@ class Namespaces {
   // The policies in force.
   std::shared_ptr<const PolicyTable> policies() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // What of the policies' budgets could not be done; for people.
+  std::vector<std::string> Problems() const ABSL_LOCKS_EXCLUDED(mu_);
+
   // Puts other policies in force, for every request that begins from now on.
   void SetPolicies(std::shared_ptr<const PolicyTable> policies) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -87,9 +104,14 @@ class Namespaces {
   // `policy`, or the equal one that was in force before.
   const NamespacePolicy& Keep(const NamespacePolicy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Makes the engine's pools those of the namespace's policy.
+  void SetPools(Namespace& name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   Engine& engine_;
   mutable absl::Mutex mu_;
   std::shared_ptr<const PolicyTable> policies_ ABSL_GUARDED_BY(mu_);
+  PoolId next_pool_ ABSL_GUARDED_BY(mu_) = kSharedPool + 1;
+  std::vector<std::string> problems_ ABSL_GUARDED_BY(mu_);
   // Every policy that was ever in force, each once: readers hold plain pointers.
   std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);

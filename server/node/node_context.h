@@ -1,10 +1,11 @@
-// NodeContext is what the read path and the write path share. It owns nothing; server/app makes it
+// NodeContext is what the read path and the write path share. Of what it names it owns the activity alone; server/app makes it
 // and outlives both.
 
 #ifndef MERIDIAN_SERVER_NODE_NODE_CONTEXT_H_
 #define MERIDIAN_SERVER_NODE_NODE_CONTEXT_H_
 
 #include <algorithm>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
@@ -12,6 +13,7 @@
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
 #include "server/node/namespaces.h"
 #include "server/node/peer_transport.h"
@@ -29,6 +31,8 @@ struct NodeContext {
   L2Store& l2;
   PeerTransport& peers;
   TopologyHolder& topology;
+  // What is known of the keys of namespaces whose policy asks for it; see entry_rules.h.
+  const std::unique_ptr<KeyActivity> activity = std::make_unique<KeyActivity>();
 };
 
 // What is reserved for the way back: calls to lower tiers end this long before the caller's deadline.

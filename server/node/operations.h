@@ -68,6 +68,7 @@ struct WriteItem {
   std::string_view value;
   absl::Duration ttl;              // 0: by policy.
   std::vector<std::string> tags;
+  std::string_view state_hint;     // A word about the value for the TTL policy.
   bool if_absent = false;
   Version expected_version;        // Set: write only if exactly this is stored.
 

@@ -9,12 +9,16 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "server/node/entry_rules.h"
 #include "server/node/record.h"
 #include "server/node/routing.h"
 #include "server/node/value_codec.h"
 
 namespace meridian {
 namespace {
+
+// A background read gets this long.
+constexpr absl::Duration kRefreshTime = absl::Seconds(1);
 
 // A key that L1 did not have, and what it had seen when the look into L2 began.
 struct Miss {
@@ -27,16 +31,33 @@ void Count(std::atomic<uint64_t>& counter, uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
 }
 
+// Puts what L2 has into L1, if the policy says so.
+void FillL1(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
+            const EntryKey& key, FillToken token, const Record& record, absl::Duration ttl,
+            const Buffer& value) {
+  const absl::Duration now = context.clock.Monotonic();
+  Entry entry;
+  entry.value = value;
+  entry.version = record.version;
+  entry.raw_size = record.raw_size;
+  entry.encoding = record.encoding;
+  entry.tags = Buffer::CopyOf(record.tags);
+  if (PlaceEntry(context, name_space, policy, key, ttl, now, Placing::kFill, &entry)) {
+    context.engine.PutFill(key, std::move(entry), now, token);
+  }
+}
+
 }  // namespace
 
 // One request that L1 could not answer completely. Lives until its last part has come back.
 class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
  public:
   Call(const NodeContext& context, const ReadRequest& request, const Namespace& name_space,
-       TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
+       const NamespacePolicy& policy, TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
       : context_(context),
         request_(request),
         name_space_(name_space),
+        policy_(policy),
         topology_(std::move(topology)),
         results_(std::move(results)),
         callback_(std::move(callback)) {}
@@ -115,8 +136,9 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
     (void)context_.versions.Merge(parsed->version.hlc);  // A skewed one is refused, the value stands.
     const absl::Time now = context_.clock.Now();
     const absl::Duration ttl = parsed->expires_at - now;
-    if (parsed->kind == RecordKind::kTombstone || -ttl > request_.options.max_stale ||
-        (ttl <= absl::ZeroDuration() && request_.options.max_stale == absl::ZeroDuration())) {
+    const absl::Duration max_stale = std::min(request_.options.max_stale, policy_.stale_max);
+    if (parsed->kind == RecordKind::kTombstone || -ttl > max_stale ||
+        (ttl <= absl::ZeroDuration() && max_stale == absl::ZeroDuration())) {
       Count(name_space_.counters.misses, 1);
       return;
     }
@@ -134,16 +156,7 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   }
 
   void Fill(const Miss& miss, const Record& record, absl::Duration ttl, const Buffer& value) {
-    const absl::Duration l1_ttl = name_space_.policy().l1_ttl;
-    Entry entry;
-    entry.value = value;
-    entry.version = record.version;
-    const absl::Duration now = context_.clock.Monotonic();
-    entry.expires_at = now + (l1_ttl > absl::ZeroDuration() ? std::min(ttl, l1_ttl) : ttl);
-    entry.raw_size = record.raw_size;
-    entry.encoding = record.encoding;
-    entry.tags = Buffer::CopyOf(record.tags);
-    context_.engine.PutFill(miss.key, std::move(entry), now, miss.token);
+    FillL1(context_, name_space_, policy_, miss.key, miss.token, record, ttl, value);
   }
 
   // Asks the owner. When the topology turns out to be old, asks the new owner once; when the owner does
@@ -233,6 +246,7 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   const NodeContext& context_;
   const ReadRequest& request_;
   const Namespace& name_space_;
+  const NamespacePolicy& policy_;
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<ReadResult> results_;
@@ -240,6 +254,40 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   std::atomic<int> pending_{0};
 };
 
+// Not part of any request: the value that is in L1 was answered.
+void ReadPath::Refresh(const Namespace& name_space, const EntryKey& key, Version version) {
+  struct Target {
+    std::string key_bytes;
+    EntryKey key;
+    FillToken token;
+  };
+  auto target = std::make_shared<Target>();
+  target->key_bytes = std::string(key.key);
+  target->key = key;
+  target->key.key = target->key_bytes;
+  target->token = context_.engine.BeginFill(key);
+  std::vector<L2Key> keys = {L2Key{key.slot, name_space.name, target->key_bytes}};
+  context_.l2.Fetch(
+      std::move(keys), context_.clock.Now() + kRefreshTime,
+      [this, &name_space, target, version](std::vector<L2Record> records) {
+        if (!records[0].status.ok() || records[0].record.empty()) return;
+        const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
+        if (!record.ok() || record->kind == RecordKind::kTombstone) return;
+        const absl::Duration ttl = record->expires_at - context_.clock.Now();
+        if (ttl <= absl::ZeroDuration()) return;
+        name_space.counters.refreshes.fetch_add(1, std::memory_order_relaxed);
+        const NamespacePolicy& policy = name_space.policy();
+        const absl::Duration now = context_.clock.Monotonic();
+        if (record->version == version) {
+          const absl::Duration life =
+              L1LifeOf(context_, policy, target->key, version, ttl, now);
+          context_.engine.Adjust(target->key, version, {.expires_at = now + life});
+        } else {
+          FillL1(context_, name_space, policy, target->key, target->token, *record, ttl,
+                 Buffer::CopyOf(record->value));
+        }
+      });
+}
 
 void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   std::vector<ReadResult> results(request.keys.size());
@@ -251,6 +299,8 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   }
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   const uint16_t self = topology->IndexOf(context_.node_id);
+  const NamespacePolicy& policy = name_space->policy();
+  const bool watched = WatchesKeys(policy);
   const absl::Duration monotonic = context_.clock.Monotonic();
   const absl::Time wall = context_.clock.Now();
   std::vector<Miss> misses;
@@ -277,8 +327,12 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     key.name_space = name_space->id;
     key.hash = context_.engine.HashOf(key.name_space, key.key);
     if (request.options.force_refresh || !context_.engine.Get(key, monotonic, &entry)) {
+      if (watched) context_.activity->OnMiss(key.hash, monotonic);
       misses.push_back(Miss{i, key, context_.engine.BeginFill(key)});
       continue;
+    }
+    if (watched && OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
+      Refresh(*name_space, key, entry.version);
     }
     ++hits;
     ReadResult& result = results[i];
@@ -308,7 +362,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     callback(std::move(results));
     return;
   }
-  std::make_shared<Call>(context_, request, *name_space, topology, std::move(results),
+  std::make_shared<Call>(context_, request, *name_space, policy, topology, std::move(results),
                          std::move(callback))
       ->Start(std::move(misses), std::move(ownerless), std::move(groups));
 }

@@ -25,6 +25,10 @@ class ReadPath {
 
  private:
   class Call;
+
+  // Reads a key from L2 and lengthens the life of its entry in L1, which has `version`, or replaces it.
+  void Refresh(const Namespace& name_space, const EntryKey& key, Version version);
+
   const NodeContext& context_;
 };
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "server/node/entry_rules.h"
 #include "server/node/record.h"
 #include "server/node/routing.h"
 #include "server/node/value_codec.h"
@@ -54,6 +55,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         topology_(context.topology.Get()),
         results_(request.items.size()),
         stored_(request.items.size()),
+        lives_(request.items.size()),
         callback_(std::move(callback)) {}
 
   void Start() {
@@ -159,9 +161,10 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       write.expires_at = now + context_.tombstone_ttl;
       write.retention = context_.tombstone_ttl;
     } else {
-      const absl::Duration ttl = TtlOf(item, policy_);
+      const absl::Duration ttl = LifeOf(context_, policy_, item, EngineKey(item.key), write.version);
+      lives_[index] = ttl;
       write.expires_at = now + ttl;
-      write.retention = ttl + kExpiryGrace;
+      write.retention = ttl + std::max(kExpiryGrace, policy_.stale_max);
       tags = EncodeTags(item.tags);
       record.tags = tags;
       if (item.kind == WriteKind::kSet) {
@@ -224,16 +227,18 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   }
 
   void UpdateL1(const WriteItem& item, const Sent& sent) {
+    const absl::Duration now = context_.clock.Monotonic();
+    if (WatchesKeys(policy_)) context_.activity->OnUpdate(sent.key.hash, now);
     if (item.kind == WriteKind::kSet) {
-      const absl::Duration now = context_.clock.Monotonic();
-      const absl::Duration ttl = TtlOf(item, policy_);
-      context_.engine.PutWritten(
-          sent.key, EntryOf(item, Stored(sent.index), policy_, sent.version, ttl, now), now,
-          sent.token);
-    } else {
-      // A touched value comes back with its new TTL from L2.
-      context_.engine.Erase(sent.key, sent.version);
+      Entry entry = EntryOf(item, Stored(sent.index), sent.version);
+      if (PlaceEntry(context_, name_space_, policy_, sent.key, lives_[sent.index], now,
+                     Placing::kWrite, &entry)) {
+        context_.engine.PutWritten(sent.key, std::move(entry), now, sent.token);
+        return;
+      }
     }
+    // A touched value comes back with its new TTL from L2.
+    context_.engine.Erase(sent.key, sent.version);
   }
 
   void Forward(const TopologyHolder::Snapshot& topology, OwnerGroup group, bool first) {
@@ -347,6 +352,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<WriteResult> results_;
   std::vector<std::optional<StoredValue>> stored_;
+  std::vector<absl::Duration> lives_;  // Of the last attempt.
   WriteCallback callback_;
   std::atomic<int> pending_{0};
 };

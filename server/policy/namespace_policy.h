@@ -131,7 +131,8 @@ struct NamespacePolicy {
   double cost = 1.0;  // Of loading a value anew, relative to others; 0.125 .. 8.
   // Hottest first; a victim of one moves to the next. Empty: the rest of L1, shared with others.
   std::vector<PoolPolicy> pools;
-  absl::Duration stale_max;  // How long after its TTL a value may still answer; 0: not at all.
+  // How long after its TTL a value may still answer who asks with max_stale; 0: not at all.
+  absl::Duration stale_max = absl::Seconds(10);
   RefreshPolicy refresh;
   KeyPolicy key;
   // A request that carries one of these is not cached (4-04).

@@ -1,0 +1,75 @@
+// How keys are formed (3-09), and which are not cached at all (4-04).
+
+#include "server/node/key_form.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace meridian {
+namespace {
+
+constexpr KeyPolicy kAll = {.trim = true, .lowercase = true, .collapse_spaces = true};
+
+std::string Form(const KeyPolicy& policy, std::string_view key) {
+  std::string storage;
+  return std::string(FormKey(policy, key, &storage));
+}
+
+TEST(KeyFormTest, WithoutAPolicyKeysStayAsTheyAre) {
+  EXPECT_FALSE(FormsKeys(NamespacePolicy()));
+  EXPECT_EQ(Form({}, "  A  b?c=D "), "  A  b?c=D ");
+}
+
+TEST(KeyFormTest, NormalisesSpacesAndLetters) {
+  EXPECT_EQ(Form(kAll, "  How  ARE\tyou? \n"), "how are you?");
+  EXPECT_EQ(Form({.trim = true}, "  A  b "), "A  b");
+  EXPECT_EQ(Form({.lowercase = true}, " A  B"), " a  b");
+  EXPECT_EQ(Form({.collapse_spaces = true}, "  A   B "), " A B ");
+  EXPECT_EQ(Form(kAll, "   "), "");
+  EXPECT_EQ(Form(kAll, "\xC3\x84\xFF\x01"), "\xC3\x84\xFF\x01") << "only ASCII letters have a case";
+}
+
+TEST(KeyFormTest, Line3_09QuestionsThatDifferInSpellingAreOneKey) {
+  KeyPolicy policy = kAll;
+  policy.hash = KeyHash::kMd5;
+  const std::string key = Form(policy, "context:How are you?");
+  EXPECT_EQ(key, "context:35179a54ea587953021400eb0cd23201");
+  EXPECT_EQ(Form(policy, " context:how ARE  you?  "), key);
+  EXPECT_NE(Form(policy, "context:how are you"), key);
+}
+
+TEST(KeyFormTest, TheHashesAreTheStandardOnes) {
+  EXPECT_EQ(Form({.hash = KeyHash::kMd5}, "context:hello world"),
+            "context:5eb63bbbe01eeed093cb22bb8f5acdc3");
+  EXPECT_EQ(Form({.hash = KeyHash::kXxh3}, "context:hello world"),
+            "context:df8d09e93f874900a99b8775cc15b6c7");
+}
+
+TEST(KeyFormTest, ThePrefixEndsAtTheLastColonBeforeTheText) {
+  const KeyPolicy policy = {.hash = KeyHash::kMd5};
+  EXPECT_EQ(Form(policy, "a:b:c d:e").substr(0, 4), "a:b:");
+  EXPECT_EQ(Form(policy, "a:b:c?d:e").substr(0, 4), "a:b:");
+  EXPECT_EQ(Form(policy, "hello world"), "5eb63bbbe01eeed093cb22bb8f5acdc3");
+}
+
+TEST(KeyFormTest, ShortKeysAreNotHashed) {
+  const KeyPolicy policy = {.hash = KeyHash::kXxh3, .hash_above = 64};
+  EXPECT_EQ(Form(policy, std::string(64, 'k')), std::string(64, 'k'));
+  EXPECT_EQ(Form(policy, "p:" + std::string(5000, 'k')).size(), 34);
+}
+
+TEST(KeyFormTest, Line4_04AKeyWithABypassParameterIsNotCached) {
+  NamespacePolicy policy;
+  policy.bypass_parameters = {"agent_filter", "confidence_min", "category_filter"};
+  EXPECT_TRUE(FormsKeys(policy));
+  EXPECT_FALSE(IsBypassed(policy, "recommendations:7:list"));
+  EXPECT_FALSE(IsBypassed(policy, "recommendations:7:list?page=2&sort=agent_filter"));
+  EXPECT_FALSE(IsBypassed(policy, "agent_filter=1&agent_filter"));
+  EXPECT_TRUE(IsBypassed(policy, "recommendations:7:list?agent_filter=x"));
+  EXPECT_TRUE(IsBypassed(policy, "recommendations:7:list?page=2&confidence_min"));
+  EXPECT_TRUE(IsBypassed(policy, "?&category_filter="));
+  EXPECT_FALSE(IsBypassed(policy, "k?"));
+}
+
+}  // namespace
+}  // namespace meridian
