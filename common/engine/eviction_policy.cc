@@ -10,6 +10,8 @@
 #include "common/engine/lru_policy.h"
 #include "common/engine/s3_fifo_policy.h"
 #include "common/engine/sieve_policy.h"
+#include "common/engine/ttl_policy.h"
+#include "common/engine/w_tinylfu_policy.h"
 
 namespace meridian {
 namespace {
@@ -36,6 +38,14 @@ constexpr std::array kKnown = {
     Known{"sieve",
           [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<SievePolicy>();
+          }},
+    Known{"ttl",
+          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<TtlPolicy>();
+          }},
+    Known{"w_tinylfu",
+          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<WTinyLfuPolicy>(limits, seed);
           }},
 };
 

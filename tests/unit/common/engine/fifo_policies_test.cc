@@ -79,7 +79,7 @@ class S3FifoModel : public PolicyModel {
         ghost_entries_(entries * 9 / 10),
         ghost_bytes_(bytes * 9 / 10) {}
 
-  void Coming(int key) override {
+  void Coming(int key, size_t size) override {
     const auto ghost = Find(ghosts_, key);
     coming_to_main_ = ghost != ghosts_.end();
     if (coming_to_main_) ghosts_.erase(ghost);

@@ -31,7 +31,7 @@ class PolicyModel {
   // Takes one key out to make room.
   virtual int Evict() = 0;
   // Called before room is made for it, when it misses and will be inserted.
-  virtual void Coming(int key) {}
+  virtual void Coming(int key, size_t size) {}
 };
 
 struct DriverOptions {
@@ -112,7 +112,7 @@ class PolicyDriver {
       model_.Replace(key, item.size);
       MakeRoom(0, 0);
     } else {
-      model_.Coming(key);
+      model_.Coming(key, item.size);
       MakeRoom(1, item.size);
       items_[key] = item;
       model_.Insert(key, item.size);
