@@ -3,13 +3,14 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <new>
+
+#include "common/base/block_arena.h"
 
 namespace meridian {
 
 Buffer Buffer::Uninitialized(size_t size, char** data) {
-  assert(size <= std::numeric_limits<uint32_t>::max());
+  assert(size < Rep::kEmbedded);
   if (size == 0) {
     *data = nullptr;
     return Buffer();
@@ -31,8 +32,12 @@ Buffer Buffer::CopyOf(std::string_view bytes) {
 void Buffer::Unref(Rep* rep) {
   if (rep == nullptr) return;
   if (rep->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    rep->~Rep();
-    std::free(rep);
+    if (rep->embedded()) {
+      BlockArena::Free(rep);
+    } else {
+      rep->~Rep();
+      std::free(rep);
+    }
   }
 }
 

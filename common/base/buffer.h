@@ -36,9 +36,9 @@ class Buffer {
   ~Buffer() { Unref(rep_); }
 
   std::string_view view() const {
-    return rep_ == nullptr ? std::string_view() : std::string_view(rep_->bytes(), rep_->size);
+    return rep_ == nullptr ? std::string_view() : std::string_view(rep_->bytes(), rep_->size());
   }
-  size_t size() const { return rep_ == nullptr ? 0 : rep_->size; }
+  size_t size() const { return rep_ == nullptr ? 0 : rep_->size(); }
   bool empty() const { return size() == 0; }
 
   // Gives one reference away as a plain pointer, for C interfaces that call back when they are done
@@ -46,13 +46,31 @@ class Buffer {
   void* Leak() && { return std::exchange(rep_, nullptr); }
   static void Unleak(void* leaked) { Unref(static_cast<Rep*>(leaked)); }
 
- private:
+  // What stands before the bytes. Public for those who keep the bytes inside something larger: an
+  // embedded Rep is part of a block of BlockArena, which the last reference returns to the arena.
   struct Rep {
+    // Of an embedded Rep. Then the lower bits are: 10 of the size, 10 of how many other bytes stand
+    // between the Rep and its own, 11 that are for the block's owner.
+    static constexpr uint32_t kEmbedded = uint32_t{1} << 31;
+    static constexpr uint32_t kMaxEmbedded = 1023;  // Of the size and of the bytes between.
+    static constexpr int kOwnerShift = 20;
+
     std::atomic<uint32_t> references;
-    uint32_t size;
-    char* bytes() { return reinterpret_cast<char*>(this + 1); }
+    uint32_t word;  // The size, below kEmbedded; or the above. Never changes.
+
+    bool embedded() const { return (word & kEmbedded) != 0; }
+    uint32_t size() const { return embedded() ? word & kMaxEmbedded : word; }
+    uint32_t bytes_between() const { return embedded() ? word >> 10 & kMaxEmbedded : 0; }
+    char* bytes() { return reinterpret_cast<char*>(this + 1) + bytes_between(); }
   };
 
+  // A new reference to `rep`.
+  static Buffer To(Rep& rep) {
+    rep.references.fetch_add(1, std::memory_order_relaxed);
+    return Buffer(&rep);
+  }
+
+ private:
   explicit Buffer(Rep* rep) : rep_(rep) {}
   void Ref() const {
     if (rep_ != nullptr) rep_->references.fetch_add(1, std::memory_order_relaxed);

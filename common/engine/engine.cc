@@ -177,7 +177,11 @@ bool Engine::IsBehind(const EntryKey& key, Version version) const {
   return ShardOf(key).IsBehind(key, version);
 }
 
-void Engine::DropSlot(uint32_t slot) { generations_.Drop(slot); }
+void Engine::DropSlot(uint32_t slot) {
+  absl::MutexLock lock(&drop_mu_);
+  if (generations_.Drop(slot) % (EntryNode::kGenerations / 2) != 0) return;
+  for (const auto& shard : shards_) shard->FreeAllDropped();
+}
 
 size_t Engine::Clear() {
   size_t cleared = 0;
@@ -205,6 +209,16 @@ size_t Engine::bytes() const {
   size_t bytes = 0;
   for (const auto& shard : shards_) bytes += shard->bytes();
   return bytes;
+}
+
+BlockArena::Use Engine::BlockMemory() const {
+  BlockArena::Use sum;
+  for (const auto& shard : shards_) {
+    const BlockArena::Use use = shard->memory();
+    sum.page_bytes += use.page_bytes;
+    sum.block_bytes += use.block_bytes;
+  }
+  return sum;
 }
 
 size_t Engine::entries() const {

@@ -35,6 +35,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/block_arena.h"
 #include "common/engine/engine_stats.h"
 #include "common/engine/entry.h"
 #include "common/engine/fill_token.h"
@@ -116,10 +117,12 @@ class Engine {
   // True when the key is absent or older than `version`: what a changelog entry asks before Erase.
   bool IsBehind(const EntryKey& key, Version version) const;
 
-  // Makes every entry of a slot invisible, in O(1), and voids its fills; memory comes back as
-  // Advance and eviction reach the entries. For slots that changed their owner, and for gaps.
-  // A dropped entry no longer keeps older versions of its key out.
-  void DropSlot(uint32_t slot);
+  // Makes every entry of a slot invisible, and voids its fills; memory comes back as Advance and
+  // eviction reach the entries. O(1), but for every 32nd drop of one slot, which frees all dropped
+  // entries itself: an entry keeps 6 bits of its generation, and must not live to see them again.
+  // For slots that changed their owner, and for gaps. A dropped entry no longer keeps older
+  // versions of its key out.
+  void DropSlot(uint32_t slot) ABSL_LOCKS_EXCLUDED(drop_mu_);
 
   // Removes everything and returns how many entries there were.
   size_t Clear();
@@ -133,6 +136,10 @@ class Engine {
   size_t bytes() const;
   size_t entries() const;
   const EngineOptions& options() const { return options_; }
+
+  // What the blocks of the entries take, the pages that they share included; larger values and the
+  // tables (4 bytes an entry) are not in it.
+  BlockArena::Use BlockMemory() const;
 
   // A snapshot by namespace; counters are exact once their callers have returned.
   std::vector<NamespaceEngineStats> Stats() const;
@@ -152,6 +159,7 @@ class Engine {
   const EngineOptions options_;
   NamespaceTable namespaces_{kMaxNamespaces};
   SlotGenerations generations_;
+  absl::Mutex drop_mu_;  // So that no drop overtakes one that frees; before the shards' locks.
   std::vector<std::unique_ptr<Shard>> shards_;
   mutable absl::Mutex pools_mu_;  // Held while shards are told; before their locks.
   std::array<std::optional<PoolOptions>, kMaxPools> pools_ ABSL_GUARDED_BY(pools_mu_);

@@ -42,7 +42,8 @@ struct Entry {
   // The logarithm to the base 2 of what an entry is worth beside others of its size and use, from
   // its priority and its cost: kMinWeight to kMaxWeight. Policies may regard it.
   int8_t weight = 0;
-  // Out: how often this version was asked for while it was here, up to kMaxHits. In: not looked at.
+  // Out: how often this version was asked for while it was here, up to kMaxEntryHits. In: not
+  // looked at.
   uint8_t hits = 0;
   // Charged as if they were bytes of the value: for simulations and ghosts, which store no values.
   uint32_t phantom_bytes = 0;
@@ -50,7 +51,7 @@ struct Entry {
 
 inline constexpr int8_t kMinWeight = -3;
 inline constexpr int8_t kMaxWeight = 3;
-inline constexpr uint8_t kMaxHits = 63;
+inline constexpr uint8_t kMaxEntryHits = 63;
 
 // What Engine::Adjust changes; what is not set stays.
 struct Adjustment {
@@ -64,17 +65,28 @@ enum class ChargeMode : uint8_t {
   kValueBytes,  // Its value and phantom bytes alone: for comparison with published figures.
 };
 
-// What an entry is charged beyond its bytes: 88 of node, 8 of hash bucket, 8 of Buffer, and what
-// malloc adds to the two allocations on the average.
-inline constexpr size_t kEntryOverheadBytes = 136;
+// Values and keys up to these sizes are copied into the entry's block; what is larger stays
+// outside.
+inline constexpr size_t kMaxInlineValue = 1023;
+inline constexpr size_t kMaxInlineKey = 511;
 
-// As above, for entries that have tags, phantom bytes, or a raw_size that is not the size of the
-// value.
-inline constexpr size_t kExtraOverheadBytes = 40;
+// Expiries are kept in whole units of this, rounded down.
+inline constexpr int64_t kExpiryUnitNs = 100'000;
+inline constexpr absl::Duration kExpiryUnit = absl::Nanoseconds(kExpiryUnitNs);
+
+// What an entry takes beyond the bytes of its key and value: 52 of node, 4 of hash bucket, and on
+// the average 4 that are lost by rounding and 1 of page table.
+inline constexpr size_t kEntryOverheadBytes = 61;
+
+// As above, for entries that have tags, phantom bytes, a raw_size that is not the size of the
+// value, or a value above kMaxInlineValue: 48 in the block, and what malloc adds to the bytes
+// outside.
+inline constexpr size_t kExtraOverheadBytes = 72;
 
 // True when `entry` is charged kExtraOverheadBytes too.
 inline bool NeedsExtra(const Entry& entry) {
-  return !entry.tags.empty() || entry.raw_size != entry.value.size() || entry.phantom_bytes != 0;
+  return !entry.tags.empty() || entry.raw_size != entry.value.size() || entry.phantom_bytes != 0 ||
+         entry.value.size() > kMaxInlineValue;
 }
 
 // The bytes that the engine charges for `entry` under a key of `key_size` bytes.

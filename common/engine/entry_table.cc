@@ -2,45 +2,57 @@
 
 namespace meridian {
 
-EntryTable::EntryTable() { segments_.push_back(std::make_unique<EntryNode*[]>(kSegmentSize)); }
+EntryTable::EntryTable() { segments_.push_back(std::make_unique<NodeHandle[]>(kSegmentSize)); }
 
 EntryNode* EntryTable::Find(const EntryKey& key) const {
-  EntryNode* node = BucketHead(IndexOf(static_cast<uint32_t>(key.hash)));
-  while (node != nullptr && !node->Is(key)) node = node->chain;
-  return node;
+  NodeHandle handle = HandleAt(IndexOf(static_cast<uint32_t>(key.hash)));
+  while (handle != 0) {
+    EntryNode* node = EntryNode::At(handle);
+    if (node->Is(key)) return node;
+    handle = node->chain;
+  }
+  return nullptr;
 }
 
 void EntryTable::Insert(EntryNode* node) {
   if (size_ >= bucket_count_) SplitOneBucket();
-  EntryNode** bucket = Bucket(IndexOf(node->hash()));
+  NodeHandle* bucket = Bucket(IndexOf(node->hash()));
   node->chain = *bucket;
-  *bucket = node;
+  *bucket = node->handle();
   ++size_;
 }
 
+NodeHandle* EntryTable::LinkTo(const EntryNode* node) {
+  const NodeHandle handle = node->handle();
+  NodeHandle* link = Bucket(IndexOf(node->hash()));
+  while (*link != handle) link = &EntryNode::At(*link)->chain;
+  return link;
+}
+
 void EntryTable::Remove(EntryNode* node) {
-  EntryNode** link = Bucket(IndexOf(node->hash()));
-  while (*link != node) link = &(*link)->chain;
-  *link = node->chain;
-  node->chain = nullptr;
+  *LinkTo(node) = node->chain;
+  node->chain = 0;
   --size_;
 }
+
+void EntryTable::TakePlace(const EntryNode* old, EntryNode* node) { *LinkTo(old) = node->handle(); }
 
 void EntryTable::SplitOneBucket() {
   const size_t round_size = round_mask_ + 1;
   if (bucket_count_ == segments_.size() * kSegmentSize) {
-    segments_.push_back(std::make_unique<EntryNode*[]>(kSegmentSize));
+    segments_.push_back(std::make_unique<NodeHandle[]>(kSegmentSize));
   }
-  EntryNode** from = Bucket(bucket_count_ - round_size);
-  EntryNode** to = Bucket(bucket_count_);
-  while (*from != nullptr) {
-    EntryNode* node = *from;
+  NodeHandle* from = Bucket(bucket_count_ - round_size);
+  NodeHandle* to = Bucket(bucket_count_);
+  while (*from != 0) {
+    EntryNode* node = EntryNode::At(*from);
     if ((node->hash() & round_size) == 0) {
       from = &node->chain;
     } else {
+      const NodeHandle moved = *from;
       *from = node->chain;
       node->chain = *to;
-      *to = node;
+      *to = moved;
     }
   }
   if (++bucket_count_ == 2 * round_size) round_mask_ = 2 * round_size - 1;

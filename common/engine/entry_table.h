@@ -2,7 +2,7 @@
 //
 // Linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980):
 //   each insertion beyond one node a bucket splits one bucket, so no call ever rehashes the table.
-// Cost: O(1) each call, 8 bytes a node. Never shrinks. Does not own the nodes.
+// Cost: O(1) each call, 4 bytes a node. Never shrinks. Does not own the nodes.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_ENTRY_TABLE_H_
@@ -31,17 +31,30 @@ class EntryTable {
   // REQUIRES: `node` is in the table.
   void Remove(EntryNode* node);
 
+  // `node` has the hash and the link of `old`, which is in the table: takes its place.
+  void TakePlace(const EntryNode* old, EntryNode* node);
+
+  // For a key that is about to be looked for.
+  void Prefetch(uint64_t hash) const {
+    const size_t index = IndexOf(static_cast<uint32_t>(hash));
+    __builtin_prefetch(&segments_[index >> kSegmentBits][index & (kSegmentSize - 1)]);
+  }
+
   size_t size() const { return size_; }
 
   // For walking the table in pieces: the first node of a bucket; the rest follows by `chain`.
   // A node that a split moves goes to a later bucket, so an ascending walk misses none.
   size_t bucket_count() const { return bucket_count_; }
   EntryNode* BucketHead(size_t index) const {
-    return segments_[index >> kSegmentBits][index & (kSegmentSize - 1)];
+    const NodeHandle head = HandleAt(index);
+    return head == 0 ? nullptr : EntryNode::At(head);
+  }
+  static EntryNode* NextOf(const EntryNode& node) {
+    return node.chain == 0 ? nullptr : EntryNode::At(node.chain);
   }
 
  private:
-  static constexpr size_t kSegmentBits = 9;
+  static constexpr size_t kSegmentBits = 10;
   static constexpr size_t kSegmentSize = size_t{1} << kSegmentBits;
   static constexpr size_t kFirstBuckets = 16;
 
@@ -49,12 +62,16 @@ class EntryTable {
     const size_t index = hash & (2 * round_mask_ + 1);
     return index < bucket_count_ ? index : index & round_mask_;
   }
-  EntryNode** Bucket(size_t index) {
+  NodeHandle HandleAt(size_t index) const {
+    return segments_[index >> kSegmentBits][index & (kSegmentSize - 1)];
+  }
+  NodeHandle* LinkTo(const EntryNode* node);
+  NodeHandle* Bucket(size_t index) {
     return &segments_[index >> kSegmentBits][index & (kSegmentSize - 1)];
   }
   void SplitOneBucket();
 
-  std::vector<std::unique_ptr<EntryNode*[]>> segments_;
+  std::vector<std::unique_ptr<NodeHandle[]>> segments_;
   size_t size_ = 0;
   // round_mask_ + 1 is a power of two, and <= bucket_count_ < 2 * (round_mask_ + 1).
   size_t bucket_count_ = kFirstBuckets;

@@ -45,6 +45,9 @@ class EvictionPolicy {
     OnRemove(old);
     OnInsert(node);
   }
+  // `node`, the same entry in another block, takes the place of `old`: no use. Its policy_bits are
+  // those of `old`. The default is wrong in the order alone, and blocks move seldom.
+  virtual void OnMove(EntryNode& old, EntryNode& node) { OnReplace(old, node); }
   // Somebody asked for a key that is not there. The hash is EntryNode::hash() of the key.
   virtual void OnMiss(uint32_t hash) { (void)hash; }
 

@@ -13,6 +13,7 @@ class LruPolicy final : public EvictionPolicy {
   void OnInsert(EntryNode& node) override { recent_first_.PushFront(node); }
   void OnHit(EntryNode& node) override { recent_first_.MoveToFront(node); }
   void OnRemove(EntryNode& node) override { recent_first_.Remove(node); }
+  void OnMove(EntryNode& old, EntryNode& node) override { recent_first_.Replace(old, node); }
   bool Resize(PolicyLimits) override { return true; }
   EntryNode& Victim() override { return recent_first_.back(); }
 

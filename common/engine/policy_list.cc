@@ -2,21 +2,11 @@
 
 namespace meridian {
 
-EntryNode* PolicyList::TowardsFront(EntryNode& node) {
-  return &node == &front() ? nullptr : EntryNode::FromPolicy(static_cast<PolicyLink&>(node).prev);
-}
-
-EntryNode* PolicyList::TowardsBack(EntryNode& node) {
-  return &node == &back() ? nullptr : EntryNode::FromPolicy(static_cast<PolicyLink&>(node).next);
-}
-
 void PolicyList::Replace(EntryNode& old, EntryNode& node) {
-  PolicyLink& left = old;
-  PolicyLink& joined = node;
-  joined.prev = left.prev;
-  joined.next = left.next;
-  joined.prev->next = &joined;
-  joined.next->prev = &joined;
+  const NodeHandle handle = node.handle();
+  node.policy_links = old.policy_links;
+  LinksOf(node.policy_links.prev).next = handle;
+  LinksOf(node.policy_links.next).prev = handle;
 }
 
 }  // namespace meridian

@@ -20,12 +20,16 @@ class Shard::Removed {
   Removed(const Removed&) = delete;
   Removed& operator=(const Removed&) = delete;
   ~Removed() {
-    while (first_ != nullptr) EntryNode::Destroy(std::exchange(first_, first_->chain));
+    while (first_ != 0) {
+      EntryNode* node = EntryNode::At(first_);
+      first_ = node->chain;
+      EntryNode::Destroy(node);
+    }
   }
-  void Push(EntryNode* node) { node->chain = std::exchange(first_, node); }
+  void Push(EntryNode* node) { node->chain = std::exchange(first_, node->handle()); }
 
  private:
-  EntryNode* first_ = nullptr;
+  NodeHandle first_ = 0;
 };
 
 Shard::Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<EvictionPolicy> policy,
@@ -37,8 +41,8 @@ Shard::Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<Evicti
 
 Shard::~Shard() { Clear(); }
 
-const EntryNode* Shard::FindVisible(const EntryKey& key, absl::Duration now) const {
-  const EntryNode* node = table_.Find(key);
+EntryNode* Shard::FindVisible(const EntryKey& key, absl::Duration now) const {
+  EntryNode* node = table_.Find(key);
   if (node == nullptr || node->expires_ns() <= Nanos(now) || !IsCurrent(*node)) return nullptr;
   return node;
 }
@@ -50,7 +54,7 @@ Shard::NamespaceState& Shard::StateOf(NamespaceId name_space) {
 
 bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   absl::MutexLock lock(&mu_);
-  const EntryNode* node = FindVisible(key, now);
+  EntryNode* node = FindVisible(key, now);
   if (node == nullptr) {
     NamespaceState& state = StateOf(key.name_space);
     ++state.counters.misses;
@@ -58,16 +62,15 @@ bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
     return false;
   }
   ++CountersOf(key.name_space).hits;
-  EntryNode& hit = const_cast<EntryNode&>(*node);
-  hit.CountHit();
-  PolicyOf(hit).OnHit(hit);
-  hit.CopyTo(entry);
+  node->CountHit();
+  PolicyOf(*node).OnHit(*node);
+  node->CopyTo(entry);
   return true;
 }
 
 bool Shard::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
   absl::MutexLock lock(&mu_);
-  const EntryNode* node = FindVisible(key, now);
+  EntryNode* node = FindVisible(key, now);
   if (node == nullptr) return false;
   node->CopyTo(entry);
   return true;
@@ -87,32 +90,34 @@ FillToken Shard::BeginFill(const EntryKey& key) const {
 PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
                       FillToken token) {
   const Version version = entry.version;
-  const bool expired = entry.expires_at <= now;
+  const bool expired = absl::Floor(entry.expires_at, kExpiryUnit) <= now;
   const size_t charge = EntryCharge(key.key.size(), entry, charge_);
   bool too_large = charge > limits_.bytes || key.key.size() > EntryNode::kMaxKeySize;
   EntryNode::Owner node;
-  if (!expired && !too_large) node = EntryNode::Create(key, std::move(entry));
   Removed removed;  // Freed after the lock is.
+  bool grew = false;
 
   absl::MutexLock lock(&mu_);
   const bool overtaken = kind != PutKind::kPut && token != TokenOf(key);
   if (kind != PutKind::kFill) VoidFills(key);
-  if (node != nullptr) {
-    node->set_pool(pools_.Resolve(node->pool()));
-    too_large = charge > pools_.max_bytes(node->pool());
+  entry.pool = pools_.Resolve(entry.pool);
+  too_large = too_large || charge > pools_.max_bytes(entry.pool);
+  if (!expired && !too_large) {
+    node = EntryNode::Create(*arena_, key, std::move(entry), &grew);
+    too_large = node == nullptr;  // The process has no room for small blocks left.
   }
   if (overtaken) {
     if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
   bool placed = false;
-  EntryNode* successor = too_large ? nullptr : node.get();
-  if (!MakeWay(key, version, Nanos(now), successor, &placed, &removed)) return PutOutcome::kStale;
+  if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) return PutOutcome::kStale;
   if (too_large) return PutOutcome::kTooLarge;
   if (expired) return PutOutcome::kExpired;
   EngineCounters& counters = CountersOf(key.name_space);
   ++(kind == PutKind::kFill ? counters.fills : counters.puts);
   Insert(node.release(), placed, &removed);
+  if (grew) Compact(&removed);
   return PutOutcome::kStored;
 }
 
@@ -169,6 +174,40 @@ void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
         &victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize;
     ++counters.evictions[static_cast<size_t>(cause)];
     Unlink(&victim, removed);
+  }
+}
+
+void Shard::Compact(Removed* removed) {
+  std::array<EntryNode*, BlockArena::kMaxBlocksPerPage> nodes;
+  size_t count = 0;
+  const bool found = arena_->TakeSparsePage([&](void* block) {
+    EntryNode* node = static_cast<EntryNode*>(block);
+    // What is in no wheel was removed, and only waits for its last reader.
+    if (node->wheel_links.next != 0 && !node->is_shared()) nodes[count++] = node;
+  });
+  if (!found) return;
+  for (size_t i = 0; i < count; ++i) {
+    EntryNode* old = nodes[i];
+    EntryNode* node = old->MoveToNewBlock(*arena_);
+    if (node == nullptr) break;
+    PolicyOf(*node).OnMove(*old, *node);
+    table_.TakePlace(old, node);
+    wheel_.TakePlace(*node);
+    removed->Push(old);
+  }
+  arena_->ReopenPage();
+}
+
+void Shard::FreeAllDropped() {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  for (size_t i = 0; i < table_.bucket_count(); ++i) {
+    EntryNode* node = table_.BucketHead(i);
+    while (node != nullptr) {
+      EntryNode* next = EntryTable::NextOf(*node);
+      if (!IsCurrent(*node)) Evict(node, EvictionCause::kFence, &removed);
+      node = next;
+    }
   }
 }
 
@@ -295,7 +334,7 @@ size_t Shard::FreeDropped(size_t limit, size_t* looks, Removed* removed) {
     --*looks;
     EntryNode* node = table_.BucketHead(walk_bucket_);
     while (node != nullptr && freed < limit) {
-      EntryNode* next = node->chain;
+      EntryNode* next = EntryTable::NextOf(*node);
       if (!IsCurrent(*node)) {
         Evict(node, EvictionCause::kFence, removed);
         ++freed;

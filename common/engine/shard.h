@@ -6,7 +6,9 @@
 //   whenever mu_ is free.
 // Time: an expired entry is invisible at once and freed by Advance(); no thread of its own. Until
 //   then it still keeps older versions of its key out.
-// Cost: no allocation and no free() under the lock, but for the table's growth by 4 KiB.
+// Cost: no malloc and no free under the lock, but for the table's growth by 4 KiB; an entry's block
+// comes
+//   from the shard's own arena, and small values are copied into it under the lock.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_COMMON_ENGINE_SHARD_H_
@@ -22,6 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/block_arena.h"
 #include "common/engine/engine_stats.h"
 #include "common/engine/entry.h"
 #include "common/engine/entry_node.h"
@@ -67,6 +70,12 @@ class alignas(64) Shard {
   size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
   size_t entries() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Frees every entry whose slot was dropped.
+  void FreeAllDropped() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // What the blocks of the entries take.
+  BlockArena::Use memory() const { return arena_->use(); }
+
   // Adds the counters of namespace n to (*counters)[n - 1], which is there for every namespace.
   void AddCounters(std::vector<EngineCounters>* counters) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -81,9 +90,9 @@ class alignas(64) Shard {
   };
 
   bool IsCurrent(const EntryNode& node) const {
-    return node.generation() == generations_.Of(node.slot());
+    return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations;
   }
-  const EntryNode* FindVisible(const EntryKey& key, absl::Duration now) const
+  EntryNode* FindVisible(const EntryKey& key, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void VoidFills(const EntryKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -96,6 +105,8 @@ class alignas(64) Shard {
   // `newcomer` was just added; it may be nullptr.
   void EvictUntilFits(const EntryNode* newcomer, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Moves the entries of a sparse page to others, when there is one.
+  void Compact(Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a node that its pool's policy knows no more.
   void MoveTo(PoolId pool, EntryNode& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   EvictionPolicy& PolicyOf(const EntryNode& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -117,6 +128,8 @@ class alignas(64) Shard {
   const PoolTable::Limits limits_;
   const ChargeMode charge_;
   const SlotGenerations& generations_;
+
+  const BlockArena::Owner arena_ = BlockArena::Create();
 
   mutable absl::Mutex mu_;
   EntryTable table_ ABSL_GUARDED_BY(mu_);

@@ -21,9 +21,11 @@ class SlotGenerations {
     return generations_[slot % kSlotCount].load(std::memory_order_acquire);
   }
 
-  void Drop(uint32_t slot) {
-    generations_[slot % kSlotCount].fetch_add(1, std::memory_order_acq_rel);
+  // Returns the new generation.
+  uint32_t Drop(uint32_t slot) {
+    const uint32_t before = generations_[slot % kSlotCount].fetch_add(1, std::memory_order_acq_rel);
     drops_.fetch_add(1, std::memory_order_release);
+    return before + 1;
   }
 
   // How many drops there were: when it has grown, there may be dead entries to free.

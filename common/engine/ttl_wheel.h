@@ -18,7 +18,7 @@
 #include <cstdint>
 
 #include "common/engine/entry_node.h"
-#include "common/engine/intrusive_list.h"
+#include "common/engine/node_links.h"
 
 namespace meridian {
 
@@ -26,11 +26,25 @@ class TtlWheel {
  public:
   static constexpr int64_t kTickNs = 1'000'000;
 
+  TtlWheel();
+  TtlWheel(const TtlWheel&) = delete;
+  TtlWheel& operator=(const TtlWheel&) = delete;
+
   // REQUIRES: `node` is in no wheel; its expiry does not change while it is in this one.
   void Add(EntryNode& node);
 
   // REQUIRES: `node` is in this wheel.
-  void Remove(EntryNode& node) { static_cast<WheelLink&>(node).Unlink(); }
+  void Remove(EntryNode& node) {
+    LinksOf(node.wheel_links.prev).next = node.wheel_links.next;
+    LinksOf(node.wheel_links.next).prev = node.wheel_links.prev;
+    node.wheel_links = {};
+  }
+
+  // `node` has the links of a node that was in this wheel and is gone: takes its place.
+  void TakePlace(EntryNode& node) {
+    LinksOf(node.wheel_links.prev).next = node.handle();
+    LinksOf(node.wheel_links.next).prev = node.handle();
+  }
 
   // An expired entry, still in the wheel: the caller removes it. nullptr when there is none, or
   // when
@@ -50,10 +64,15 @@ class TtlWheel {
     uint64_t begins_at = 0;
   };
 
-  struct Level {
-    std::array<IntrusiveList<WheelTag>, 64> lists;
-    uint64_t occupied = 0;  // Bit d: lists[d] may have entries. A clear bit: it has none.
-  };
+  // The handle that stands for the head of a list in the links: no node has it.
+  static NodeHandle HeadOf(int level, uint64_t digit) {
+    return static_cast<NodeHandle>((level << kDigitBits) + static_cast<int>(digit) + 1);
+  }
+  static constexpr NodeHandle kHeads = (kLevels << kDigitBits) + 1;
+  static_assert(kHeads <= PageRegion::kFirstHandle);
+  NodeLinks& LinksOf(NodeHandle handle) {
+    return handle < kHeads ? heads_[handle] : EntryNode::At(handle)->wheel_links;
+  }
 
   // The first tick at which the entry is expired; kLastTick for all that lies behind it (139
   // years).
@@ -63,7 +82,10 @@ class TtlWheel {
 
   // Every list before tick_ is empty; a list that begins at or before tick_ is being emptied.
   uint64_t tick_ = 0;
-  std::array<Level, kLevels> levels_;
+  std::array<NodeLinks, kHeads>
+      heads_;  // By handle; rings: the head of an empty list points at itself.
+  // Of each level, bit d: the list of digit d may have entries. A clear bit: it has none.
+  std::array<uint64_t, kLevels> occupied_ = {};
 };
 
 }  // namespace meridian

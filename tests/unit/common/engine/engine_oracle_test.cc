@@ -107,7 +107,8 @@ class EngineOracleTest : public testing::TestWithParam<uint32_t> {
   Entry RandomEntry() {
     const std::string value(rng_() % 50 == 0 ? rng_() % (2 * kBytes) : rng_() % 300, 'v');
     Entry entry = MakeEntry(value, V(1 + rng_() % 60, 1 + rng_() % 2));
-    entry.expires_at = now_ + absl::Microseconds(static_cast<int64_t>(rng_() % 2'000'000) - 1000);
+    entry.expires_at =
+        absl::Floor(now_, kExpiryUnit) + kExpiryUnit * (static_cast<int64_t>(rng_() % 20'000) - 10);
     if (rng_() % 8 == 0) entry.tags = Buffer::CopyOf(std::string(rng_() % 40, 't'));
     if (rng_() % 8 == 0) entry.raw_size += 1;
     return entry;

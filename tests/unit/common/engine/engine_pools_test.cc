@@ -234,10 +234,10 @@ TEST_F(EnginePoolsTest, HitsAreCountedUntilTheyAreManyAndForEachVersionAnew) {
   Entry entry;
   for (int i = 1; i <= 100; ++i) {
     ASSERT_TRUE(engine_->Get(Key("k"), kNow, &entry));
-    EXPECT_EQ(entry.hits, std::min<int>(i, kMaxHits));
+    EXPECT_EQ(entry.hits, std::min<int>(i, kMaxEntryHits));
   }
   ASSERT_TRUE(engine_->Peek(Key("k"), kNow, &entry));
-  EXPECT_EQ(entry.hits, kMaxHits);
+  EXPECT_EQ(entry.hits, kMaxEntryHits);
   Put("k", 10, kSharedPool, 2);
   ASSERT_TRUE(engine_->Peek(Key("k"), kNow, &entry));
   EXPECT_EQ(entry.hits, 0);

@@ -56,7 +56,6 @@ TEST_F(EngineTest, GivesBackEverythingThatWasPut) {
                  .encoding = Encoding::kZlib,
                  .tags = Buffer::CopyOf("tags")};
   std::copy_n("a\0b\0c", 5, raw);
-  const char* bytes = entry.value.view().data();
   const std::string key("k\0\xff", 3);
   ASSERT_EQ(engine_->Put(Key(key), entry, kNow), PutOutcome::kStored);
   EXPECT_EQ(engine_->bytes(), EntryCharge(3, entry));
@@ -64,12 +63,52 @@ TEST_F(EngineTest, GivesBackEverythingThatWasPut) {
 
   Entry got;
   ASSERT_TRUE(engine_->Get(Key(key), kNow, &got));
-  EXPECT_EQ(got.value.view().data(), bytes) << "the value was copied";
+  EXPECT_EQ(got.value.view(), entry.value.view());
   EXPECT_EQ(got.version, V(7, 3));
   EXPECT_EQ(got.expires_at, kNow + absl::Milliseconds(1));
   EXPECT_EQ(got.raw_size, 900);
   EXPECT_EQ(got.encoding, Encoding::kZlib);
   EXPECT_EQ(got.tags.view(), "tags");
+}
+
+TEST_F(EngineTest, ReadersShareTheBytesOfAValueOfWhateverSize) {
+  for (const size_t size : {size_t{1}, kMaxInlineValue, kMaxInlineValue + 1, size_t{50'000}}) {
+    Put("k", std::string(size, 'v'), size);
+    Entry one;
+    Entry two;
+    ASSERT_TRUE(engine_->Get(Key("k"), kNow, &one));
+    ASSERT_TRUE(engine_->Get(Key("k"), kNow, &two));
+    EXPECT_EQ(one.value.view(), std::string(size, 'v'));
+    EXPECT_EQ(one.value.view().data(), two.value.view().data()) << "the value was copied";
+  }
+  const Entry large = MakeEntry(std::string(kMaxInlineValue + 1, 'v'), V(60'000));
+  engine_->Put(Key("k"), large, kNow);
+  Entry got;
+  ASSERT_TRUE(engine_->Get(Key("k"), kNow, &got));
+  EXPECT_EQ(got.value.view().data(), large.value.view().data()) << "a large value was copied";
+}
+
+TEST_F(EngineTest, AValueOutlivesItsEntryAndTheEngine) {
+  Put("k", "value", 1);
+  Entry evicted;
+  ASSERT_TRUE(engine_->Get(Key("k"), kNow, &evicted));
+  Put("k", "other", 2);
+  Entry last;
+  ASSERT_TRUE(engine_->Get(Key("k"), kNow, &last));
+  engine_.reset();
+  EXPECT_EQ(evicted.value.view(), "value");
+  EXPECT_EQ(last.value.view(), "other");
+}
+
+TEST_F(EngineTest, AVersionOfARegionThatIsOneTooManyIsKeptWhole) {
+  for (uint16_t region = 1; region <= 100; ++region) {
+    const std::string key = absl::StrCat("k", region);
+    const Version version = V((uint64_t{1} << 63) + region, static_cast<uint16_t>(region * 601));
+    engine_->Put(Key(key), MakeEntry("v", version), kNow);
+    Entry entry;
+    ASSERT_TRUE(engine_->Get(Key(key), kNow, &entry));
+    EXPECT_EQ(entry.version, version);
+  }
 }
 
 TEST_F(EngineTest, TheSameKeyInTwoNamespacesIsTwoEntries) {
@@ -113,9 +152,9 @@ TEST_F(EngineTest, TheSameVersionChangesNothingWhileItLives) {
   EXPECT_EQ(Get("k"), "first");
 }
 
-TEST_F(EngineTest, AnEntryIsInvisibleFromTheNanosecondOfItsExpiry) {
-  const absl::Duration expiry = kNow + absl::Nanoseconds(1'500'001);
-  Put("k", "v", 1, expiry);
+TEST_F(EngineTest, AnEntryIsInvisibleFromTheInstantOfItsExpiry) {
+  const absl::Duration expiry = kNow + absl::Nanoseconds(1'500'000);
+  Put("k", "v", 1, expiry + absl::Nanoseconds(99'999));  // Expiries are whole units of 100 us.
   EXPECT_EQ(Get("k", expiry - absl::Nanoseconds(1)), "v");
   EXPECT_EQ(Get("k", expiry), "-");
   Entry entry;
@@ -129,6 +168,16 @@ TEST_F(EngineTest, AdvanceFreesAnEntryAtTheTickAfterItsExpiryAndNotBefore) {
   EXPECT_EQ(engine_->Advance(kNow + absl::Milliseconds(2), 10), 1);
   EXPECT_EQ(engine_->bytes(), 0);
   EXPECT_EQ(CountersOf(*engine_, "task").evicted(EvictionCause::kTtl), 1);
+}
+
+TEST_F(EngineTest, ExpiriesFarAwayAreKept) {
+  for (const absl::Duration at : {absl::Hours(24 * 365 * 13), absl::InfiniteDuration()}) {
+    Put("k", "v", 1, at);
+    Entry entry;
+    ASSERT_TRUE(engine_->Get(Key("k"), kNow, &entry));
+    EXPECT_EQ(entry.expires_at, at);
+    engine_->Clear();
+  }
 }
 
 TEST_F(EngineTest, AnExpiredEntryKeepsOlderVersionsOutAndLetsItsOwnBackIn) {
@@ -148,7 +197,7 @@ TEST_F(EngineTest, AnEntryThatHasExpiredAlreadyOnlyRemovesTheOlderOne) {
 }
 
 TEST_F(EngineTest, AValueLargerThanAShardOnlyRemovesTheOlderOne) {
-  const std::string fits((1 << 18) - kEntryOverheadBytes - 1, 'x');
+  const std::string fits((1 << 18) - kEntryOverheadBytes - kExtraOverheadBytes - 1, 'x');
   EXPECT_EQ(Put("k", fits, 1), PutOutcome::kStored);
   EXPECT_EQ(engine_->bytes(), 1 << 18);
   EXPECT_EQ(Put("k", fits + "x", 1), PutOutcome::kStale);
@@ -240,8 +289,7 @@ TEST_F(EngineTest, AnOvertakenWriteIsNotStoredAndRemovesWhatIsOlder) {
   Put("k", "v1", 1);
   const FillToken token = engine_->BeginFill(Key("k"));
   engine_->Erase(Key("absent and in another slot"), V(9));
-  EXPECT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, token),
-            PutOutcome::kStored);
+  EXPECT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, token), PutOutcome::kStored);
   EXPECT_EQ(Get("k"), "v2");
 
   // A newer write elsewhere was dropped here while v4 waited for its answer.
@@ -255,8 +303,7 @@ TEST_F(EngineTest, AnOvertakenWriteIsNotStoredAndRemovesWhatIsOlder) {
 TEST_F(EngineTest, AWriteVoidsTheFillsThatItOvertook) {
   const FillToken fill = engine_->BeginFill(Key("k"));
   const FillToken write = engine_->BeginFill(Key("k"));
-  ASSERT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, write),
-            PutOutcome::kStored);
+  ASSERT_EQ(engine_->PutWritten(Key("k"), MakeEntry("v2", V(2)), kNow, write), PutOutcome::kStored);
   engine_->Clear();
   EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("v1", V(1)), kNow, fill), PutOutcome::kOvertaken);
 }
@@ -293,6 +340,18 @@ TEST_F(EngineTest, ADroppedSlotIsInvisibleAtOnceAndFreedByAdvance) {
   EXPECT_EQ(engine_->entries(), 2);
   EXPECT_EQ(Get(keys[7]), "older, but after the drop");
   EXPECT_EQ(CountersOf(*engine_, "task").evicted(EvictionCause::kFence), 200);
+  ExpectConsistent(*engine_);
+}
+
+TEST_F(EngineTest, AnEntryDoesNotComeBackHoweverOftenItsSlotIsDropped) {
+  for (int drops = 1; drops <= 300; ++drops) {
+    Put("k", "v", 1);
+    ASSERT_EQ(Get("k"), "v");
+    for (int i = 0; i < drops; ++i) {
+      engine_->DropSlot(Key("k").slot);
+      ASSERT_EQ(Get("k"), "-") << drops << " " << i;
+    }
+  }
   ExpectConsistent(*engine_);
 }
 

@@ -12,8 +12,13 @@
 namespace meridian {
 namespace {
 
+BlockArena& TestArena() {
+  static BlockArena& arena = *BlockArena::Create().release();
+  return arena;
+}
+
 EntryNode::Owner Node(const std::string& key, uint64_t hash) {
-  return EntryNode::Create({1, 0, hash, key}, Entry{});
+  return EntryNode::Create(TestArena(), {1, 0, hash, key}, Entry{});
 }
 
 TEST(EntryTableTest, FindsExactlyWhatIsInItWhileItGrowsAndShrinks) {
@@ -48,7 +53,8 @@ TEST(EntryTableTest, AWalkMeetsEveryNodeAlthoughBucketsSplitMeanwhile) {
   for (int i = 0; i < 1000; ++i) add(absl::StrCat("old", i));
   std::map<std::string, int> met;
   for (size_t bucket = 0; bucket < table.bucket_count(); ++bucket) {
-    for (EntryNode* node = table.BucketHead(bucket); node != nullptr; node = node->chain) {
+    for (EntryNode* node = table.BucketHead(bucket); node != nullptr;
+         node = EntryTable::NextOf(*node)) {
       ++met[std::string(node->key())];
     }
     if (nodes.size() < 3000) add(absl::StrCat("new", bucket));

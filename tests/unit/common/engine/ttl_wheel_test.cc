@@ -12,8 +12,13 @@ namespace {
 
 constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
+BlockArena& TestArena() {
+  static BlockArena& arena = *BlockArena::Create().release();
+  return arena;
+}
+
 EntryNode::Owner Node(absl::Duration expires_at) {
-  return EntryNode::Create({1, 0, 0, "k"}, Entry{.expires_at = expires_at});
+  return EntryNode::Create(TestArena(), {1, 0, 0, "k"}, Entry{.expires_at = expires_at});
 }
 
 EntryNode* Next(TtlWheel& wheel, absl::Duration now, size_t looks = kNoLimit) {
@@ -91,7 +96,8 @@ TEST(TtlWheelTest, RandomEntriesComeOutAsASortedMapSays) {
     const int64_t ttl_us = 1 + static_cast<int64_t>(rng() % (uint64_t{1} << (rng() % 33)));
     EntryNode::Owner node = Node(absl::Microseconds(now_us + ttl_us));
     wheel.Add(*node);
-    model.emplace((now_us + ttl_us + 999) / 1000, std::move(node));
+    const int64_t expiry_us = (now_us + ttl_us) / 100 * 100;  // As entries keep it.
+    model.emplace((expiry_us + 999) / 1000, std::move(node));
     if (rng() % 4 == 0) {  // Somebody removes one.
       auto victim = model.lower_bound(now_us / 1000 + static_cast<int64_t>(rng() % 100'000));
       if (victim != model.end()) {

@@ -1,0 +1,84 @@
+// meridian-engine-memory fills an engine and prints, as one line of JSON, what an entry takes
+// beyond the bytes of its key and its value, by the resident memory of this process: scripts/bench
+// memory runs it.
+//
+//   meridian-engine-memory ENTRIES VALUE_BYTES [POLICY]
+//
+// Keys have 16 bytes. The process holds nothing else, and makes keys and values one at a time.
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "common/base/hash.h"
+#include "common/engine/engine.h"
+
+namespace meridian {
+namespace {
+
+// Resident bytes of this process that are its own.
+size_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t total = 0;
+  size_t resident = 0;
+  size_t shared = 0;
+  file >> total >> resident >> shared;
+  return (resident - shared) * 4096;
+}
+
+int Run(size_t entries, size_t value_bytes, const std::string& policy) {
+  absl::StatusOr<std::unique_ptr<Engine>> engine =
+      Engine::Create({.capacity_bytes = size_t{16} << 30, .policy = policy, .hash_seed = 7});
+  if (!engine.ok()) {
+    std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
+    return 1;
+  }
+  const NamespaceId name_space = *(*engine)->InternNamespace("bench");
+  const std::string value(value_bytes, 'v');
+  const size_t before = ResidentBytes();
+  size_t key_bytes = 0;
+  for (size_t i = 0; i < entries; ++i) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "user:%011zu", i);
+    const std::string_view key = text;
+    key_bytes += key.size();
+    Entry entry = {.value = Buffer::CopyOf(value),
+                   .version = {i + 1, 1},
+                   .expires_at = absl::Seconds(60 + i % 3600),
+                   .raw_size = static_cast<uint32_t>(value_bytes)};
+    (*engine)->Put({name_space, SlotOf("bench", key), (*engine)->HashOf(name_space, key), key},
+                   std::move(entry), absl::ZeroDuration());
+  }
+  const double resident = static_cast<double>(ResidentBytes() - before);
+  const double data = static_cast<double>(key_bytes + entries * value_bytes);
+  const double count = static_cast<double>((*engine)->entries());
+  std::printf(
+      "{\"entries\": %zu, \"data_bytes\": %.0f, \"rss_bytes\": %.0f, \"charged_bytes\": %zu, "
+      "\"overhead_bytes\": %.2f, \"rss_per_charged\": %.4f}\n",
+      (*engine)->entries(), data, resident, (*engine)->bytes(), (resident - data) / count,
+      resident / static_cast<double>((*engine)->bytes()));
+  return (*engine)->entries() == entries ? 0 : 1;
+}
+
+bool Parse(const char* text, size_t* number) {
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, *number);
+  return error == std::errc() && stop == end;
+}
+
+}  // namespace
+}  // namespace meridian
+
+int main(int argc, char** argv) {
+  size_t entries = 0;
+  size_t value_bytes = 0;
+  if (argc < 3 || argc > 4 || !meridian::Parse(argv[1], &entries) ||
+      !meridian::Parse(argv[2], &value_bytes)) {
+    std::fprintf(stderr, "usage: meridian-engine-memory ENTRIES VALUE_BYTES [POLICY]\n");
+    return 2;
+  }
+  return meridian::Run(entries, value_bytes, argc == 4 ? argv[3] : "lru");
+}
