@@ -76,16 +76,13 @@ size_t EntryNode::block_size() const {
                     : sizeof(EntryNode) + rep_.bytes_between() + rep_.size();
 }
 
-EntryNode* EntryNode::MoveToNewBlock(BlockArena& arena) {
+EntryNode* EntryNode::CopyToNewBlock(BlockArena& arena) {
   assert(!is_shared());
   const size_t size = block_size();
   void* memory = arena.Allocate(size);
   if (memory == nullptr) return nullptr;
-  // All members may be copied as bytes: the one reference is the node's own, and what Extra owns is
-  // left to the copy.
+  // All members may be copied as bytes: the one reference is the node's own.
   std::memcpy(memory, static_cast<const void*>(this), size);
-  has_extra_ = 0;
-  wheel_links = {};
   return std::launder(static_cast<EntryNode*>(memory));
 }
 

@@ -46,9 +46,14 @@ class EntryNode {
   static Owner Create(BlockArena& arena, const EntryKey& key, Entry entry, bool* grew = nullptr);
   static void Destroy(EntryNode* node);
 
-  // A copy in another block, which takes everything over, its links too; this node only waits for
-  // Destroy. nullptr when the region is used up. REQUIRES: !is_shared().
-  EntryNode* MoveToNewBlock(BlockArena& arena);
+  // A copy in another block, its links too; nullptr when the region is used up. Either this node or
+  // the copy must then be given up by LeaveToCopy. REQUIRES: !is_shared().
+  EntryNode* CopyToNewBlock(BlockArena& arena);
+  // The copy owns what is outside the block; this node only waits for Destroy.
+  void LeaveToCopy() {
+    has_extra_ = 0;
+    wheel_links = {};
+  }
 
   static EntryNode* At(NodeHandle handle) {
     return static_cast<EntryNode*>(PageRegion::At(handle));

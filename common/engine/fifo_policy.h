@@ -13,6 +13,7 @@ class FifoPolicy final : public EvictionPolicy {
   void OnInsert(EntryNode& node) override { newest_first_.PushFront(node); }
   void OnHit(EntryNode&) override {}
   void OnRemove(EntryNode& node) override { newest_first_.Remove(node); }
+  void OnMove(EntryNode& old, EntryNode& node) override { newest_first_.Replace(old, node); }
   EntryNode& Victim() override { return newest_first_.back(); }
 
  private:

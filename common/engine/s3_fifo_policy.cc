@@ -74,6 +74,14 @@ void S3FifoPolicy::OnReplace(EntryNode& old, EntryNode& node) {
   QueueOf(old).Replace(old, node);
 }
 
+void S3FifoPolicy::OnMove(EntryNode& old, EntryNode& node) {
+  if (newest_ == &old) {
+    newest_ = &node;
+  } else {
+    QueueOf(node).Replace(old, node);
+  }
+}
+
 EntryNode& S3FifoPolicy::Victim() {
   while (!small_.empty() || !main_.empty()) {
     const bool from_main = main_.Exceeds(main_limits_) || small_.empty();

@@ -26,6 +26,7 @@ class S3FifoPolicy final : public EvictionPolicy {
   void OnRemove(EntryNode& node) override;
   void OnEvict(EntryNode& node) override;
   void OnReplace(EntryNode& old, EntryNode& node) override;
+  void OnMove(EntryNode& old, EntryNode& node) override;
   EntryNode& Victim() override;
 
  private:

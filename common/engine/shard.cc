@@ -188,11 +188,12 @@ void Shard::Compact(Removed* removed) {
   if (!found) return;
   for (size_t i = 0; i < count; ++i) {
     EntryNode* old = nodes[i];
-    EntryNode* node = old->MoveToNewBlock(*arena_);
+    EntryNode* node = old->CopyToNewBlock(*arena_);
     if (node == nullptr) break;
     PolicyOf(*node).OnMove(*old, *node);
     table_.TakePlace(old, node);
     wheel_.TakePlace(*node);
+    old->LeaveToCopy();
     removed->Push(old);
   }
   arena_->ReopenPage();

@@ -27,6 +27,12 @@ void SievePolicy::OnReplace(EntryNode& old, EntryNode& node) {
   newcomer_ = nullptr;
 }
 
+void SievePolicy::OnMove(EntryNode& old, EntryNode& node) {
+  newest_first_.Replace(old, node);
+  if (hand_ == &old) hand_ = &node;
+  if (newcomer_ == &old) newcomer_ = &node;
+}
+
 EntryNode& SievePolicy::Victim() {
   if (hand_ == nullptr || hand_ == newcomer_) hand_ = &newest_first_.back();
   while (hand_ != newcomer_ && hand_->policy_bits == kVisited) {

@@ -48,7 +48,7 @@ TEST(BlockArenaTest, ABlockIsLittleLargerThanItWasAskedFor) {
   for (size_t size = 1; size <= BlockArena::kMaxBlock; ++size) {
     const size_t taken = BlockArena::BlockSize(size);
     ASSERT_GE(taken, size);
-    if (size >= BlockArena::kMinBlock) ASSERT_LE(taken - size, std::max<size_t>(7, size / 16));
+    ASSERT_LE(taken - size, std::max(size / 16, size < BlockArena::kMinBlock ? 63 : size_t{7}));
     ASSERT_EQ(taken % PageRegion::kUnitBytes, 0);
   }
 }

@@ -17,7 +17,8 @@ namespace {
 std::atomic<size_t> allocations{0};
 }
 
-// Every allocation of this program is counted; those by malloc alone are Buffers', counted below.
+// Every allocation of this program by new is counted.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12, where they are inlined.
 void* operator new(size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size)) return memory;

@@ -184,7 +184,7 @@ TEST_F(EnginePoolsTest, SetPoolNamesWhatIsWrong) {
   EXPECT_THAT(message(128, {}), HasSubstr("pool is 128"));
   EXPECT_THAT(message(kHot, {.max_bytes = 3}), HasSubstr("max_bytes is 3"));
   EXPECT_THAT(message(kHot, {.max_entries = 3}), HasSubstr("max_entries is 3"));
-  EXPECT_THAT(message(kHot, {.policy = "fifo"}), HasSubstr("'fifo'"));
+  EXPECT_THAT(message(kHot, {.policy = "nonesuch"}), HasSubstr("'nonesuch'"));
   EXPECT_THAT(message(kHot, {.demote_to = 200}), HasSubstr("demote_to is 200"));
   EXPECT_THAT(message(kHot, {.demote_to = kWarm}), HasSubstr("set before"));
   SetPool(kWarm, {});

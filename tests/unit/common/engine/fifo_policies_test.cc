@@ -51,6 +51,7 @@ class SieveModel : public PolicyModel {
     const size_t place = static_cast<size_t>(Find(queue_, key) - queue_.begin());
     queue_.erase(queue_.begin() + static_cast<long>(place));
     if (hand_ > place) --hand_;
+    if (hand_ >= queue_.size()) hand_ = 0;
   }
   void Replace(int key, size_t size) override { Find(queue_, key)->hits = 1; }
   int Evict() override {
