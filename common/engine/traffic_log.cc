@@ -1,0 +1,66 @@
+#include "common/engine/traffic_log.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace meridian {
+namespace {
+
+constexpr uint64_t kEveryKey = 1 << 16;
+
+uint32_t Saturate(int64_t number) {
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(number, 0, std::numeric_limits<uint32_t>::max()));
+}
+
+}  // namespace
+
+void TrafficLog::Record(TrafficKind kind, uint64_t hash, absl::Duration now, size_t size,
+                        absl::Duration ttl) {
+  const bool is_get = kind == TrafficKind::kHit || kind == TrafficKind::kMiss;
+  if (is_get) asked_.fetch_add(1, std::memory_order_relaxed);
+  if (SampleBits(hash) >= threshold_.load(std::memory_order_relaxed)) return;
+  absl::MutexLock lock(&mu_);
+  ring_[next_] = {
+      .hash = hash,
+      .time_ns = absl::ToInt64Nanoseconds(now),
+      .ttl_ms = ttl == absl::InfiniteDuration() ? 0 : Saturate(absl::ToInt64Milliseconds(ttl)),
+      .size = Saturate(static_cast<int64_t>(size)),
+      .asked = asked_.load(std::memory_order_relaxed),
+      .kind = kind};
+  next_ = (next_ + 1) % ring_.size();
+  size_ = std::min(size_ + 1, ring_.size());
+}
+
+void TrafficLog::FitTo(size_t entries) {
+  uint64_t threshold = kEveryKey;
+  while (threshold > 1 && entries * threshold / kEveryKey > kMaxShadowEntries) threshold /= 2;
+  absl::MutexLock lock(&mu_);
+  const uint64_t old = threshold_.load(std::memory_order_relaxed);
+  if (threshold >= old && threshold < old * 8) return;
+  std::vector<LoggedRequest> kept(ring_.size());
+  size_t count = 0;
+  for (size_t i = 0; threshold < old && i < size_; ++i) {
+    const LoggedRequest& request = ring_[(next_ + ring_.size() - size_ + i) % ring_.size()];
+    if (SampleBits(request.hash) < threshold) kept[count++] = request;
+  }
+  ring_ = std::move(kept);
+  size_ = count;
+  next_ = count % ring_.size();
+  threshold_.store(threshold, std::memory_order_relaxed);
+}
+
+TrafficLog::Snapshot TrafficLog::Copy() const {
+  absl::MutexLock lock(&mu_);
+  Snapshot snapshot = {.requests = {},
+                       .rate = static_cast<double>(threshold_.load(std::memory_order_relaxed)) /
+                               static_cast<double>(kEveryKey),
+                       .asked = asked_.load(std::memory_order_relaxed)};
+  snapshot.requests.reserve(size_);
+  for (size_t i = 0; i < size_; ++i) {
+    snapshot.requests.push_back(ring_[(next_ + ring_.size() - size_ + i) % ring_.size()]);
+  }
+  return snapshot;
+}
+
+}  // namespace meridian

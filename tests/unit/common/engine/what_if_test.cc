@@ -1,0 +1,85 @@
+#include "common/engine/what_if.h"
+
+#include <gtest/gtest.h>
+
+namespace meridian {
+namespace {
+
+class WhatIfTest : public testing::Test {
+ protected:
+  void Turn(TrafficKind kind, uint64_t key, absl::Duration ttl = absl::InfiniteDuration()) {
+    log_.Record(kind, key * 0x9E3779B97F4A7C15, now_, 100, ttl);
+  }
+  // A read-through Get that a cache of this moment answered or not.
+  void Ask(bool hit, uint64_t key, absl::Duration ttl = absl::InfiniteDuration()) {
+    now_ += absl::Seconds(1);
+    Turn(hit ? TrafficKind::kHit : TrafficKind::kMiss, key, ttl);
+    if (!hit) Turn(TrafficKind::kFill, key, ttl);
+  }
+  WhatIfAnswer Predict(const CacheShape& present, const CacheShape& asked) {
+    const absl::StatusOr<WhatIfAnswer> answer = PredictHitRate(log_.Copy(), present, asked);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(WhatIfAnswer());
+  }
+
+  TrafficLog log_;
+  absl::Duration now_;
+};
+
+TEST_F(WhatIfTest, ALoopFitsOrItDoesNot) {
+  for (int i = 0; i < 200; ++i) Ask(false, static_cast<uint64_t>(i % 4));
+  const WhatIfAnswer answer = Predict({.max_entries = 3}, {.max_entries = 4});
+  EXPECT_EQ(answer.hit_rate, 0);
+  EXPECT_EQ(answer.replayed_hit_rate, 0);
+  EXPECT_EQ(answer.predicted_hit_rate, 1);
+  const WhatIfAnswer by_bytes = Predict({.max_bytes = 399}, {.max_bytes = 400});
+  EXPECT_EQ(by_bytes.replayed_hit_rate, 0);
+  EXPECT_EQ(by_bytes.predicted_hit_rate, 1);
+}
+
+TEST_F(WhatIfTest, WhatWasAHitCanBecomeAMiss) {
+  Ask(false, 1);
+  Ask(false, 2);
+  for (int i = 0; i < 200; ++i) Ask(true, static_cast<uint64_t>(1 + i % 2));
+  EXPECT_EQ(Predict({.max_entries = 2}, {.max_entries = 1}).predicted_hit_rate, 0);
+}
+
+TEST_F(WhatIfTest, AShorterLifeCostsItsShare) {
+  // Asked for once a second: of a life of ten seconds nine are hits, of one of two every other.
+  for (int i = 0; i < 400; ++i) Ask(i % 10 != 0, 1, absl::Seconds(10));
+  const CacheShape present = {.max_entries = 10};
+  EXPECT_NEAR(Predict(present, present).predicted_hit_rate, 0.9, 0.001);
+  EXPECT_NEAR(Predict(present, {.max_entries = 10, .ttl = absl::Seconds(2)}).predicted_hit_rate,
+              0.5, 0.001);
+  EXPECT_NEAR(Predict(present, {.max_entries = 10, .ttl = absl::Hours(1)}).predicted_hit_rate, 1,
+              0.001);
+}
+
+TEST_F(WhatIfTest, ErasedIsGoneInEveryCache) {
+  for (int i = 0; i < 100; ++i) {
+    Ask(false, 1);
+    Turn(TrafficKind::kErase, 1);
+  }
+  EXPECT_EQ(Predict({.max_entries = 1}, {.max_entries = 100}).predicted_hit_rate, 0);
+  for (int i = 0; i < 400; ++i) {
+    Turn(TrafficKind::kWrite, 1);
+    Ask(true, 1);
+    Turn(TrafficKind::kErase, 1);
+  }
+  EXPECT_EQ(Predict({.max_entries = 1}, {.max_entries = 100}).predicted_hit_rate, 1);
+}
+
+TEST_F(WhatIfTest, WhatCannotBeAnsweredIsRefused) {
+  const CacheShape shape = {.max_entries = 1};
+  EXPECT_EQ(PredictHitRate(log_.Copy(), shape, shape).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  Ask(false, 1);
+  Ask(true, 1);
+  CacheShape unknown = shape;
+  unknown.policy = "best";
+  EXPECT_EQ(PredictHitRate(log_.Copy(), shape, unknown).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace meridian
