@@ -24,7 +24,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "common/engine/engine.h"
-#include "server/policy/namespace_policy.h"
+#include "server/policy/policy_table.h"
 
 namespace meridian {
 

@@ -1,5 +1,5 @@
 // NamespacePolicy is how one data type is cached: how long, in which part of L1, in what form, and
-// where its changes go. docs/config.md documents every field; ttl_rules.h computes with them.
+// where its changes go. policy_fields.h is the table of its fields, ttl_rules.h computes with them.
 //
 // The defaults are those of a namespace that nobody configured: everything is admitted, nothing is
 // compressed, one TTL. Thread safety: values; a published policy (shared_ptr<const ...>) is
@@ -11,16 +11,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
-
-namespace YAML {
-class Node;
-}
 
 namespace meridian {
 
@@ -141,34 +135,8 @@ struct NamespacePolicy {
 
   bool operator==(const NamespacePolicy&) const = default;
 
-  // As YAML, one "field: value" a line.
+  // As YAML, a field or a group of fields a line: what a policy file would have to say for it.
   std::string ToYaml() const;
-};
-
-class PolicyTable {
- public:
-  // The policy of a namespace: its own, or that of "*".
-  const NamespacePolicy& Of(std::string_view name_space) const;
-
-  // Reads the section `namespaces:` of a configuration file: a map of namespace (or "*") to fields.
-  // Returns kInvalidArgument with file, line, namespace and field.
-  absl::Status ReadYaml(const std::string& file, const YAML::Node& node);
-
-  // As ReadYaml, of the section's text.
-  absl::Status ReadText(const std::string& file, const std::string& text);
-
-  // Gives a namespace (or "*") this policy, unchecked.
-  void Set(std::string_view name_space, NamespacePolicy policy) {
-    (name_space == "*" ? fallback_ : named_[std::string(name_space)]) = std::move(policy);
-  }
-
-  // Sorted by name, without "*".
-  const std::map<std::string, NamespacePolicy, std::less<>>& named() const { return named_; }
-  const NamespacePolicy& fallback() const { return fallback_; }
-
- private:
-  std::map<std::string, NamespacePolicy, std::less<>> named_;
-  NamespacePolicy fallback_;
 };
 
 }  // namespace meridian

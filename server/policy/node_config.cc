@@ -189,6 +189,9 @@ void AddLogOptions(NodeConfig* config, OptionSet* set) {
   set->AddString(&config->ready_file,
                  {"ready-file", "ready_file", "",
                   "Write the bound addresses and the pid here, as JSON, when the node listens"});
+  set->AddString(&config->policies_file,
+                 {"policies", "policies", "",
+                  "File with the sections tiers and namespaces, instead of those of --config"});
 }
 
 OptionSet Options(NodeConfig* config) {
@@ -198,10 +201,33 @@ OptionSet Options(NodeConfig* config) {
   AddClusterOptions(config, &set);
   AddEngineOptions(config, &set);
   AddLogOptions(config, &set);
-  set.AddSection("namespaces", [config](const std::string& file, const YAML::Node& node) {
-    return config->policies.ReadYaml(file, node);
-  });
+  // Read together after the whole: a namespace may name a tier that stands below it.
+  for (const char* section : {"tiers", "namespaces"}) {
+    set.AddSection(section, [config](const std::string&, const YAML::Node&) {
+      config->policies_in_config = true;
+      return absl::OkStatus();
+    });
+  }
   return set;
+}
+
+absl::Status ReadPolicies(const std::string& config_file, NodeConfig* config) {
+  if (!config->policies_file.empty() && config->policies_in_config) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(config_file, " has tiers: or namespaces:, and --policies names ",
+                     config->policies_file, "; give the policies in one place"));
+  }
+  PolicyTable::FileKind kind = PolicyTable::FileKind::kPolicies;
+  if (config->policies_file.empty()) {
+    config->policies_file = config_file;
+    kind = PolicyTable::FileKind::kNodeConfig;
+  }
+  config->policies_kind = kind;
+  if (config->policies_file.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(config->policies_text, ReadSmallFile(config->policies_file));
+  ASSIGN_OR_RETURN(config->policies,
+                   PolicyTable::ReadFile(config->policies_file, config->policies_text, kind));
+  return absl::OkStatus();
 }
 
 absl::Status CheckWhole(const NodeConfig& config) {
@@ -247,6 +273,7 @@ absl::StatusOr<std::optional<NodeConfig>> NodeConfig::Parse(
   OptionSet set = Options(&config);
   ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
   if (action == OptionSet::Action::kExit) return std::optional<NodeConfig>();
+  RETURN_IF_ERROR(ReadPolicies(set.file(), &config));
   RETURN_IF_ERROR(CheckWhole(config));
   if (action == OptionSet::Action::kCheck) return std::optional<NodeConfig>();
   return std::optional<NodeConfig>(std::move(config));

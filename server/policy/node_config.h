@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/cluster/topology.h"
-#include "server/policy/namespace_policy.h"
+#include "server/policy/policy_table.h"
 
 namespace meridian {
 
@@ -44,6 +44,10 @@ struct NodeConfig {
   std::string log_format;
   std::string ready_file;                       // Empty: none.
   PolicyTable policies;
+  std::string policies_file;                    // Where they stand, to be watched; empty: nowhere.
+  PolicyTable::FileKind policies_kind = PolicyTable::FileKind::kNodeConfig;
+  std::string policies_text;                    // What was read there.
+  bool policies_in_config = false;              // --config has sections of policies.
 
   // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().
   static absl::StatusOr<std::optional<NodeConfig>> Parse(

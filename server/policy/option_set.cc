@@ -8,10 +8,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -28,8 +25,6 @@
 namespace meridian {
 namespace {
 
-constexpr size_t kMaxFileBytes = 1 << 20;
-
 std::string EnvironmentName(const std::string& option) {
   return absl::StrCat("MERIDIAN_",
                       absl::AsciiStrToUpper(absl::StrReplaceAll(option, {{"-", "_"}})));
@@ -42,22 +37,6 @@ std::string Where(const std::string& file, const YAML::Node& node) {
 absl::Status Prefixed(const std::string& where, const std::string& what, const absl::Status& status) {
   return absl::InvalidArgumentError(
       absl::StrCat(where, ": ", what, ": ", std::string(status.message())));
-}
-
-// Levenshtein distance, for "did you mean".
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
 }
 
 std::vector<std::string> SplitList(const std::vector<std::string>& texts) {
@@ -128,7 +107,7 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
   CLI::App app(description_, program_);
   app.set_version_flag("--version", BuildInfoText(program_));
   app.footer(examples_);
-  std::string file;
+  std::string& file = file_;
   bool print_config = false;
   bool check_config = false;
   app.add_option("--config", file, "YAML file with settings (MERIDIAN_CONFIG)");
@@ -188,21 +167,7 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
 }
 
 absl::Status OptionSet::ReadFile(const std::string& path, std::map<std::string, Value>* values) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {  // ifstream reads one as an empty file.
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is a directory; give an existing file as --config"));
-  }
-  std::ifstream stream(path, std::ios::binary);
-  std::string text(kMaxFileBytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!stream.is_open() || stream.bad()) {
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be read; give an existing --config"));
-  }
-  text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": larger than 1 MiB"));
-  }
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path));
   try {
     const YAML::Node root = YAML::Load(text);
     if (root.IsNull()) return absl::OkStatus();
@@ -285,23 +250,10 @@ const Option* OptionSet::FindByYamlPath(std::string_view path) const {
 }
 
 std::string OptionSet::NearestYamlPath(std::string_view path) const {
-  std::string nearest;
-  size_t best = std::string::npos;
-  for (const Option& option : options_) {
-    const size_t distance = EditDistance(path, option.yaml_path);
-    if (distance < best) {
-      best = distance;
-      nearest = option.yaml_path;
-    }
-  }
-  for (const auto& [key, read] : sections_) {
-    const size_t distance = EditDistance(path, key);
-    if (distance < best) {
-      best = distance;
-      nearest = key;
-    }
-  }
-  return nearest;
+  std::vector<std::string> known;
+  for (const Option& option : options_) known.push_back(option.yaml_path);
+  for (const auto& [key, read] : sections_) known.push_back(key);
+  return NearestOf(path, known);
 }
 
 std::string OptionSet::MarkdownTable() const {

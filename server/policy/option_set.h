@@ -63,6 +63,9 @@ class OptionSet {
   absl::StatusOr<Action> Parse(int argc, const char* const* argv,
                                const std::map<std::string, std::string>& environment);
 
+  // The YAML file that Parse read; empty: none.
+  const std::string& file() const { return file_; }
+
   // The rows of docs/config.md.
   std::string MarkdownTable() const;
 
@@ -82,6 +85,7 @@ class OptionSet {
   const std::string program_;
   const std::string description_;
   const std::string examples_;
+  std::string file_;
   std::vector<Option> options_;
   std::map<std::string, std::function<absl::Status(const std::string&, const YAML::Node&)>> sections_;
 };

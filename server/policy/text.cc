@@ -1,6 +1,8 @@
 #include "server/policy/text.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "absl/strings/ascii.h"
@@ -26,6 +28,24 @@ bool TakeNumber(std::string_view* text, uint64_t* number) {
   return true;
 }
 
+constexpr size_t kMaxFileBytes = 1 << 20;
+
+// Levenshtein distance.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> ParseBytes(std::string_view text) {
@@ -33,8 +53,14 @@ absl::StatusOr<uint64_t> ParseBytes(std::string_view text) {
   constexpr struct {
     std::string_view name;
     uint64_t factor;
-  } kUnits[] = {{"", 1},          {"B", 1},           {"KiB", 1ull << 10}, {"MiB", 1ull << 20},
-                {"GiB", 1ull << 30}, {"KB", 1'000},     {"MB", 1'000'000},   {"GB", 1'000'000'000}};
+  } kUnits[] = {{"", 1},
+                {"B", 1},
+                {"KiB", 1ull << 10},
+                {"MiB", 1ull << 20},
+                {"GiB", 1ull << 30},
+                {"KB", 1'000},
+                {"MB", 1'000'000},
+                {"GB", 1'000'000'000}};
   std::string_view rest = text;
   uint64_t number;
   if (!TakeNumber(&rest, &number)) return Bad(text, kRule);
@@ -87,6 +113,38 @@ absl::StatusOr<uint64_t> ParseInteger(std::string_view text, uint64_t low, uint6
   return number;
 }
 
+absl::StatusOr<double> ParseNumber(std::string_view text, double low, double high) {
+  const bool digits =
+      !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos;
+  double number;
+  if (!digits || !absl::SimpleAtod(ToAbsl(text), &number) || !(number >= low) || number > high) {
+    return Bad(text, absl::StrCat("a number from ", NumberText(low), " to ", NumberText(high)));
+  }
+  return number;
+}
+
+std::string DurationText(absl::Duration duration) {
+  constexpr struct {
+    const char* name;
+    int64_t ms;
+  } kUnits[] = {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}};
+  int64_t rest = absl::ToInt64Milliseconds(duration);
+  std::string text;
+  for (const auto& unit : kUnits) {
+    if (rest >= unit.ms) absl::StrAppend(&text, rest / unit.ms, unit.name);
+    rest %= unit.ms;
+  }
+  return text.empty() ? "0" : text;
+}
+
+std::string NumberText(double number) { return absl::StrCat(number); }
+
+std::string NearestOf(std::string_view text, const std::vector<std::string>& known) {
+  return *std::min_element(known.begin(), known.end(), [text](const auto& a, const auto& b) {
+    return EditDistance(text, a) < EditDistance(text, b);
+  });
+}
+
 absl::StatusOr<bool> ParseBool(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
@@ -111,11 +169,28 @@ bool IsLoopback(std::string_view address) {
 }
 
 bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '.' ||
-                  c == '-';
-         });
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '.' || c == '-';
+  });
+}
+
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {  // ifstream reads one as an empty file.
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a directory; give an existing file"));
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::string text(kMaxFileBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) {
+    return absl::NotFoundError(absl::StrCat(path, ": cannot be read; give an existing file"));
+  }
+  text.resize(static_cast<size_t>(stream.gcount()));
+  if (text.size() > kMaxFileBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": larger than 1 MiB"));
+  }
+  return text;
 }
 
 }  // namespace meridian

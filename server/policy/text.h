@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,11 +25,26 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 // A whole number from `low` to `high`.
 absl::StatusOr<uint64_t> ParseInteger(std::string_view text, uint64_t low, uint64_t high);
 
+// A decimal number from `low` to `high`: "0.05". No exponent.
+absl::StatusOr<double> ParseNumber(std::string_view text, double low, double high);
+
+// What ParseDuration reads back: "1h30m", "250ms", "0". Whole milliseconds.
+std::string DurationText(absl::Duration duration);
+
+// What ParseNumber reads back, in up to six digits: "0.05".
+std::string NumberText(double number);
+
+// The one of `known` that differs least from `text`, for "did you mean". REQUIRES: one is known.
+std::string NearestOf(std::string_view text, const std::vector<std::string>& known);
+
 // "true" or "false".
 absl::StatusOr<bool> ParseBool(std::string_view text);
 
 // "host:port" with a port 0..65535; an IPv6 host stands in brackets.
 absl::Status CheckAddress(std::string_view text);
+
+// The whole of a file of at most 1 MiB; kNotFound, kInvalidArgument with its name.
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
 
 // True for addresses that only this machine reaches: 127.0.0.0/8, [::1], localhost.
 bool IsLoopback(std::string_view address);

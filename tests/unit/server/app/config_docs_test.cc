@@ -9,6 +9,7 @@
 
 #include "server/app/coordinator_config.h"
 #include "server/policy/node_config.h"
+#include "server/policy/policy_fields.h"
 
 namespace meridian {
 namespace {
@@ -20,6 +21,10 @@ std::string ConfigDocument() {
 
 TEST(ConfigDocsTest, TheTableOfTheNodeIsTheRealOne) {
   EXPECT_THAT(ConfigDocument(), testing::HasSubstr(NodeConfig::MarkdownTable()));
+}
+
+TEST(ConfigDocsTest, TheTableOfThePolicyFieldsIsTheRealOne) {
+  EXPECT_THAT(ConfigDocument(), testing::HasSubstr(PolicyMarkdownTable()));
 }
 
 TEST(ConfigDocsTest, TheTableOfTheCoordinatorIsTheRealOne) {

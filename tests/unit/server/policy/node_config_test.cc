@@ -72,7 +72,7 @@ TEST_F(NodeConfigTest, NamespaceErrorsNameFileLineAndField) {
               HasSubstr("yaml:3: namespaces.task.ttl: '0' is not from 1ms to 365d"));
   EXPECT_THAT(ErrorOf("namespaces:\n  task: {tlt: 5m}\n"), HasSubstr("yaml:2: namespaces.task.tlt"));
   EXPECT_THAT(ErrorOf("namespaces:\n  Task: {ttl: 5m}\n"), HasSubstr("yaml:2: namespaces: 'Task'"));
-  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"), HasSubstr("local or async"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"), HasSubstr("'sync' is not one of async, local"));
 }
 
 TEST_F(NodeConfigTest, PoliciesAreByNamespaceWithAFallback) {
