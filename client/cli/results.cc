@@ -34,7 +34,7 @@ void PutError(const ResultError& error, ordered_json* json) {
 }  // namespace
 
 std::string_view StatusName(ResultStatus status) {
-  constexpr std::string_view kNames[] = {"OK", "MISS", "CONFLICT", "ERROR"};
+  constexpr std::string_view kNames[] = {"OK", "MISS", "CONFLICT", "ERROR", "BYPASSED"};
   return kNames[static_cast<size_t>(status)];
 }
 
@@ -82,6 +82,10 @@ ExitCode PrintWrite(const Session& session, std::string_view key, const WriteRes
       session.Note(absl::StrCat("conflict: nothing was changed; stored is version ",
                                 result.version.is_set() ? result.version.ToText() : "none"));
       return kExitFailed;
+    case ResultStatus::kBypassed:
+      session.Note(absl::StrCat("not stored: by its policy the namespace does not cache ",
+                                QuoteKey(key)));
+      return kExitOk;
     case ResultStatus::kError:
       return session.Fail(*result.error);
   }

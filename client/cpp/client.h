@@ -40,6 +40,7 @@ enum class ResultStatus : uint8_t {
   kMiss,      // Get: nobody has it. Touch: no such entry. A normal answer.
   kConflict,  // Set: if_absent or expected_version did not hold; nothing changed.
   kError,     // `error` says why.
+  kBypassed,  // Set: the namespace does not cache such keys. Not an error.
 };
 
 // Which tier answered.

@@ -21,6 +21,8 @@ ResultStatus StatusOf(cache::v1::EntryStatus status) {
       return ResultStatus::kMiss;
     case cache::v1::ENTRY_STATUS_CONFLICT:
       return ResultStatus::kConflict;
+    case cache::v1::ENTRY_STATUS_BYPASSED:
+      return ResultStatus::kBypassed;
     default:
       return ResultStatus::kError;
   }

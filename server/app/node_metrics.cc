@@ -183,6 +183,10 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
     return static_cast<double>(context.engine.options().capacity_bytes);
   });
   registry.AddCallbackCounters(
+      {"meridian_cache_bypassed_total", "Gets and Sets of keys that the policy does not cache.",
+       {"namespace"}},
+      [&context] { return WriteSamples(context, &NamespaceCounters::bypassed); });
+  registry.AddCallbackCounters(
       {"meridian_l1_ttl_boosts_total", "Lives in L1 that hits have lengthened.", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::boosts); });
   registry.AddCallbackCounters(

@@ -110,8 +110,9 @@ std::optional<Error> CheckReadOptions(const cache::v1::ReadOptions& options) {
   return std::nullopt;
 }
 
-std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view field) {
-  if (auto error = CheckKey(entry.key(), Sub(field, "key"))) return error;
+std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view key,
+                                  std::string_view field) {
+  if (auto error = CheckKey(key, Sub(field, "key"))) return error;
   if (entry.value().size() > kMaxValueBytes) {
     return Invalid(reason::kValueTooLarge,
                    absl::StrCat("a value of ", entry.value().size(), " bytes; at most ",

@@ -34,8 +34,9 @@ std::optional<Error> CheckBatch(size_t entries, size_t bytes, std::string_view f
 std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header);
 // What is not built yet gives UNIMPLEMENTED.
 std::optional<Error> CheckReadOptions(const cache::v1::ReadOptions& options);
-// All of one entry; fields that are not built yet give UNIMPLEMENTED.
-std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view field);
+// All of one entry, of which `key` is the form that is cached; fields that are not built yet give UNIMPLEMENTED.
+std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view key,
+                                  std::string_view field);
 
 }  // namespace meridian::limits
 

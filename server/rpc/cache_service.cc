@@ -1,6 +1,7 @@
 #include "server/rpc/cache_service.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/node/entry_proto.h"
+#include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/rpc/batch_get_codec.h"
 #include "server/rpc/call_timing.h"
@@ -52,6 +54,33 @@ class CacheServiceHandlers::Call {
     return reactor;
   }
 
+  // From now on keys are taken in the form in which the namespace caches them. REQUIRES: the
+  // namespace's name is valid.
+  void PrepareKeys() {
+    const Namespace* name_space = service_.context_.namespaces.Resolve(name_space_);
+    if (name_space == nullptr || !FormsKeys(name_space->policy())) return;
+    former_ = name_space;
+    policy_ = &name_space->policy();
+  }
+  bool forms_keys() const { return former_ != nullptr; }
+
+  // The key as it is cached.
+  std::string_view Formed(std::string_view key) {
+    if (former_ == nullptr) return key;
+    return FormKey(policy_->key, key, &forms_.emplace_back());
+  }
+  // True, and counted, when the caller's key is not to be cached.
+  bool Bypasses(std::string_view key) {
+    if (former_ == nullptr || !IsBypassed(*policy_, key)) return false;
+    former_->counters.bypassed.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  grpc::ServerUnaryReactor* Succeed() {
+    grpc::ServerUnaryReactor* reactor = reactor_;
+    Finish(grpc::Status::OK);
+    return reactor;
+  }
+
   ReadRequest read;
   WriteRequest write;
   std::vector<int> indexes;  // Of a batch: which entry each item of `write` is.
@@ -62,6 +91,9 @@ class CacheServiceHandlers::Call {
   const RpcMethod method_;
   const std::string name_space_;
   const absl::Duration began_;
+  const Namespace* former_ = nullptr;        // Set when its policy forms keys.
+  const NamespacePolicy* policy_ = nullptr;  // Of former_, one for the whole call.
+  std::deque<std::string> forms_;            // What formed keys point into.
 };
 
 CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,
@@ -97,7 +129,8 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::WriteOne(std::shared_ptr<Call> c
   return call->reactor();
 }
 
-// Writes the items of `call`; refused entries have their error already, the others get their answer.
+// Writes the items of `call`; refused entries have their error already, the others get their
+// answer.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* CacheServiceHandlers::WriteBatch(std::shared_ptr<Call> call,
                                                            const Request* request,
@@ -118,10 +151,17 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kGet, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
-  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (!error) call->PrepareKeys();
+  const std::string_view key = call->Formed(request->key());
+  if (!error) error = limits::CheckKey(key, "key");
   if (!error) error = limits::CheckReadOptions(request->options());
   if (error) return call->Refuse(*error);
-  call->read.keys = {request->key()};
+  if (call->Bypasses(request->key())) {
+    FillHeader(request->header(), response->mutable_header());
+    response->mutable_entry()->set_status(cache::v1::ENTRY_STATUS_MISS);
+    return call->Succeed();
+  }
+  call->read.keys = {key};
   call->read.options = FromProto(request->options());
   call->read.request_id = request->header().request_id();
   reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {
@@ -144,6 +184,7 @@ class CacheServiceHandlers::BatchGetCall : public Call {
   // Hands the valid keys to the read and keeps the errors of the others.
   void TakeKeys() {
     const bool all_valid =
+        !forms_keys() &&
         std::all_of(fields.keys.begin(), fields.keys.end(), [](std::string_view key) {
           return !key.empty() && key.size() <= limits::kMaxKeyBytes;
         });
@@ -152,15 +193,18 @@ class CacheServiceHandlers::BatchGetCall : public Call {
       return;
     }
     for (size_t i = 0; i < fields.keys.size(); ++i) {
-      if (auto bad = limits::CheckKey(fields.keys[i], absl::StrCat("keys[", i, "]"))) {
+      const std::string_view key = Formed(fields.keys[i]);
+      if (auto bad = limits::CheckKey(key, absl::StrCat("keys[", i, "]"))) {
         refused[i] = *std::move(bad);
+      } else if (Bypasses(fields.keys[i])) {
+        refused[i] = std::nullopt;
       } else {
-        read.keys.push_back(fields.keys[i]);
+        read.keys.push_back(key);
       }
     }
   }
 
-  // The answers with the refused keys' errors at their places.
+  // The answers with those of the refused keys at their places.
   std::vector<ReadResult> WithRefused(std::vector<ReadResult> answers) {
     std::vector<ReadResult> results(fields.keys.size());
     size_t next = 0;
@@ -168,8 +212,8 @@ class CacheServiceHandlers::BatchGetCall : public Call {
       const auto it = refused.find(i);
       if (it == refused.end()) {
         results[i] = std::move(answers[next++]);
-      } else {
-        SetError(std::move(it->second), &results[i]);
+      } else if (it->second) {
+        SetError(*std::move(it->second), &results[i]);
       }
     }
     return results;
@@ -177,7 +221,8 @@ class CacheServiceHandlers::BatchGetCall : public Call {
 
   grpc::Slice bytes;
   BatchGetFields fields;
-  std::map<size_t, Error> refused;  // By index of the key.
+  // By index of the key; nullopt: it is not cached, a miss.
+  std::map<size_t, std::optional<Error>> refused;
 };
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerContext* context,
@@ -193,8 +238,10 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   call->bytes = std::move(bytes);
   call->fields = std::move(fields);
   if (!parsed) {
-    return call->Refuse(Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kMalformedRequest,
-                              "the message is no BatchGetRequest", {}});
+    return call->Refuse(Error{grpc::StatusCode::INVALID_ARGUMENT,
+                              reason::kMalformedRequest,
+                              "the message is no BatchGetRequest",
+                              {}});
   }
   const std::vector<std::string_view>& keys = call->fields.keys;
   std::optional<Error> error = limits::CheckHeader(call->fields.header);
@@ -202,6 +249,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   if (!error) error = limits::CheckBatch(keys.size(), call->bytes.size(), "keys");
   if (!error) error = limits::CheckReadOptions(call->fields.options);
   if (error) return call->Refuse(*error);
+  call->PrepareKeys();
   call->TakeKeys();
   call->read.options = FromProto(call->fields.options);
   call->read.request_id = call->fields.header.request_id();
@@ -222,9 +270,17 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext*
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kSet, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
-  if (!error) error = limits::CheckSetEntry(request->entry(), "entry");
+  if (!error) call->PrepareKeys();
+  const std::string_view key = call->Formed(request->entry().key());
+  if (!error) error = limits::CheckSetEntry(request->entry(), key, "entry");
   if (error) return call->Refuse(*error);
+  if (call->Bypasses(request->entry().key())) {
+    FillHeader(request->header(), response->mutable_header());
+    response->mutable_result()->set_status(cache::v1::ENTRY_STATUS_BYPASSED);
+    return call->Succeed();
+  }
   call->write.items.push_back(FromProto(request->entry(), WriteKind::kSet));
+  call->write.items.back().key = key;
   call->write.request_id = request->header().request_id();
   return WriteOne(std::move(call), request, response);
 }
@@ -240,15 +296,23 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerCon
                                request->ByteSizeLong(), "entries");
   }
   if (error) return call->Refuse(*error);
+  call->PrepareKeys();
   for (int i = 0; i < request->entries_size(); ++i) {
     cache::v1::WriteResult* result = response->add_results();
-    if (auto bad = limits::CheckSetEntry(request->entries(i), IndexedField("entries", i, ""))) {
+    const std::string_view key = call->Formed(request->entries(i).key());
+    if (auto bad =
+            limits::CheckSetEntry(request->entries(i), key, IndexedField("entries", i, ""))) {
       result->set_status(cache::v1::ENTRY_STATUS_ERROR);
       ToProto(*bad, result->mutable_error());
       continue;
     }
+    if (call->Bypasses(request->entries(i).key())) {
+      result->set_status(cache::v1::ENTRY_STATUS_BYPASSED);
+      continue;
+    }
     call->indexes.push_back(i);
     call->write.items.push_back(FromProto(request->entries(i), WriteKind::kSet));
+    call->write.items.back().key = key;
   }
   call->write.request_id = request->header().request_id();
   return WriteBatch(std::move(call), request, response);
@@ -261,20 +325,26 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
   if (!error && request->target_case() == cache::v1::InvalidateRequest::TARGET_NOT_SET) {
-    error = Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kTargetMissing,
-                  "say what to invalidate: key, tag, prefix or all", {}};
+    error = Error{grpc::StatusCode::INVALID_ARGUMENT,
+                  reason::kTargetMissing,
+                  "say what to invalidate: key, tag, prefix or all",
+                  {}};
     error->details.field = "target";
   }
   if (!error && !request->has_key()) {
-    error = Error{grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
-                  "invalidation by tag, prefix or namespace is not built yet; invalidate by key", {}};
+    error = Error{grpc::StatusCode::UNIMPLEMENTED,
+                  reason::kNotBuilt,
+                  "invalidation by tag, prefix or namespace is not built yet; invalidate by key",
+                  {}};
     error->details.field = "target";
   }
-  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (!error) call->PrepareKeys();
+  const std::string_view key = call->Formed(request->key());
+  if (!error) error = limits::CheckKey(key, "key");
   if (error) return call->Refuse(*error);
   WriteItem item;
   item.kind = WriteKind::kInvalidate;
-  item.key = request->key();
+  item.key = key;
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();
   return WriteOne(std::move(call), request, response);
@@ -292,16 +362,18 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
                                "keys");
   }
   if (error) return call->Refuse(*error);
+  call->PrepareKeys();
   for (int i = 0; i < request->keys_size(); ++i) {
     cache::v1::WriteResult* result = response->add_results();
-    if (auto bad = limits::CheckKey(request->keys(i), IndexedField("keys", i, ""))) {
+    const std::string_view key = call->Formed(request->keys(i));
+    if (auto bad = limits::CheckKey(key, IndexedField("keys", i, ""))) {
       result->set_status(cache::v1::ENTRY_STATUS_ERROR);
       ToProto(*bad, result->mutable_error());
       continue;
     }
     WriteItem item;
     item.kind = WriteKind::kInvalidate;
-    item.key = request->keys(i);
+    item.key = key;
     call->indexes.push_back(i);
     call->write.items.push_back(std::move(item));
   }
@@ -315,12 +387,14 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContex
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kTouch, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
-  if (!error) error = limits::CheckKey(request->key(), "key");
+  if (!error) call->PrepareKeys();
+  const std::string_view key = call->Formed(request->key());
+  if (!error) error = limits::CheckKey(key, "key");
   if (!error) error = limits::CheckTtl(request->ttl_ms(), "ttl_ms");
   if (error) return call->Refuse(*error);
   WriteItem item;
   item.kind = WriteKind::kTouch;
-  item.key = request->key();
+  item.key = key;
   item.ttl = absl::Milliseconds(static_cast<int64_t>(request->ttl_ms()));
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();

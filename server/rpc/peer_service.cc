@@ -32,7 +32,7 @@ std::optional<Error> CheckWrite(const peer::v1::Write& write, int index) {
     error.details.field = field + ".kind";
     return error;
   }
-  return limits::CheckSetEntry(write.entry(), field + ".entry");
+  return limits::CheckSetEntry(write.entry(), write.entry().key(), field + ".entry");
 }
 
 }  // namespace
