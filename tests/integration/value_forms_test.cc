@@ -98,8 +98,8 @@ TEST_F(ValueFormsTest, ALargeValueIsSmallInRedisAndComesBackAsItWas) {
   EXPECT_EQ(result.value, value);
   const absl::StatusOr<HttpPage> page = HttpGet(node_->http(), "/metrics");
   ASSERT_TRUE(page.ok());
-  EXPECT_THAT(page->body, HasSubstr("meridian_compression_inflated_total{namespace=\"task\","
-                                    "result=\"ok\"} 1"))
+  EXPECT_THAT(page->body, HasSubstr("meridian_compression_inflated_total{result=\"ok\","
+                                    "namespace=\"task\"} 1\n"))
       << "the client inflates for itself";
 }
 
