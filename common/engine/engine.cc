@@ -23,6 +23,18 @@ size_t PartOf(size_t total, size_t index, size_t count) {
 
 }  // namespace
 
+int EngineOptions::ShardBitsFor(size_t capacity_bytes, size_t capacity_entries) {
+  constexpr int kMostBits = 5;
+  constexpr size_t kLeastBytes = size_t{2} << 20;
+  constexpr size_t kLeastEntries = 1024;
+  int bits = 0;
+  while (bits < kMostBits && capacity_bytes >> (bits + 1) >= kLeastBytes &&
+         (capacity_entries == 0 || capacity_entries >> (bits + 1) >= kLeastEntries)) {
+    ++bits;
+  }
+  return bits;
+}
+
 absl::Status EngineOptions::Validate() const {
   if (shard_bits < 0 || shard_bits > kMaxShardBits) {
     return absl::InvalidArgumentError(

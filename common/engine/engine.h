@@ -56,6 +56,10 @@ struct EngineOptions {
   uint64_t hash_seed = 0;       // Random in servers, so that nobody can aim at one shard.
   ChargeMode charge = ChargeMode::kAll;
 
+  // For shards that are large enough for their policies to tell entries apart, and enough of them
+  // for many cores: at least 1024 entries and 2 MiB each, at most 2^5.
+  static int ShardBitsFor(size_t capacity_bytes, size_t capacity_entries);
+
   // Returns kInvalidArgument naming the field, the value and the rule.
   absl::Status Validate() const;
 };

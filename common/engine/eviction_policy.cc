@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/strings.h"
+#include "common/engine/adaptive_policy.h"
 #include "common/engine/fifo_policy.h"
 #include "common/engine/lru_policy.h"
 #include "common/engine/s3_fifo_policy.h"
@@ -23,6 +24,14 @@ struct Known {
 
 // Sorted by name.
 constexpr std::array kKnown = {
+    Known{"adaptive",
+          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kHits, seed);
+          }},
+    Known{"adaptive_bytes",
+          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kByteHits, seed);
+          }},
     Known{"fifo",
           [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<FifoPolicy>();

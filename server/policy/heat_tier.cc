@@ -1,31 +1,17 @@
 #include "server/policy/heat_tier.h"
 
-#include <algorithm>
-#include <vector>
-
-#include "common/engine/eviction_policy.h"
-
 namespace meridian {
 namespace {
 
 constexpr uint64_t kMegabyte = 1'000'000;
 
-// The first of `wanted` that this build has.
-std::string FirstKnown(std::initializer_list<const char*> wanted) {
-  const std::vector<std::string> known = EvictionPolicyNames();
-  for (const char* name : wanted) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-  }
-  return "lru";
-}
-
 }  // namespace
 
 HeatTiers ShippedTiers() {
-  return {HeatTier{"hot", absl::Seconds(60), absl::Seconds(300), "lru", 50 * kMegabyte, 0, 0},
-          HeatTier{"warm", absl::Seconds(600), absl::Seconds(1800),
-                   FirstKnown({"adaptive", "w_tinylfu"}), 100 * kMegabyte, 0, 3},
-          HeatTier{"cold", absl::Seconds(3600), absl::Seconds(7200), "ttl", 200 * kMegabyte, 0, 3}};
+  return {
+      HeatTier{"hot", absl::Seconds(60), absl::Seconds(300), "lru", 50 * kMegabyte, 0, 0},
+      HeatTier{"warm", absl::Seconds(600), absl::Seconds(1800), "adaptive", 100 * kMegabyte, 0, 3},
+      HeatTier{"cold", absl::Seconds(3600), absl::Seconds(7200), "ttl", 200 * kMegabyte, 0, 3}};
 }
 
 int TierIndex(std::string_view name) {

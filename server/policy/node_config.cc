@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "common/base/version.h"
+#include "common/engine/eviction_policy.h"
 #include "server/policy/option_set.h"
 #include "server/policy/redis_url.h"
 #include "server/policy/text.h"
@@ -89,8 +90,9 @@ auto SetPeers(std::vector<Member>* target) {
           parts.size() == 2 ? std::vector<std::string>(absl::StrSplit(parts[1], '/'))
                             : std::vector<std::string>();
       if (addresses.size() != 2 || !IsName(parts[0])) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            QuoteKey(text), " is not ID=DATA_ADDRESS/PEER_ADDRESS, as in us-1=host:7400/host:7401"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(QuoteKey(text),
+                         " is not ID=DATA_ADDRESS/PEER_ADDRESS, as in us-1=host:7400/host:7401"));
       }
       RETURN_IF_ERROR(CheckAddress(addresses[0]));
       RETURN_IF_ERROR(CheckAddress(addresses[1]));
@@ -125,15 +127,15 @@ auto SetRegionRedis(std::map<std::string, std::string>* target) {
 }
 
 void AddIdentityOptions(NodeConfig* config, OptionSet* set) {
-  set->Add({"id", "node.id", "node-1", "Name of this node, unique in its region, stable over restarts",
-            SetName(&config->id)});
+  set->Add({"id", "node.id", "node-1",
+            "Name of this node, unique in its region, stable over restarts", SetName(&config->id)});
   set->Add({"region", "node.region", "local", "Region of this node", SetName(&config->region)});
   set->Add({"weight", "node.weight", "1", "Share of the slots, 1..1000",
             SetInteger(&config->weight, 1, 1000)});
   set->AddAddress(&config->data_address, {"data-address", "listen.data", "127.0.0.1:7400",
                                           "Where CacheService listens; port 0: any free one"});
-  set->AddAddress(&config->peer_address, {"peer-address", "listen.peer", "127.0.0.1:7401",
-                                          "Where PeerService listens"});
+  set->AddAddress(&config->peer_address,
+                  {"peer-address", "listen.peer", "127.0.0.1:7401", "Where PeerService listens"});
   set->AddAddress(&config->admin_address, {"admin-address", "listen.admin", "127.0.0.1:7402",
                                            "Where AdminService listens"});
   set->AddAddress(&config->http_address, {"http-address", "listen.http", "127.0.0.1:7403",
@@ -141,26 +143,29 @@ void AddIdentityOptions(NodeConfig* config, OptionSet* set) {
   set->AddString(&config->advertise_host,
                  {"advertise-host", "listen.advertise_host", "",
                   "Host that others reach this node by; empty: the host that it listens on"});
-  set->Add({"insecure", "listen.insecure", "false",
-            "Allow plaintext on addresses beyond loopback: anybody who reaches them may read and write",
-            [config](const Texts& texts) -> absl::Status {
-              ASSIGN_OR_RETURN(config->insecure, ParseBool(texts[0]));
-              return absl::OkStatus();
-            }});
+  set->Add(
+      {"insecure", "listen.insecure", "false",
+       "Allow plaintext on addresses beyond loopback: anybody who reaches them may read and write",
+       [config](const Texts& texts) -> absl::Status {
+         ASSIGN_OR_RETURN(config->insecure, ParseBool(texts[0]));
+         return absl::OkStatus();
+       }});
 }
 
 void AddClusterOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"coordinators", "coordinators", "", "Addresses of the region's coordinators",
             SetAddresses(&config->coordinators), true});
-  set->Add({"peers", "peers", "",
-            "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
-            SetPeers(&config->static_peers), true});
+  set->Add(
+      {"peers", "peers", "",
+       "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
+       SetPeers(&config->static_peers), true});
   set->AddRedisUrl(&config->redis_url,
                    {"redis", "redis.url", "",
                     "Regional Redis, redis://[user:password@]host:port[/db]; empty: L1 only"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
-  set->Add({"l2-timeout", "redis.timeout", "1s", "Silence of a Redis that owes an answer, after which its connection is dropped",
+  set->Add({"l2-timeout", "redis.timeout", "1s",
+            "Silence of a Redis that owes an answer, after which its connection is dropped",
             SetDuration(&config->l2_timeout, absl::Milliseconds(10))});
   set->Add({"l2-connections", "redis.connections", "2", "Connections to the regional Redis, 1..64",
             SetInteger(&config->l2_connections, 1, 64)});
@@ -173,12 +178,13 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
 }
 
 void AddEngineOptions(NodeConfig* config, OptionSet* set) {
-  set->AddBytes(&config->l1_max_bytes, kMinL1Bytes,
-                {"l1-max-bytes", "l1.max_bytes", "256MiB",
-                 "Memory of L1, overhead included; at least 1MiB"});
+  set->AddBytes(
+      &config->l1_max_bytes, kMinL1Bytes,
+      {"l1-max-bytes", "l1.max_bytes", "256MiB", "Memory of L1, overhead included; at least 1MiB"});
   set->Add({"l1-max-entries", "l1.max_entries", "0", "Entries in L1 at most; 0: no such limit",
             SetInteger(&config->l1_max_entries, 0, 1ull << 40)});
-  set->Add({"l1-policy", "l1.policy", "lru", "Eviction policy", SetOneOf(&config->l1_policy, {"lru"})});
+  set->Add({"l1-policy", "l1.policy", "adaptive", "Eviction policy",
+            SetOneOf(&config->l1_policy, EvictionPolicyNames())});
 }
 
 void AddLogOptions(NodeConfig* config, OptionSet* set) {
@@ -231,11 +237,12 @@ absl::Status ReadPolicies(const std::string& config_file, NodeConfig* config) {
 }
 
 absl::Status CheckWhole(const NodeConfig& config) {
-  for (const std::string* address : {&config.data_address, &config.peer_address,
-                                     &config.admin_address, &config.http_address}) {
+  for (const std::string* address :
+       {&config.data_address, &config.peer_address, &config.admin_address, &config.http_address}) {
     if (!IsLoopback(*address) && !config.insecure) {
       return absl::InvalidArgumentError(absl::StrCat(
-          *address, " is reachable from other machines and nothing protects it: TLS and "
+          *address,
+          " is reachable from other machines and nothing protects it: TLS and "
           "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
     }
   }
@@ -243,7 +250,8 @@ absl::Status CheckWhole(const NodeConfig& config) {
     return absl::InvalidArgumentError("give --coordinators or --peers, not both");
   }
   if (config.redis_url.empty() && !config.region_redis.empty()) {
-    return absl::InvalidArgumentError("--region-redis needs --redis: replication reads the own one");
+    return absl::InvalidArgumentError(
+        "--region-redis needs --redis: replication reads the own one");
   }
   std::set<uint16_t> ids = {RegionId(config.region)};
   for (const auto& [region, url] : config.region_redis) {
@@ -259,8 +267,7 @@ absl::Status CheckWhole(const NodeConfig& config) {
   bool listed = config.static_peers.empty();
   for (const Member& member : config.static_peers) listed |= member.id == config.id;
   if (!listed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--peers does not list this node, ", config.id));
+    return absl::InvalidArgumentError(absl::StrCat("--peers does not list this node, ", config.id));
   }
   return absl::OkStatus();
 }

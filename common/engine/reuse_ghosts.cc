@@ -1,0 +1,47 @@
+#include "common/engine/reuse_ghosts.h"
+
+#include <algorithm>
+
+namespace meridian {
+
+void ReuseGhosts::Resize(size_t ghosts, size_t capacity) {
+  sets_.assign(std::max<size_t>((ghosts + kWays / 2) / kWays, 1), Set());
+  time_shift_ = 0;
+  while (capacity >> (time_shift_ + 1) >= 16) ++time_shift_;
+}
+
+void ReuseGhosts::Put(uint64_t hash, ReuseState state, uint64_t used_at, uint64_t now) {
+  const uint32_t present = static_cast<uint32_t>(now >> time_shift_) & kTimeMask;
+  const uint32_t time = static_cast<uint32_t>(used_at >> time_shift_) & kTimeMask;
+  const uint32_t frequency = state >> 5 == 7 ? 0 : state & 31;
+  Set& set = SetOf(hash);
+  uint32_t* oldest = &set.ghosts[0];
+  uint32_t most = 0;
+  for (uint32_t& ghost : set.ghosts) {
+    if (ghost == 0) {
+      oldest = &ghost;
+      break;
+    }
+    const uint32_t age = (present - (ghost >> 6)) & kTimeMask;
+    if (age >= most) {
+      most = age;
+      oldest = &ghost;
+    }
+  }
+  *oldest = static_cast<uint32_t>(hash & 0xFFFF) << 16 | time << 6 | frequency << 1 | 1;
+}
+
+std::optional<ReuseGhosts::Ghost> ReuseGhosts::Take(uint64_t hash, uint64_t now) {
+  if (sets_.empty()) return std::nullopt;
+  const uint32_t fingerprint = static_cast<uint32_t>(hash & 0xFFFF);
+  for (uint32_t& ghost : SetOf(hash).ghosts) {
+    if (ghost == 0 || ghost >> 16 != fingerprint) continue;
+    const uint64_t age = (static_cast<uint32_t>(now >> time_shift_) - (ghost >> 6)) & kTimeMask;
+    const Ghost found = {static_cast<ReuseState>(ghost >> 1 & 31), age << time_shift_};
+    ghost = 0;
+    return found;
+  }
+  return std::nullopt;
+}
+
+}  // namespace meridian
