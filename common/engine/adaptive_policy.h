@@ -17,7 +17,7 @@
 //
 // Cost: a hit changes the entry's own words; an eviction looks at 48 entries. Memory beyond the
 // nodes:
-//   4 bytes an entry, 4 bytes a ghost, kGhosts ghosts an entry, and up to 1 MiB for the sample.
+//   4 bytes an entry, 4 bytes a ghost, kGhosts ghosts an entry, and 4 bytes an entry for the sample.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_ADAPTIVE_POLICY_H_

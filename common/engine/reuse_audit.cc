@@ -12,17 +12,29 @@ constexpr double kModelCapacities = 20;
 constexpr double kModelLeast =
     4000;  // Sampled uses, at least, before the model's counts are halved.
 
+// Sampled entries, and uses that are remembered of each.
+constexpr size_t kSmall = 4096;
+constexpr size_t kMostSampled = 1024;
+constexpr size_t kLeastSampled = 256;
+constexpr size_t kRememberedOfSmall = 32;
+constexpr size_t kRemembered = 16;
+
 }  // namespace
 
 ReuseAudit::ReuseAudit(size_t entries, size_t room, XorShift random) : random_(random) {
+  const bool whole = entries <= kSmall;
+  const size_t sample =
+      whole ? kMostSampled : std::clamp(entries / 128, kLeastSampled, kMostSampled);
   const double share = std::min(
-      1.0, static_cast<double>(kEntries) / static_cast<double>(std::max<size_t>(entries, 1)));
+      1.0, static_cast<double>(sample) / static_cast<double>(std::max<size_t>(entries, 1)));
   const double sampled = static_cast<double>(entries) * share;
   threshold_ = share >= 1 ? ~uint32_t{0} : static_cast<uint32_t>(share * 4294967296.0);
   share_room_ = std::max(1.0, std::floor(static_cast<double>(room) * share + 0.5));
-  fade_ = std::pow(0.5, 1 / (kMissesHalfLife * sampled));
+  fade_ = std::pow(0.5, 1 / (kMissesHalfLife * std::max(sampled, 1.0)));
   fade_model_after_ = std::max(kModelLeast, kModelCapacities * sampled);
-  uses_.resize(std::max<size_t>(static_cast<size_t>(kRemembered * sampled), kRemembered));
+  const size_t remembered = whole ? kRememberedOfSmall : kRemembered;
+  uses_.resize(
+      std::max(static_cast<size_t>(static_cast<double>(remembered) * sampled), remembered));
   index_.assign(std::bit_ceil(2 * uses_.size()), kNone);
 }
 
@@ -69,16 +81,16 @@ void ReuseAudit::ForgetOldest() {
   if (!oldest.latest) return;
   EraseIndex(oldest.hash);
   for (size_t table = 0; table < kReuseTables; ++table) {
-    if (oldest.places[table] != kNone) Drop(table, oldest.places[table]);
+    if (oldest.places[table] != kNowhere) Drop(table, oldest.places[table]);
   }
   oldest.latest = false;
 }
 
-void ReuseAudit::Drop(size_t table, uint32_t place) {
+void ReuseAudit::Drop(size_t table, Place place) {
   Shadow& shadow = shadows_[table];
   Sample& dropped = uses_[shadow.held[place]];
   shadow.charge -= dropped.charge;
-  dropped.places[table] = kNone;
+  dropped.places[table] = kNowhere;
   shadow.held[place] = shadow.held.back();
   shadow.held.pop_back();
   if (place < shadow.held.size()) uses_[shadow.held[place]].places[table] = place;
@@ -88,14 +100,14 @@ void ReuseAudit::Record(const Use& use, const WorthTables& tables, ReuseModel* m
   CountAges(use.tick, model);
   ForgetOldest();
   const uint32_t at = static_cast<uint32_t>(next_ % uses_.size());
-  std::array<uint32_t, kReuseTables> places = {kNone, kNone, kNone, kNone};
+  std::array<Place, kReuseTables> places = {kNowhere, kNowhere, kNowhere, kNowhere};
   uint32_t* found = FindIndex(use.hash);
   if (*found != kNone) {
     Sample& before = uses_[*found];
     model->CountUsed(ReuseClassOf(before.state), AgeBucketOf(use.tick - before.tick));
     places = before.places;
     for (size_t table = 0; table < kReuseTables; ++table) {
-      if (places[table] == kNone) continue;
+      if (places[table] == kNowhere) continue;
       shadows_[table].held[places[table]] = at;
       shadows_[table].charge +=
           static_cast<double>(use.charge) - static_cast<double>(before.charge);
@@ -111,7 +123,7 @@ void ReuseAudit::Record(const Use& use, const WorthTables& tables, ReuseModel* m
   ++next_;
   model->CountReached(ReuseClassOf(use.state), 0);
   for (size_t table = 0; table < kReuseTables; ++table) {
-    Touch(table, at, use, places[table] != kNone, tables[table]);
+    Touch(table, at, use, places[table] != kNowhere, tables[table]);
   }
   for (size_t table = 0; table < kReuseTables; ++table) {
     if (shadows_[table].misses < shadows_[best_].misses) best_ = static_cast<ReuseTable>(table);
@@ -124,7 +136,8 @@ void ReuseAudit::Touch(size_t table, uint32_t at, const Use& use, bool held,
   shadow.misses = shadow.misses * fade_ + (held ? 0 : use.cost);
   uint32_t self = uses_[at].places[table];
   if (!held) {
-    self = uses_[at].places[table] = static_cast<uint32_t>(shadow.held.size());
+    self = static_cast<uint32_t>(shadow.held.size());
+    uses_[at].places[table] = static_cast<Place>(self);
     shadow.held.push_back(at);
     shadow.charge += use.charge;
   }
@@ -137,7 +150,7 @@ void ReuseAudit::Touch(size_t table, uint32_t at, const Use& use, bool held,
     uint32_t victim = shadow.candidates.Lowest(static_cast<uint32_t>(shadow.held.size()), self,
                                                score(self), random_, score);
     if (victim == CandidatePool::kNone) victim = self;
-    Drop(table, victim);
+    Drop(table, static_cast<Place>(victim));
     if (victim == self) break;
     self = uses_[at].places[table];  // The last one takes the place of the one that left.
   }

@@ -2,12 +2,14 @@
 // small caches on the sample, one for each table of worths, to tell which table serves best.
 //
 // Miniature simulation (Waldspurger, Saemundsson, Ahmad, Park, "Cache modeling and optimization
-// using miniature simulations", USENIX ATC 2017): of a capacity of C entries, about kEntries, keys
-// whose hash falls into a share kEntries / C are followed, and a small cache has that share of the
-// room. A capacity up to kEntries is followed whole.
+// using miniature simulations", USENIX ATC 2017): of a cache of C entries, the keys are followed
+// whose hash falls into a share S / C, and a small cache has that share of the room. S is 1024 up
+// to 4096 entries, so that a cache of 1024 is followed whole; then C / 128, from 256 to 1024: more
+// tells little more (ADR 0009), and would take more memory than the ghosts.
 //
-// Cost: a request whose key is not sampled costs one comparison. Memory is constant: 32 * kEntries
-//   uses are remembered at 20 bytes, and indexed with 8.
+// Cost: a request whose key is not sampled costs one comparison. Memory: 32 bytes for each use that
+// is
+//   remembered, 32 S uses up to 4096 entries, then 16 S: 4 bytes an entry, at most 1 MiB.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_REUSE_AUDIT_H_
@@ -31,8 +33,6 @@ using WorthTables = std::array<WorthTable, kReuseTables>;
 
 class ReuseAudit {
  public:
-  static constexpr size_t kEntries = 1024;
-
   // `entries`: what the cache holds, about; `room`: what it may hold, in the unit of `charge`s.
   ReuseAudit(size_t entries, size_t room, XorShift random);
 
@@ -53,16 +53,16 @@ class ReuseAudit {
 
  private:
   static constexpr uint64_t kSpread = 0xFF51AFD7ED558CCD;
-  static constexpr size_t kRemembered = 32;  // Uses a sampled entry.
   static constexpr uint32_t kNone = ~uint32_t{0};
+  using Place = uint16_t;  // In Shadow::held, which is shorter than uses_.
+  static constexpr Place kNowhere = 0xFFFF;
 
   // One use; the latest one of its key holds what is known of the key.
   struct Sample {
     uint32_t hash = 0;
     uint32_t tick = 0;
     float charge = 0;
-    std::array<uint32_t, kReuseTables> places = {kNone, kNone, kNone,
-                                                 kNone};  // In the small caches.
+    std::array<Place, kReuseTables> places = {kNowhere, kNowhere, kNowhere, kNowhere};
     ReuseState state = 0;
     bool latest = false;
   };
@@ -77,7 +77,7 @@ class ReuseAudit {
   void CountAges(uint32_t tick, ReuseModel* model);
   void ForgetOldest();
   void Touch(size_t table, uint32_t at, const Use& use, bool held, const WorthTable& worth);
-  void Drop(size_t table, uint32_t place);
+  void Drop(size_t table, Place place);
   uint32_t* FindIndex(uint32_t hash);
   void EraseIndex(uint32_t hash);
 
