@@ -70,7 +70,12 @@ void AdaptivePolicy::Learn() {
   const bool bytes_are_short = limits_.entries == 0 || capacity < limits_.entries;
   if (bytes_are_short != bytes_are_short_) audit_for_ = 0;
   bytes_are_short_ = bytes_are_short;
-  scale_.SetCapacity(capacity);
+  if (audit_ == nullptr || capacity != scale_.capacity()) {
+    scale_.SetCapacity(capacity);
+    StableFrequencyWorth(scale_, &worth_[kStableWorth]);
+    DistanceWorth(scale_, &worth_[kDistanceWorth]);
+    RecencyWorth(&worth_[kRecencyWorth]);
+  }
   const double change = static_cast<double>(capacity) / static_cast<double>(audit_for_);
   if (audit_for_ == 0 || change > kRemakeFactor || change < 1 / kRemakeFactor) {
     audit_for_ = capacity;
@@ -79,9 +84,6 @@ void AdaptivePolicy::Learn() {
     ghosts_.Resize((capacity <= kSmall ? kGhostsOfSmall : kGhosts) * capacity, capacity);
   }
   model_.Solve(scale_, &worth_[kLearnedWorth]);
-  StableFrequencyWorth(scale_, &worth_[kStableWorth]);
-  DistanceWorth(scale_, &worth_[kDistanceWorth]);
-  RecencyWorth(&worth_[kRecencyWorth]);
   learn_at_ = requests_ + std::max(kLearnLeast, capacity / 8);
 }
 
