@@ -1,6 +1,7 @@
 #include "common/engine/adaptive_policy.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -20,13 +21,17 @@ uint64_t Spread(uint32_t hash) {
   return x * 0xC4CEB9FE1A85EC53;
 }
 
-// The policy's two words in the node: its index in nodes_; the tick of its last use and its state.
-uint32_t IndexOf(const EntryNode& node) { return node.policy_links.prev; }
-void SetIndex(EntryNode& node, uint32_t index) { node.policy_links.prev = index; }
-uint32_t WordOf(const EntryNode& node) { return node.policy_links.next; }
-void SetWord(EntryNode& node, uint32_t word) { node.policy_links.next = word; }
-ReuseState StateOf(const EntryNode& node) { return static_cast<ReuseState>(WordOf(node) & 255); }
-uint32_t TickOf(const EntryNode& node) { return WordOf(node) >> 8; }
+// A charge as the nearest eighth of an octave, and back.
+uint8_t SizeCodeOf(float charge) {
+  return static_cast<uint8_t>(std::min(8 * std::log2(charge) + 0.5f, 255.0f));
+}
+const std::array<float, 256> kChargeOfCode = [] {
+  std::array<float, 256> charges = {};
+  for (size_t code = 0; code < charges.size(); ++code) {
+    charges[code] = std::exp2(static_cast<float>(code) / 8);
+  }
+  return charges;
+}();
 
 size_t MostEntries(PolicyLimits limits) {
   if (limits.entries != 0) return limits.entries;
@@ -37,9 +42,10 @@ float PowerOf2(int weight) { return std::ldexp(1.0f, weight); }
 
 }  // namespace
 
-AdaptivePolicy::AdaptivePolicy(PolicyLimits limits, Goal goal, uint64_t seed)
+AdaptivePolicy::AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher, uint64_t seed)
     : limits_(limits),
       goal_(goal),
+      hasher_(hasher),
       random_(seed),
       scale_(MostEntries(limits), limits.entries != 0 ? kResolution : kBytesResolution) {
   Learn();
@@ -48,8 +54,8 @@ AdaptivePolicy::AdaptivePolicy(PolicyLimits limits, Goal goal, uint64_t seed)
 size_t AdaptivePolicy::Capacity() const {
   size_t capacity = limits_.entries != 0 ? limits_.entries : MostEntries(limits_);
   if (limits_.bytes == 0) return capacity;
-  const double mean = nodes_.size() < kLearnLeast ? static_cast<double>(kFirstGuessCharge)
-                                                  : charges_ / static_cast<double>(nodes_.size());
+  const double mean = known_.size() < kLearnLeast ? static_cast<double>(kFirstGuessCharge)
+                                                  : charges_ / static_cast<double>(known_.size());
   return std::clamp<size_t>(
       static_cast<size_t>(static_cast<double>(limits_.bytes) / std::max(mean, 1.0)), 1, capacity);
 }
@@ -91,87 +97,103 @@ float AdaptivePolicy::ChargeOf(const EntryNode& node) const {
   return static_cast<float>(std::max<size_t>(node.charge(limits_.charge), 1));
 }
 
-float AdaptivePolicy::WorthOf(const EntryNode& node) const {
-  const size_t reuse_class = static_cast<size_t>(ReuseClassOf(StateOf(node)));
-  const size_t bucket = static_cast<size_t>(AgeBucketOf(AgeOf(TickOf(node))));
+float AdaptivePolicy::WorthOf(const Known& known) const {
+  const size_t reuse_class = static_cast<size_t>(ReuseClassOf(known.state));
+  const size_t bucket = static_cast<size_t>(AgeBucketOf(AgeOf(known)));
   float worth = worth_[audit_->Best()][reuse_class][bucket];
-  if (node.weight() != 0) worth *= PowerOf2(node.weight());
-  return goal_ == Goal::kHits && bytes_are_short_ ? worth / ChargeOf(node) : worth;
+  if (weighted_ != 0) worth *= PowerOf2(EntryNode::At(known.node)->weight());
+  return goal_ == Goal::kHits && bytes_are_short_ ? worth / kChargeOfCode[known.size] : worth;
 }
 
 void AdaptivePolicy::Use(EntryNode& node, ReuseState state) {
-  SetWord(node, (Tick() & kTickMask) << 8 | state);
-  const uint64_t hash = Spread(node.hash());
-  if (audit_->IsSampled(hash)) {
-    const float charge = bytes_are_short_ ? ChargeOf(node) : 1.0f;
-    const float cost = PowerOf2(node.weight()) * (goal_ == Goal::kByteHits ? charge : 1.0f);
-    const ReuseTable before = audit_->Best();
-    audit_->Record({node.hash(), Tick(), state, charge, cost}, worth_, &model_);
-    if (audit_->Best() != before) candidates_.Clear();
+  Known& known = KnownOf(node);
+  known.used_at = static_cast<uint16_t>(Tick());
+  known.state = state;
+  StopAgeOfNext();
+  if (audit_->MayBeSampled(node.policy_bits)) {
+    const uint32_t hash = hasher_.Of(node);
+    if (audit_->IsSampled(Spread(hash))) {
+      const float charge = bytes_are_short_ ? ChargeOf(node) : 1.0f;
+      const float cost = PowerOf2(node.weight()) * (goal_ == Goal::kByteHits ? charge : 1.0f);
+      const ReuseTable before = audit_->Best();
+      audit_->Record({hash, Tick(), state, charge, cost}, worth_, &model_);
+      if (audit_->Best() != before) candidates_.Clear();
+    }
   }
   if (requests_ >= learn_at_) Learn();
 }
 
-void AdaptivePolicy::Place(EntryNode& node, uint32_t index) {
-  nodes_[index] = node.handle();
-  SetIndex(node, index);
+// Each request looks at another entry, so that all are looked at before their ticks come round.
+void AdaptivePolicy::StopAgeOfNext() {
+  if (++age_hand_ >= known_.size()) age_hand_ = 0;
+  Known& known = known_[age_hand_];
+  if (AgeOf(known) > kOldest) known.used_at = static_cast<uint16_t>(Tick() - kOldest);
 }
 
 void AdaptivePolicy::OnInsert(EntryNode& node) {
   ++requests_;
+  const uint32_t hash = hasher_.Of(node);
   ReuseState state = kFirstUse;
-  if (const auto ghost = ghosts_.Take(Spread(node.hash()), requests_)) {
+  if (const auto ghost = ghosts_.Take(Spread(hash), requests_)) {
     state = scale_.Next(ghost->state, static_cast<uint32_t>(ghost->distance >> scale_.tick_shift()),
                         random_);
   }
-  nodes_.push_back(node.handle());
-  Place(node, static_cast<uint32_t>(nodes_.size() - 1));
+  node.policy_bits = ReuseAudit::BitsOf(Spread(hash));
+  node.policy_index = static_cast<uint32_t>(known_.size());
+  known_.push_back(
+      {.node = node.handle(), .used_at = 0, .state = state, .size = SizeCodeOf(ChargeOf(node))});
   if (limits_.bytes != 0) charges_ += ChargeOf(node);
+  weighted_ += node.weight() != 0;
   newcomer_ = &node;
   Use(node, state);
 }
 
 void AdaptivePolicy::OnHit(EntryNode& node) {
   ++requests_;
-  Use(node, scale_.Next(StateOf(node), AgeOf(TickOf(node)), random_));
+  const Known& known = KnownOf(node);
+  Use(node, scale_.Next(known.state, AgeOf(known), random_));
 }
 
 void AdaptivePolicy::OnReplace(EntryNode& old, EntryNode& node) {
-  Place(node, IndexOf(old));
-  SetWord(node, WordOf(old));
+  OnMove(old, node);
+  node.policy_bits = old.policy_bits;
+  KnownOf(node).size = SizeCodeOf(ChargeOf(node));
   if (limits_.bytes != 0) charges_ += ChargeOf(node) - ChargeOf(old);
-  if (newcomer_ == &old) newcomer_ = &node;
+  weighted_ += node.weight() != 0;
+  weighted_ -= old.weight() != 0;
   OnHit(node);
 }
 
 void AdaptivePolicy::OnMove(EntryNode& old, EntryNode& node) {
-  Place(node, IndexOf(old));
-  SetWord(node, WordOf(old));
+  node.policy_index = old.policy_index;
+  KnownOf(node).node = node.handle();
   if (newcomer_ == &old) newcomer_ = &node;
 }
 
 void AdaptivePolicy::OnRemove(EntryNode& node) {
-  const uint64_t used_at = requests_ - (uint64_t{AgeOf(TickOf(node))} << scale_.tick_shift());
-  ghosts_.Put(Spread(node.hash()), StateOf(node), used_at, requests_);
+  const uint32_t index = node.policy_index;
+  const uint64_t used_at = requests_ - (uint64_t{AgeOf(known_[index])} << scale_.tick_shift());
+  ghosts_.Put(Spread(hasher_.Of(node)), known_[index].state, used_at, requests_);
   if (limits_.bytes != 0) charges_ -= ChargeOf(node);
+  weighted_ -= node.weight() != 0;
   if (newcomer_ == &node) newcomer_ = nullptr;
-  const uint32_t index = IndexOf(node);
-  EntryNode& last = *EntryNode::At(nodes_.back());
-  nodes_.pop_back();
-  if (&last != &node) Place(last, index);
+  if (index + 1 < known_.size()) {
+    known_[index] = known_.back();
+    EntryNode::At(known_[index].node)->policy_index = index;
+  }
+  known_.pop_back();
 }
 
 EntryNode& AdaptivePolicy::Victim() {
-  const uint32_t count = static_cast<uint32_t>(nodes_.size());
-  const uint32_t newcomer = newcomer_ == nullptr ? CandidatePool::kNone : IndexOf(*newcomer_);
+  const uint32_t count = static_cast<uint32_t>(known_.size());
+  const uint32_t newcomer = newcomer_ == nullptr ? CandidatePool::kNone : newcomer_->policy_index;
   const float bar =
-      newcomer_ == nullptr ? std::numeric_limits<float>::infinity() : WorthOf(*newcomer_);
-  const uint32_t lowest = candidates_.Lowest(count, newcomer, bar, random_, [this](uint32_t index) {
-    return WorthOf(*EntryNode::At(nodes_[index]));
-  });
-  if (lowest != CandidatePool::kNone) return *EntryNode::At(nodes_[lowest]);
+      newcomer_ == nullptr ? std::numeric_limits<float>::infinity() : WorthOf(known_[newcomer]);
+  const uint32_t lowest = candidates_.Lowest(
+      count, newcomer, bar, random_, [this](uint32_t index) { return WorthOf(known_[index]); });
+  if (lowest != CandidatePool::kNone) return *EntryNode::At(known_[lowest].node);
   // Refused; or the draws met nothing but the newcomer.
-  return newcomer_ != nullptr ? *newcomer_ : *EntryNode::At(nodes_[0]);
+  return newcomer_ != nullptr ? *newcomer_ : *EntryNode::At(known_[0].node);
 }
 
 }  // namespace meridian

@@ -15,9 +15,8 @@
 // GDSF; with kByteHits it is not. docs/adr/0009-adaptive-policy.md tells what was tried and what
 // each part brings.
 //
-// Cost: a hit changes the entry's own words; an eviction looks at 48 entries. Memory beyond the
-// nodes:
-//   4 bytes an entry, 4 bytes a ghost, kGhosts ghosts an entry, and 4 bytes an entry for the sample.
+// Cost: a hit changes one word; an eviction looks at 48 words. Memory beyond the nodes: 8 bytes an
+// entry, 4 bytes a ghost, kGhosts ghosts an entry, and 4 bytes an entry for the sample.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_ADAPTIVE_POLICY_H_
@@ -30,6 +29,7 @@
 
 #include "common/engine/candidate_pool.h"
 #include "common/engine/eviction_policy.h"
+#include "common/engine/key_hasher.h"
 #include "common/engine/reuse_audit.h"
 #include "common/engine/reuse_ghosts.h"
 #include "common/engine/reuse_model.h"
@@ -46,7 +46,7 @@ class AdaptivePolicy final : public EvictionPolicy {
   static constexpr size_t kGhostsOfSmall = 4;
   static constexpr size_t kSmall = 8192;
 
-  AdaptivePolicy(PolicyLimits limits, Goal goal, uint64_t seed);
+  AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher, uint64_t seed);
 
   void OnInsert(EntryNode& node) override;
   void OnHit(EntryNode& node) override;
@@ -57,27 +57,38 @@ class AdaptivePolicy final : public EvictionPolicy {
   EntryNode& Victim() override;
 
  private:
+  // What there is to know of an entry, in 8 bytes, so that to compare entries touches no nodes.
+  struct Known {
+    NodeHandle node;
+    uint16_t used_at;  // A tick.
+    ReuseState state;
+    uint8_t size;  // Of the charge: see SizeCodeOf.
+  };
+  // Ages end here: what is older is as old, before the ticks come round.
+  static constexpr uint32_t kOldest = AgeBucketBegin(31);
+
   uint32_t Tick() const { return static_cast<uint32_t>(requests_ >> scale_.tick_shift()); }
-  uint32_t AgeOf(uint32_t used_at) const { return (Tick() - used_at) & kTickMask; }
+  uint32_t AgeOf(const Known& known) const { return static_cast<uint16_t>(Tick() - known.used_at); }
+  Known& KnownOf(const EntryNode& node) { return known_[node.policy_index]; }
   float ChargeOf(const EntryNode& node) const;
-  float WorthOf(const EntryNode& node) const;
+  float WorthOf(const Known& known) const;
   // Notes a use: the next state of the entry, now.
   void Use(EntryNode& node, ReuseState state);
-  void Place(EntryNode& node, uint32_t index);
+  void StopAgeOfNext();
   size_t Capacity() const;
   void Learn();
 
-  static constexpr uint32_t kTickMask = (uint32_t{1} << 24) - 1;
-
   PolicyLimits limits_;
   const Goal goal_;
+  const KeyHasher hasher_;
   XorShift random_;
   ReuseScale scale_;
   uint64_t requests_ = 0;
   uint64_t learn_at_ = 0;
-  double charges_ = 0;  // Of all nodes, where bytes count.
-  // Every node knows its index.
-  std::vector<NodeHandle> nodes_;
+  double charges_ = 0;             // Of all nodes, where bytes count.
+  std::vector<Known> known_;       // Every node knows its index.
+  size_t weighted_ = 0;            // How many of the nodes have a weight.
+  size_t age_hand_ = 0;            // The next whose age is looked at.
   EntryNode* newcomer_ = nullptr;  // Inserted last, and not yet compared with a victim.
   CandidatePool candidates_;
   ReuseGhosts ghosts_;

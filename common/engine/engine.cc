@@ -4,7 +4,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/hash.h"
 #include "common/base/status_macros.h"
 #include "common/engine/eviction_policy.h"
 #include "common/engine/shard.h"
@@ -50,7 +49,7 @@ absl::Status EngineOptions::Validate() const {
                                                    ", must be 0 or at least the ", shards,
                                                    " shards"));
   }
-  absl::Status known_policy = CreateEvictionPolicy(policy, {}, 0).status();
+  absl::Status known_policy = CreateEvictionPolicy(policy, {}, {}, 0).status();
   if (!known_policy.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("policy: ", known_policy.message()));
   }
@@ -62,15 +61,16 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(options)));
   const EngineOptions& checked = engine->options_;
   const size_t count = size_t{1} << checked.shard_bits;
+  const KeyHasher hasher = {checked.hash_seed};
   for (size_t i = 0; i < count; ++i) {
     const PoolTable::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
                                       .entries = PartOf(checked.capacity_entries, i, count)};
     ASSIGN_OR_RETURN(
         std::unique_ptr<EvictionPolicy> policy,
-        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries, checked.charge},
+        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries, checked.charge}, hasher,
                              checked.hash_seed + i));
-    engine->shards_.push_back(
-        std::make_unique<Shard>(limits, checked.charge, std::move(policy), engine->generations_));
+    engine->shards_.push_back(std::make_unique<Shard>(limits, checked.charge, hasher,
+                                                      std::move(policy), engine->generations_));
   }
   return engine;
 }
@@ -103,9 +103,9 @@ absl::Status Engine::SetPool(PoolId pool, const PoolOptions& options) {
   for (size_t i = 0; i < count; ++i) {
     limits.push_back({PartOf(options.max_bytes, i, count), PartOf(options.max_entries, i, count)});
     const PolicyLimits policy_limits = shards_[i]->PolicyLimitsOf(limits[i]);
-    ASSIGN_OR_RETURN(
-        std::unique_ptr<EvictionPolicy> policy,
-        CreateEvictionPolicy(options.policy, policy_limits, options_.hash_seed + i + count * pool));
+    ASSIGN_OR_RETURN(std::unique_ptr<EvictionPolicy> policy,
+                     CreateEvictionPolicy(options.policy, policy_limits, {options_.hash_seed},
+                                          options_.hash_seed + i + count * pool));
     policies.push_back(std::move(policy));
   }
   for (size_t i = 0; i < count; ++i) {
@@ -150,8 +150,7 @@ std::optional<NamespaceId> Engine::InternNamespace(std::string_view name_space) 
 }
 
 uint64_t Engine::HashOf(NamespaceId name_space, std::string_view key) const {
-  constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;  // Spreads the small ids over the seed's bits.
-  return Hash64(key, options_.hash_seed ^ (name_space * kGolden));
+  return KeyHasher{options_.hash_seed}.Of(name_space, key);
 }
 
 bool Engine::Get(const EntryKey& key, absl::Duration now, Entry* entry) {

@@ -14,8 +14,7 @@ static_assert(kMaxInlineValue <= Buffer::Rep::kMaxEmbedded);
 static_assert(kMaxInlineKey <= Buffer::Rep::kMaxEmbedded);
 
 EntryNode::EntryNode(const EntryKey& key, const Entry& entry, uint32_t rep_word, bool has_extra)
-    : hash_(static_cast<uint32_t>(key.hash)),
-      hlc_low_(static_cast<uint32_t>(entry.version.hlc)),
+    : hlc_low_(static_cast<uint32_t>(entry.version.hlc)),
       hlc_high_(static_cast<uint32_t>(entry.version.hlc >> 32)),
       region_(RegionTable::Intern(entry.version.region)),
       name_space_(key.name_space),

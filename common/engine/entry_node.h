@@ -4,7 +4,7 @@
 //
 // The value is in the block up to kMaxInlineValue bytes, and is handed out as a Buffer that refers
 // into the block: the block lives until the node is destroyed and no such Buffer is left. Larger
-// values stay the Buffers that they came as. Cost: sizeof(EntryNode) is 52 bytes; links are 32-bit
+// values stay the Buffers that they came as. Cost: sizeof(EntryNode) is 44 bytes; links are 32-bit
 // handles. What few entries have (tags, a large
 //   value, a long key) takes an Extra at the end of the block, only there.
 // Thread safety: none; the shard's lock covers a node from Create until it is removed.
@@ -68,8 +68,7 @@ class EntryNode {
   }
 
   bool Is(const EntryKey& key) const {
-    return hash_ == static_cast<uint32_t>(key.hash) && name_space_ == key.name_space &&
-           this->key() == key.key;
+    return name_space_ == key.name_space && this->key() == key.key;
   }
   std::string_view key() const {
     if (has_extra_ && extra()->long_key != nullptr) {
@@ -82,7 +81,6 @@ class EntryNode {
   // Whether Buffers refer into the block. When not, only CopyTo can change that.
   bool is_shared() const { return rep_.references.load(std::memory_order_acquire) > 1; }
 
-  uint32_t hash() const { return hash_; }  // The low half of EntryKey::hash.
   NamespaceId name_space() const { return static_cast<NamespaceId>(name_space_); }
   uint32_t slot() const { return rep_.word >> kSlotShift & (kSlotCount - 1); }
   Version version() const {
@@ -114,7 +112,7 @@ class EntryNode {
 
   // Each for one owner alone: the table (or the list of removed nodes), the policy, the wheel.
   NodeHandle chain = 0;
-  NodeLinks policy_links;
+  uint32_t policy_index = 0;
   NodeLinks wheel_links;  // Both 0: in no wheel.
 
  private:
@@ -150,7 +148,6 @@ class EntryNode {
     return has_extra_ && !extra()->large_value.empty() ? extra()->large_value.size() : rep_.size();
   }
 
-  uint32_t hash_;
   uint32_t hlc_low_;
   uint32_t hlc_high_;
   uint32_t expires_low_;
@@ -173,7 +170,7 @@ class EntryNode {
   Buffer::Rep rep_;
 };
 
-static_assert(sizeof(EntryNode) == 52);
+static_assert(sizeof(EntryNode) == 44);
 static_assert(kSlotCount == 1024 && kMaxPools == 128 && kMaxEntryHits == 63);
 
 }  // namespace meridian

@@ -2,7 +2,9 @@
 
 namespace meridian {
 
-EntryTable::EntryTable() { segments_.push_back(std::make_unique<NodeHandle[]>(kSegmentSize)); }
+EntryTable::EntryTable(KeyHasher hasher) : hasher_(hasher) {
+  segments_.push_back(std::make_unique<NodeHandle[]>(kSegmentSize));
+}
 
 EntryNode* EntryTable::Find(const EntryKey& key) const {
   NodeHandle handle = HandleAt(IndexOf(static_cast<uint32_t>(key.hash)));
@@ -16,7 +18,7 @@ EntryNode* EntryTable::Find(const EntryKey& key) const {
 
 void EntryTable::Insert(EntryNode* node) {
   if (size_ >= bucket_count_) SplitOneBucket();
-  NodeHandle* bucket = Bucket(IndexOf(node->hash()));
+  NodeHandle* bucket = Bucket(IndexOf(hasher_.Of(*node)));
   node->chain = *bucket;
   *bucket = node->handle();
   ++size_;
@@ -24,7 +26,7 @@ void EntryTable::Insert(EntryNode* node) {
 
 NodeHandle* EntryTable::LinkTo(const EntryNode* node) {
   const NodeHandle handle = node->handle();
-  NodeHandle* link = Bucket(IndexOf(node->hash()));
+  NodeHandle* link = Bucket(IndexOf(hasher_.Of(*node)));
   while (*link != handle) link = &EntryNode::At(*link)->chain;
   return link;
 }
@@ -46,7 +48,7 @@ void EntryTable::SplitOneBucket() {
   NodeHandle* to = Bucket(bucket_count_);
   while (*from != 0) {
     EntryNode* node = EntryNode::At(*from);
-    if ((node->hash() & round_size) == 0) {
+    if ((hasher_.Of(*node) & round_size) == 0) {
       from = &node->chain;
     } else {
       const NodeHandle moved = *from;

@@ -15,12 +15,14 @@
 
 #include "common/engine/entry.h"
 #include "common/engine/entry_node.h"
+#include "common/engine/key_hasher.h"
 
 namespace meridian {
 
 class EntryTable {
  public:
-  EntryTable();
+  // `hasher` is that of the engine.
+  explicit EntryTable(KeyHasher hasher);
 
   // nullptr when there is none.
   EntryNode* Find(const EntryKey& key) const;
@@ -31,7 +33,7 @@ class EntryTable {
   // REQUIRES: `node` is in the table.
   void Remove(EntryNode* node);
 
-  // `node` has the hash and the link of `old`, which is in the table: takes its place.
+  // `node` has the key and the link of `old`, which is in the table: takes its place.
   void TakePlace(const EntryNode* old, EntryNode* node);
 
   // For a key that is about to be looked for.
@@ -71,6 +73,7 @@ class EntryTable {
   }
   void SplitOneBucket();
 
+  const KeyHasher hasher_;
   std::vector<std::unique_ptr<NodeHandle[]>> segments_;
   size_t size_ = 0;
   // round_mask_ + 1 is a power of two, and <= bucket_count_ < 2 * (round_mask_ + 1).

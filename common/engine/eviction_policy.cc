@@ -19,42 +19,47 @@ namespace {
 
 struct Known {
   std::string_view name;
-  std::unique_ptr<EvictionPolicy> (*create)(PolicyLimits limits, uint64_t seed);
+  std::unique_ptr<EvictionPolicy> (*create)(PolicyLimits limits, KeyHasher hasher, uint64_t seed);
 };
 
 // Sorted by name.
 constexpr std::array kKnown = {
     Known{"adaptive",
-          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kHits, seed);
+          [](PolicyLimits limits, KeyHasher hasher,
+             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kHits, hasher,
+                                                    seed);
           }},
     Known{"adaptive_bytes",
-          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kByteHits, seed);
+          [](PolicyLimits limits, KeyHasher hasher,
+             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kByteHits, hasher,
+                                                    seed);
           }},
     Known{"fifo",
-          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<FifoPolicy>();
           }},
     Known{"lru",
-          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<LruPolicy>();
           }},
     Known{"s3_fifo",
-          [](PolicyLimits limits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<S3FifoPolicy>(limits);
+          [](PolicyLimits limits, KeyHasher hasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<S3FifoPolicy>(limits, hasher);
           }},
     Known{"sieve",
-          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<SievePolicy>();
           }},
     Known{"ttl",
-          [](PolicyLimits, uint64_t) -> std::unique_ptr<EvictionPolicy> {
+          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
             return std::make_unique<TtlPolicy>();
           }},
     Known{"w_tinylfu",
-          [](PolicyLimits limits, uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<WTinyLfuPolicy>(limits, seed);
+          [](PolicyLimits limits, KeyHasher hasher,
+             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
+            return std::make_unique<WTinyLfuPolicy>(limits, hasher, seed);
           }},
 };
 
@@ -62,9 +67,10 @@ constexpr std::array kKnown = {
 
 absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
                                                                      PolicyLimits limits,
+                                                                     KeyHasher hasher,
                                                                      uint64_t seed) {
   for (const Known& known : kKnown) {
-    if (known.name == name) return known.create(limits, seed);
+    if (known.name == name) return known.create(limits, hasher, seed);
   }
   return absl::InvalidArgumentError(
       absl::StrCat("unknown eviction policy '", ToAbsl(name),

@@ -2,9 +2,9 @@
 //
 // The shard first inserts a new entry and then removes victims until it fits again, so a policy
 // refuses admission by naming the newcomer itself.
-// Cost: O(1) amortised and no allocation for each call: all run under the shard's lock. The
-// policy's
-//   links and its 16 bits (EntryNode::policy_bits) are in the node.
+// Cost: O(1) amortised and no allocation for each call: all run under the shard's lock. What
+// a policy keeps of an entry is at an index of its own, which the node knows (policy_index), and in
+// 16 bits of the node (policy_bits).
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_EVICTION_POLICY_H_
@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/engine/entry_node.h"
+#include "common/engine/key_hasher.h"
 
 namespace meridian {
 
@@ -48,7 +49,7 @@ class EvictionPolicy {
   // `node`, the same entry in another block, takes the place of `old`: no use. Its policy_bits are
   // those of `old`. The default is wrong in the order alone, and blocks move seldom.
   virtual void OnMove(EntryNode& old, EntryNode& node) { OnReplace(old, node); }
-  // Somebody asked for a key that is not there. The hash is EntryNode::hash() of the key.
+  // Somebody asked for a key that is not there. The hash is the low half of KeyHasher::Of(key).
   virtual void OnMiss(uint32_t hash) { (void)hash; }
 
   // The bounds have changed. False: it cannot follow, and is replaced by a new policy, to which the
@@ -59,10 +60,11 @@ class EvictionPolicy {
   virtual EntryNode& Victim() = 0;
 };
 
-// A policy by name; `seed` is for policies that draw. Returns kInvalidArgument naming the known
-// ones.
+// A policy by name; `hasher` is that of the engine, `seed` for policies that draw. Returns
+// kInvalidArgument naming the known ones.
 absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
                                                                      PolicyLimits limits,
+                                                                     KeyHasher hasher,
                                                                      uint64_t seed);
 
 // The names that CreateEvictionPolicy knows, sorted.

@@ -17,7 +17,8 @@ class FifoPolicy final : public EvictionPolicy {
   EntryNode& Victim() override { return newest_first_.back(); }
 
  private:
-  PolicyList newest_first_;
+  PolicySlots slots_;
+  PolicyList newest_first_{slots_};
 };
 
 }  // namespace meridian

@@ -18,7 +18,8 @@ class LruPolicy final : public EvictionPolicy {
   EntryNode& Victim() override { return recent_first_.back(); }
 
  private:
-  PolicyList recent_first_;
+  PolicySlots slots_;
+  PolicyList recent_first_{slots_};
 };
 
 }  // namespace meridian

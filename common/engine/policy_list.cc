@@ -1,12 +1,28 @@
 #include "common/engine/policy_list.h"
 
+#include <utility>
+
 namespace meridian {
 
-void PolicyList::Replace(EntryNode& old, EntryNode& node) {
-  const NodeHandle handle = node.handle();
-  node.policy_links = old.policy_links;
-  LinksOf(node.policy_links.prev).next = handle;
-  LinksOf(node.policy_links.next).prev = handle;
+PolicySlots::Index PolicySlots::Take(const EntryNode& node) {
+  if (free_ == kNone) {
+    slots_.push_back({.node = node.handle()});
+    return static_cast<Index>(slots_.size() - 1);
+  }
+  const Index index = std::exchange(free_, slots_[free_].next);
+  slots_[index].node = node.handle();
+  return index;
+}
+
+void PolicyList::PushBack(EntryNode& node) {
+  const Index index = slots_->Take(node);
+  node.policy_index = index;
+  Slot& slot = SlotOf(index);
+  slot.next = PolicySlots::kNone;
+  slot.prev = ends_.prev;
+  SlotOf(ends_.prev).next = index;
+  ends_.prev = index;
+  ++size_;
 }
 
 }  // namespace meridian

@@ -26,7 +26,8 @@ inline PolicyLimits ShareOf(PolicyLimits limits, double share) {
 
 class PolicyQueue {
  public:
-  explicit PolicyQueue(ChargeMode charge) : charge_(charge) {}
+  // `slots`: see PolicyList.
+  PolicyQueue(PolicySlots& slots, ChargeMode charge) : charge_(charge), list_(slots) {}
 
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }

@@ -37,6 +37,9 @@ class ReuseAudit {
   ReuseAudit(size_t entries, size_t room, XorShift random);
 
   bool IsSampled(uint64_t hash) const { return (hash * kSpread >> 32) <= threshold_; }
+  // For whoever keeps 16 bits of a key and not its hash: false when IsSampled would be.
+  static uint16_t BitsOf(uint64_t hash) { return static_cast<uint16_t>(hash * kSpread >> 48); }
+  bool MayBeSampled(uint16_t bits) const { return bits <= threshold_ >> 16; }
 
   struct Use {
     uint32_t hash;

@@ -28,10 +28,11 @@ PolicyLimits MainLimits(PolicyLimits limits) {
 
 }  // namespace
 
-S3FifoPolicy::S3FifoPolicy(PolicyLimits limits)
+S3FifoPolicy::S3FifoPolicy(PolicyLimits limits, KeyHasher hasher)
     : main_limits_(MainLimits(limits)),
-      small_(limits.charge),
-      main_(limits.charge),
+      hasher_(hasher),
+      small_(slots_, limits.charge),
+      main_(slots_, limits.charge),
       ghosts_(ShareOf(limits, 1 - kSmallShare)) {}
 
 PolicyQueue& S3FifoPolicy::QueueOf(const EntryNode& node) {
@@ -46,7 +47,7 @@ void S3FifoPolicy::SettleNewest() {
 void S3FifoPolicy::OnInsert(EntryNode& node) {
   SettleNewest();
   newest_ = &node;
-  node.policy_bits = ghosts_.Erase(node.hash()) ? kInMain : 0;
+  node.policy_bits = ghosts_.Erase(hasher_.Of(node)) ? kInMain : 0;
 }
 
 void S3FifoPolicy::OnHit(EntryNode& node) {
@@ -63,7 +64,7 @@ void S3FifoPolicy::OnRemove(EntryNode& node) {
 
 void S3FifoPolicy::OnEvict(EntryNode& node) {
   if ((node.policy_bits & kInMain) == 0)
-    ghosts_.Push(node.hash(), node.charge(main_limits_.charge));
+    ghosts_.Push(hasher_.Of(node), node.charge(main_limits_.charge));
   OnRemove(node);
 }
 

@@ -13,13 +13,14 @@
 
 #include "common/engine/eviction_policy.h"
 #include "common/engine/ghost_queue.h"
+#include "common/engine/key_hasher.h"
 #include "common/engine/policy_queue.h"
 
 namespace meridian {
 
 class S3FifoPolicy final : public EvictionPolicy {
  public:
-  explicit S3FifoPolicy(PolicyLimits limits);
+  S3FifoPolicy(PolicyLimits limits, KeyHasher hasher);
 
   void OnInsert(EntryNode& node) override;
   void OnHit(EntryNode& node) override;
@@ -37,6 +38,8 @@ class S3FifoPolicy final : public EvictionPolicy {
   EntryNode* MainVictim();
 
   const PolicyLimits main_limits_;
+  const KeyHasher hasher_;
+  PolicySlots slots_;
   PolicyQueue small_;
   PolicyQueue main_;
   GhostQueue ghosts_;

@@ -32,11 +32,12 @@ class Shard::Removed {
   NodeHandle first_ = 0;
 };
 
-Shard::Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<EvictionPolicy> policy,
-             const SlotGenerations& generations)
+Shard::Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
+             std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations)
     : limits_(limits),
       charge_(charge),
       generations_(generations),
+      table_(hasher),
       pools_(limits, std::move(policy)) {}
 
 Shard::~Shard() { Clear(); }

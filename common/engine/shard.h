@@ -31,6 +31,7 @@
 #include "common/engine/entry_table.h"
 #include "common/engine/eviction_policy.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/key_hasher.h"
 #include "common/engine/pool_table.h"
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
@@ -41,8 +42,8 @@ namespace meridian {
 class alignas(64) Shard {
  public:
   // `policy` is that of the shared pool. `generations` is not owned and outlives this.
-  Shard(PoolTable::Limits limits, ChargeMode charge, std::unique_ptr<EvictionPolicy> policy,
-        const SlotGenerations& generations);
+  Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
+        std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations);
   ~Shard();
 
   // What a policy of a pool with these limits may hold.

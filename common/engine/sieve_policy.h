@@ -27,7 +27,8 @@ class SievePolicy final : public EvictionPolicy {
  private:
   static constexpr uint16_t kVisited = 1;
 
-  PolicyList newest_first_;
+  PolicySlots slots_;
+  PolicyList newest_first_{slots_};
   EntryNode* newcomer_ = nullptr;  // For which room is made; the hand passes it over.
   EntryNode* hand_ = nullptr;      // In the list; nullptr: at the oldest.
 };

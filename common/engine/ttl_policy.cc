@@ -10,6 +10,13 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 }  // namespace
 
+TtlPolicy::TtlPolicy() {
+  for (Level& level : levels_) {
+    level.lists.reserve(kLists);
+    for (uint64_t digit = 0; digit < kLists; ++digit) level.lists.emplace_back(slots_);
+  }
+}
+
 uint64_t TtlPolicy::SecondOf(const EntryNode& node) {
   constexpr uint64_t kLast = (uint64_t{1} << (kLevels * kDigitBits)) - 1;
   const int64_t seconds = std::max<int64_t>(node.expires_ns(), 0) / kNanosPerSecond;

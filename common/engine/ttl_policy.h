@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "common/engine/eviction_policy.h"
 #include "common/engine/policy_list.h"
@@ -22,6 +23,8 @@ namespace meridian {
 class TtlPolicy final : public EvictionPolicy {
  public:
   static constexpr int kMovesPerVictim = 64;
+
+  TtlPolicy();
 
   void OnInsert(EntryNode& node) override { Add(node); }
   void OnHit(EntryNode&) override {}
@@ -34,7 +37,7 @@ class TtlPolicy final : public EvictionPolicy {
   static constexpr uint64_t kLists = 1 << kDigitBits;
 
   struct Level {
-    std::array<PolicyList, kLists> lists;
+    std::vector<PolicyList> lists;
     uint64_t occupied = 0;  // Bit d: lists[d] has entries.
   };
 
@@ -42,6 +45,7 @@ class TtlPolicy final : public EvictionPolicy {
   // policy_bits: level and digit of the list that the node is in.
   void Add(EntryNode& node);
 
+  PolicySlots slots_;
   uint64_t hand_ = 0;  // A second. No list before it has entries.
   std::array<Level, kLevels> levels_;
 };

@@ -27,12 +27,13 @@ PolicyLimits Less(PolicyLimits from, PolicyLimits part) {
 
 }  // namespace
 
-WTinyLfuPolicy::WTinyLfuPolicy(PolicyLimits limits, uint64_t seed)
+WTinyLfuPolicy::WTinyLfuPolicy(PolicyLimits limits, KeyHasher hasher, uint64_t seed)
     : limits_(limits),
+      hasher_(hasher),
       sketch_(limits.entries),
-      window_(limits.charge),
-      probation_(limits.charge),
-      protected_(limits.charge),
+      window_(slots_, limits.charge),
+      probation_(slots_, limits.charge),
+      protected_(slots_, limits.charge),
       random_(seed | 1),
       window_share_(kFirstWindow),
       step_(-kFirstStep) {
@@ -77,7 +78,7 @@ void WTinyLfuPolicy::OnInsert(EntryNode& node) {
   if (limits_.entries == 0) {
     sketch_.Grow(window_.size() + probation_.size() + protected_.size());
   }
-  sketch_.Count(node.hash());
+  sketch_.Count(hasher_.Of(node));
   // A newcomer displaces about its own size; after a step of the climber more may wait.
   for (int i = 0; i < kMovesPerInsert && window_.Exceeds(window_limits_) && window_.size() > 1;
        ++i) {
@@ -90,7 +91,7 @@ void WTinyLfuPolicy::OnInsert(EntryNode& node) {
 void WTinyLfuPolicy::OnHit(EntryNode& node) {
   victim_ = nullptr;
   ++hits_;
-  sketch_.Count(node.hash());
+  sketch_.Count(hasher_.Of(node));
   if (node.policy_bits != kProbation) {
     QueueOf(node).MoveToFront(node);
     return;
@@ -143,8 +144,8 @@ EntryNode& WTinyLfuPolicy::Victim() {
 }
 
 bool WTinyLfuPolicy::Admits(const EntryNode& candidate, const EntryNode& victim) {
-  const int frequency = sketch_.Estimate(candidate.hash());
-  if (frequency > sketch_.Estimate(victim.hash())) return true;
+  const int frequency = sketch_.Estimate(hasher_.Of(candidate));
+  if (frequency > sketch_.Estimate(hasher_.Of(victim))) return true;
   if (frequency < kWarm) return false;
   // xorshift64 (Marsaglia, 2003).
   random_ ^= random_ << 13;

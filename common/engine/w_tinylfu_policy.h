@@ -19,13 +19,14 @@
 
 #include "common/engine/eviction_policy.h"
 #include "common/engine/frequency_sketch.h"
+#include "common/engine/key_hasher.h"
 #include "common/engine/policy_queue.h"
 
 namespace meridian {
 
 class WTinyLfuPolicy final : public EvictionPolicy {
  public:
-  WTinyLfuPolicy(PolicyLimits limits, uint64_t seed);
+  WTinyLfuPolicy(PolicyLimits limits, KeyHasher hasher, uint64_t seed);
 
   void OnInsert(EntryNode& node) override;
   void OnHit(EntryNode& node) override;
@@ -50,6 +51,8 @@ class WTinyLfuPolicy final : public EvictionPolicy {
   bool Admits(const EntryNode& candidate, const EntryNode& victim);
 
   const PolicyLimits limits_;
+  const KeyHasher hasher_;
+  PolicySlots slots_;
   FrequencySketch sketch_;
   PolicyQueue window_;
   PolicyQueue probation_;

@@ -47,7 +47,10 @@ class Ghost {
     now_ = std::max(now_, absl::Nanoseconds(request.time_ns));
     engine_->Advance(now_, kAdvanceLimit);
     const std::string_view bytes(reinterpret_cast<const char*>(&request.hash), sizeof(uint64_t));
-    const EntryKey key = {.name_space = name_space_, .slot = 0, .hash = request.hash, .key = bytes};
+    const EntryKey key = {.name_space = name_space_,
+                          .slot = 0,
+                          .hash = engine_->HashOf(name_space_, bytes),
+                          .key = bytes};
     Entry entry;
     switch (request.kind) {
       case TrafficKind::kHit:

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -123,9 +124,20 @@ TEST_F(EngineTest, TheSameKeyInTwoNamespacesIsTwoEntries) {
 }
 
 TEST_F(EngineTest, KeysWithEqualHashesAreTwoEntries) {
-  EntryKey one = Key("one");
-  EntryKey two = Key("two");
-  two.hash = one.hash;
+  // Tables and policies go by the low half of the hash: among 2^18 keys some have the same.
+  std::unordered_map<uint32_t, std::string> seen;
+  std::string first;
+  std::string second;
+  for (int i = 0; second.empty(); ++i) {
+    ASSERT_LT(i, 1 << 22);
+    const std::string key = absl::StrCat("key", i);
+    const auto [at, added] = seen.emplace(static_cast<uint32_t>(Key(key).hash), key);
+    if (added) continue;
+    first = at->second;
+    second = key;
+  }
+  const EntryKey one = Key(first);
+  const EntryKey two = Key(second);
   engine_->Put(one, MakeEntry("1", V(1)), kNow);
   engine_->Put(two, MakeEntry("2", V(1)), kNow);
   EXPECT_TRUE(engine_->Erase(one, V(1)));

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/hash.h"
 
 namespace meridian {
 namespace {
@@ -17,21 +16,25 @@ BlockArena& TestArena() {
   return arena;
 }
 
-EntryNode::Owner Node(const std::string& key, uint64_t hash) {
-  return EntryNode::Create(TestArena(), {1, 0, hash, key}, Entry{});
+constexpr KeyHasher kHasher = {7};
+
+EntryKey KeyOf(const std::string& key) { return {1, 0, kHasher.Of(1, key), key}; }
+
+EntryNode::Owner Node(const std::string& key) {
+  return EntryNode::Create(TestArena(), KeyOf(key), Entry{});
 }
 
 TEST(EntryTableTest, FindsExactlyWhatIsInItWhileItGrowsAndShrinks) {
-  EntryTable table;
+  EntryTable table(kHasher);
   std::map<std::string, EntryNode::Owner> model;
   std::mt19937 rng(7);
   for (int i = 0; i < 100'000; ++i) {
     const std::string key = absl::StrCat("k", rng() % 20'000);
-    const EntryKey entry_key = {1, 0, Hash64(key), key};
+    const EntryKey entry_key = KeyOf(key);
     auto found = model.find(key);
     ASSERT_EQ(table.Find(entry_key), found == model.end() ? nullptr : found->second.get());
     if (found == model.end()) {
-      table.Insert(model.emplace(key, Node(key, Hash64(key))).first->second.get());
+      table.Insert(model.emplace(key, Node(key)).first->second.get());
     } else if (rng() % 3 == 0) {
       table.Remove(found->second.get());
       model.erase(found);
@@ -40,15 +43,15 @@ TEST(EntryTableTest, FindsExactlyWhatIsInItWhileItGrowsAndShrinks) {
   }
   EXPECT_GT(table.bucket_count(), 10'000);
   for (const auto& [key, node] : model) {
-    EXPECT_EQ(table.Find({1, 0, Hash64(key), key}), node.get());
+    EXPECT_EQ(table.Find(KeyOf(key)), node.get());
   }
 }
 
 TEST(EntryTableTest, AWalkMeetsEveryNodeAlthoughBucketsSplitMeanwhile) {
-  EntryTable table;
+  EntryTable table(kHasher);
   std::map<std::string, EntryNode::Owner> nodes;
   const auto add = [&](const std::string& key) {
-    table.Insert(nodes.emplace(key, Node(key, Hash64(key))).first->second.get());
+    table.Insert(nodes.emplace(key, Node(key)).first->second.get());
   };
   for (int i = 0; i < 1000; ++i) add(absl::StrCat("old", i));
   std::map<std::string, int> met;
