@@ -1,4 +1,5 @@
-// meridian-node: flags -> NodeConfig -> NodeServer; runs until SIGTERM or SIGINT.
+// meridian-node: flags -> NodeConfig -> NodeServer; runs until SIGTERM or SIGINT. SIGHUP: reads the
+// policies again.
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   const absl::Status logging = meridian::SetUpLogging(
@@ -48,7 +50,11 @@ int main(int argc, char** argv) {
   if (!server.ok()) return Fail(server.status(), 1);
 
   int signal = 0;
-  sigwait(&signals, &signal);
+  for (;;) {
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) break;
+    (*server)->ReloadPolicies();
+  }
   spdlog::info("signal {}: stopping; a second one stops at once", signal);
   // A second signal ends the process the hard way.
   struct sigaction hard = {};

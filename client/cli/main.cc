@@ -43,6 +43,7 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddTouch(app, context);
   AddExplain(app, context);
   AddRing(app, context);
+  AddPolicies(app, context);
   AddStatus(app, context);
   AddReplay(app, context);
   AddVersion(app, context);

@@ -153,6 +153,24 @@ Samples OwnershipSamples(const NodeContext& context) {
 
 }  // namespace
 
+void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry) {
+  registry.AddCallbackCounters(
+      {"meridian_policy_reloads_total", "Times that the file of policies was read again.",
+       {"result"}},
+      [&store] {
+        const PolicyStoreStatus status = store.Status();
+        return Samples{{{"ok"}, static_cast<double>(status.reloads)},
+                       {{"failed"}, static_cast<double>(status.failed_reloads)}};
+      });
+  registry.AddGauge("meridian_policy_last_reload_successful",
+                    "1 when the file of policies was right when it was last read, else 0.",
+                    [&store] { return store.Status().problem.empty() ? 1.0 : 0.0; });
+  registry.AddGauge("meridian_policy_loaded_timestamp_seconds",
+                    "When the policies in force were read, in seconds since 1970.",
+                    [&store] { return absl::ToDoubleSeconds(store.Status().loaded_at -
+                                                            absl::UnixEpoch()); });
+}
+
 void AddBuildInfo(MetricRegistry& registry) {
   registry.AddGauges({"meridian_build_info", "1, with the release and its libraries as labels.",
                       {"version", "grpc"}},

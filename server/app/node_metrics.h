@@ -12,6 +12,7 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/l2/l2_observer.h"
 #include "server/node/node_context.h"
+#include "server/policy/policy_store.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
 
@@ -19,6 +20,9 @@ namespace meridian {
 
 // L1, tiers, ring: read at every scrape. Nothing is owned; `context` outlives `registry`'s last use.
 void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry);
+
+// meridian_policy_*. As above.
+void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry);
 
 // meridian_build_info.
 void AddBuildInfo(MetricRegistry& registry);

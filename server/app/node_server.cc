@@ -38,6 +38,7 @@
 #include "server/node/read_path.h"
 #include "server/node/write_path.h"
 #include "server/peer/grpc_peer_transport.h"
+#include "server/policy/policy_store.h"
 #include "server/replication/replication.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/cache_service.h"
@@ -93,6 +94,7 @@ struct NodeServer::Parts {
   std::unique_ptr<HybridClock> versions;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Namespaces> namespaces;
+  std::unique_ptr<PolicyStore> policy_store;  // nullptr: no file.
   TopologyHolder topology;
   std::unique_ptr<L2Metrics> l2_metrics;
   std::unique_ptr<ReplicationMetrics> replication_metrics;
@@ -124,6 +126,7 @@ struct NodeServer::Parts {
 
   absl::Status MakeStores();
   absl::Status MakeCache();
+  void FollowPolicies();
   absl::Status MakeReplication();
   absl::Status Listen();
   absl::Status Join();
@@ -191,6 +194,27 @@ absl::Status NodeServer::Parts::MakeCache() {
   return absl::OkStatus();
 }
 
+void NodeServer::Parts::FollowPolicies() {
+  if (config.policies_file.empty()) return;
+  policy_store = std::make_unique<PolicyStore>(
+      PolicyStoreOptions{config.policies_file, config.policies_kind, config.policies_text,
+                         config.policies_poll},
+      *housekeeping, clock,
+      [this](std::shared_ptr<const PolicyTable> table) {
+        namespaces->SetPolicies(std::move(table));
+      },
+      [this](const PolicyStoreStatus& status) {
+        if (!status.problem.empty()) {
+          spdlog::error("policies: {}; those of before stay in force", status.problem);
+          return;
+        }
+        spdlog::info("policies of {} are in force", status.file);
+        for (const std::string& problem : namespaces->Problems()) spdlog::warn("{}", problem);
+      });
+  AddPolicyMetrics(*policy_store, registry);
+  policy_store->Start();
+}
+
 absl::Status NodeServer::Parts::MakeReplication() {
   if (config.redis_url.empty()) return absl::OkStatus();
   std::vector<std::string> regions = {config.region};
@@ -211,7 +235,7 @@ absl::Status NodeServer::Parts::MakeReplication() {
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
                           *replication_executor, clock, *replication_metrics,
                           [this](std::string_view name_space) {
-                            return config.policies.Of(name_space).replication !=
+                            return namespaces->policies()->Of(name_space).replication !=
                                    ReplicationMode::kLocal;
                           },
                           [this](std::string_view name_space, const std::string& key) {
@@ -267,6 +291,10 @@ std::vector<std::string> NodeServer::Parts::Warnings() const {
                                     coordinator_client->status().problem));
   }
   for (std::string& problem : namespaces->Problems()) warnings.push_back(std::move(problem));
+  if (policy_store != nullptr && !policy_store->Status().problem.empty()) {
+    warnings.push_back(absl::StrCat("policies: ", policy_store->Status().problem,
+                                    "; those of before stay in force"));
+  }
   return warnings;
 }
 
@@ -291,6 +319,9 @@ AdminSources NodeServer::Parts::MakeAdminSources() {
     return status.connected ? status.coordinator : "";
   };
   sources.warnings = [this] { return Warnings(); };
+  sources.policies = [this] {
+    return policy_store == nullptr ? std::optional<PolicyStoreStatus>() : policy_store->Status();
+  };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
   return sources;
 }
@@ -417,6 +448,7 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config)
   parts.housekeeping = std::make_unique<ThreadExecutor>("housekeeping");
   RETURN_IF_ERROR(parts.MakeCache());
   parts.MakeMetrics();
+  parts.FollowPolicies();
   RETURN_IF_ERROR(parts.MakeReplication());
   RETURN_IF_ERROR(parts.Listen());
   RETURN_IF_ERROR(parts.Join());
@@ -432,6 +464,14 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config)
                parts.config.region, parts.member.data_address, parts.member.peer_address,
                parts.member.admin_address, parts.member.http_address);
   return server;
+}
+
+void NodeServer::ReloadPolicies() {
+  if (parts_->policy_store == nullptr) {
+    spdlog::warn("no file of policies to read again: give --policies, or policies in --config");
+    return;
+  }
+  parts_->policy_store->Reload();
 }
 
 void NodeServer::Stop(absl::Duration grace) {

@@ -22,6 +22,9 @@ class NodeServer {
   static absl::StatusOr<std::unique_ptr<NodeServer>> Start(NodeConfig config);
   ~NodeServer();
 
+  // Reads the file of policies now. Any thread.
+  void ReloadPolicies();
+
   // Stops within a few seconds. Calls under way are finished, or cancelled after `grace`.
   void Stop(absl::Duration grace);
 

@@ -23,8 +23,9 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
   if (it != map_.end()) return it->second.get();
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
-  auto added = std::make_unique<Namespace>(name, *id, Keep(policies_->Of(name)));
-  SetPools(*added);
+  const NamespacePolicy& policy = Keep(policies_->Of(name));
+  auto added = std::make_unique<Namespace>(name, *id, policy);
+  SetPools(*added, policy);
   return map_.emplace(added->name, std::move(added)).first->second.get();
 }
 
@@ -38,15 +39,16 @@ void Namespaces::SetPolicies(std::shared_ptr<const PolicyTable> policies) {
   policies_ = std::move(policies);
   problems_.clear();
   for (const auto& [name, name_space] : map_) {
-    name_space->policy_.store(&Keep(policies_->Of(name)), std::memory_order_release);
-    SetPools(*name_space);
+    const NamespacePolicy& policy = Keep(policies_->Of(name));
+    SetPools(*name_space, policy);
+    name_space->policy_.store(&policy, std::memory_order_release);
   }
 }
 
 // From the coldest to the hottest, because each names the next colder one. Pools are never taken
 // back: a namespace that has fewer than before leaves pools behind that nothing enters.
-void Namespaces::SetPools(Namespace& name_space) {
-  const std::vector<PoolPolicy>& pools = name_space.policy().pools;
+void Namespaces::SetPools(Namespace& name_space, const NamespacePolicy& policy) {
+  const std::vector<PoolPolicy>& pools = policy.pools;
   const size_t count = std::min(pools.size(), Namespace::kMaxOwnPools);
   std::optional<PoolId> colder;
   for (size_t i = count; i-- > 0;) {
@@ -77,7 +79,24 @@ void Namespaces::SetPools(Namespace& name_space) {
 
 std::vector<std::string> Namespaces::Problems() const {
   absl::ReaderMutexLock lock(&mu_);
-  return problems_;
+  std::vector<std::string> problems = problems_;
+  const size_t total = engine_.options().capacity_bytes;
+  uint64_t sum = 0;
+  for (const auto& [name, policy] : policies_->named()) {
+    for (const PoolPolicy& pool : policy.pools) {
+      sum += std::min<uint64_t>(pool.max_bytes, total);
+      if (pool.max_bytes <= total) continue;
+      problems.push_back(absl::StrCat("namespace ", name, ": max_bytes ", pool.max_bytes,
+                                      " is more than all of L1, ", total,
+                                      " bytes: raise --l1-max-bytes or lower the budget"));
+    }
+  }
+  if (sum > total) {
+    problems.push_back(absl::StrCat("the budgets of the namespaces add up to ", sum,
+                                    " bytes, L1 has ", total,
+                                    ": when all are full, each gets its share in proportion"));
+  }
+  return problems;
 }
 
 const NamespacePolicy& Namespaces::Keep(const NamespacePolicy& policy) {

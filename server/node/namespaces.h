@@ -94,7 +94,7 @@ class Namespaces {
   // The policies in force.
   std::shared_ptr<const PolicyTable> policies() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // What of the policies' budgets could not be done; for people.
+  // What of the policies' budgets cannot be done, or not wholly; for people.
   std::vector<std::string> Problems() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Puts other policies in force, for every request that begins from now on.
@@ -104,8 +104,9 @@ class Namespaces {
   // `policy`, or the equal one that was in force before.
   const NamespacePolicy& Keep(const NamespacePolicy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Makes the engine's pools those of the namespace's policy.
-  void SetPools(Namespace& name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes the engine's pools those of `policy`, before it is in force.
+  void SetPools(Namespace& name_space, const NamespacePolicy& policy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Engine& engine_;
   mutable absl::Mutex mu_;

@@ -198,6 +198,9 @@ void AddLogOptions(NodeConfig* config, OptionSet* set) {
   set->AddString(&config->policies_file,
                  {"policies", "policies", "",
                   "File with the sections tiers and namespaces, instead of those of --config"});
+  set->Add({"policies-poll", "policies_poll", "5s",
+            "How often the file of the policies is looked at; SIGHUP reads it at once",
+            SetDuration(&config->policies_poll, absl::Milliseconds(50))});
 }
 
 OptionSet Options(NodeConfig* config) {

@@ -47,6 +47,7 @@ struct NodeConfig {
   std::string policies_file;                    // Where they stand, to be watched; empty: nowhere.
   PolicyTable::FileKind policies_kind = PolicyTable::FileKind::kNodeConfig;
   std::string policies_text;                    // What was read there.
+  absl::Duration policies_poll;
   bool policies_in_config = false;              // --config has sections of policies.
 
   // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().

@@ -263,6 +263,11 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ListPolicies(
   admin::v1::Policy* row = response->add_policies();
   row->set_namespace_("*");
   row->set_yaml(policies->fallback().ToYaml());
+  if (const std::optional<PolicyStoreStatus> store = sources_.policies()) {
+    response->set_file(store->file);
+    response->set_loaded_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(store->loaded_at)));
+    response->set_problem(store->problem);
+  }
   return Done(context);
 }
 

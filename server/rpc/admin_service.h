@@ -6,6 +6,7 @@
 #define MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "server/node/explain.h"
 #include "server/node/node_context.h"
 #include "server/node/write_path.h"
+#include "server/policy/policy_store.h"
 #include "server/replication/replication_link.h"
 
 namespace meridian {
@@ -32,6 +34,7 @@ struct AdminSources {
   std::function<std::vector<LinkStatus>()> links;
   std::function<std::string()> coordinator;                  // Empty: none.
   std::function<std::vector<std::string>()> warnings;
+  std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
 };
 

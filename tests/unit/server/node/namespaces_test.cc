@@ -47,6 +47,17 @@ TEST_F(NamespacesTest, APolicyThatARequestHoldsOutlivesAReload) {
   EXPECT_EQ(&namespaces.Resolve("task")->policy(), &before) << "an equal policy is kept once";
 }
 
+TEST_F(NamespacesTest, BudgetsThatL1CannotHoldAreProblems) {
+  Namespaces namespaces(*engine_, Table("task: {max_bytes: 2MiB}\nother: {max_bytes: 1KiB}"));
+  ASSERT_EQ(namespaces.Problems().size(), 2u);
+  EXPECT_NE(namespaces.Problems()[0].find("task: max_bytes 2097152 is more than all of L1"),
+            std::string::npos);
+  EXPECT_NE(namespaces.Problems()[1].find("add up to 1049600 bytes, L1 has 1048576"),
+            std::string::npos);
+  namespaces.SetPolicies(Shared("task: {max_bytes: 512KiB}\nother: {max_bytes: 512KiB}"));
+  EXPECT_EQ(namespaces.Problems().size(), 0u);
+}
+
 TEST_F(NamespacesTest, RequestsSeeOneWholePolicyWhileItChanges) {
   // Two fields that always agree: a reader that saw half a policy would see them differ.
   Namespaces namespaces(*engine_, Table("task: {ttl: 1s, l1_ttl: 1s}"));
