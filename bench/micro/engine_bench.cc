@@ -22,6 +22,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "common/base/hash.h"
 #include "common/engine/engine.h"
+#include "common/engine/traffic_log.h"
 #include "common/engine/entry_node.h"
 
 namespace meridian {
@@ -219,6 +220,24 @@ void BM_Put(benchmark::State& state) {
   if (state.thread_index() == 0) delete std::exchange(cache, nullptr);
 }
 
+// What the log for what-if answers adds to a Get: of a large namespace, where few keys are followed,
+// and of one whose keys are all followed.
+void BM_TrafficLog(benchmark::State& state) {
+  static TrafficLog* log = nullptr;
+  if (state.thread_index() == 0) {
+    log = new TrafficLog;
+    log->FitTo(static_cast<size_t>(state.range(0)));
+  }
+  uint64_t hash = state.thread_index();
+  for (auto _ : state) {
+    hash += 0x9E3779B97F4A7C15;
+    log->Record(TrafficKind::kHit, hash, kNow, 200, absl::Seconds(60));
+  }
+  state.SetItemsProcessed(state.iterations());
+  if (state.thread_index() == 0) delete std::exchange(log, nullptr);
+}
+
+BENCHMARK(BM_TrafficLog)->Arg(1'000'000)->Arg(1000)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_HotGet<MeridianAdaptive>)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_HotGet<MeridianLru>)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_HotGet<TextbookLru>)->ThreadRange(1, 2)->UseRealTime();

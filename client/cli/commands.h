@@ -36,6 +36,7 @@ void AddRing(CLI::App& app, CommandContext context);
 void AddPolicies(CLI::App& app, CommandContext context);
 void AddStatus(CLI::App& app, CommandContext context);
 void AddReplay(CLI::App& app, CommandContext context);
+void AddWhatIf(CLI::App& app, CommandContext context);
 void AddVersion(CLI::App& app, CommandContext context);
 
 }  // namespace meridian::cli

@@ -44,6 +44,7 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddExplain(app, context);
   AddRing(app, context);
   AddPolicies(app, context);
+  AddWhatIf(app, context);
   AddStatus(app, context);
   AddReplay(app, context);
   AddVersion(app, context);

@@ -20,16 +20,20 @@ void TrafficLog::Record(TrafficKind kind, uint64_t hash, absl::Duration now, siz
   const bool is_get = kind == TrafficKind::kHit || kind == TrafficKind::kMiss;
   if (is_get) asked_.fetch_add(1, std::memory_order_relaxed);
   if (SampleBits(hash) >= threshold_.load(std::memory_order_relaxed)) return;
-  absl::MutexLock lock(&mu_);
-  ring_[next_] = {
+  const LoggedRequest request = {
       .hash = hash,
       .time_ns = absl::ToInt64Nanoseconds(now),
       .ttl_ms = ttl == absl::InfiniteDuration() ? 0 : Saturate(absl::ToInt64Milliseconds(ttl)),
       .size = Saturate(static_cast<int64_t>(size)),
       .asked = asked_.load(std::memory_order_relaxed),
       .kind = kind};
-  next_ = (next_ + 1) % ring_.size();
-  size_ = std::min(size_ + 1, ring_.size());
+  absl::MutexLock lock(&mu_);
+  if (ring_.size() < capacity_) {
+    ring_.push_back(request);
+    return;
+  }
+  ring_[oldest_] = request;
+  oldest_ = (oldest_ + 1) % capacity_;
 }
 
 void TrafficLog::FitTo(size_t entries) {
@@ -38,15 +42,13 @@ void TrafficLog::FitTo(size_t entries) {
   absl::MutexLock lock(&mu_);
   const uint64_t old = threshold_.load(std::memory_order_relaxed);
   if (threshold >= old && threshold < old * 8) return;
-  std::vector<LoggedRequest> kept(ring_.size());
-  size_t count = 0;
-  for (size_t i = 0; threshold < old && i < size_; ++i) {
-    const LoggedRequest& request = ring_[(next_ + ring_.size() - size_ + i) % ring_.size()];
-    if (SampleBits(request.hash) < threshold) kept[count++] = request;
+  std::vector<LoggedRequest> kept;
+  for (size_t i = 0; threshold < old && i < ring_.size(); ++i) {
+    const LoggedRequest& request = ring_[(oldest_ + i) % ring_.size()];
+    if (SampleBits(request.hash) < threshold) kept.push_back(request);
   }
   ring_ = std::move(kept);
-  size_ = count;
-  next_ = count % ring_.size();
+  oldest_ = 0;
   threshold_.store(threshold, std::memory_order_relaxed);
 }
 
@@ -56,9 +58,9 @@ TrafficLog::Snapshot TrafficLog::Copy() const {
                        .rate = static_cast<double>(threshold_.load(std::memory_order_relaxed)) /
                                static_cast<double>(kEveryKey),
                        .asked = asked_.load(std::memory_order_relaxed)};
-  snapshot.requests.reserve(size_);
-  for (size_t i = 0; i < size_; ++i) {
-    snapshot.requests.push_back(ring_[(next_ + ring_.size() - size_ + i) % ring_.size()]);
+  snapshot.requests.reserve(ring_.size());
+  for (size_t i = 0; i < ring_.size(); ++i) {
+    snapshot.requests.push_back(ring_[(oldest_ + i) % ring_.size()]);
   }
   return snapshot;
 }

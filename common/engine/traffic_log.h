@@ -7,7 +7,7 @@
 // log that is replayed was preferred to ghosts that always run: it answers any question at once,
 // and between questions it costs almost nothing. Cost: a request that is not in the sample: one
 // relaxed add and one compare. In the sample: a mutex
-//   of the log and 32 bytes of a ring of at most `capacity` requests, allocated at the start.
+//   of the log and 32 bytes of a ring of at most `capacity` requests, which grows as they come.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_COMMON_ENGINE_TRAFFIC_LOG_H_
@@ -45,7 +45,7 @@ class TrafficLog {
  public:
   static constexpr size_t kMaxShadowEntries = 4096;
 
-  explicit TrafficLog(size_t capacity = size_t{1} << 16) : ring_(capacity) {}
+  explicit TrafficLog(size_t capacity = size_t{1} << 16) : capacity_(capacity) {}
 
   void Record(TrafficKind kind, uint64_t hash, absl::Duration now, size_t size, absl::Duration ttl)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -65,14 +65,14 @@ class TrafficLog {
   // Bits that choose neither the shard nor the place in a table.
   static uint64_t SampleBits(uint64_t hash) { return (hash >> 24) & 0xFFFF; }
 
+  const size_t capacity_;
   std::atomic<uint32_t> asked_{0};
   // A key is in the sample when SampleBits < this. Read without the lock: a request that meets a
   // change is in the log or not, it does not matter.
   std::atomic<uint64_t> threshold_{1 << 16};
   mutable absl::Mutex mu_;
-  std::vector<LoggedRequest> ring_ ABSL_GUARDED_BY(mu_);
-  size_t next_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t size_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<LoggedRequest> ring_ ABSL_GUARDED_BY(mu_);  // At most capacity_.
+  size_t oldest_ ABSL_GUARDED_BY(mu_) = 0;                // 0 until it is full.
 };
 
 }  // namespace meridian

@@ -36,6 +36,7 @@ inline constexpr char kOutcomeUnknown[] = "OUTCOME_UNKNOWN";
 inline constexpr char kNotOwner[] = "NOT_OWNER";
 inline constexpr char kStaleEpoch[] = "STALE_EPOCH";
 inline constexpr char kClockSkew[] = "CLOCK_SKEW";
+inline constexpr char kNoTraffic[] = "NO_TRAFFIC";
 
 // Others
 inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";    // DEADLINE_EXCEEDED

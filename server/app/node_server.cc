@@ -33,6 +33,7 @@
 #include "server/membership/grpc_coordinator_transport.h"
 #include "server/membership/static_topology.h"
 #include "server/node/explain.h"
+#include "server/node/namespace_what_if.h"
 #include "server/node/no_l2.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
@@ -50,6 +51,7 @@ namespace meridian {
 namespace {
 
 constexpr absl::Duration kHousekeepingInterval = absl::Milliseconds(100);
+constexpr absl::Duration kFitInterval = absl::Seconds(1);
 constexpr size_t kHousekeepingEntries = 20'000;
 constexpr absl::Duration kHeartbeatTtl = absl::Seconds(60);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
@@ -99,6 +101,7 @@ struct NodeServer::Parts {
   std::unique_ptr<L2Metrics> l2_metrics;
   std::unique_ptr<ReplicationMetrics> replication_metrics;
   std::unique_ptr<ThreadExecutor> housekeeping;
+  std::unique_ptr<ThreadExecutor> background;  // What takes long and nobody waits for.
   std::unique_ptr<ThreadExecutor> replication_executor;
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<L2Store> l2;
@@ -138,6 +141,7 @@ struct NodeServer::Parts {
   Readiness ReadinessNow() const;
   void WriteHeartbeat(std::string_view name_space, const std::string& key);
   void KeepHouse();
+  void FitLogs();
   void Leave();
 };
 
@@ -347,7 +351,7 @@ absl::Status NodeServer::Parts::Listen() {
                                                          *topology_streams, *rpc_metrics);
   peer_service = std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer);
   admin_service = std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer,
-                                                         MakeAdminSources());
+                                                         *background, MakeAdminSources());
   const auto listen = [](const std::string& address, grpc::Service* service, int* port)
       -> absl::StatusOr<std::unique_ptr<grpc::Server>> {
     grpc::ServerBuilder builder;
@@ -419,6 +423,11 @@ void NodeServer::Parts::KeepHouse() {
   housekeeping->PostAfter(kHousekeepingInterval, [this] { KeepHouse(); });
 }
 
+void NodeServer::Parts::FitLogs() {
+  FitTrafficLogs(*context);
+  housekeeping->PostAfter(kFitInterval, [this] { FitLogs(); });
+}
+
 void NodeServer::Parts::Leave() {
   if (coordinator_client == nullptr) return;
   if (coordinator_client->status().connected && !topology.Get()->SlotsOf(config.id).empty()) {
@@ -446,6 +455,7 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config)
   Parts& parts = *server->parts_;
   parts.config = std::move(config);
   parts.housekeeping = std::make_unique<ThreadExecutor>("housekeeping");
+  parts.background = std::make_unique<ThreadExecutor>("background");
   RETURN_IF_ERROR(parts.MakeCache());
   parts.MakeMetrics();
   parts.FollowPolicies();
@@ -453,6 +463,7 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config)
   RETURN_IF_ERROR(parts.Listen());
   RETURN_IF_ERROR(parts.Join());
   parts.KeepHouse();
+  parts.FitLogs();
   RETURN_IF_ERROR(WriteReadyFile(parts.config.ready_file,
                                  {{"name", parts.member.id},
                                   {"region", parts.config.region},
@@ -508,6 +519,7 @@ NodeServer::~NodeServer() {
   parts.peer_server.reset();
   if (parts.replication != nullptr) parts.replication->Stop();
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
+  if (parts.background != nullptr) parts.background->Stop();
   parts.coordinator_client.reset();
   parts.coordinator_transport.reset();
   parts.peers.reset();

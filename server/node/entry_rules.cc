@@ -117,6 +117,18 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
   return true;
 }
 
+void NoteTraffic(const Namespace& name_space, TrafficKind kind, const EntryKey& key,
+                absl::Duration now) {
+  if (name_space.traffic == nullptr) return;
+  name_space.traffic->Record(kind, key.hash, now, 0, absl::ZeroDuration());
+}
+
+void NoteEntry(const Namespace& name_space, TrafficKind kind, const EntryKey& key, size_t charge,
+            absl::Duration life, absl::Duration now) {
+  if (name_space.traffic == nullptr) return;
+  name_space.traffic->Record(kind, key.hash, now, charge, life);
+}
+
 bool OnL1Hit(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
              const EntryKey& key, const Entry& entry, absl::Duration now) {
   const uint32_t hits = context.activity->OnHit(key.hash, now);

@@ -34,6 +34,13 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
                 const NamespacePolicy& policy, const EntryKey& key, absl::Duration remaining,
                 absl::Duration now, Placing placing, Entry* entry);
 
+// Notes what L1 was asked for in the namespace's TrafficLog, if there is one.
+void NoteTraffic(const Namespace& name_space, TrafficKind kind, const EntryKey& key,
+                absl::Duration now);
+// Of an entry that is in L1, or is put there: `life` is what it would be given if it came now.
+void NoteEntry(const Namespace& name_space, TrafficKind kind, const EntryKey& key, size_t charge,
+              absl::Duration life, absl::Duration now);
+
 // A hit in L1 of a namespace that WatchesKeys: counts it, lengthens the life of an entry that has
 // earned it, moves it to a hotter pool. True: the caller is to read the key from L2 again, ahead of
 // its expiry.

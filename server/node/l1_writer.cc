@@ -43,6 +43,7 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
   }
   result.version = context_.versions.Next();
   if (item.kind == WriteKind::kInvalidate) {
+    NoteTraffic(name_space, TrafficKind::kErase, key, now);
     context_.engine.Erase(key, result.version);
     return result;
   }
@@ -57,6 +58,8 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
                LifeOf(context_, policy, item, key, result.version), now, Placing::kOnly, &entry);
   }
   if (WatchesKeys(policy)) context_.activity->OnUpdate(key.hash, now);
+  NoteEntry(name_space, TrafficKind::kWrite, key, EntryCharge(key.key.size(), entry),
+         entry.expires_at - now, now);
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
     SetError(
         Error{grpc::StatusCode::RESOURCE_EXHAUSTED,

@@ -24,7 +24,9 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
   const NamespacePolicy& policy = Keep(policies_->Of(name));
-  auto added = std::make_unique<Namespace>(name, *id, policy);
+  auto added = std::make_unique<Namespace>(
+      name, *id, policy,
+      map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr);
   SetPools(*added, policy);
   return map_.emplace(added->name, std::move(added)).first->second.get();
 }

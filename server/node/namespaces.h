@@ -18,12 +18,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "common/engine/engine.h"
+#include "common/engine/traffic_log.h"
 #include "server/policy/policy_table.h"
 
 namespace meridian {
@@ -58,8 +60,9 @@ struct NamespaceCounters {
 
 class Namespace {
  public:
-  Namespace(std::string_view name_in, NamespaceId id_in, const NamespacePolicy& policy)
-      : name(name_in), id(id_in), policy_(&policy) {}
+  Namespace(std::string_view name_in, NamespaceId id_in, const NamespacePolicy& policy,
+            std::unique_ptr<TrafficLog> traffic_in)
+      : name(name_in), id(id_in), traffic(std::move(traffic_in)), policy_(&policy) {}
 
   // The policy in force. It may be another one at the next call: take it once a request.
   const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
@@ -72,6 +75,8 @@ class Namespace {
 
   const std::string name;
   const NamespaceId id;
+  // What L1 was asked for, for what-if answers; nullptr when it is not followed.
+  const std::unique_ptr<TrafficLog> traffic;
   mutable NamespaceCounters counters;
 
  private:
@@ -82,6 +87,9 @@ class Namespace {
 
 class Namespaces {
  public:
+  // So many namespaces, the first that are used, have a log of their traffic: up to 2 MiB each.
+  static constexpr size_t kMaxTrafficLogs = 32;
+
   // `engine` is not owned and outlives this.
   Namespaces(Engine& engine, PolicyTable policies);
 

@@ -43,6 +43,8 @@ void FillL1(const NodeContext& context, const Namespace& name_space, const Names
   entry.encoding = record.encoding;
   entry.tags = Buffer::CopyOf(record.tags);
   if (PlaceEntry(context, name_space, policy, key, ttl, now, Placing::kFill, &entry)) {
+    NoteEntry(name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
+           entry.expires_at - now, now);
     context.engine.PutFill(key, std::move(entry), now, token);
   }
 }
@@ -328,6 +330,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     key.hash = context_.engine.HashOf(key.name_space, key.key);
     if (request.options.force_refresh || !context_.engine.Get(key, monotonic, &entry)) {
       if (watched) context_.activity->OnMiss(key.hash, monotonic);
+      NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
       misses.push_back(Miss{i, key, context_.engine.BeginFill(key)});
       continue;
     }
@@ -342,9 +345,13 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     encoded |= entry.encoding != Encoding::kIdentity;
     result.raw_size = entry.raw_size;
     result.version = entry.version;
-    result.value = std::move(entry.value);
     result.ttl = entry.expires_at - monotonic;
     result.age = std::max(wall - entry.version.time(), absl::ZeroDuration());
+    // Without L2 it would be written anew; with it, it would come back for what is left there.
+    NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
+             context_.l1_only ? result.ttl + result.age : std::max(policy.l1_ttl, result.ttl),
+             monotonic);
+    result.value = std::move(entry.value);
   }
   if (hits > 0) Count(name_space->counters.l1_hits, hits);
   if (!ownerless.empty() && context_.l1_only) {

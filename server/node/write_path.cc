@@ -233,10 +233,13 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       Entry entry = EntryOf(item, Stored(sent.index), sent.version);
       if (PlaceEntry(context_, name_space_, policy_, sent.key, lives_[sent.index], now,
                      Placing::kWrite, &entry)) {
+        NoteEntry(name_space_, TrafficKind::kWrite, sent.key,
+               EntryCharge(sent.key.key.size(), entry), entry.expires_at - now, now);
         context_.engine.PutWritten(sent.key, std::move(entry), now, sent.token);
         return;
       }
     }
+    NoteTraffic(name_space_, TrafficKind::kErase, sent.key, now);
     // A touched value comes back with its new TTL from L2.
     context_.engine.Erase(sent.key, sent.version);
   }

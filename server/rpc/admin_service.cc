@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@
 #include "common/rpc/topology_proto.h"
 #include "server/node/entry_proto.h"
 #include "server/node/limits.h"
+#include "server/node/namespace_what_if.h"
 #include "server/policy/build_info.h"
 #include "server/rpc/call_timing.h"
 
@@ -55,6 +57,21 @@ const char* HoldingName(Holding holding) {
   return "unknown";
 }
 
+constexpr int kMaxWhatIfs = 4;
+constexpr uint64_t kMaxWhatIfTtlMs = uint64_t{365} * 24 * 3600 * 1000;
+
+void FillWhatIf(const NamespaceWhatIf& result, admin::v1::WhatIfResponse* response) {
+  response->set_hit_rate(result.answer.hit_rate);
+  response->set_replayed_hit_rate(result.answer.replayed_hit_rate);
+  response->set_predicted_hit_rate(result.answer.predicted_hit_rate);
+  response->set_requests(result.answer.requests);
+  response->set_sample_rate(result.sample_rate);
+  response->set_span_ms(Ms(result.span));
+  response->set_present_max_entries(result.present.max_entries);
+  response->set_present_max_bytes(result.present.max_bytes);
+  response->set_present_policy(result.present.policy);
+}
+
 void FillTiers(const std::vector<TierReport>& reports, admin::v1::ExplainKeyResponse* response) {
   for (const TierReport& report : reports) {
     admin::v1::TierState* tier = response->add_tiers();
@@ -72,8 +89,13 @@ void FillTiers(const std::vector<TierReport>& reports, admin::v1::ExplainKeyResp
 }  // namespace
 
 AdminServiceHandlers::AdminServiceHandlers(const NodeContext& context, WritePath& writes,
-                                           Explainer& explainer, AdminSources sources)
-    : context_(context), writes_(writes), explainer_(explainer), sources_(std::move(sources)) {}
+                                           Explainer& explainer, Executor& background,
+                                           AdminSources sources)
+    : context_(context),
+      writes_(writes),
+      explainer_(explainer),
+      background_(background),
+      sources_(std::move(sources)) {}
 
 grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(
     Context* context, const admin::v1::GetStatusRequest*, admin::v1::GetStatusResponse* response) {
@@ -301,9 +323,43 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
   return FailUnary(context, NotBuiltStatus("AdminService.Drain"));
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
-                                                       const admin::v1::WhatIfRequest*,
-                                                       admin::v1::WhatIfResponse*) {
-  return FailUnary(context, NotBuiltStatus("AdminService.WhatIf"));
+                                                       const admin::v1::WhatIfRequest* request,
+                                                       admin::v1::WhatIfResponse* response) {
+  if (const auto error = limits::CheckNamespace(request->namespace_())) {
+    return FailUnary(context, ToGrpcStatus(*error));
+  }
+  if (request->ttl_ms() > kMaxWhatIfTtlMs) {
+    ErrorDetails details;
+    details.field = "ttl_ms";
+    return FailUnary(context, MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kTtlOutOfRange,
+                                        "ttl_ms is longer than a year", std::move(details)));
+  }
+  if (what_ifs_.fetch_add(1) >= kMaxWhatIfs) {
+    what_ifs_.fetch_sub(1);
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
+                               absl::StrCat(kMaxWhatIfs, " what-if questions are under way; ask "
+                                            "again in a second")));
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  background_.Post([this, request, response, reactor] {
+    CacheShape asked;
+    asked.max_entries = request->max_entries();
+    asked.max_bytes = request->max_bytes();
+    asked.ttl = absl::Milliseconds(static_cast<int64_t>(request->ttl_ms()));
+    asked.policy = request->policy();
+    const std::variant<NamespaceWhatIf, Error> result =
+        AskWhatIf(context_, request->namespace_(), asked);
+    what_ifs_.fetch_sub(1);
+    if (const Error* error = std::get_if<Error>(&result)) {
+      reactor->Finish(ToGrpcStatus(*error));
+      return;
+    }
+    FillWhatIf(std::get<NamespaceWhatIf>(result), response);
+    response->set_node(context_.node_id);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(Context* context,
                                                             const admin::v1::DiffRegionsRequest*,

@@ -5,12 +5,14 @@
 #ifndef MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
 #define MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/executor.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "server/node/explain.h"
 #include "server/node/node_context.h"
@@ -41,8 +43,9 @@ struct AdminSources {
 class AdminServiceHandlers final : public admin::v1::AdminService::CallbackService {
  public:
   // Nothing is owned; everything outlives the gRPC server.
+  // `background` does what takes long.
   AdminServiceHandlers(const NodeContext& context, WritePath& writes, Explainer& explainer,
-                       AdminSources sources);
+                       Executor& background, AdminSources sources);
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -60,11 +63,11 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
                         admin::v1::ListPoliciesResponse*) override;
   Reactor* GetReplication(Context*, const admin::v1::GetReplicationRequest*,
                           admin::v1::GetReplicationResponse*) override;
+  Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
   // Not built yet.
   Reactor* ListHotKeys(Context*, const admin::v1::ListHotKeysRequest*,
                        admin::v1::ListHotKeysResponse*) override;
   Reactor* Drain(Context*, const admin::v1::DrainRequest*, admin::v1::DrainResponse*) override;
-  Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
   Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
                        admin::v1::DiffRegionsResponse*) override;
   Reactor* GetStaleness(Context*, const admin::v1::GetStalenessRequest*,
@@ -76,7 +79,9 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
   const NodeContext& context_;
   WritePath& writes_;
   Explainer& explainer_;
+  Executor& background_;
   const AdminSources sources_;
+  std::atomic<int> what_ifs_{0};  // Under way.
 };
 
 }  // namespace meridian

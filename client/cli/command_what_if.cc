@@ -1,0 +1,104 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/admin.h"
+#include "client/cli/commands.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/proto_json.h"
+#include "client/cli/session.h"
+#include "client/cli/text_table.h"
+
+namespace meridian::cli {
+namespace {
+
+struct WhatIfArguments {
+  std::string name_space;
+  uint64_t max_entries = 0;
+  uint64_t max_bytes = 0;
+  std::string ttl;
+  std::string policy;
+};
+
+// A bound as people read it.
+std::string BoundText(uint64_t bound) { return bound == 0 ? "-" : absl::StrCat(bound); }
+std::string RateText(double rate) { return absl::StrFormat("%.1f %%", 100 * rate); }
+
+std::string Readable(const admin::v1::WhatIfRequest& asked,
+                     const admin::v1::WhatIfResponse& answer) {
+  TextTable table({"", "entries", "bytes", "life in L1", "policy", "hit rate"});
+  table.Add({"as it is", BoundText(answer.present_max_entries()),
+             BoundText(answer.present_max_bytes()), "as given", answer.present_policy(),
+             RateText(answer.hit_rate())});
+  table.Add(
+      {"as asked",
+       BoundText(asked.max_entries() != 0 ? asked.max_entries() : answer.present_max_entries()),
+       BoundText(asked.max_bytes() != 0 ? asked.max_bytes() : answer.present_max_bytes()),
+       asked.ttl_ms() == 0 ? "as given"
+                           : DurationText(absl::Milliseconds(static_cast<int64_t>(asked.ttl_ms()))),
+       asked.policy().empty() ? answer.present_policy() : asked.policy(),
+       RateText(answer.predicted_hit_rate())});
+  std::string text = absl::StrCat(
+      table.ToText(), "\n\nof ", answer.requests(), " reads at node ", answer.node(), "; ",
+      absl::StrFormat("%.3g %%", 100 * answer.sample_rate()), " of the keys were followed, for ",
+      DurationText(absl::Milliseconds(static_cast<int64_t>(answer.span_ms()))));
+  const double error = answer.replayed_hit_rate() - answer.hit_rate();
+  if (error > 0.05 || error < -0.05) {
+    absl::StrAppend(&text, "\nwarning: a replay of things as they are gives ",
+                    RateText(answer.replayed_hit_rate()),
+                    ": the traffic is not as the replay takes it, do not rely on the answer");
+  }
+  return text;
+}
+
+ExitCode RunWhatIf(const Session& session, const WhatIfArguments& arguments) {
+  admin::v1::WhatIfRequest request;
+  request.set_namespace_(arguments.name_space);
+  request.set_max_entries(arguments.max_entries);
+  request.set_max_bytes(arguments.max_bytes);
+  if (!arguments.ttl.empty()) {  // The parser has checked it.
+    request.set_ttl_ms(
+        static_cast<uint64_t>(absl::ToInt64Milliseconds(*ParseDuration(arguments.ttl))));
+  }
+  request.set_policy(arguments.policy);
+  admin::v1::WhatIfResponse answer;
+  ResultError error;
+  if (!CallAnyAdmin(session, &admin::v1::AdminService::Stub::WhatIf, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(answer));
+  } else {
+    session.Print(Readable(request, answer));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddWhatIf(CLI::App& app, CommandContext context) {
+  auto arguments = std::make_shared<WhatIfArguments>();
+  CLI::App* command = app.add_subcommand(
+      "what-if", "Predict the hit rate of L1 with another size, life or eviction policy");
+  command->add_option("namespace", arguments->name_space, "data type")->required();
+  command->add_option("--max-entries", arguments->max_entries,
+                      "entries of the namespace in L1 of a node");
+  command->add_option("--max-bytes", arguments->max_bytes, "bytes of it, overhead included");
+  command->add_option("--ttl", arguments->ttl, "life in L1, such as 45s")
+      ->check(PositiveDurationProblem);
+  command->add_option("--policy", arguments->policy, "eviction policy");
+  command->footer(
+      "A node remembers its last requests for a sample of the keys and replays them as asked; "
+      "what\n"
+      "is not asked stays as it is. Ask one node with --admin: each has its own keys.\n\n"
+      "Examples:\n"
+      "  meridianctl what-if persona --max-entries 1500 --ttl 45s\n"
+      "  meridianctl what-if persona --policy lru --json");
+  command->callback([arguments, context] {
+    context.action = [arguments, context] { return RunWhatIf(context.session, *arguments); };
+  });
+}
+
+}  // namespace meridian::cli
