@@ -13,7 +13,7 @@ constexpr size_t kBytesResolution = 4096;  // Of the most entries that the bytes
 constexpr size_t kLeastCharge = 128;
 constexpr size_t kFirstGuessCharge = 512;  // When nothing is there to tell.
 constexpr size_t kLearnLeast = 64;         // Requests.
-constexpr double kRemakeFactor = 1.5;      // Of the capacity, when ghosts and audit are made anew.
+constexpr double kRemakeFactor = 1.5;      // Of the capacity, when the ghosts are made anew.
 
 uint64_t Spread(uint32_t hash) {
   uint64_t x = hash * uint64_t{0x9E3779B97F4A7C15};
@@ -42,12 +42,28 @@ float PowerOf2(int weight) { return std::ldexp(1.0f, weight); }
 
 }  // namespace
 
-AdaptivePolicy::AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher, uint64_t seed)
+std::vector<std::unique_ptr<EvictionPolicy>> AdaptivePolicy::Create(
+    const std::vector<PolicyLimits>& shards, Goal goal, KeyHasher hasher, uint64_t seed) {
+  std::vector<std::unique_ptr<EvictionPolicy>> policies;
+  const auto learner = std::make_shared<ReuseLearner>(
+      shards.size(), MostEntries(shards[0]),
+      shards[0].entries != 0 ? kResolution : kBytesResolution, XorShift(~seed));
+  for (size_t i = 0; i < shards.size(); ++i) {
+    policies.push_back(std::make_unique<AdaptivePolicy>(shards[i], goal, hasher, learner,
+                                                        shards.size(), seed + i));
+  }
+  return policies;
+}
+
+AdaptivePolicy::AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher,
+                               std::shared_ptr<ReuseLearner> learner, size_t shards, uint64_t seed)
     : limits_(limits),
       goal_(goal),
       hasher_(hasher),
+      learner_(std::move(learner)),
+      shards_(shards),
       random_(seed),
-      scale_(MostEntries(limits), limits.entries != 0 ? kResolution : kBytesResolution) {
+      rules_{.scale = ReuseScale(1, 1), .worth = {}, .sample = {}} {
   Learn();
 }
 
@@ -74,23 +90,21 @@ bool AdaptivePolicy::Resize(PolicyLimits limits) {
 void AdaptivePolicy::Learn() {
   const size_t capacity = Capacity();
   const bool bytes_are_short = limits_.entries == 0 || capacity < limits_.entries;
-  if (bytes_are_short != bytes_are_short_) audit_for_ = 0;
-  bytes_are_short_ = bytes_are_short;
-  if (audit_ == nullptr || capacity != scale_.capacity()) {
-    scale_.SetCapacity(capacity);
-    StableFrequencyWorth(scale_, &worth_[kStableWorth]);
-    DistanceWorth(scale_, &worth_[kDistanceWorth]);
-    RecencyWorth(&worth_[kRecencyWorth]);
-  }
-  const double change = static_cast<double>(capacity) / static_cast<double>(audit_for_);
-  if (audit_for_ == 0 || change > kRemakeFactor || change < 1 / kRemakeFactor) {
-    audit_for_ = capacity;
-    const size_t room = bytes_are_short_ ? limits_.bytes : limits_.entries;
-    audit_ = std::make_unique<ReuseAudit>(capacity, room, XorShift(random_()));
+  learner_->Learn(capacity, bytes_are_short ? limits_.bytes : limits_.entries, bytes_are_short);
+  RenewRules();
+  const double change = static_cast<double>(capacity) / static_cast<double>(ghosts_for_);
+  if (ghosts_for_ == 0 || change > kRemakeFactor || change < 1 / kRemakeFactor) {
+    ghosts_for_ = capacity;
     ghosts_.Resize((capacity <= kSmall ? kGhostsOfSmall : kGhosts) * capacity, capacity);
   }
-  model_.Solve(scale_, &worth_[kLearnedWorth]);
-  learn_at_ = requests_ + std::max(kLearnLeast, capacity / 8);
+  // All shards together learn each time that the capacity of all was asked for an eighth.
+  learn_at_ = requests_ + std::max(kLearnLeast, capacity / 8) * shards_;
+}
+
+void AdaptivePolicy::RenewRules() {
+  const ReuseTable before = rules_.table;
+  learner_->Renew(&rules_);
+  if (rules_.table != before) candidates_.Clear();
 }
 
 float AdaptivePolicy::ChargeOf(const EntryNode& node) const {
@@ -100,9 +114,9 @@ float AdaptivePolicy::ChargeOf(const EntryNode& node) const {
 float AdaptivePolicy::WorthOf(const Known& known) const {
   const size_t reuse_class = static_cast<size_t>(ReuseClassOf(known.state));
   const size_t bucket = static_cast<size_t>(AgeBucketOf(AgeOf(known)));
-  float worth = worth_[audit_->Best()][reuse_class][bucket];
+  float worth = rules_.worth[reuse_class][bucket];
   if (weighted_ != 0) worth *= PowerOf2(EntryNode::At(known.node)->weight());
-  return goal_ == Goal::kHits && bytes_are_short_ ? worth / kChargeOfCode[known.size] : worth;
+  return goal_ == Goal::kHits && rules_.bytes_are_short ? worth / kChargeOfCode[known.size] : worth;
 }
 
 void AdaptivePolicy::Use(EntryNode& node, ReuseState state) {
@@ -110,16 +124,16 @@ void AdaptivePolicy::Use(EntryNode& node, ReuseState state) {
   known.used_at = static_cast<uint16_t>(Tick());
   known.state = state;
   StopAgeOfNext();
-  if (audit_->MayBeSampled(node.policy_bits)) {
+  if (rules_.sample.MayHave(node.policy_bits)) {
     const uint32_t hash = hasher_.Of(node);
-    if (audit_->IsSampled(Spread(hash))) {
-      const float charge = bytes_are_short_ ? ChargeOf(node) : 1.0f;
+    if (rules_.sample.Has(Spread(hash))) {
+      const float charge = rules_.bytes_are_short ? ChargeOf(node) : 1.0f;
       const float cost = PowerOf2(node.weight()) * (goal_ == Goal::kByteHits ? charge : 1.0f);
-      const ReuseTable before = audit_->Best();
-      audit_->Record({hash, Tick(), state, charge, cost}, worth_, &model_);
-      if (audit_->Best() != before) candidates_.Clear();
+      learner_->Record({hash, state, charge, cost}, requests_ - told_requests_);
+      told_requests_ = requests_;
     }
   }
+  if (learner_->Version() != rules_.version) RenewRules();
   if (requests_ >= learn_at_) Learn();
 }
 
@@ -135,10 +149,10 @@ void AdaptivePolicy::OnInsert(EntryNode& node) {
   const uint32_t hash = hasher_.Of(node);
   ReuseState state = kFirstUse;
   if (const auto ghost = ghosts_.Take(Spread(hash), requests_)) {
-    state = scale_.Next(ghost->state, static_cast<uint32_t>(ghost->distance >> scale_.tick_shift()),
-                        random_);
+    state = rules_.scale.Next(
+        ghost->state, static_cast<uint32_t>(ghost->distance >> rules_.scale.tick_shift()), random_);
   }
-  node.policy_bits = ReuseAudit::BitsOf(Spread(hash));
+  node.policy_bits = ReuseSample::BitsOf(Spread(hash));
   node.policy_index = static_cast<uint32_t>(known_.size());
   known_.push_back(
       {.node = node.handle(), .used_at = 0, .state = state, .size = SizeCodeOf(ChargeOf(node))});
@@ -151,7 +165,7 @@ void AdaptivePolicy::OnInsert(EntryNode& node) {
 void AdaptivePolicy::OnHit(EntryNode& node) {
   ++requests_;
   const Known& known = KnownOf(node);
-  Use(node, scale_.Next(known.state, AgeOf(known), random_));
+  Use(node, rules_.scale.Next(known.state, AgeOf(known), random_));
 }
 
 void AdaptivePolicy::OnReplace(EntryNode& old, EntryNode& node) {
@@ -172,7 +186,8 @@ void AdaptivePolicy::OnMove(EntryNode& old, EntryNode& node) {
 
 void AdaptivePolicy::OnRemove(EntryNode& node) {
   const uint32_t index = node.policy_index;
-  const uint64_t used_at = requests_ - (uint64_t{AgeOf(known_[index])} << scale_.tick_shift());
+  const uint64_t used_at =
+      requests_ - (uint64_t{AgeOf(known_[index])} << rules_.scale.tick_shift());
   ghosts_.Put(Spread(hasher_.Of(node)), known_[index].state, used_at, requests_);
   if (limits_.bytes != 0) charges_ -= ChargeOf(node);
   weighted_ -= node.weight() != 0;

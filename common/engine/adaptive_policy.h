@@ -5,10 +5,11 @@
 // requests since their last use. A table says what an entry of each class and age is worth. One
 // table is learned (ReuseModel: the Gittins index of the reuse that was seen), three are fixed (by
 // frequency, by distance, by recency); small caches on a sample of the keys tell all the time which
-// of them to go by (ReuseAudit). A change of the table moves nothing: what entries carry is the
-// same for all. The victim is the lowest of a few random entries, of those that were low before
-// (CandidatePool), and of the newcomer, which is thus refused when it is worth less than what is
-// there: that keeps scans out. What is known of a key outlives its entry (ReuseGhosts).
+// of them to go by (ReuseAudit); the shards of a pool learn together (ReuseLearner). A change of
+// the table moves nothing: what entries carry is the same for all. The victim is the lowest of a
+// few random entries, of those that were low before (CandidatePool), and of the newcomer, which is
+// thus refused when it is worth less than what is there: that keeps scans out. What is known of a
+// key outlives its entry (ReuseGhosts).
 //
 // Worth is by what a miss costs (Entry::weight: priority and cost, a factor 2 a step) and by what
 // the entry takes: with Goal::kHits it is divided by the bytes where bytes are what is short, as in
@@ -16,8 +17,8 @@
 // each part brings.
 //
 // Cost: a hit changes one word; an eviction looks at 48 words. Memory beyond the nodes: 8 bytes an
-// entry, 4 bytes a ghost, kGhosts ghosts an entry, and 4 bytes an entry for the sample.
-// Thread safety: none; the shard's lock covers it.
+// entry, 4 bytes a ghost, kGhosts ghosts an entry, 5 KiB a shard, and the sample (ReuseAudit),
+// which all shards share. Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_ADAPTIVE_POLICY_H_
 #define MERIDIAN_COMMON_ENGINE_ADAPTIVE_POLICY_H_
@@ -30,9 +31,8 @@
 #include "common/engine/candidate_pool.h"
 #include "common/engine/eviction_policy.h"
 #include "common/engine/key_hasher.h"
-#include "common/engine/reuse_audit.h"
 #include "common/engine/reuse_ghosts.h"
-#include "common/engine/reuse_model.h"
+#include "common/engine/reuse_learner.h"
 #include "common/engine/reuse_state.h"
 
 namespace meridian {
@@ -46,7 +46,12 @@ class AdaptivePolicy final : public EvictionPolicy {
   static constexpr size_t kGhostsOfSmall = 4;
   static constexpr size_t kSmall = 8192;
 
-  AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher, uint64_t seed);
+  // One policy for each shard of a pool: they learn together. REQUIRES: as many shards as a pool
+  // has, all with about the same limits.
+  static std::vector<std::unique_ptr<EvictionPolicy>> Create(
+      const std::vector<PolicyLimits>& shards, Goal goal, KeyHasher hasher, uint64_t seed);
+  AdaptivePolicy(PolicyLimits limits, Goal goal, KeyHasher hasher,
+                 std::shared_ptr<ReuseLearner> learner, size_t shards, uint64_t seed);
 
   void OnInsert(EntryNode& node) override;
   void OnHit(EntryNode& node) override;
@@ -67,7 +72,7 @@ class AdaptivePolicy final : public EvictionPolicy {
   // Ages end here: what is older is as old, before the ticks come round.
   static constexpr uint32_t kOldest = AgeBucketBegin(31);
 
-  uint32_t Tick() const { return static_cast<uint32_t>(requests_ >> scale_.tick_shift()); }
+  uint32_t Tick() const { return static_cast<uint32_t>(requests_ >> rules_.scale.tick_shift()); }
   uint32_t AgeOf(const Known& known) const { return static_cast<uint16_t>(Tick() - known.used_at); }
   Known& KnownOf(const EntryNode& node) { return known_[node.policy_index]; }
   float ChargeOf(const EntryNode& node) const;
@@ -77,13 +82,17 @@ class AdaptivePolicy final : public EvictionPolicy {
   void StopAgeOfNext();
   size_t Capacity() const;
   void Learn();
+  void RenewRules();
 
   PolicyLimits limits_;
   const Goal goal_;
   const KeyHasher hasher_;
+  const std::shared_ptr<ReuseLearner> learner_;
+  const size_t shards_;  // That learn together.
   XorShift random_;
-  ReuseScale scale_;
+  ReuseLearner::Rules rules_;
   uint64_t requests_ = 0;
+  uint64_t told_requests_ = 0;  // What the learner knows of them.
   uint64_t learn_at_ = 0;
   double charges_ = 0;             // Of all nodes, where bytes count.
   std::vector<Known> known_;       // Every node knows its index.
@@ -92,11 +101,7 @@ class AdaptivePolicy final : public EvictionPolicy {
   EntryNode* newcomer_ = nullptr;  // Inserted last, and not yet compared with a victim.
   CandidatePool candidates_;
   ReuseGhosts ghosts_;
-  size_t audit_for_ = 0;          // The capacity that ghosts_ and audit_ were made for.
-  bool bytes_are_short_ = false;  // Not entries.
-  ReuseModel model_;
-  std::unique_ptr<ReuseAudit> audit_;
-  WorthTables worth_ = {};
+  size_t ghosts_for_ = 0;  // The capacity that ghosts_ was made for.
 };
 
 }  // namespace meridian

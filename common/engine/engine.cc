@@ -49,7 +49,7 @@ absl::Status EngineOptions::Validate() const {
                                                    ", must be 0 or at least the ", shards,
                                                    " shards"));
   }
-  absl::Status known_policy = CreateEvictionPolicy(policy, {}, {}, 0).status();
+  absl::Status known_policy = CreateEvictionPolicies(policy, {PolicyLimits{}}, {}, 0).status();
   if (!known_policy.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("policy: ", known_policy.message()));
   }
@@ -62,15 +62,19 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
   const EngineOptions& checked = engine->options_;
   const size_t count = size_t{1} << checked.shard_bits;
   const KeyHasher hasher = {checked.hash_seed};
+  std::vector<PoolTable::Limits> limits;
+  std::vector<PolicyLimits> policy_limits;
   for (size_t i = 0; i < count; ++i) {
-    const PoolTable::Limits limits = {.bytes = PartOf(checked.capacity_bytes, i, count),
-                                      .entries = PartOf(checked.capacity_entries, i, count)};
-    ASSIGN_OR_RETURN(
-        std::unique_ptr<EvictionPolicy> policy,
-        CreateEvictionPolicy(checked.policy, {limits.bytes, limits.entries, checked.charge}, hasher,
-                             checked.hash_seed + i));
-    engine->shards_.push_back(std::make_unique<Shard>(limits, checked.charge, hasher,
-                                                      std::move(policy), engine->generations_));
+    limits.push_back({.bytes = PartOf(checked.capacity_bytes, i, count),
+                      .entries = PartOf(checked.capacity_entries, i, count)});
+    policy_limits.push_back({limits[i].bytes, limits[i].entries, checked.charge});
+  }
+  ASSIGN_OR_RETURN(
+      std::vector<std::unique_ptr<EvictionPolicy>> policies,
+      CreateEvictionPolicies(checked.policy, policy_limits, hasher, checked.hash_seed));
+  for (size_t i = 0; i < count; ++i) {
+    engine->shards_.push_back(std::make_unique<Shard>(
+        limits[i], checked.charge, hasher, std::move(policies[i]), engine->generations_));
   }
   return engine;
 }
@@ -98,16 +102,15 @@ absl::Status Engine::SetPool(PoolId pool, const PoolOptions& options) {
   if (pools_[pool] == options) return absl::OkStatus();
   RETURN_IF_ERROR(CheckDemotion(pool, options.demote_to));
   const bool same_policy = pools_[pool].has_value() && pools_[pool]->policy == options.policy;
-  std::vector<std::unique_ptr<EvictionPolicy>> policies;  // All of them, before anything changes.
   std::vector<PoolTable::Limits> limits;
+  std::vector<PolicyLimits> policy_limits;
   for (size_t i = 0; i < count; ++i) {
     limits.push_back({PartOf(options.max_bytes, i, count), PartOf(options.max_entries, i, count)});
-    const PolicyLimits policy_limits = shards_[i]->PolicyLimitsOf(limits[i]);
-    ASSIGN_OR_RETURN(std::unique_ptr<EvictionPolicy> policy,
-                     CreateEvictionPolicy(options.policy, policy_limits, {options_.hash_seed},
-                                          options_.hash_seed + i + count * pool));
-    policies.push_back(std::move(policy));
+    policy_limits.push_back(shards_[i]->PolicyLimitsOf(limits[i]));
   }
+  ASSIGN_OR_RETURN(std::vector<std::unique_ptr<EvictionPolicy>> policies,
+                   CreateEvictionPolicies(options.policy, policy_limits, {options_.hash_seed},
+                                          options_.hash_seed + count * pool));
   for (size_t i = 0; i < count; ++i) {
     shards_[i]->SetPool(pool, limits[i], options.demote_to, same_policy, std::move(policies[i]));
   }

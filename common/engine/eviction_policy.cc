@@ -17,60 +17,61 @@
 namespace meridian {
 namespace {
 
+using Shards = std::vector<PolicyLimits>;
+using Policies = std::vector<std::unique_ptr<EvictionPolicy>>;
+
+// Those that know nothing of each other; `make` is given the limits and the seed of one.
+template <typename Make>
+Policies OneByOne(const Shards& shards, uint64_t seed, const Make& make) {
+  Policies policies;
+  for (size_t i = 0; i < shards.size(); ++i) policies.push_back(make(shards[i], seed + i));
+  return policies;
+}
+
+template <typename Policy>
+Policies Plain(const Shards& shards, KeyHasher, uint64_t seed) {
+  return OneByOne(shards, seed, [](PolicyLimits, uint64_t) { return std::make_unique<Policy>(); });
+}
+
 struct Known {
   std::string_view name;
-  std::unique_ptr<EvictionPolicy> (*create)(PolicyLimits limits, KeyHasher hasher, uint64_t seed);
+  Policies (*create)(const Shards& shards, KeyHasher hasher, uint64_t seed);
 };
 
 // Sorted by name.
 constexpr std::array kKnown = {
     Known{"adaptive",
-          [](PolicyLimits limits, KeyHasher hasher,
-             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kHits, hasher,
-                                                    seed);
+          [](const Shards& shards, KeyHasher hasher, uint64_t seed) {
+            return AdaptivePolicy::Create(shards, AdaptivePolicy::Goal::kHits, hasher, seed);
           }},
     Known{"adaptive_bytes",
-          [](PolicyLimits limits, KeyHasher hasher,
-             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<AdaptivePolicy>(limits, AdaptivePolicy::Goal::kByteHits, hasher,
-                                                    seed);
+          [](const Shards& shards, KeyHasher hasher, uint64_t seed) {
+            return AdaptivePolicy::Create(shards, AdaptivePolicy::Goal::kByteHits, hasher, seed);
           }},
-    Known{"fifo",
-          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<FifoPolicy>();
-          }},
-    Known{"lru",
-          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<LruPolicy>();
-          }},
+    Known{"fifo", Plain<FifoPolicy>},
+    Known{"lru", Plain<LruPolicy>},
     Known{"s3_fifo",
-          [](PolicyLimits limits, KeyHasher hasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<S3FifoPolicy>(limits, hasher);
+          [](const Shards& shards, KeyHasher hasher, uint64_t seed) {
+            return OneByOne(shards, seed, [hasher](PolicyLimits limits, uint64_t) {
+              return std::make_unique<S3FifoPolicy>(limits, hasher);
+            });
           }},
-    Known{"sieve",
-          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<SievePolicy>();
-          }},
-    Known{"ttl",
-          [](PolicyLimits, KeyHasher, uint64_t) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<TtlPolicy>();
-          }},
+    Known{"sieve", Plain<SievePolicy>},
+    Known{"ttl", Plain<TtlPolicy>},
     Known{"w_tinylfu",
-          [](PolicyLimits limits, KeyHasher hasher,
-             uint64_t seed) -> std::unique_ptr<EvictionPolicy> {
-            return std::make_unique<WTinyLfuPolicy>(limits, hasher, seed);
+          [](const Shards& shards, KeyHasher hasher, uint64_t seed) {
+            return OneByOne(shards, seed, [hasher](PolicyLimits limits, uint64_t own_seed) {
+              return std::make_unique<WTinyLfuPolicy>(limits, hasher, own_seed);
+            });
           }},
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
-                                                                     PolicyLimits limits,
-                                                                     KeyHasher hasher,
-                                                                     uint64_t seed) {
+absl::StatusOr<Policies> CreateEvictionPolicies(std::string_view name, const Shards& shards,
+                                                KeyHasher hasher, uint64_t seed) {
   for (const Known& known : kKnown) {
-    if (known.name == name) return known.create(limits, hasher, seed);
+    if (known.name == name) return known.create(shards, hasher, seed);
   }
   return absl::InvalidArgumentError(
       absl::StrCat("unknown eviction policy '", ToAbsl(name),

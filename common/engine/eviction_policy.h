@@ -60,12 +60,12 @@ class EvictionPolicy {
   virtual EntryNode& Victim() = 0;
 };
 
-// A policy by name; `hasher` is that of the engine, `seed` for policies that draw. Returns
+// Policies of this name for the shards of a pool, one each; they may learn from each other.
+// `hasher` is that of the engine, `seed` for policies that draw. REQUIRES: a shard or more. Returns
 // kInvalidArgument naming the known ones.
-absl::StatusOr<std::unique_ptr<EvictionPolicy>> CreateEvictionPolicy(std::string_view name,
-                                                                     PolicyLimits limits,
-                                                                     KeyHasher hasher,
-                                                                     uint64_t seed);
+absl::StatusOr<std::vector<std::unique_ptr<EvictionPolicy>>> CreateEvictionPolicies(
+    std::string_view name, const std::vector<PolicyLimits>& shards, KeyHasher hasher,
+    uint64_t seed);
 
 // The names that CreateEvictionPolicy knows, sorted.
 std::vector<std::string> EvictionPolicyNames();

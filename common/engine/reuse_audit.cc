@@ -15,7 +15,7 @@ constexpr double kModelLeast =
 // Sampled entries, and uses that are remembered of each.
 constexpr size_t kSmall = 4096;
 constexpr size_t kMostSampled = 1024;
-constexpr size_t kLeastSampled = 256;
+constexpr size_t kLeastSampled = 512;
 constexpr size_t kRememberedOfSmall = 32;
 constexpr size_t kRemembered = 16;
 
@@ -28,7 +28,7 @@ ReuseAudit::ReuseAudit(size_t entries, size_t room, XorShift random) : random_(r
   const double share = std::min(
       1.0, static_cast<double>(sample) / static_cast<double>(std::max<size_t>(entries, 1)));
   const double sampled = static_cast<double>(entries) * share;
-  threshold_ = share >= 1 ? ~uint32_t{0} : static_cast<uint32_t>(share * 4294967296.0);
+  sample_ = ReuseSample(share >= 1 ? ~uint32_t{0} : static_cast<uint32_t>(share * 4294967296.0));
   share_room_ = std::max(1.0, std::floor(static_cast<double>(room) * share + 0.5));
   fade_ = std::pow(0.5, 1 / (kMissesHalfLife * std::max(sampled, 1.0)));
   fade_model_after_ = std::max(kModelLeast, kModelCapacities * sampled);

@@ -4,7 +4,7 @@
 // Miniature simulation (Waldspurger, Saemundsson, Ahmad, Park, "Cache modeling and optimization
 // using miniature simulations", USENIX ATC 2017): of a cache of C entries, the keys are followed
 // whose hash falls into a share S / C, and a small cache has that share of the room. S is 1024 up
-// to 4096 entries, so that a cache of 1024 is followed whole; then C / 128, from 256 to 1024: more
+// to 4096 entries, so that a cache of 1024 is followed whole; then C / 128, from 512 to 1024: more
 // tells little more (ADR 0009), and would take more memory than the ghosts.
 //
 // Cost: a request whose key is not sampled costs one comparison. Memory: 32 bytes for each use that
@@ -31,15 +31,27 @@ enum ReuseTable { kLearnedWorth, kStableWorth, kDistanceWorth, kRecencyWorth };
 inline constexpr size_t kReuseTables = 4;
 using WorthTables = std::array<WorthTable, kReuseTables>;
 
+// Which keys are followed.
+class ReuseSample {
+ public:
+  ReuseSample() = default;
+  explicit ReuseSample(uint32_t threshold) : threshold_(threshold) {}
+  bool Has(uint64_t hash) const { return (hash * kSpread >> 32) <= threshold_; }
+  // For whoever keeps 16 bits of a key and not its hash: false when Has would be.
+  static uint16_t BitsOf(uint64_t hash) { return static_cast<uint16_t>(hash * kSpread >> 48); }
+  bool MayHave(uint16_t bits) const { return bits <= threshold_ >> 16; }
+
+ private:
+  static constexpr uint64_t kSpread = 0xFF51AFD7ED558CCD;
+  uint32_t threshold_ = 0;
+};
+
 class ReuseAudit {
  public:
   // `entries`: what the cache holds, about; `room`: what it may hold, in the unit of `charge`s.
   ReuseAudit(size_t entries, size_t room, XorShift random);
 
-  bool IsSampled(uint64_t hash) const { return (hash * kSpread >> 32) <= threshold_; }
-  // For whoever keeps 16 bits of a key and not its hash: false when IsSampled would be.
-  static uint16_t BitsOf(uint64_t hash) { return static_cast<uint16_t>(hash * kSpread >> 48); }
-  bool MayBeSampled(uint16_t bits) const { return bits <= threshold_ >> 16; }
+  ReuseSample sample() const { return sample_; }
 
   struct Use {
     uint32_t hash;
@@ -48,14 +60,13 @@ class ReuseAudit {
     float charge;      // Of the entry; 1 where entries are counted.
     float cost;        // Of a miss.
   };
-  // REQUIRES: IsSampled. `tables` are those that the small caches go by.
+  // REQUIRES: the key is in the sample. `tables` are those that the small caches go by.
   void Record(const Use& use, const WorthTables& tables, ReuseModel* model);
 
   // The table whose small cache has missed least of late.
   ReuseTable Best() const { return best_; }
 
  private:
-  static constexpr uint64_t kSpread = 0xFF51AFD7ED558CCD;
   static constexpr uint32_t kNone = ~uint32_t{0};
   using Place = uint16_t;  // In Shadow::held, which is shorter than uses_.
   static constexpr Place kNowhere = 0xFFFF;
@@ -84,7 +95,7 @@ class ReuseAudit {
   uint32_t* FindIndex(uint32_t hash);
   void EraseIndex(uint32_t hash);
 
-  uint32_t threshold_;
+  ReuseSample sample_;
   double share_room_;  // Of a small cache.
   double fade_;        // Of the misses, a sampled use.
   double fade_model_after_;

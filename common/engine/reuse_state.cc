@@ -23,6 +23,21 @@ constexpr std::array<uint8_t, 256> kClassOfState = [] {
   return classes;
 }();
 
+constexpr size_t kFrequencies = 32;
+constexpr size_t kFadeSteps = 32;  // Of an eighth of the time in which a frequency halves.
+// 256 times the mean of the next frequency, by the present one and how much of it has faded.
+const std::array<std::array<uint16_t, kFadeSteps>, kFrequencies> kNextFrequency = [] {
+  std::array<std::array<uint16_t, kFadeSteps>, kFrequencies> next = {};
+  for (size_t frequency = 0; frequency < kFrequencies; ++frequency) {
+    for (size_t fade = 0; fade < kFadeSteps; ++fade) {
+      const double left = std::exp2(static_cast<double>(frequency) / 4 -
+                                    static_cast<double>(fade) / kStepsPerHalving);
+      next[frequency][fade] = static_cast<uint16_t>(256 * 4 * std::log2(1 + left));
+    }
+  }
+  return next;
+}();
+
 int TickShift(size_t most_entries, size_t resolution) {
   int shift = 0;
   while (most_entries >> (shift + 1) >= resolution) ++shift;
@@ -35,13 +50,6 @@ int ReuseClassOf(ReuseState state) { return kClassOfState[state]; }
 
 ReuseScale::ReuseScale(size_t most_entries, size_t resolution)
     : tick_shift_(TickShift(most_entries, resolution)) {
-  for (size_t frequency = 0; frequency < next_frequency_.size(); ++frequency) {
-    for (size_t fade = 0; fade < kFadeSteps; ++fade) {
-      const double left = std::exp2(static_cast<double>(frequency) / 4 -
-                                    static_cast<double>(fade) / kStepsPerHalving);
-      next_frequency_[frequency][fade] = static_cast<uint16_t>(256 * 4 * std::log2(1 + left));
-    }
-  }
   SetCapacity(most_entries);
 }
 
@@ -65,7 +73,7 @@ ReuseState ReuseScale::Next(ReuseState before, uint32_t distance, XorShift& rand
   const size_t frequency = before >> 5 == 7 ? 0 : before & 31;
   const double steps = static_cast<double>(distance) * fade_steps_per_tick_ + 0.5;
   const size_t fade = steps >= kFadeSteps ? kFadeSteps - 1 : static_cast<size_t>(steps);
-  const uint32_t next = (next_frequency_[frequency][fade] + (random() & 255)) >> 8;
+  const uint32_t next = (kNextFrequency[frequency][fade] + (random() & 255)) >> 8;
   uint32_t distance_class = 0;
   while (distance_class < distance_limits_.size() && distance >= distance_limits_[distance_class]) {
     ++distance_class;

@@ -77,15 +77,10 @@ class ReuseScale {
   ReuseState Next(ReuseState before, uint32_t distance, XorShift& random) const;
 
  private:
-  static constexpr int kFrequencyBits = 5;
-  static constexpr int kFadeSteps = 32;  // Of an eighth of the time in which a frequency halves.
-
-  const int tick_shift_;
+  int tick_shift_;
   size_t capacity_ = 0;
   std::array<uint32_t, kReuseDistances - 1> distance_limits_ = {};  // In ticks.
   double fade_steps_per_tick_ = 0;
-  // 256 times the mean of the next frequency, by the present one and how much of it has faded.
-  std::array<std::array<uint16_t, kFadeSteps>, 1 << kFrequencyBits> next_frequency_;
 };
 
 }  // namespace meridian

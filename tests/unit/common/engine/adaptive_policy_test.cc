@@ -63,6 +63,14 @@ TEST(AdaptivePolicyTest, ALoopOfTwiceTheCapacityIsAnsweredNearlyHalf) {
   EXPECT_EQ(HitRatioOfLoop(lru, 1000, 10), 0);
 }
 
+TEST(AdaptivePolicyTest, ShardsThatAreSmallLearnTogether) {
+  EngineOptions options = Entries(512);
+  options.shard_bits = 5;  // 16 entries each: too few to learn anything from alone.
+  Cache cache(options);
+  HitRatioOfLoop(cache, 700, 10);
+  EXPECT_GT(HitRatioOfLoop(cache, 700, 10), 0.55);  // The most is 0.73.
+}
+
 // A scan of twenty times the capacity passes while one request of five is for the hot keys.
 TEST(AdaptivePolicyTest, HotKeysSurviveAScan) {
   const auto run = [](const char* policy) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/engine/engine.h"
+#include "common/engine/eviction_policy.h"
 #include "tests/unit/common/engine/engine_fixture.h"
 
 namespace {
@@ -33,21 +34,25 @@ namespace {
 constexpr absl::Duration kNow = absl::Seconds(1000);
 
 TEST(EngineMemoryTest, AHitAllocatesNothing) {
-  std::unique_ptr<Engine> engine = MakeEngine({.capacity_bytes = 1 << 20, .shard_bits = 1});
-  std::vector<EntryKey> keys;
-  const std::vector<std::string> names = {"a", "b", "c", "d"};
-  for (const std::string& name : names) {
-    keys.push_back(KeyOf(*engine, "n", name));
-    engine->Put(keys.back(), MakeEntry(std::string(500 * keys.size(), 'v'), V(1)), kNow);
+  for (const std::string& policy : EvictionPolicyNames()) {
+    std::unique_ptr<Engine> engine =
+        MakeEngine({.capacity_bytes = 1 << 20, .shard_bits = 1, .policy = policy});
+    std::vector<EntryKey> keys;
+    const std::vector<std::string> names = {"a", "b", "c", "d"};
+    for (const std::string& name : names) {
+      keys.push_back(KeyOf(*engine, "n", name));
+      engine->Put(keys.back(), MakeEntry(std::string(500 * keys.size(), 'v'), V(1)), kNow);
+    }
+    const size_t pages = engine->BlockMemory().page_bytes;
+    Entry entry;
+    const size_t before = allocations.load();
+    for (int i = 0; i < 10'000; ++i) {
+      if (!engine->Get(keys[i % keys.size()], kNow, &entry)) std::abort();
+    }
+    EXPECT_EQ(engine->BlockMemory().page_bytes, pages);
+    EXPECT_EQ(allocations.load(), before) << policy;
   }
-  const size_t pages = engine->BlockMemory().page_bytes;
-  Entry entry;
   const size_t before = allocations.load();
-  for (int i = 0; i < 10'000; ++i) {
-    if (!engine->Get(keys[i % keys.size()], kNow, &entry)) std::abort();
-  }
-  EXPECT_EQ(allocations.load(), before);
-  EXPECT_EQ(engine->BlockMemory().page_bytes, pages);
   const std::string* const counted = new std::string(100, 'x');
   EXPECT_GE(allocations.load(), before + 2) << "the counter counts";
   delete counted;

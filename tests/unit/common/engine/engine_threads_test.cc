@@ -114,6 +114,94 @@ TEST(EngineThreadsTest, CountersAreExactAfterEverybodyHasReturned) {
   ExpectConsistent(*engine);
 }
 
+TEST(EngineThreadsTest, NoVersionIsLostOrComesBackUnderPutFenceEvictAndOtherBudgets) {
+  // A key is written by one thread alone, in ascending versions, so that each reader knows what may
+  // be there: never what is older than something that it saw, nor what was there before a fence
+  // that it knows to be over.
+  constexpr int kWriters = 2;
+  constexpr int kKeysOfEach = 300;
+  constexpr int kSteps = 30'000;
+  for (const char* policy : {"adaptive", "lru", "s3_fifo", "w_tinylfu"}) {
+    std::unique_ptr<Engine> engine = MakeEngine(
+        {.capacity_bytes = 1 << 20, .capacity_entries = 400, .shard_bits = 2, .policy = policy});
+    ASSERT_TRUE(engine->SetPool(1, {.max_entries = 200, .policy = policy}).ok());
+    ASSERT_TRUE(engine->SetPool(2, {.max_entries = 100, .policy = policy, .demote_to = 1}).ok());
+    const auto name_of = [](int writer, int key) { return absl::StrCat("w", writer, ":", key); };
+    // The version of the last write that has returned, and of the last fence that has.
+    std::array<std::array<std::atomic<uint64_t>, kKeysOfEach>, kWriters> fenced = {};
+    std::array<std::array<std::atomic<uint64_t>, kKeysOfEach>, kWriters> sent = {};
+    std::atomic<int> writing{kWriters};
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int w = 0; w < kWriters; ++w) {
+      threads.emplace_back([&, w] {
+        std::mt19937 rng(w);
+        for (uint64_t version = 1; version <= kSteps; ++version) {
+          const int k = static_cast<int>(rng() % kKeysOfEach);
+          const std::string name = name_of(w, k);
+          const EntryKey key = KeyOf(*engine, "n", name);
+          switch (rng() % 8) {
+            case 0:
+              engine->Erase(key, V(version));
+              fenced[w][k] = version;
+              break;
+            case 1:
+              if (rng() % 32 != 0) break;
+              engine->DropSlot(key.slot);
+              fenced[w][k] = version;
+              break;
+            case 2: {
+              Entry entry;
+              if (engine->Peek(key, kNow, &entry)) {
+                const PoolId pool = static_cast<PoolId>(rng() % 3);
+                engine->Adjust(key, entry.version, {.pool = pool});
+              }
+              break;
+            }
+            default: {
+              Entry entry = MakeEntry(std::string(rng() % 300, 'v'), V(version));
+              entry.pool = static_cast<PoolId>(rng() % 3);
+              sent[w][k] = version;
+              engine->Put(key, entry, kNow);
+            }
+          }
+        }
+        --writing;
+      });
+    }
+    threads.emplace_back([&] {  // Budgets and policies change meanwhile.
+      for (size_t i = 0; writing > 0; ++i) {
+        const char* other = i % 2 == 0 ? "sieve" : policy;
+        if (!engine->SetPool(2, {.max_entries = 20 + i % 180, .policy = other, .demote_to = 1})
+                 .ok()) {
+          ++wrong;
+        }
+        engine->Advance(kNow, 64);
+        std::this_thread::yield();
+      }
+    });
+    threads.emplace_back([&] {
+      std::mt19937 rng(99);
+      std::array<std::array<uint64_t, kKeysOfEach>, kWriters> seen = {};
+      while (writing > 0) {
+        const int w = static_cast<int>(rng() % kWriters);
+        const int k = static_cast<int>(rng() % kKeysOfEach);
+        const std::string name = name_of(w, k);
+        const uint64_t fence = fenced[w][k];
+        Entry entry;
+        if (!engine->Get(KeyOf(*engine, "n", name), kNow, &entry)) continue;
+        const uint64_t version = entry.version.hlc;
+        if (version < fence || version < seen[w][k] || version > sent[w][k]) ++wrong;
+        seen[w][k] = version;
+      }
+    });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0) << policy;
+    EXPECT_LE(engine->entries(), 400) << policy;
+    ExpectConsistent(*engine);
+  }
+}
+
 TEST(EngineThreadsTest, ANamespaceHasOneIdForEverybody) {
   std::unique_ptr<Engine> engine = MakeEngine({});
   std::array<std::vector<NamespaceId>, 4> ids;

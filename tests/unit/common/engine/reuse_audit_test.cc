@@ -22,7 +22,7 @@ class Audit {
   void Use(uint32_t key, ReuseState state = 4, float charge = 1) {
     ++requests_;
     const uint64_t hash = key * uint64_t{0x9E3779B97F4A7C15};
-    if (!audit_.IsSampled(hash)) return;
+    if (!audit_.sample().Has(hash)) return;
     ++sampled_;
     audit_.Record({key, static_cast<uint32_t>(requests_ >> scale_.tick_shift()), state, charge, 1},
                   *tables_, &model_);
