@@ -350,6 +350,29 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
                        }
                        return samples;
                      });
+  registry.AddGauges({"meridian_replication_repairing_slots",
+                      "Slots that are compared key by key with another region.", {"from", "to"}},
+                     [links] {
+                       Samples samples;
+                       for (const LinkStatus& link : links()) {
+                         samples.push_back(
+                             {{link.from, link.to}, static_cast<double>(link.repair.slots)});
+                       }
+                       return samples;
+                     });
+  registry.AddCallbackCounters(
+      {"meridian_replication_repair_keys_total",
+       "Keys of repairs: compared, and of those sent.", {"from", "to", "result"}},
+      [links] {
+        Samples samples;
+        for (const LinkStatus& link : links()) {
+          samples.push_back({{link.from, link.to, "compared"},
+                             static_cast<double>(link.repair.compared_total)});
+          samples.push_back(
+              {{link.from, link.to, "sent"}, static_cast<double>(link.repair.sent_total)});
+        }
+        return samples;
+      });
 }
 
 void ReplicationMetrics::OnForeignChange(uint16_t region_id, absl::Duration lag) {
@@ -374,8 +397,9 @@ void ReplicationMetrics::OnLinkState(const std::string& target, LinkState state,
 
 void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
   link_gaps_.With({target}).Add();
-  spdlog::error("replication to {}: changes of slot {} were trimmed before they were sent", target,
-                slot);
+  spdlog::error("replication to {}: changes of slot {} were trimmed before they were sent; it is "
+                "compared key by key",
+                target, slot);
 }
 
 void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {

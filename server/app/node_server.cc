@@ -232,6 +232,7 @@ absl::Status NodeServer::Parts::MakeReplication() {
   ReplicationOptions options;
   options.own_region = config.region;
   options.node_id = config.id;
+  options.link.repair.tombstone_ttl = config.tombstone_ttl;
   ASSIGN_OR_RETURN(
       replication,
       Replication::Create(

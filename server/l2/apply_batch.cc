@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
 #include "server/l2/resp_writer.h"
@@ -64,6 +65,23 @@ L2WriteResult Malformed(std::string_view result) {
 
 std::string EntryRedisKey(const L2Key& key) {
   return absl::StrCat("m:{", key.slot, "}:e:", key.name_space, ":", key.key);
+}
+
+std::optional<L2Key> ParseEntryRedisKey(std::string_view text) {
+  constexpr std::string_view kBegin = "m:{";
+  constexpr std::string_view kMiddle = "}:e:";
+  if (text.substr(0, kBegin.size()) != kBegin) return std::nullopt;
+  text.remove_prefix(kBegin.size());
+  const size_t middle = text.find(kMiddle);
+  if (middle == std::string_view::npos) return std::nullopt;
+  L2Key key;
+  if (!absl::SimpleAtoi(ToAbsl(text.substr(0, middle)), &key.slot)) return std::nullopt;
+  text.remove_prefix(middle + kMiddle.size());
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  key.name_space = text.substr(0, colon);
+  key.key = text.substr(colon + 1);
+  return key;
 }
 
 std::string LogRedisKey(uint32_t slot) { return absl::StrCat("m:{", slot, "}:log"); }

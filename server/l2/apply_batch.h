@@ -25,6 +25,8 @@ namespace meridian {
 inline constexpr char kChangeCountKey[] = "m:changes";
 
 std::string EntryRedisKey(const L2Key& key);
+// nullopt for what EntryRedisKey does not make.
+std::optional<L2Key> ParseEntryRedisKey(std::string_view text);
 std::string LogRedisKey(uint32_t slot);
 std::string CursorRedisKey(uint32_t slot, std::string_view source_region);
 

@@ -387,6 +387,68 @@ void RedisStore::FetchCursors(std::string source_region, std::vector<uint32_t> s
       });
 }
 
+void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
+  RedisCommand command;
+  command.name = "scan";
+  RespWriter writer(&command.bytes);
+  writer.Begin(6);
+  writer.Add("SCAN");
+  writer.Add(from.empty() ? std::string_view("0") : std::string_view(from));
+  writer.Add("MATCH");
+  writer.Add("m:{*}:e:*");
+  writer.Add("COUNT");
+  writer.AddNumber(static_cast<int64_t>(std::max<size_t>(count, 1)));
+  std::vector<RedisCommand> commands;
+  commands.push_back(std::move(command));
+  client_->Submit(
+      Lane::kRead, std::move(commands), deadline,
+      [callback = std::move(callback)](const RedisClient::Replies& replies) {
+        if (!replies[0].ok()) return callback(replies[0].status());
+        const Reply& reply = *replies[0];
+        if (!reply.is_array() || reply.elements.size() != 2 || !reply.elements[1].is_array()) {
+          return callback(UnexpectedReply("SCAN"));
+        }
+        L2ScanPage page;
+        page.next = reply.elements[0].text();
+        if (page.next == "0") page.next.clear();
+        for (const Reply& name : reply.elements[1].elements) {
+          std::optional<L2Key> key = ParseEntryRedisKey(name.text());
+          if (key) page.keys.push_back(*std::move(key));
+        }
+        callback(std::move(page));
+      });
+}
+
+void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                               VersionsCallback callback) {
+  std::vector<RedisCommand> commands;
+  for (const L2Key& key : keys) {
+    RedisCommand command;
+    command.name = "versions";
+    RespWriter writer(&command.bytes);
+    writer.Begin(4);
+    writer.Add("GETRANGE");
+    writer.Add(EntryRedisKey(key));
+    writer.AddNumber(0);
+    writer.AddNumber(static_cast<int64_t>(Version::kTextSize) - 1);
+    commands.push_back(std::move(command));
+  }
+  client_->Submit(Lane::kRead, std::move(commands), deadline,
+                  [callback = std::move(callback)](const RedisClient::Replies& replies) {
+                    std::vector<Version> versions;
+                    versions.reserve(replies.size());
+                    for (const auto& reply : replies) {
+                      // A key of a foreign type has no version, and refuses writes by itself.
+                      const bool foreign = absl::IsFailedPrecondition(reply.status());
+                      if (!reply.ok() && !foreign) return callback(reply.status());
+                      const std::optional<Version> version =
+                          foreign ? std::nullopt : Version::FromText(reply->text());
+                      versions.push_back(version.value_or(Version()));
+                    }
+                    callback(std::move(versions));
+                  });
+}
+
 L2Health RedisStore::Health() const { return client_->Health(); }
 
 }  // namespace meridian

@@ -54,6 +54,9 @@ class RedisStore final : public L2Store {
   void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                        std::vector<L2Write> writes, absl::Time deadline,
                        ApplyCallback callback) override;
+  void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
+  void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                     VersionsCallback callback) override;
   L2Health Health() const override;
 
  private:

@@ -1,6 +1,7 @@
-// L2Store is the regional store as the node sees it: versioned records under (namespace, key), and a
-// changelog for every slot. server/l2/redis_store.h implements it on Redis; NoL2 (no_l2.h) is its
-// absence; tests/support/fake_l2_store.h is a small real one. tests/contract runs one suite on both.
+// L2Store is the regional store as the node sees it: versioned records under (namespace, key), and
+// a changelog for every slot. server/l2/redis_store.h implements it on Redis; NoL2 (no_l2.h) is its
+// absence; tests/support/fake_l2_store.h is a small real one. tests/contract runs one suite on
+// both.
 //
 // Promise: every callback is called exactly once, also at shutdown, with a status per entry; on the
 //   store's own thread, or on the caller's stack when nothing could be sent. It must not block.
@@ -33,7 +34,8 @@ struct L2Key {
 // What is stored under one key: the record's bytes (see record.h), empty when there is none.
 // Expired values and tombstones are records too; the caller looks.
 struct L2Record {
-  absl::Status status;  // kUnavailable, kDeadlineExceeded, kResourceExhausted (reply too large), ...
+  absl::Status
+      status;  // kUnavailable, kDeadlineExceeded, kResourceExhausted (reply too large), ...
   Buffer record;
 };
 
@@ -49,24 +51,26 @@ struct L2Write {
   L2Key key;
   L2WriteKind kind = L2WriteKind::kPut;
   Version version;
-  absl::Time expires_at;      // Of the value; of a tombstone: when it may be forgotten.
-  absl::Duration retention;   // PX of the Redis key: >= the remaining TTL. > 0.
-  std::string record;         // kPut: AppendRecord's bytes, with the same version and expiry.
+  absl::Time expires_at;     // Of the value; of a tombstone: when it may be forgotten.
+  absl::Duration retention;  // PX of the Redis key: >= the remaining TTL. > 0.
+  std::string record;        // kPut: AppendRecord's bytes, with the same version and expiry.
   L2Condition condition = L2Condition::kNone;
-  Version expected_version;   // kIfVersion.
+  Version expected_version;  // kIfVersion.
 };
 
 enum class L2WriteOutcome : uint8_t {
   kApplied,   // Stored, and appended to the slot's changelog.
   kStale,     // Something as new or newer is stored; `stored` is its version. Nothing changed.
-  kConflict,  // The condition does not hold; `stored` is the stored live version, unset when absent.
+  kConflict,  // The condition does not hold; `stored` is the stored live version, unset when
+              // absent.
   kAbsent,    // kTouch: there is no live value.
 };
 
 struct L2WriteResult {
-  absl::Status status;  // Not OK: unknown outcome when kDeadlineExceeded or kUnavailable after sending.
+  absl::Status
+      status;  // Not OK: unknown outcome when kDeadlineExceeded or kUnavailable after sending.
   L2WriteOutcome outcome = L2WriteOutcome::kApplied;
-  Version stored;       // See L2WriteOutcome; for kApplied the written version.
+  Version stored;  // See L2WriteOutcome; for kApplied the written version.
 };
 
 // A position in the changelog of one slot: Redis' stream id. {0, 0} is before the first entry.
@@ -94,6 +98,12 @@ struct LogSlice {
   std::vector<LogEntry> entries;  // Ascending; never empty in an answer.
 };
 
+// Some keys of the store, in no order.
+struct L2ScanPage {
+  std::vector<L2Key> keys;
+  std::string next;  // Where to go on; empty: that was the last page.
+};
+
 // How the store is, for status pages and for decisions that must be made before sending.
 struct L2Health {
   bool configured = true;
@@ -105,11 +115,14 @@ struct L2Health {
 
 class L2Store {
  public:
-  using FetchCallback = std::function<void(std::vector<L2Record>)>;        // In order of the keys.
-  using ApplyCallback = std::function<void(std::vector<L2WriteResult>)>;   // In order of the writes.
+  using FetchCallback = std::function<void(std::vector<L2Record>)>;       // In order of the keys.
+  using ApplyCallback = std::function<void(std::vector<L2WriteResult>)>;  // In order of the writes.
   using LogCallback = std::function<void(absl::StatusOr<std::vector<LogSlice>>)>;
   using PositionsCallback = std::function<void(absl::StatusOr<std::vector<LogPosition>>)>;
   using CountCallback = std::function<void(absl::StatusOr<uint64_t>)>;
+
+  using ScanCallback = std::function<void(absl::StatusOr<L2ScanPage>)>;
+  using VersionsCallback = std::function<void(absl::StatusOr<std::vector<Version>>)>;
 
   virtual ~L2Store() = default;
 
@@ -136,11 +149,22 @@ class L2Store {
   virtual void FetchCursors(std::string source_region, std::vector<uint32_t> slots,
                             absl::Time deadline, PositionsCallback callback) = 0;
 
-  // Applies another region's changes of one slot (no conditions; kStale is fine) and moves the cursor
-  // of `source_region` to `cursor` (never back) in the same script. Several calls are pipelined.
+  // Applies another region's changes of one slot (no conditions; kStale is fine) and moves the
+  // cursor of `source_region` to `cursor` (never back) in the same script. Several calls are
+  // pipelined.
   virtual void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                                std::vector<L2Write> writes, absl::Time deadline,
                                ApplyCallback callback) = 0;
+
+  // Walks through all keys of the store, `count` or so at a time; `from` is empty at first and then
+  // the last page's `next`. A key that is there all the time comes at least once; others may come.
+  // A walk cannot go on in a store that was restarted meanwhile: begin anew after an error.
+  virtual void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) = 0;
+
+  // The version of each key's record, dead or alive; not set where there is none. In order of
+  // `keys`. Much cheaper than Fetch: no value is moved.
+  virtual void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                             VersionsCallback callback) = 0;
 
   virtual L2Health Health() const = 0;
 };

@@ -1,5 +1,5 @@
-// NoL2 is the absence of a regional store: reads find nothing, there is no changelog, and writes are
-// for L1 alone (see L1Writer). Thread safety: stateless.
+// NoL2 is the absence of a regional store: reads find nothing, there is no changelog, and writes
+// are for L1 alone (see L1Writer). Thread safety: stateless.
 
 #ifndef MERIDIAN_SERVER_NODE_NO_L2_H_
 #define MERIDIAN_SERVER_NODE_NO_L2_H_
@@ -33,6 +33,12 @@ class NoL2 final : public L2Store {
   void ApplyReplicated(std::string, uint32_t, LogPosition, std::vector<L2Write> writes, absl::Time,
                        ApplyCallback callback) override {
     callback(std::vector<L2WriteResult>(writes.size(), Refused()));
+  }
+  void Scan(std::string, size_t, absl::Time, ScanCallback callback) override {
+    callback(L2ScanPage());
+  }
+  void FetchVersions(std::vector<L2Key> keys, absl::Time, VersionsCallback callback) override {
+    callback(std::vector<Version>(keys.size()));
   }
   L2Health Health() const override {
     L2Health health;

@@ -31,6 +31,39 @@ LinkBacklog::Slot* LinkBacklog::Find(SlotTicket ticket) {
   return &it->second;
 }
 
+const LinkBacklog::Slot* LinkBacklog::Find(SlotTicket ticket) const {
+  const auto it = slots_.find(ticket.slot);
+  if (it == slots_.end() || it->second.generation != ticket.generation) return nullptr;
+  return &it->second;
+}
+
+void LinkBacklog::Mend(SlotTicket ticket, LogPosition after, LogPosition start) {
+  Slot* slot = Find(ticket);
+  if (slot == nullptr) return;
+  slot->mending = true;
+  slot->hole_after = after;
+  slot->hole_start = start;
+}
+
+bool LinkBacklog::KnowsHole(SlotTicket ticket, LogPosition after, LogPosition start) const {
+  const Slot* slot = Find(ticket);
+  return slot != nullptr && slot->mending && slot->hole_after == after && slot->hole_start == start;
+}
+
+void LinkBacklog::Mended(SlotTicket ticket) {
+  if (Slot* slot = Find(ticket)) slot->mending = false;
+}
+
+bool LinkBacklog::mending(SlotTicket ticket) const {
+  const Slot* slot = Find(ticket);
+  return slot != nullptr && slot->mending;
+}
+
+LogPosition LinkBacklog::Queued(SlotTicket ticket) const {
+  const Slot* slot = Find(ticket);
+  return slot == nullptr ? LogPosition{} : slot->queued;
+}
+
 void LinkBacklog::Add(uint32_t slot) {
   const auto [it, is_new] = slots_.try_emplace(slot);
   if (is_new) it->second.generation = next_generation_++;
@@ -130,10 +163,9 @@ void LinkBacklog::Feed(LogPosition after, const LogSlice& slice) {
     Lag(slot, since);
   }
   if (slot.lagging) {
-    slot.unread += static_cast<uint64_t>(
-        std::count_if(slice.entries.begin(), slice.entries.end(), [&](const LogEntry& entry) {
-          return entry.position > slot.queued && wanted_(entry);
-        }));
+    slot.unread += static_cast<uint64_t>(std::count_if(
+        slice.entries.begin(), slice.entries.end(),
+        [&](const LogEntry& entry) { return entry.position > slot.queued && wanted_(entry); }));
   }
   TakeTurn(slice.slot, slot);
 }
@@ -171,7 +203,11 @@ void LinkBacklog::OnRead(const CatchUpRead& read, const std::vector<LogEntry>& e
 }
 
 SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
-  SlotBatch batch{.ticket = {number, slot.generation}, .cursor = {}, .count = count, .changes = {}};
+  SlotBatch batch{.ticket = {number, slot.generation},
+                  .cursor = {},
+                  .count = count,
+                  .mending = slot.mending,
+                  .changes = {}};
   batch.cursor = count == slot.waiting.size() ? slot.queued : slot.waiting[count - 1].position;
   std::unordered_map<std::string, size_t> index_of;
   for (size_t i = 0; i < count; ++i) {
@@ -213,8 +249,10 @@ void LinkBacklog::Finish(const SlotBatch& batch, bool applied) {
     slot->waiting.erase(slot->waiting.begin(),
                         slot->waiting.begin() + static_cast<ptrdiff_t>(batch.count));
     waiting_ -= batch.count;
-    slot->acked = std::max(slot->acked, batch.cursor);
-    slot->told = std::max(slot->told, batch.cursor);
+    if (!batch.mending) {
+      slot->acked = std::max(slot->acked, batch.cursor);
+      slot->told = std::max(slot->told, batch.cursor);
+    }
   }
   TakeTurn(batch.ticket.slot, *slot);
 }
@@ -225,12 +263,13 @@ std::vector<SlotBatch> LinkBacklog::StaleCursors(size_t limit) {
   for (size_t i = 0; i < slots_.size() && batches.size() < limit; ++i, ++it) {
     if (it == slots_.end()) it = slots_.begin();
     Slot& slot = it->second;
-    if (!slot.synced || slot.under_way || !slot.waiting.empty() || slot.queued <= slot.told) {
+    if (!slot.synced || slot.under_way || slot.mending || !slot.waiting.empty() ||
+        slot.queued <= slot.told) {
       continue;
     }
     slot.told = slot.queued;
     batches.push_back(
-        {.ticket = {it->first, slot.generation}, .cursor = slot.queued, .count = 0, .changes = {}});
+        {.ticket = {it->first, slot.generation}, .cursor = slot.queued, .changes = {}});
     next_cursor_ = it->first + 1;
   }
   return batches;
@@ -242,9 +281,8 @@ bool LinkBacklog::all_synced() const {
 }
 
 size_t LinkBacklog::lagging_slots() const {
-  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [](const auto& entry) {
-    return entry.second.lagging;
-  }));
+  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(),
+                                           [](const auto& entry) { return entry.second.lagging; }));
 }
 
 uint64_t LinkBacklog::backlog() const {

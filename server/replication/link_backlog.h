@@ -1,5 +1,6 @@
-// LinkBacklog is the bookkeeping of one replication link: by slot, what the target has, what waits in
-// memory, and whether the slot follows the live tail or must be read from its cursor. No I/O, no time.
+// LinkBacklog is the bookkeeping of one replication link: by slot, what the target has, what waits
+// in memory, and whether the slot follows the live tail or must be read from its cursor. No I/O, no
+// time.
 //
 // Order: a slot has at most one batch under way, and its changes leave in the order of the log.
 // Bound: at most `capacity` changes wait in memory, over all slots. A slot that finds no room, or
@@ -40,9 +41,10 @@ struct CatchUpRead {
 // Consecutive changes of one slot, on their way to the target.
 struct SlotBatch {
   SlotTicket ticket;
-  LogPosition cursor;              // What the target has once these are applied.
-  size_t count = 0;                // Changes, repeated keys included.
-  std::vector<LogEntry> changes;   // The newest of each key.
+  LogPosition cursor;             // What the target has once these are applied.
+  size_t count = 0;               // Changes, repeated keys included.
+  bool mending = false;           // The cursor must not be told: there is a hole before it.
+  std::vector<LogEntry> changes;  // The newest of each key.
 };
 
 class LinkBacklog {
@@ -64,6 +66,17 @@ class LinkBacklog {
   // `cursor` is the target's word, `end` the end of the source's log, read after it.
   // A target that has less than before (it lost data) is sent the rest again.
   void Sync(SlotTicket ticket, LogPosition cursor, LogPosition end);
+
+  // Changes after `after` and before `start` are gone from the log: until Mended, the slot's
+  // changes go on to be sent, but its cursor stays where it is at the target, so that whoever owns
+  // the slot finds the hole again.
+  void Mend(SlotTicket ticket, LogPosition after, LogPosition start);
+  // Whether Mend was told of exactly this hole and it is being mended.
+  bool KnowsHole(SlotTicket ticket, LogPosition after, LogPosition start) const;
+  void Mended(SlotTicket ticket);
+  bool mending(SlotTicket ticket) const;
+  // Up to where changes were looked at; {0,0} for a slot that is no longer here.
+  LogPosition Queued(SlotTicket ticket) const;
 
   // Live changes: `slice` follows `after`.
   void Feed(LogPosition after, const LogSlice& slice);
@@ -94,21 +107,25 @@ class LinkBacklog {
  private:
   struct Slot {
     uint64_t generation = 0;
-    bool based = false;      // Was synced once: live changes can join on.
-    bool synced = false;     // The cursor was fetched since the last error.
+    bool based = false;   // Was synced once: live changes can join on.
+    bool synced = false;  // The cursor was fetched since the last error.
     bool lagging = false;
     bool under_way = false;
-    bool in_turn = false;    // In turn_.
-    LogPosition acked;       // The target has it.
-    LogPosition told;        // A cursor up to here was sent, answered or not.
-    LogPosition queued;      // Looked at up to here: waiting, applied, or not wanted.
-    LogPosition seen;        // The log reaches at least so far.
-    uint64_t unread = 0;     // Wanted live changes passed by while lagging.
+    bool mending = false;  // Changes are missing somewhere before queued, the last time here:
+    LogPosition hole_after;
+    LogPosition hole_start;
+    bool in_turn = false;  // In turn_.
+    LogPosition acked;     // The target has it.
+    LogPosition told;      // A cursor up to here was sent, answered or not.
+    LogPosition queued;    // Looked at up to here: waiting, applied, or not wanted.
+    LogPosition seen;      // The log reaches at least so far.
+    uint64_t unread = 0;   // Wanted live changes passed by while lagging.
     absl::Time lagging_since;
     std::deque<LogEntry> waiting;
   };
 
   Slot* Find(SlotTicket ticket);
+  const Slot* Find(SlotTicket ticket) const;
   void Forget(Slot& slot);
   void Lag(Slot& slot, absl::Time since);
   // Takes entries in until there is no room; false then.
@@ -119,9 +136,9 @@ class LinkBacklog {
   const size_t capacity_;
   const Wanted wanted_;
   std::map<uint32_t, Slot> slots_;
-  std::deque<uint32_t> turn_;      // Slots with something to send, in order of service.
-  size_t waiting_ = 0;             // Sum of waiting.size().
-  uint32_t next_read_ = 0;         // Where the turns of reading and of cursors go on.
+  std::deque<uint32_t> turn_;  // Slots with something to send, in order of service.
+  size_t waiting_ = 0;         // Sum of waiting.size().
+  uint32_t next_read_ = 0;     // Where the turns of reading and of cursors go on.
   uint32_t next_cursor_ = 0;
   uint64_t next_generation_ = 1;
 };

@@ -6,14 +6,15 @@
 
 namespace meridian {
 
-absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view bytes, absl::Time now) {
+absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view bytes, absl::Time now,
+                                        absl::Duration tombstone_ttl) {
   ASSIGN_OR_RETURN(const Record record, ParseRecord(bytes));
   L2Write write;
   write.key = key;
   write.version = record.version;
   write.expires_at = record.expires_at;
   write.retention = record.kind == RecordKind::kTombstone
-                        ? kTombstoneKept
+                        ? tombstone_ttl
                         : std::max(absl::ZeroDuration(), record.expires_at - now) + kExpiryGrace;
   write.record = bytes;
   return write;
@@ -25,8 +26,11 @@ L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now) {
   write.version = version;
   write.expires_at = now + kExpiryGrace;
   write.retention = kExpiryGrace;
-  AppendRecord({.version = version, .expires_at = write.expires_at, .kind = RecordKind::kTombstone,
-                .tags = {}, .value = {}},
+  AppendRecord({.version = version,
+                .expires_at = write.expires_at,
+                .kind = RecordKind::kTombstone,
+                .tags = {},
+                .value = {}},
                &write.record);
   return write;
 }

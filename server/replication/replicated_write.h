@@ -12,18 +12,18 @@
 
 namespace meridian {
 
-// A tombstone is kept longer than the longest outage of a region that we promise to survive.
-inline constexpr absl::Duration kTombstoneKept = absl::Hours(24);
-
 // The write that brings the source's current `record` of `key` to another region, with its version.
-// A value that has expired is sent all the same and kept for kExpiryGrace: it still replaces what is
-// older over there, which may have a longer life.
-// Returns kDataLoss for bytes that are no record.
-absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view record, absl::Time now);
+// A value that has expired is sent all the same and kept for kExpiryGrace: it still replaces what
+// is older over there, which may have a longer life. A tombstone is kept for `tombstone_ttl`, which
+// is longer than the longest outage of a region that we promise to survive. Returns kDataLoss for
+// bytes that are no record.
+absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view record, absl::Time now,
+                                        absl::Duration tombstone_ttl);
 
 // The write for a change whose record the source no longer has (evicted, or expired long ago): a
 // short-lived tombstone of the change's version, so that the other region drops what is older and
-// keeps what is as new or newer. A miss is always a right answer of a cache; an overtaken value is not.
+// keeps what is as new or newer. A miss is always a right answer of a cache; an overtaken value is
+// not.
 L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now);
 
 }  // namespace meridian

@@ -73,6 +73,13 @@ absl::Status ReplicationOptions::Validate() const {
   RETURN_IF_ERROR(Positive("link.read_entries", link.read_entries));
   RETURN_IF_ERROR(Positive("link.read_slots", link.read_slots));
   RETURN_IF_ERROR(Positive("link.tick", link.tick));
+  RETURN_IF_ERROR(Positive("link.repair.page_keys", link.repair.page_keys));
+  RETURN_IF_ERROR(Positive("link.repair.fetch_keys", link.repair.fetch_keys));
+  RETURN_IF_ERROR(Positive("link.repair.timeout", link.repair.timeout));
+  RETURN_IF_ERROR(Positive("link.repair.tombstone_ttl", link.repair.tombstone_ttl));
+  if (!(link.repair.keys_per_second > 0)) {
+    return absl::InvalidArgumentError("replication: link.repair.keys_per_second must be > 0");
+  }
   return Positive("link.timeout", link.timeout);
 }
 
@@ -118,10 +125,10 @@ Replication::~Replication() { Stop(); }
 void Replication::Start() {
   Parts* const parts = parts_.get();
   // The listener may outlive this: then the gate is closed and the task is dropped.
-  parts->deps.topology.AddListener(
-      [gate = parts->gate, parts](const TopologyHolder::Snapshot&, const TopologyHolder::Snapshot&) {
-        gate.Post([parts] { parts->FollowTopology(); });
-      });
+  parts->deps.topology.AddListener([gate = parts->gate, parts](const TopologyHolder::Snapshot&,
+                                                               const TopologyHolder::Snapshot&) {
+    gate.Post([parts] { parts->FollowTopology(); });
+  });
   parts->gate.Post([parts] {
     parts->FollowTopology();
     parts->tail.Start();

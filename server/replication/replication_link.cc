@@ -47,11 +47,13 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       gate_(std::move(gate)),
       clock_(clock),
       observer_(observer),
+      should_replicate_(std::move(should_replicate)),
       backlog_(options_.queue_capacity,
-               [own_id = own_id_, should_replicate = std::move(should_replicate)](
-                   const LogEntry& entry) {
-                 return entry.version.region == own_id && should_replicate(entry.name_space);
+               [this](const LogEntry& entry) {
+                 return entry.version.region == own_id_ && should_replicate_(entry.name_space);
                }),
+      repair_(options_.repair, options_.own_region, source, target, gate_, clock, should_replicate_,
+              [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       backoff_(options_.backoff),
       random_(static_cast<std::minstd_rand::result_type>(options_.seed)) {}
@@ -71,7 +73,10 @@ void ReplicationLink::OnSlotGained(uint32_t slot, LogPosition position) {
   SchedulePump();
 }
 
-void ReplicationLink::OnSlotLost(uint32_t slot) { backlog_.Remove(slot); }
+void ReplicationLink::OnSlotLost(uint32_t slot) {
+  backlog_.Remove(slot);
+  repair_.Remove(slot);
+}
 
 void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
   backlog_.Feed(after, slice);
@@ -80,7 +85,10 @@ void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
 
 void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
   // What the tail missed of a trimmed log, this link notices by the hole before the next change.
-  if (kind == GapKind::kRestarted) backlog_.Restart(slot);
+  if (kind == GapKind::kRestarted) {
+    backlog_.Restart(slot);
+    repair_.Remove(slot);  // The hole is found again by the cursor, which did not move.
+  }
   SchedulePump();
 }
 
@@ -142,7 +150,7 @@ void ReplicationLink::SyncEnds(std::shared_ptr<SyncRound> round) {
 void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
   std::vector<LogRead> reads;
   for (size_t i = 0; i < round->slots.size(); ++i) {
-    if (round->cursors[i] != LogPosition{} && round->cursors[i] < round->ends[i]) {
+    if (round->cursors[i] < round->ends[i]) {
       reads.push_back({round->slots[i], LogPosition{}});
     }
   }
@@ -154,14 +162,21 @@ void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
                            syncing_ = false;
                            return Failed(round->attempt, options_.own_region, firsts.status());
                          }
-                         std::map<uint32_t, LogPosition> cursors;
-                         for (size_t i = 0; i < round->slots.size(); ++i) {
-                           cursors[round->slots[i]] = round->cursors[i];
-                         }
+                         std::map<uint32_t, LogPosition> starts;
                          for (const LogSlice& slice : *firsts) {
-                           if (slice.entries.front().position <= cursors[slice.slot]) continue;
-                           ++gaps_total_;
-                           observer_.OnLinkGap(options_.target_region, slice.slot);
+                           starts[slice.slot] = slice.entries.front().position;
+                         }
+                         for (size_t i = 0; i < round->slots.size(); ++i) {
+                           const auto start = starts.find(round->slots[i]);
+                           if (start == starts.end()) continue;
+                           // The hole that is being mended is not a new one.
+                           const SlotTicket ticket = round->tickets[i];
+                           const LogPosition after = backlog_.mending(ticket)
+                                                         ? backlog_.Queued(ticket)
+                                                         : round->cursors[i];
+                           if (start->second > after) {
+                             Hole(ticket, round->cursors[i], after, start->second);
+                           }
                          }
                          Synced(*round);
                        }));
@@ -188,23 +203,82 @@ void ReplicationLink::CatchUp() {
   std::vector<LogRead> reads;
   for (const CatchUpRead& read : asked) reads.push_back({read.ticket.slot, read.after});
   reading_ = true;
-  source_.ReadLogs(
-      std::move(reads), options_.read_entries, Deadline(),
-      gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-          [this, attempt = attempt_, asked = std::move(asked)](
-              const absl::StatusOr<std::vector<LogSlice>>& slices) {
-            reading_ = false;
-            if (!slices.ok()) return Failed(attempt, options_.own_region, slices.status());
-            std::map<uint32_t, const std::vector<LogEntry>*> entries;
-            for (const LogSlice& slice : *slices) entries[slice.slot] = &slice.entries;
-            const std::vector<LogEntry> none;
-            for (const CatchUpRead& read : asked) {
-              const auto it = entries.find(read.ticket.slot);
-              backlog_.OnRead(read, it == entries.end() ? none : *it->second,
-                              options_.read_entries);
-            }
-            Pump();
-          }));
+  source_.ReadLogs(std::move(reads), options_.read_entries, Deadline(),
+                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+                       [this, attempt = attempt_, asked = std::move(asked)](
+                           const absl::StatusOr<std::vector<LogSlice>>& slices) {
+                         reading_ = false;
+                         if (!slices.ok())
+                           return Failed(attempt, options_.own_region, slices.status());
+                         CheckHoles(attempt, asked, *slices);
+                       }));
+}
+
+// A log may be trimmed while a slow region is behind: what was read joins on to what went before
+// only if the log still begins there, asked after the read.
+void ReplicationLink::CheckHoles(uint64_t attempt, std::vector<CatchUpRead> asked,
+                                 std::vector<LogSlice> slices) {
+  std::vector<LogRead> reads;
+  for (const CatchUpRead& read : asked) {
+    if (read.after != LogPosition{}) reads.push_back({read.ticket.slot, LogPosition{}});
+  }
+  if (reads.empty()) {
+    TakeReads(asked, slices);
+    return Pump();
+  }
+  reading_ = true;
+  source_.ReadLogs(std::move(reads), 1, Deadline(),
+                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+                       [this, attempt, asked = std::move(asked), slices = std::move(slices)](
+                           const absl::StatusOr<std::vector<LogSlice>>& firsts) {
+                         reading_ = false;
+                         if (!firsts.ok()) {
+                           return Failed(attempt, options_.own_region, firsts.status());
+                         }
+                         std::map<uint32_t, LogPosition> starts;
+                         for (const LogSlice& slice : *firsts) {
+                           starts[slice.slot] = slice.entries.front().position;
+                         }
+                         for (const CatchUpRead& read : asked) {
+                           const auto start = starts.find(read.ticket.slot);
+                           if (start == starts.end() || start->second <= read.after) continue;
+                           Hole(read.ticket, read.after, read.after, start->second);
+                         }
+                         TakeReads(asked, slices);
+                         Pump();
+                       }));
+}
+
+void ReplicationLink::TakeReads(const std::vector<CatchUpRead>& asked,
+                                const std::vector<LogSlice>& slices) {
+  std::map<uint32_t, const std::vector<LogEntry>*> entries;
+  for (const LogSlice& slice : slices) entries[slice.slot] = &slice.entries;
+  const std::vector<LogEntry> none;
+  for (const CatchUpRead& read : asked) {
+    const auto it = entries.find(read.ticket.slot);
+    backlog_.OnRead(read, it == entries.end() ? none : *it->second, options_.read_entries);
+  }
+}
+
+// --- Changes that the target never got and that the log no longer has.
+
+void ReplicationLink::Hole(SlotTicket ticket, LogPosition cursor, LogPosition after,
+                           LogPosition start) {
+  // A hole that has grown is a new one: what it lost may have been written since the repair began.
+  if (backlog_.KnowsHole(ticket, after, start)) return;
+  // A target without a cursor is new, or came back empty: nobody can say whether the log was
+  // trimmed before. It is compared all the same, and is no loss.
+  if (cursor != LogPosition{}) {
+    ++gaps_total_;
+    observer_.OnLinkGap(options_.target_region, ticket.slot);
+  }
+  backlog_.Mend(ticket, after, start);
+  repair_.Add(ticket, cursor);
+}
+
+void ReplicationLink::Mended(SlotTicket ticket) {
+  backlog_.Mended(ticket);
+  Pump();
 }
 
 // --- Fetch here, apply there.
@@ -226,11 +300,10 @@ bool ReplicationLink::Ship() {
   shipment->open = shipment->batches.size();
   ++shipments_;
   slots_under_way_ += shipment->open;
-  source_.Fetch(shipment->keys, Deadline(),
-                gate_.Reply<std::vector<L2Record>>(
-                    [this, shipment](const std::vector<L2Record>& records) {
-                      Fetched(shipment, records);
-                    }));
+  source_.Fetch(
+      shipment->keys, Deadline(),
+      gate_.Reply<std::vector<L2Record>>(
+          [this, shipment](const std::vector<L2Record>& records) { Fetched(shipment, records); }));
   return true;
 }
 
@@ -273,8 +346,7 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records)
 }
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
-                                               const std::vector<L2Record>& records,
-                                               size_t first) {
+                                               const std::vector<L2Record>& records, size_t first) {
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
   for (size_t i = 0; i < batch.changes.size(); ++i) {
@@ -288,7 +360,8 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       continue;
     }
     average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
-    absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now);
+    absl::StatusOr<L2Write> write =
+        ReplicatedWrite(key, record.record.view(), now, options_.repair.tombstone_ttl);
     if (!write.ok()) {
       Drop(write.status());
       writes.push_back(DropOlderThan(key, entry.version, now));
@@ -302,7 +375,8 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
 void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t index,
                             std::vector<L2Write> writes) {
   const SlotBatch& batch = shipment->batches[index];
-  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.cursor, std::move(writes),
+  const LogPosition cursor = batch.mending ? LogPosition{} : batch.cursor;
+  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, cursor, std::move(writes),
                           Deadline(),
                           gate_.Reply<std::vector<L2WriteResult>>(
                               [this, shipment, index](const std::vector<L2WriteResult>& results) {
@@ -372,6 +446,7 @@ void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const abs
   if (attempt != attempt_) return SchedulePump();  // That attempt has failed already: go on.
   ++attempt_;
   paused_ = true;
+  repair_.TargetFailed();
   problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());
   backlog_.Unsync();
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);
@@ -384,6 +459,7 @@ void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const abs
 
 LinkState ReplicationLink::State() const {
   if (!problem_.empty() || !target_.Health().connected) return LinkState::kDisconnected;
+  if (repair_.Status().slots > 0) return LinkState::kRepairing;
   if (!backlog_.all_synced() || backlog_.lagging_slots() > 0) return LinkState::kCatchingUp;
   return LinkState::kStreaming;
 }
@@ -412,6 +488,7 @@ LinkStatus ReplicationLink::Status() const {
   status.stale_total = stale_total_;
   status.dropped_total = dropped_total_;
   status.gaps_total = gaps_total_;
+  status.repair = repair_.Status();
   status.last_applied = last_applied_;
   return status;
 }

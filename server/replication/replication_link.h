@@ -7,8 +7,10 @@
 //
 // Promise: memory is bounded whatever the target does; links share nothing, so that a slow region
 //   does not slow another; after an error every cursor is asked for again, so that a target that
-//   came back empty is filled from the log.
-// Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to the
+//   came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
+//   the slot from the store itself.
+// Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
+// the
 //   target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
 // Thread safety: none; everything runs behind the gate.
 
@@ -31,6 +33,7 @@
 #include "server/node/l2_store.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/link_backlog.h"
+#include "server/replication/link_repair.h"
 #include "server/replication/replication_observer.h"
 #include "server/replication/task_gate.h"
 
@@ -44,13 +47,14 @@ struct ReplicationLinkOptions {
   size_t batch_bytes = size_t{4} << 20;
   size_t max_fetches = 8;
   size_t max_slots = 256;
-  size_t read_entries = 1000;     // Of one slot, in one read of the log.
+  size_t read_entries = 1000;  // Of one slot, in one read of the log.
   size_t read_slots = 16;
   size_t cursors_per_tick = 128;
   absl::Duration tick = absl::Seconds(1);
   absl::Duration timeout = absl::Seconds(5);
   BackoffOptions backoff{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)};
-  uint64_t seed = 0;              // Spreads the retries of different nodes.
+  uint64_t seed = 0;  // Spreads the retries of different nodes.
+  LinkRepairOptions repair;
 };
 
 // What AdminService.GetReplication shows of a link.
@@ -58,13 +62,14 @@ struct LinkStatus {
   std::string from;
   std::string to;
   LinkState state = LinkState::kDisconnected;
-  std::string problem;     // For people; empty unless disconnected.
-  absl::Duration lag;      // Since the oldest change that is not applied was written; 0: none waits.
-  uint64_t backlog = 0;    // Changes known to wait.
+  std::string problem;   // For people; empty unless disconnected.
+  absl::Duration lag;    // Since the oldest change that is not applied was written; 0: none waits.
+  uint64_t backlog = 0;  // Changes known to wait.
   uint64_t applied_total = 0;
   uint64_t stale_total = 0;
   uint64_t dropped_total = 0;
   uint64_t gaps_total = 0;
+  LinkRepairStatus repair;
   Version last_applied;
 };
 
@@ -86,8 +91,8 @@ class ReplicationLink final : public ChangeSink {
   void OnGap(uint32_t slot, GapKind kind) override;
 
  private:
-  struct SyncRound;   // Slots whose cursors are being fetched.
-  struct Shipment;    // Batches that are fetched together.
+  struct SyncRound;  // Slots whose cursors are being fetched.
+  struct Shipment;   // Batches that are fetched together.
 
   void SchedulePump();
   void Pump();
@@ -99,6 +104,10 @@ class ReplicationLink final : public ChangeSink {
   void Synced(const SyncRound& round);
 
   void CatchUp();
+  void CheckHoles(uint64_t attempt, std::vector<CatchUpRead> asked, std::vector<LogSlice> slices);
+  void TakeReads(const std::vector<CatchUpRead>& asked, const std::vector<LogSlice>& slices);
+  void Hole(SlotTicket ticket, LogPosition cursor, LogPosition after, LogPosition start);
+  void Mended(SlotTicket ticket);
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
   absl::Status CheckFetched(const std::vector<L2Record>& records);
@@ -124,7 +133,9 @@ class ReplicationLink final : public ChangeSink {
   const TaskGate gate_;
   const Clock& clock_;
   ReplicationObserver& observer_;
+  const ShouldReplicate should_replicate_;
   LinkBacklog backlog_;
+  LinkRepair repair_;
 
   bool pump_scheduled_ = false;
   bool syncing_ = false;

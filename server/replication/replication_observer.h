@@ -16,6 +16,7 @@ namespace meridian {
 enum class LinkState {
   kStreaming,     // Every owned slot follows the live tail.
   kCatchingUp,    // Some slots are read from their cursors.
+  kRepairing,     // Some slots are compared key by key: the log was trimmed too early.
   kDisconnected,  // The last call to the target (or to the own store) failed; it will be retried.
 };
 
@@ -31,10 +32,10 @@ class ReplicationObserver {
   virtual void OnApplied(const std::string& target, size_t applied, size_t stale) {}
 
   // `problem` is for people; empty unless disconnected.
-  virtual void OnLinkState(const std::string& target, LinkState state,
-                           const std::string& problem) {}
+  virtual void OnLinkState(const std::string& target, LinkState state, const std::string& problem) {
+  }
 
-  // Changes that `target` never got were trimmed from the changelog of `slot`.
+  // Changes that `target` never got were trimmed from the changelog of `slot`, which is mended now.
   virtual void OnLinkGap(const std::string& target, uint32_t slot) {}
 
   // A change was left out because its record is malformed or refused for good.
@@ -53,9 +54,14 @@ class ReplicationObserver {
 // The name of a state in AdminService.GetReplication.
 constexpr const char* LinkStateName(LinkState state) {
   switch (state) {
-    case LinkState::kStreaming: return "streaming";
-    case LinkState::kCatchingUp: return "catching_up";
-    case LinkState::kDisconnected: return "disconnected";
+    case LinkState::kStreaming:
+      return "streaming";
+    case LinkState::kCatchingUp:
+      return "catching_up";
+    case LinkState::kRepairing:
+      return "repairing";
+    case LinkState::kDisconnected:
+      return "disconnected";
   }
   return "unknown";
 }

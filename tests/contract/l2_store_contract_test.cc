@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <set>
 
 #include "absl/synchronization/notification.h"
 #include "common/base/hash.h"
@@ -454,6 +455,38 @@ TEST_P(L2StoreContractTest, ReplicatedBatchesOfAnySizeAreAppliedWhole) {
   }
   EXPECT_EQ(FetchValue(Key("{t}299")), "299");
   EXPECT_THAT(*harness_->FetchCursors("eu", {first.slot}), ElementsAre((LogPosition{5, 0})));
+}
+
+TEST_P(L2StoreContractTest, AScanInPagesBringsEveryEntryAndNothingElse) {
+  std::set<std::string> expected;
+  std::vector<L2Write> writes;
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = absl::StrCat("a:key:", i, i % 7 == 0 ? "{x}" : "");
+    writes.push_back(i % 3 == 0 ? Delete(Key(key), V(i)) : Put(Key(key), V(i), "v"));
+    expected.insert(absl::StrCat(SlotOf("task", key), "/task/", key));
+  }
+  harness_->Apply(std::move(writes));
+  std::set<std::string> seen;
+  std::string from;
+  do {
+    const absl::StatusOr<L2ScanPage> page = harness_->Scan(from, 20);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const L2Key& key : page->keys) {
+      seen.insert(absl::StrCat(key.slot, "/", key.name_space, "/", key.key));
+    }
+    from = page->next;
+  } while (!from.empty());
+  EXPECT_EQ(seen, expected);
+}
+
+TEST_P(L2StoreContractTest, VersionsAreThoseOfValuesTombstonesAndHoles) {
+  ApplyOne(Put(Key("live"), V(1), "v"));
+  ApplyOne(Delete(Key("dead"), V(2, kElsewhere)));
+  harness_->PlantForeign(Key("foreign"), "no record");
+  const auto versions =
+      harness_->FetchVersions({Key("dead"), Key("none"), Key("live"), Key("foreign")});
+  ASSERT_TRUE(versions.ok()) << versions.status();
+  EXPECT_THAT(*versions, ElementsAre(V(2, kElsewhere), Version(), V(1), Version()));
 }
 
 TEST_P(L2StoreContractTest, ADeadlineThatHasPassedChangesNothing) {

@@ -113,8 +113,7 @@ absl::StatusOr<std::vector<LogSlice>> L2StoreHarness::ReadLogs(std::vector<LogRe
 }
 
 absl::StatusOr<uint64_t> L2StoreHarness::ChangeCount() {
-  return Wait<absl::StatusOr<uint64_t>>(
-      [&](auto done) { store().ChangeCount(Deadline(), done); });
+  return Wait<absl::StatusOr<uint64_t>>([&](auto done) { store().ChangeCount(Deadline(), done); });
 }
 
 absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::LogEnds(std::vector<uint32_t> slots) {
@@ -127,6 +126,16 @@ absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::FetchCursors(std::strin
   return Wait<absl::StatusOr<std::vector<LogPosition>>>([&](auto done) {
     store().FetchCursors(std::move(source_region), std::move(slots), Deadline(), done);
   });
+}
+
+absl::StatusOr<L2ScanPage> L2StoreHarness::Scan(std::string from, size_t count) {
+  return Wait<absl::StatusOr<L2ScanPage>>(
+      [&](auto done) { store().Scan(std::move(from), count, Deadline(), done); });
+}
+
+absl::StatusOr<std::vector<Version>> L2StoreHarness::FetchVersions(std::vector<L2Key> keys) {
+  return Wait<absl::StatusOr<std::vector<Version>>>(
+      [&](auto done) { store().FetchVersions(std::move(keys), Deadline(), done); });
 }
 
 std::vector<L2WriteResult> L2StoreHarness::ApplyReplicated(std::string source_region, uint32_t slot,

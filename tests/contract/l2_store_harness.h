@@ -42,6 +42,8 @@ class L2StoreHarness {
                                                         std::vector<uint32_t> slots);
   std::vector<L2WriteResult> ApplyReplicated(std::string source_region, uint32_t slot,
                                              LogPosition cursor, std::vector<L2Write> writes);
+  absl::StatusOr<L2ScanPage> Scan(std::string from, size_t count);
+  absl::StatusOr<std::vector<Version>> FetchVersions(std::vector<L2Key> keys);
   L2Health Health() { return store().Health(); }
 
  protected:

@@ -7,6 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/hash.h"
 #include "server/node/record.h"
 
 namespace meridian {
@@ -311,6 +312,55 @@ void FakeL2Store::ApplyReplicated(std::string source_region, uint32_t slot, LogP
         LogPosition& stored = state.cursors[{source_region, slot}];
         stored = std::max(stored, cursor);
         return results;
+      });
+}
+
+void FakeL2Store::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
+  using Answer = absl::StatusOr<L2ScanPage>;
+  {
+    absl::MutexLock lock(&state_->mu);
+    ++state_->calls.scan;
+  }
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [from = std::move(from),
+       count](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        // A place is the last key that was given: "<namespace>:<key>".
+        auto it = state.entries.begin();
+        if (!from.empty()) {
+          const size_t colon = from.find(':');
+          it = state.entries.upper_bound({from.substr(0, colon), from.substr(colon + 1)});
+        }
+        L2ScanPage page;
+        for (; it != state.entries.end() && page.keys.size() < std::max<size_t>(count, 1); ++it) {
+          const auto& [name_space, key] = it->first;
+          if (state.Find(name_space, key) == nullptr) continue;
+          page.keys.push_back({SlotOf(name_space, key), name_space, key});
+        }
+        if (it != state.entries.end() && !page.keys.empty()) {
+          page.next = page.keys.back().name_space + ":" + page.keys.back().key;
+        }
+        return page;
+      });
+}
+
+void FakeL2Store::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                                VersionsCallback callback) {
+  using Answer = absl::StatusOr<std::vector<Version>>;
+  {
+    absl::MutexLock lock(&state_->mu);
+    ++state_->calls.fetch_versions;
+  }
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [keys = std::move(keys)](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        std::vector<Version> versions;
+        for (const L2Key& key : keys) {
+          const Stored* stored = state.Find(key.name_space, key.key);
+          versions.push_back(
+              stored == nullptr ? Version() : HeaderOf(stored->bytes, state.clock.Now()).version);
+        }
+        return versions;
       });
 }
 

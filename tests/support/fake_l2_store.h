@@ -34,6 +34,8 @@ class FakeL2Store final : public L2Store {
     int log_ends = 0;
     int fetch_cursors = 0;
     int apply_replicated = 0;
+    int scan = 0;
+    int fetch_versions = 0;
     size_t fetched_keys = 0;
     size_t applied_writes = 0;  // By Apply and ApplyReplicated.
   };
@@ -54,6 +56,9 @@ class FakeL2Store final : public L2Store {
   void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                        std::vector<L2Write> writes, absl::Time deadline,
                        ApplyCallback callback) override;
+  void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
+  void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                     VersionsCallback callback) override;
   L2Health Health() const override;
 
   // The next `calls` calls change nothing and fail with `status`.

@@ -1,15 +1,16 @@
 #include "server/replication/replicated_write.h"
 
+#include "common/base/hash.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/node/record.h"
 #include "server/replication/heartbeat.h"
-#include "common/base/hash.h"
 
 namespace meridian {
 namespace {
 
 const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+const absl::Duration kTombstoneTtl = absl::Hours(7);
 const L2Key kKey = {5, "task", "k"};
 constexpr Version kVersion = {uint64_t{1'800'000'000'000} << 16, 7};
 
@@ -26,7 +27,7 @@ std::string Bytes(RecordKind kind, absl::Time expires_at) {
 
 TEST(ReplicatedWriteTest, AValueKeepsItsBytesItsExpiryAndItsRemainingLife) {
   const std::string bytes = Bytes(RecordKind::kValue, kNow + absl::Seconds(90));
-  const absl::StatusOr<L2Write> write = ReplicatedWrite(kKey, bytes, kNow);
+  const absl::StatusOr<L2Write> write = ReplicatedWrite(kKey, bytes, kNow, kTombstoneTtl);
   ASSERT_TRUE(write.ok());
   EXPECT_EQ(write->record, bytes);
   EXPECT_EQ(write->version, kVersion);
@@ -38,20 +39,21 @@ TEST(ReplicatedWriteTest, AValueKeepsItsBytesItsExpiryAndItsRemainingLife) {
 
 TEST(ReplicatedWriteTest, AnExpiredValueIsSentAndForgottenSoon) {
   const auto write =
-      ReplicatedWrite(kKey, Bytes(RecordKind::kValue, kNow - absl::Hours(1)), kNow);
+      ReplicatedWrite(kKey, Bytes(RecordKind::kValue, kNow - absl::Hours(1)), kNow, kTombstoneTtl);
   ASSERT_TRUE(write.ok());
   EXPECT_EQ(write->retention, kExpiryGrace);
 }
 
-TEST(ReplicatedWriteTest, ATombstoneIsKeptForADayHoweverLateItIs) {
-  const auto write =
-      ReplicatedWrite(kKey, Bytes(RecordKind::kTombstone, kNow + absl::Seconds(1)), kNow);
+TEST(ReplicatedWriteTest, ATombstoneIsKeptForItsWholeTimeHoweverLateItIs) {
+  const auto write = ReplicatedWrite(kKey, Bytes(RecordKind::kTombstone, kNow + absl::Seconds(1)),
+                                     kNow, kTombstoneTtl);
   ASSERT_TRUE(write.ok());
-  EXPECT_EQ(write->retention, absl::Hours(24));
+  EXPECT_EQ(write->retention, kTombstoneTtl);
 }
 
 TEST(ReplicatedWriteTest, GarbageIsRefused) {
-  EXPECT_EQ(ReplicatedWrite(kKey, "garbage", kNow).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReplicatedWrite(kKey, "garbage", kNow, kTombstoneTtl).status().code(),
+            absl::StatusCode::kDataLoss);
 }
 
 TEST(ReplicatedWriteTest, AMissingRecordBecomesATombstoneOfTheChangesVersion) {

@@ -88,6 +88,19 @@ void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPos
       });
 }
 
+void StoreWire::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
+  Carry(
+      deadline, [=, this] { store_->Scan(from, count, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                              VersionsCallback callback) {
+  Carry(
+      deadline, [=, this] { store_->FetchVersions(keys, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
 L2Health StoreWire::Health() const {
   L2Health health = store_->Health();
   if (mode == Mode::kRefused) {
@@ -144,23 +157,22 @@ void ReplicationWorld::Start() {
       }
       Region* const home = region.get();
       node->replication = *Replication::Create(
-          node_options,
-          {.own = *node->wires[region->name],
-           .others = others,
-           .engine = *node->engine,
-           .hybrid_clock = *node->hybrid_clock,
-           .topology = node->topology,
-           .executor = executor,
-           .clock = clock,
-           .observer = node->observer,
-           .should_replicate =
-               [this](std::string_view name_space) {
-                 return local_namespaces.count(std::string(name_space)) == 0;
-               },
-           .write_heartbeat =
-               [this, home](std::string_view name_space, const std::string& key) {
-                 Set(home->name, key, "beat", absl::Minutes(1), name_space);
-               }});
+          node_options, {.own = *node->wires[region->name],
+                         .others = others,
+                         .engine = *node->engine,
+                         .hybrid_clock = *node->hybrid_clock,
+                         .topology = node->topology,
+                         .executor = executor,
+                         .clock = clock,
+                         .observer = node->observer,
+                         .should_replicate =
+                             [this](std::string_view name_space) {
+                               return local_namespaces.count(std::string(name_space)) == 0;
+                             },
+                         .write_heartbeat =
+                             [this, home](std::string_view name_space, const std::string& key) {
+                               Set(home->name, key, "beat", absl::Minutes(1), name_space);
+                             }});
       node->replication->Start();
     }
   }
@@ -234,8 +246,7 @@ Version ReplicationWorld::Set(std::string_view name, std::string_view key, std::
 Version ReplicationWorld::Delete(std::string_view name, std::string_view key,
                                  std::string_view name_space) {
   const Version version = region(name).writer->Next();
-  Apply(name,
-        MakeWrite(name_space, key, std::nullopt, version, clock.Now(), absl::Hours(24)));
+  Apply(name, MakeWrite(name_space, key, std::nullopt, version, clock.Now(), absl::Hours(24)));
   return version;
 }
 

@@ -1,5 +1,5 @@
-// Three (or more) regions in one test: a small real store each, nodes that replicate between them over
-// wires that can be cut, one clock, one executor, no thread.
+// Three (or more) regions in one test: a small real store each, nodes that replicate between them
+// over wires that can be cut, one clock, one executor, no thread.
 
 #ifndef MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
 #define MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
@@ -49,6 +49,9 @@ class StoreWire final : public L2Store {
   void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                        std::vector<L2Write> writes, absl::Time deadline,
                        ApplyCallback callback) override;
+  void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
+  void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
+                     VersionsCallback callback) override;
   L2Health Health() const override;
 
  private:

@@ -1,0 +1,263 @@
+#include "server/replication/link_repair.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/replication/replicated_write.h"
+
+namespace meridian {
+namespace {
+
+// A record that is refused alone so often is refused for its size, not for the store's load.
+constexpr int kMaxRefusals = 5;
+
+}  // namespace
+
+// Keys of one page that are in a slot of the pass, on their way.
+struct LinkRepair::Page {
+  size_t walked = 0;  // Keys of the page, wanted or not: what the rate counts.
+  std::string next;
+  std::vector<L2Key> keys;
+  std::vector<Version> here;
+  std::vector<size_t> to_send;  // Of `keys`.
+  size_t sent = 0;              // Of `to_send`.
+  size_t open = 0;              // Calls to the target under way.
+  absl::Status failure;         // Of one of them.
+};
+
+LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source,
+                       L2Store& target, TaskGate gate, const Clock& clock, Wanted wanted,
+                       Mended mended)
+    : options_(options),
+      own_region_(std::move(own_region)),
+      source_(source),
+      target_(target),
+      gate_(std::move(gate)),
+      clock_(clock),
+      wanted_(std::move(wanted)),
+      mended_(std::move(mended)),
+      fetch_limit_(options_.fetch_keys),
+      backoff_(options_.backoff) {}
+
+void LinkRepair::Add(SlotTicket ticket, LogPosition cursor) {
+  Slot& slot = slots_[ticket.slot];
+  // The oldest cursor decides whether the slot is fenced.
+  if (slot.generation == ticket.generation) cursor = std::min(cursor, slot.cursor);
+  slot = {ticket.generation, cursor, /*in_pass=*/false};
+  if (!running_) BeginPass();
+}
+
+void LinkRepair::Remove(uint32_t slot) { slots_.erase(slot); }
+
+LinkRepairStatus LinkRepair::Status() const {
+  return {slots_.size(), compared_total_, sent_total_, mended_total_, problem_};
+}
+
+void LinkRepair::BeginPass() {
+  running_ = true;
+  again_ = false;
+  for (auto& [number, slot] : slots_) slot.in_pass = true;
+  horizon_ = clock_.Now() - options_.tombstone_ttl;
+  BeginWalk(Walk::kSource);
+}
+
+void LinkRepair::BeginWalk(Walk walk) {
+  walk_ = walk;
+  from_.clear();
+  ReadPage();
+}
+
+// A region that never had anything of ours has nothing to fence.
+bool LinkRepair::IsFenced(const Slot& slot) const {
+  return slot.cursor.ms != 0 &&
+         absl::FromUnixMillis(static_cast<int64_t>(slot.cursor.ms)) < horizon_;
+}
+
+bool LinkRepair::NeedsFence() const {
+  return std::any_of(slots_.begin(), slots_.end(), [this](const auto& entry) {
+    return entry.second.in_pass && IsFenced(entry.second);
+  });
+}
+
+void LinkRepair::ReadPage() {
+  if (slots_.empty()) {  // All were lost.
+    running_ = false;
+    return;
+  }
+  L2Store& store = walk_ == Walk::kSource ? source_ : target_;
+  store.Scan(from_, options_.page_keys, Deadline(),
+             gate_.Reply<absl::StatusOr<L2ScanPage>>([this](absl::StatusOr<L2ScanPage> scanned) {
+               if (!scanned.ok()) {
+                 if (walk_ == Walk::kSource) return SourceFailed(scanned.status());
+                 from_.clear();
+                 return TargetFailedHere(scanned.status());
+               }
+               auto page = std::make_shared<Page>();
+               page->walked = scanned->keys.size();
+               page->next = std::move(scanned->next);
+               for (L2Key& key : scanned->keys) {
+                 const auto it = slots_.find(key.slot);
+                 if (it == slots_.end() || !it->second.in_pass || !wanted_(key.name_space))
+                   continue;
+                 if (walk_ == Walk::kTarget && !IsFenced(it->second)) continue;
+                 page->keys.push_back(std::move(key));
+               }
+               Compare(page);
+             }));
+}
+
+void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
+  if (page->keys.empty()) return FinishPage(*page);
+  using Versions = absl::StatusOr<std::vector<Version>>;
+  const auto compare = [this, page](const Versions& there) {
+    if (!there.ok()) return TargetFailedHere(there.status());
+    compared_total_ += page->keys.size();
+    for (size_t i = 0; i < page->keys.size(); ++i) {
+      const bool send = walk_ == Walk::kSource ? page->here[i] > (*there)[i]
+                                               : !page->here[i].is_set() && (*there)[i].is_set() &&
+                                                     (*there)[i].time() < horizon_;
+      if (send) page->to_send.push_back(i);
+    }
+    SendNext(page);
+  };
+  source_.FetchVersions(
+      page->keys, Deadline(), gate_.Reply<Versions>([this, page, compare](Versions here) {
+        if (!here.ok()) return SourceFailed(here.status());
+        page->here = *std::move(here);
+        target_.FetchVersions(page->keys, Deadline(), gate_.Reply<Versions>(compare));
+      }));
+}
+
+void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
+  if (page->sent == page->to_send.size()) return FinishPage(*page);
+  const size_t count = std::min(fetch_limit_, page->to_send.size() - page->sent);
+  std::vector<L2Key> keys;
+  std::vector<Version> versions;
+  for (size_t i = 0; i < count; ++i) {
+    keys.push_back(page->keys[page->to_send[page->sent + i]]);
+    versions.push_back(page->here[page->to_send[page->sent + i]]);
+  }
+  page->sent += count;
+  if (walk_ == Walk::kTarget) {
+    const absl::Time now = clock_.Now();
+    const Version fence{static_cast<uint64_t>(absl::ToUnixMillis(horizon_)) << 16,
+                        RegionId(own_region_)};
+    std::vector<L2Write> writes;
+    for (const L2Key& key : keys) writes.push_back(DropOlderThan(key, fence, now));
+    return Apply(page, std::move(writes));
+  }
+  source_.Fetch(keys, Deadline(),
+                gate_.Reply<std::vector<L2Record>>(
+                    [this, page, keys, versions](const std::vector<L2Record>& records) {
+                      Fetched(page, keys, versions, records);
+                    }));
+}
+
+void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2Key>& keys,
+                         const std::vector<Version>& versions,
+                         const std::vector<L2Record>& records) {
+  bool refused = false;
+  for (const L2Record& record : records) {
+    if (record.status.ok()) continue;
+    if (!absl::IsResourceExhausted(record.status)) return SourceFailed(record.status);
+    refused = true;
+  }
+  // Refused for the size of the answer or for the load of the store: only what is refused alone,
+  // and again and again, is refused for its own size.
+  if (refused && (keys.size() > 1 || ++refused_alone_ < kMaxRefusals)) {
+    page->sent -= keys.size();
+    fetch_limit_ = std::max<size_t>(1, keys.size() / 4);
+    problem_ = "repair: own store: refuses to answer so many records at once";
+    return RetryLater([this, page] { SendNext(page); });
+  }
+  refused_alone_ = 0;
+  fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
+  const absl::Time now = clock_.Now();
+  std::vector<L2Write> writes;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    absl::StatusOr<L2Write> write =
+        ReplicatedWrite(keys[i], records[i].record.view(), now, options_.tombstone_ttl);
+    // What cannot be sent (too large for a reply, forgotten meanwhile, no record) still overtakes
+    // what is older over there.
+    writes.push_back(write.ok() ? *std::move(write) : DropOlderThan(keys[i], versions[i], now));
+  }
+  Apply(page, std::move(writes));
+}
+
+// One call a slot; the cursor stays where it is.
+void LinkRepair::Apply(const std::shared_ptr<Page>& page, std::vector<L2Write> writes) {
+  std::map<uint32_t, std::vector<L2Write>> by_slot;
+  for (L2Write& write : writes) by_slot[write.key.slot].push_back(std::move(write));
+  if (by_slot.empty()) return SendNext(page);
+  page->open = by_slot.size();
+  for (auto& [slot, group] : by_slot) {
+    target_.ApplyReplicated(
+        own_region_, slot, LogPosition{}, std::move(group), Deadline(),
+        gate_.Reply<std::vector<L2WriteResult>>(
+            [this, page](const std::vector<L2WriteResult>& results) {
+              for (const L2WriteResult& result : results) {
+                // A key of a foreign type over there stays as it is; anything else may pass.
+                if (!result.status.ok() && !absl::IsFailedPrecondition(result.status)) {
+                  page->failure.Update(result.status);
+                } else if (result.status.ok() && result.outcome == L2WriteOutcome::kApplied) {
+                  ++sent_total_;
+                }
+              }
+              if (--page->open > 0) return;
+              if (!page->failure.ok()) return TargetFailedHere(page->failure);
+              SendNext(page);
+            }));
+  }
+}
+
+void LinkRepair::FinishPage(const Page& page) {
+  problem_.clear();
+  backoff_.Reset();
+  from_ = page.next;
+  const bool last = from_.empty();
+  const absl::Duration pause =
+      absl::Seconds(static_cast<double>(page.walked) / options_.keys_per_second);
+  gate_.PostAfter(pause, [this, last] {
+    if (!last) return ReadPage();
+    if (walk_ == Walk::kSource && NeedsFence()) return BeginWalk(Walk::kTarget);
+    FinishPass();
+  });
+}
+
+void LinkRepair::FinishPass() {
+  running_ = false;
+  std::vector<SlotTicket> mended;
+  for (auto it = slots_.begin(); it != slots_.end();) {
+    if (again_ || !it->second.in_pass) {
+      ++it;
+      continue;
+    }
+    mended.push_back({it->first, it->second.generation});
+    it = slots_.erase(it);
+  }
+  mended_total_ += mended.size();
+  if (!slots_.empty()) BeginPass();
+  for (const SlotTicket& ticket : mended) mended_(ticket);
+}
+
+void LinkRepair::SourceFailed(const absl::Status& status) {
+  problem_ = absl::StrCat("repair: own store: ", status.ToString());
+  walk_ = Walk::kSource;
+  from_.clear();
+  RetryLater([this] { ReadPage(); });
+}
+
+void LinkRepair::TargetFailedHere(const absl::Status& status) {
+  problem_ = absl::StrCat("repair: target: ", status.ToString());
+  again_ = true;
+  RetryLater([this] { ReadPage(); });
+}
+
+void LinkRepair::RetryLater(Executor::Task next) {
+  const double random = std::uniform_real_distribution<double>(0, 1)(random_);
+  gate_.PostAfter(backoff_.Next(random), std::move(next));
+}
+
+}  // namespace meridian
