@@ -1,11 +1,18 @@
 #include "common/engine/reuse_ghosts.h"
 
 #include <algorithm>
+#include <new>
 
 namespace meridian {
 
 void ReuseGhosts::Resize(size_t ghosts, size_t capacity) {
-  sets_.assign(std::max<size_t>((ghosts + kWays / 2) / kWays, 1), Set());
+  count_ = std::max<size_t>((ghosts + kWays / 2) / kWays, 1);
+  // Zeroed by the system: sets that are never used take no memory.
+  memory_.reset(std::calloc(count_ + 1, sizeof(Set)));
+  if (memory_ == nullptr) throw std::bad_alloc();
+  void* begin = memory_.get();
+  size_t space = (count_ + 1) * sizeof(Set);
+  sets_ = static_cast<Set*>(std::align(alignof(Set), count_ * sizeof(Set), begin, space));
   time_shift_ = 0;
   while (capacity >> (time_shift_ + 1) >= 16) ++time_shift_;
 }
@@ -32,7 +39,7 @@ void ReuseGhosts::Put(uint64_t hash, ReuseState state, uint64_t used_at, uint64_
 }
 
 std::optional<ReuseGhosts::Ghost> ReuseGhosts::Take(uint64_t hash, uint64_t now) {
-  if (sets_.empty()) return std::nullopt;
+  if (count_ == 0) return std::nullopt;
   const uint32_t fingerprint = static_cast<uint32_t>(hash & 0xFFFF);
   for (uint32_t& ghost : SetOf(hash).ghosts) {
     if (ghost == 0 || ghost >> 16 != fingerprint) continue;

@@ -2,8 +2,8 @@
 //
 // A 16-way set-associative table of 4 bytes a ghost: 16 bits of fingerprint, 10 of coarse time, 5
 // of frequency; a full set forgets its oldest. One look-up in about 4000 takes a stranger for a
-// ghost. Cost: O(1), one cache line; one allocation when it is sized. Thread safety: none; the
-// shard's lock covers it.
+// ghost. Cost: O(1), one cache line; one allocation when it is sized, of which the system gives
+// memory for what is used. Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_REUSE_GHOSTS_H_
 #define MERIDIAN_COMMON_ENGINE_REUSE_GHOSTS_H_
@@ -11,8 +11,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <optional>
-#include <vector>
 
 #include "common/engine/reuse_state.h"
 
@@ -23,7 +24,7 @@ class ReuseGhosts {
   // Room for about `ghosts`; times are told from each other up to 32 * `capacity` requests back.
   // Forgets everything.
   void Resize(size_t ghosts, size_t capacity);
-  size_t room() const { return sets_.size() * kWays; }
+  size_t room() const { return count_ * kWays; }
 
   // `used_at`, `now`: the request, by number, that used the key last, and the present one.
   // REQUIRES: room() > 0.
@@ -40,14 +41,17 @@ class ReuseGhosts {
   static constexpr size_t kWays = 16;
   static constexpr uint32_t kTimeMask = 1023;
   struct alignas(64) Set {
-    std::array<uint32_t, kWays> ghosts = {};  // 0: free.
+    std::array<uint32_t, kWays> ghosts;  // 0: free.
   };
 
-  Set& SetOf(uint64_t hash) {
-    return sets_[static_cast<size_t>((hash >> 32) * sets_.size() >> 32)];
-  }
+  Set& SetOf(uint64_t hash) { return sets_[static_cast<size_t>((hash >> 32) * count_ >> 32)]; }
 
-  std::vector<Set> sets_;
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  Set* sets_ = nullptr;  // In memory_, count_ of them.
+  size_t count_ = 0;
   int time_shift_ = 0;
 };
 

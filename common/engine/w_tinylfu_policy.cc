@@ -123,6 +123,12 @@ void WTinyLfuPolicy::OnReplace(EntryNode& old, EntryNode& node) {
   OnHit(node);
 }
 
+void WTinyLfuPolicy::OnMove(EntryNode& old, EntryNode& node) {
+  QueueOf(old).Replace(old, node);
+  if (candidate_ == &old) candidate_ = &node;
+  if (victim_ == &old) victim_ = &node;
+}
+
 EntryNode& WTinyLfuPolicy::Victim() {
   if (victim_ != nullptr) return *victim_;
   EntryNode* candidate = candidate_;

@@ -33,6 +33,7 @@ class WTinyLfuPolicy final : public EvictionPolicy {
   void OnRemove(EntryNode& node) override;
   void OnEvict(EntryNode& node) override;
   void OnReplace(EntryNode& old, EntryNode& node) override;
+  void OnMove(EntryNode& old, EntryNode& node) override;
   EntryNode& Victim() override;
 
  private:

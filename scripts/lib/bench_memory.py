@@ -1,7 +1,8 @@
 """scripts/bench memory: what an entry takes beyond its key and value, beside Redis and memcached.
 
 The same entries (keys of 16 bytes, values of 100 bytes; see the options) go into the engine, in a process of
-its own that holds nothing else, into a redis-server and into a memcached. What each takes is the growth of
+its own that holds nothing else, into a redis-server and into a memcached. The engine is full, and four times as
+many keys were asked for, so that what its eviction policy remembers is counted too. What each takes is the growth of
 its resident memory (anonymous pages, from /proc) while it is filled. Redis and memcached store no version
 and, without an expiry, no time of expiry; the engine's entries have both, and the other two are given an
 expiry too. Ends with one line of JSON.
@@ -29,7 +30,7 @@ EXPIRY_SECONDS = 3600
 def add_arguments(parser):
     parser.add_argument("--entries", type=int, default=1000000, help="default 1,000,000")
     parser.add_argument("--value-size", type=int, default=100, help="in bytes, default 100")
-    parser.add_argument("--policy", default="lru", help="eviction policy of the engine, default lru")
+    parser.add_argument("--policy", default="adaptive", help="eviction policy of the engine, default adaptive")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
 
