@@ -26,14 +26,20 @@ ResultError ToResultError(const grpc::Status& status, const std::string& address
 // Calls `method` of `Service` at `address` and waits; false fills `error`.
 template <typename Service, typename Method, typename Request, typename Response>
 bool CallNode(const Session& session, const std::string& address, Method method,
-              const Request& request, Response* response, ResultError* error) {
+              const Request& request, Response* response, ResultError* error,
+              absl::Duration timeout) {
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() +
-                       absl::ToChronoMicroseconds(session.timeout()));
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
   const auto stub = Service::NewStub(CreateChannelTo(address));
   const grpc::Status status = ((*stub).*method)(&context, request, response);
   if (!status.ok()) *error = ToResultError(status, address);
   return status.ok();
+}
+
+template <typename Service, typename Method, typename Request, typename Response>
+bool CallNode(const Session& session, const std::string& address, Method method,
+              const Request& request, Response* response, ResultError* error) {
+  return CallNode<Service>(session, address, method, request, response, error, session.timeout());
 }
 
 // The topology that the first target that answers knows; false fills `error`.

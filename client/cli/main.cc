@@ -46,6 +46,7 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddPolicies(app, context);
   AddWhatIf(app, context);
   AddStatus(app, context);
+  AddRegion(app, context);
   AddReplay(app, context);
   AddVersion(app, context);
 }

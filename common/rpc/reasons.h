@@ -45,6 +45,8 @@ inline constexpr char kAnswerTooLarge[] = "ANSWER_TOO_LARGE";       // RESOURCE_
 inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES"; // RESOURCE_EXHAUSTED
 inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";          // DATA_LOSS
 inline constexpr char kWriteContended[] = "WRITE_CONTENDED";        // ABORTED
+inline constexpr char kNoOtherRegion[] = "NO_OTHER_REGION";         // FAILED_PRECONDITION
+inline constexpr char kUnknownRegion[] = "UNKNOWN_REGION";          // NOT_FOUND
 inline constexpr char kNotBuilt[] = "NOT_BUILT";                    // UNIMPLEMENTED
 
 }  // namespace meridian::reason

@@ -323,6 +323,11 @@ AdminSources NodeServer::Parts::MakeAdminSources() {
     const CoordinatorClientStatus status = coordinator_client->status();
     return status.connected ? status.coordinator : "";
   };
+  if (replication != nullptr) {
+    sources.diff = [this](RegionDiffOptions options, RegionDiff::Done done) {
+      replication->Diff(std::move(options), std::move(done));
+    };
+  }
   sources.warnings = [this] { return Warnings(); };
   sources.policies = [this] {
     return policy_store == nullptr ? std::optional<PolicyStoreStatus>() : policy_store->Status();

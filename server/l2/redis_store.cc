@@ -422,31 +422,31 @@ void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanC
 void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                                VersionsCallback callback) {
   std::vector<RedisCommand> commands;
-  for (const L2Key& key : keys) {
+  for (const Range& range : RangesOf(keys.size())) {
     RedisCommand command;
     command.name = "versions";
+    command.script = &kVersionsScript;
+    command.script_arguments = 1 + range.end - range.begin;
     RespWriter writer(&command.bytes);
-    writer.Begin(4);
-    writer.Add("GETRANGE");
-    writer.Add(EntryRedisKey(key));
-    writer.AddNumber(0);
-    writer.AddNumber(static_cast<int64_t>(Version::kTextSize) - 1);
+    writer.AddNumber(static_cast<int64_t>(range.end - range.begin));
+    for (size_t i = range.begin; i < range.end; ++i) writer.Add(EntryRedisKey(keys[i]));
     commands.push_back(std::move(command));
   }
-  client_->Submit(Lane::kRead, std::move(commands), deadline,
-                  [callback = std::move(callback)](const RedisClient::Replies& replies) {
-                    std::vector<Version> versions;
-                    versions.reserve(replies.size());
-                    for (const auto& reply : replies) {
-                      // A key of a foreign type has no version, and refuses writes by itself.
-                      const bool foreign = absl::IsFailedPrecondition(reply.status());
-                      if (!reply.ok() && !foreign) return callback(reply.status());
-                      const std::optional<Version> version =
-                          foreign ? std::nullopt : Version::FromText(reply->text());
-                      versions.push_back(version.value_or(Version()));
-                    }
-                    callback(std::move(versions));
-                  });
+  client_->Submit(
+      Lane::kRead, std::move(commands), deadline,
+      [count = keys.size(), callback = std::move(callback)](const RedisClient::Replies& replies) {
+        std::vector<Version> versions;
+        versions.reserve(count);
+        for (const auto& reply : replies) {
+          if (!reply.ok()) return callback(reply.status());
+          for (const Reply& element : reply->elements) {
+            // Neither a hole nor what is no record has a version.
+            versions.push_back(Version::FromText(element.text()).value_or(Version()));
+          }
+        }
+        if (versions.size() != count) return callback(UnexpectedReply("versions"));
+        callback(std::move(versions));
+      });
 }
 
 L2Health RedisStore::Health() const { return client_->Health(); }

@@ -18,6 +18,7 @@ extern const Script kLogEndsScript;
 extern const Script kLeaseAcquireScript;
 extern const Script kLeaseReleaseScript;
 extern const Script kPutFencedScript;
+extern const Script kVersionsScript;
 
 }  // namespace meridian
 

@@ -1,5 +1,6 @@
 #include "server/replication/replication.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -141,6 +142,55 @@ void Replication::Stop() { parts_->gate.Close(); }
 
 std::vector<LinkStatus> Replication::Links() const {
   return parts_->gate.Locked([this] { return parts_->replicator.Links(); });
+}
+
+void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
+  Parts* const parts = parts_.get();
+  std::map<std::string, L2Store*> known = parts->deps.others;
+  known[parts->options.own_region] = &parts->deps.own;
+  RegionDiff::Stores stores;
+  for (const std::string& region : options.regions) {
+    if (known.count(region) == 0) {
+      RegionDiffResult unknown;
+      unknown.status = absl::NotFoundError(absl::StrCat("UNKNOWN_REGION: region '", region, "' is not known here"));
+      return done(std::move(unknown));
+    }
+  }
+  for (const auto& [region, store] : known) {
+    const bool named = std::find(options.regions.begin(), options.regions.end(), region) !=
+                       options.regions.end();
+    if (options.regions.empty() || named) stores.emplace_back(region, store);
+  }
+  if (stores.size() < 2) {
+    RegionDiffResult alone;
+    alone.status = absl::FailedPreconditionError(
+        "NO_OTHER_REGION: one region alone has nothing to be compared with");
+    return done(std::move(alone));
+  }
+  options.tombstone_ttl = parts->options.link.repair.tombstone_ttl;
+  // Heartbeats are left out: they move all the time.
+  auto wanted = [parts](std::string_view name_space) {
+    return name_space != kInternalNamespace && parts->deps.should_replicate(name_space);
+  };
+  struct Start {
+    RegionDiffOptions options;
+    RegionDiff::Stores stores;
+    RegionDiff::Done done;
+    ~Start() {  // The gate was closed before it began.
+      if (done == nullptr) return;
+      RegionDiffResult closed;
+      closed.status = absl::CancelledError("the node stops");
+      done(std::move(closed));
+    }
+  };
+  auto start = std::make_shared<Start>();
+  start->options = std::move(options);
+  start->stores = std::move(stores);
+  start->done = std::move(done);
+  parts->gate.Post([parts, start, wanted] {
+    RegionDiff::Run(std::move(start->options), std::move(start->stores), parts->gate,
+                    parts->deps.clock, wanted, std::exchange(start->done, nullptr));
+  });
 }
 
 size_t Replication::followed_slots() const {

@@ -27,6 +27,7 @@
 #include "server/node/l2_store.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
+#include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
 
@@ -73,6 +74,10 @@ class Replication {
 
   // Sorted by target region. Cost: waits for the task that runs now.
   std::vector<LinkStatus> Links() const;
+
+  // Compares the own region and others, all or those named; nothing but stores is asked, so any node
+  // can do it. `done` gets kNotFound for a region that this node does not know.
+  void Diff(RegionDiffOptions options, RegionDiff::Done done);
 
   // How many owned slots are followed already; equal to the owned slots in the steady state.
   size_t followed_slots() const;

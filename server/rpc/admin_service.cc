@@ -365,10 +365,36 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
   });
   return reactor;
 }
-grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(Context* context,
-                                                            const admin::v1::DiffRegionsRequest*,
-                                                            admin::v1::DiffRegionsResponse*) {
-  return FailUnary(context, NotBuiltStatus("AdminService.DiffRegions"));
+grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(
+    Context* context, const admin::v1::DiffRegionsRequest* request,
+    admin::v1::DiffRegionsResponse* response) {
+  if (sources_.diff == nullptr) {
+    return FailUnary(context, MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kNoOtherRegion,
+                                        "this node has no regional store to compare"));
+  }
+  if (diffing_.exchange(true)) {
+    return FailUnary(context, MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
+                                        "this node compares regions already"));
+  }
+  RegionDiffOptions options;
+  options.regions.assign(request->regions().begin(), request->regions().end());
+  options.repair = request->repair();
+  options.cancelled = [context] { return context->IsCancelled(); };
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  sources_.diff(std::move(options), [this, reactor, response](RegionDiffResult result) {
+    diffing_ = false;
+    response->set_differing_keys(result.differing_keys);
+    response->set_compared_keys(result.compared_keys);
+    response->set_differing_slots(result.differing_slots);
+    response->set_repaired_keys(result.repaired_keys);
+    for (std::string& example : result.examples) response->add_examples(std::move(example));
+    if (result.status.ok()) {
+      reactor->Finish(grpc::Status::OK);
+    } else {
+      reactor->Finish(ToGrpcStatus(FromStatus(result.status)));
+    }
+  });
+  return reactor;
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::GetStaleness(Context* context,
                                                              const admin::v1::GetStalenessRequest*,

@@ -18,6 +18,7 @@
 #include "server/node/node_context.h"
 #include "server/node/write_path.h"
 #include "server/policy/policy_store.h"
+#include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
 
 namespace meridian {
@@ -36,6 +37,8 @@ struct AdminSources {
   std::function<std::vector<LinkStatus>()> links;
   std::function<std::string()> coordinator;                  // Empty: none.
   std::function<std::vector<std::string>()> warnings;
+  // Empty: there is nothing to compare. Answers later.
+  std::function<void(RegionDiffOptions, RegionDiff::Done)> diff;
   std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
 };
@@ -64,12 +67,12 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
   Reactor* GetReplication(Context*, const admin::v1::GetReplicationRequest*,
                           admin::v1::GetReplicationResponse*) override;
   Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
+  Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
+                       admin::v1::DiffRegionsResponse*) override;
   // Not built yet.
   Reactor* ListHotKeys(Context*, const admin::v1::ListHotKeysRequest*,
                        admin::v1::ListHotKeysResponse*) override;
   Reactor* Drain(Context*, const admin::v1::DrainRequest*, admin::v1::DrainResponse*) override;
-  Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
-                       admin::v1::DiffRegionsResponse*) override;
   Reactor* GetStaleness(Context*, const admin::v1::GetStalenessRequest*,
                         admin::v1::GetStalenessResponse*) override;
 
@@ -82,6 +85,7 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
   Executor& background_;
   const AdminSources sources_;
   std::atomic<int> what_ifs_{0};  // Under way.
+  std::atomic<bool> diffing_{false};
 };
 
 }  // namespace meridian

@@ -487,6 +487,10 @@ TEST_P(L2StoreContractTest, VersionsAreThoseOfValuesTombstonesAndHoles) {
       harness_->FetchVersions({Key("dead"), Key("none"), Key("live"), Key("foreign")});
   ASSERT_TRUE(versions.ok()) << versions.status();
   EXPECT_THAT(*versions, ElementsAre(V(2, kElsewhere), Version(), V(1), Version()));
+  // As many as a walk asks for at once, and more than a connection may have in flight.
+  const auto many = harness_->FetchVersions(std::vector<L2Key>(2000, Key("live")));
+  ASSERT_TRUE(many.ok()) << many.status();
+  EXPECT_THAT(*many, testing::AllOf(SizeIs(2000), testing::Each(V(1))));
 }
 
 TEST_P(L2StoreContractTest, ADeadlineThatHasPassedChangesNothing) {

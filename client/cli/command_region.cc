@@ -1,0 +1,181 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/admin.h"
+#include "client/cli/commands.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/proto_json.h"
+#include "client/cli/session.h"
+#include "client/cli/text_table.h"
+
+namespace meridian::cli {
+namespace {
+
+// A comparison walks through whole stores; --timeout is for a single answer.
+constexpr absl::Duration kDiffTimeout = absl::Hours(1);
+
+// How bad a state is; the worst of a pair's nodes is shown.
+int Badness(const std::string& state) {
+  static const char* const kOrder[] = {"streaming", "catching_up", "repairing", "cut",
+                                       "disconnected"};
+  const auto* const it = std::find(std::begin(kOrder), std::end(kOrder), state);
+  return static_cast<int>(it - std::begin(kOrder));
+}
+
+bool IsOlder(const cache::v1::Version& a, const cache::v1::Version& b) {
+  return std::pair(a.hlc(), a.region()) < std::pair(b.hlc(), b.region());
+}
+
+// Adds one node's link to its pair: the worst state and lag, the sum of the counts.
+void Merge(const admin::v1::ReplicationLink& link, admin::v1::ReplicationLink* pair) {
+  if (pair->to().empty()) {
+    *pair = link;
+    return;
+  }
+  if (Badness(link.state()) > Badness(pair->state())) pair->set_state(link.state());
+  if (pair->problem().empty()) pair->set_problem(link.problem());
+  pair->set_lag_ms(std::max(pair->lag_ms(), link.lag_ms()));
+  pair->set_backlog(pair->backlog() + link.backlog());
+  pair->set_applied_total(pair->applied_total() + link.applied_total());
+  pair->set_stale_total(pair->stale_total() + link.stale_total());
+  pair->set_repairing_slots(pair->repairing_slots() + link.repairing_slots());
+  pair->set_repair_compared_total(pair->repair_compared_total() + link.repair_compared_total());
+  pair->set_repair_sent_total(pair->repair_sent_total() + link.repair_sent_total());
+  if (link.has_last_applied() &&
+      (!pair->has_last_applied() || IsOlder(pair->last_applied(), link.last_applied()))) {
+    *pair->mutable_last_applied() = link.last_applied();
+  }
+}
+
+// Of all regions where a cluster file names them; else of the region that is asked.
+std::vector<std::string> AllAdminAddresses(const Session& session, ResultError* error) {
+  const GlobalOptions& options = session.options();
+  std::vector<std::string> addresses;
+  if (options.admin.empty() && options.targets.empty() && options.region.empty()) {
+    if (const auto file = session.Cluster(); file.ok()) {
+      for (const ClusterRegion& region : file->regions) {
+        for (const ClusterNode& node : region.nodes) {
+          if (!node.admin.empty()) addresses.push_back(node.admin);
+        }
+      }
+    }
+  }
+  return addresses.empty() ? AdminAddresses(session, error) : addresses;
+}
+
+// When the version was written, as text.
+std::string WrittenAt(const admin::v1::ReplicationLink& link) {
+  if (!link.has_last_applied()) return "-";
+  return absl::FormatTime(
+      "%Y-%m-%d %H:%M:%E3S",
+      absl::FromUnixMillis(static_cast<int64_t>(link.last_applied().hlc() >> 16)),
+      absl::UTCTimeZone());
+}
+
+ExitCode RunStatus(const Session& session) {
+  ResultError error;
+  std::map<std::pair<std::string, std::string>, admin::v1::ReplicationLink> pairs;
+  bool any = false;
+  for (const std::string& address : AllAdminAddresses(session, &error)) {
+    admin::v1::GetReplicationResponse answer;
+    if (!CallNode<admin::v1::AdminService>(session, address,
+                                           &admin::v1::AdminService::Stub::GetReplication,
+                                           admin::v1::GetReplicationRequest(), &answer, &error)) {
+      session.Note(absl::StrCat("warning: ", error.message));
+      continue;
+    }
+    any = true;
+    for (const admin::v1::ReplicationLink& link : answer.links()) {
+      Merge(link, &pairs[{link.from(), link.to()}]);
+    }
+  }
+  if (!any) return session.Fail(error);
+  admin::v1::GetReplicationResponse merged;
+  TextTable table({"from", "to", "state", "lag", "backlog", "applied", "repairing", "repaired",
+                   "last applied (UTC)", "problem"});
+  for (const auto& [names, link] : pairs) {
+    *merged.add_links() = link;
+    table.Add({link.from(), link.to(), link.state(),
+               DurationText(absl::Milliseconds(static_cast<int64_t>(link.lag_ms()))),
+               absl::StrCat(link.backlog()), absl::StrCat(link.applied_total()),
+               absl::StrCat(link.repairing_slots()), absl::StrCat(link.repair_sent_total()),
+               WrittenAt(link), link.problem()});
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(merged));
+  } else {
+    session.Print(table.ToText());
+  }
+  return kExitOk;
+}
+
+struct DiffArguments {
+  std::vector<std::string> regions;
+  bool repair = false;
+};
+
+ExitCode RunDiff(const Session& session, const DiffArguments& arguments) {
+  admin::v1::DiffRegionsRequest request;
+  for (const std::string& region : arguments.regions) request.add_regions(region);
+  request.set_repair(arguments.repair);
+  admin::v1::DiffRegionsResponse answer;
+  ResultError error;
+  const std::vector<std::string> addresses = AdminAddresses(session, &error);
+  if (addresses.empty()) return session.Fail(error);
+  // One node compares whole regions. Another one is not asked: a repair may have begun.
+  if (!CallNode<admin::v1::AdminService>(session, addresses.front(),
+                                         &admin::v1::AdminService::Stub::DiffRegions, request,
+                                         &answer, &error, kDiffTimeout)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(answer));
+  } else {
+    std::string text = absl::StrCat(answer.differing_keys(), " differing keys");
+    if (arguments.repair) absl::StrAppend(&text, ", ", answer.repaired_keys(), " mended");
+    absl::StrAppend(&text, "; ", answer.compared_keys(), " compared, ", answer.differing_slots(),
+                    " slots looked at key by key");
+    for (const std::string& example : answer.examples()) absl::StrAppend(&text, "\n  ", example);
+    session.Print(text);
+  }
+  const bool equal = answer.differing_keys() == 0 ||
+                     (arguments.repair && answer.repaired_keys() == answer.differing_keys());
+  return equal ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+void AddRegion(CLI::App& app, CommandContext context) {
+  CLI::App* region = app.add_subcommand("region", "Look at replication, and compare the regions");
+  region->require_subcommand(1);
+  CLI::App* status = region->add_subcommand("status", "Show each pair: state, lag, backlog");
+  status->footer(
+      "Counts are sums over the nodes that answer, state and lag the worst of them.\n\n"
+      "Examples:\n"
+      "  meridianctl region status\n"
+      "  meridianctl region status --region us --json");
+  status->callback(
+      [context] { context.action = [context] { return RunStatus(context.session); }; });
+
+  auto arguments = std::make_shared<DiffArguments>();
+  CLI::App* diff =
+      region->add_subcommand("diff", "Count the keys that are not the same everywhere");
+  diff->add_option("regions", arguments->regions, "regions to compare; none: all");
+  diff->add_flag("--repair", arguments->repair, "give every region the newest record");
+  diff->footer(
+      "A key that changes meanwhile may be counted: ask again. Exit code 1 when keys differ.\n\n"
+      "Examples:\n"
+      "  meridianctl region diff\n"
+      "  meridianctl region diff us eu --repair");
+  diff->callback([arguments, context] {
+    context.action = [arguments, context] { return RunDiff(context.session, *arguments); };
+  });
+}
+
+}  // namespace meridian::cli

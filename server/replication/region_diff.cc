@@ -1,0 +1,227 @@
+#include "server/replication/region_diff.h"
+
+#include <algorithm>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/strings.h"
+#include "server/node/record.h"
+#include "server/replication/replicated_write.h"
+
+namespace meridian {
+namespace {
+
+bool IsLive(const L2Record& stored, absl::Time now) {
+  const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
+  return record.ok() && record->kind == RecordKind::kValue && record->expires_at > now;
+}
+
+Version VersionOf(const L2Record& stored) {
+  const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
+  return record.ok() ? record->version : Version();
+}
+
+}  // namespace
+
+// Keys of the second walk, on their way.
+struct RegionDiff::Page {
+  std::string next;
+  std::vector<L2Key> keys;
+  std::vector<std::vector<Version>> versions;  // By store.
+  std::vector<L2Key> unequal;                  // Still to be looked at.
+  std::vector<L2Key> fetched;                  // Those that are looked at now.
+  std::vector<std::vector<L2Record>> records;  // By store.
+  std::vector<std::vector<L2Write>> writes;    // By store.
+};
+
+RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
+                       Wanted wanted, Done done)
+    : options_(std::move(options)),
+      stores_(std::move(stores)),
+      gate_(std::move(gate)),
+      clock_(clock),
+      wanted_(std::move(wanted)),
+      done_(std::move(done)),
+      digests_(stores_.size(), std::vector<uint64_t>(kSlotCount)),
+      suspect_(kSlotCount) {}
+
+// The gate was closed: what waited was dropped, and this with it.
+RegionDiff::~RegionDiff() { Finish(absl::CancelledError("the node stops")); }
+
+void RegionDiff::Run(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
+                     Wanted wanted, Done done) {
+  std::shared_ptr<RegionDiff>(new RegionDiff(std::move(options), std::move(stores), std::move(gate),
+                                             clock, std::move(wanted), std::move(done)))
+      ->ReadPage();
+}
+
+void RegionDiff::Finish(absl::Status status) {
+  if (done_ == nullptr) return;
+  result_.status = std::move(status);
+  std::exchange(done_, nullptr)(std::move(result_));
+}
+
+void RegionDiff::ReadPage() {
+  if (options_.cancelled != nullptr && options_.cancelled()) {
+    return Finish(absl::CancelledError("the caller has gone"));
+  }
+  stores_[walked_].second->Scan(
+      from_, options_.page_keys, Deadline(),
+      gate_.Reply<absl::StatusOr<L2ScanPage>>(
+          [self = shared_from_this()](absl::StatusOr<L2ScanPage> page) {
+            if (!page.ok()) return self->Finish(page.status());
+            std::vector<L2Key> keys;
+            for (L2Key& key : page->keys) {
+              if (key.slot >= kSlotCount || !self->wanted_(key.name_space)) continue;
+              if (self->by_key_ && !self->suspect_[key.slot]) continue;
+              keys.push_back(std::move(key));
+            }
+            if (!self->by_key_) return self->Digest(std::move(keys), std::move(page->next));
+            auto next = std::make_shared<Page>();
+            next->next = std::move(page->next);
+            for (L2Key& key : keys) {
+              if (self->judged_.count({key.name_space, key.key}) == 0) {
+                next->keys.push_back(std::move(key));
+              }
+            }
+            self->Versions(next, 0);
+          }));
+}
+
+// A sum, because the stores' walks have different orders. A walk may bring a key twice: the slot is
+// then suspected for nothing, which costs time alone.
+void RegionDiff::Digest(std::vector<L2Key> keys, std::string next) {
+  if (keys.empty()) return NextPage(std::move(next));
+  L2Store& store = *stores_[walked_].second;
+  store.FetchVersions(keys, Deadline(),
+                      gate_.Reply<absl::StatusOr<std::vector<Version>>>(
+                          [self = shared_from_this(), keys,
+                           next](const absl::StatusOr<std::vector<Version>>& versions) mutable {
+                            if (!versions.ok()) return self->Finish(versions.status());
+                            self->result_.compared_keys += keys.size();
+                            for (size_t i = 0; i < keys.size(); ++i) {
+                              const uint64_t name = Hash64(keys[i].key, Hash64(keys[i].name_space));
+                              self->digests_[self->walked_][keys[i].slot] +=
+                                  Hash64((*versions)[i].ToText(), name);
+                            }
+                            self->NextPage(std::move(next));
+                          }));
+}
+
+void RegionDiff::Versions(const std::shared_ptr<Page>& page, size_t store) {
+  if (page->keys.empty()) return NextPage(page->next);
+  if (store == stores_.size()) return Judge(page);
+  stores_[store].second->FetchVersions(
+      page->keys, Deadline(),
+      gate_.Reply<absl::StatusOr<std::vector<Version>>>(
+          [self = shared_from_this(), page, store](absl::StatusOr<std::vector<Version>> versions) {
+            if (!versions.ok()) return self->Finish(versions.status());
+            page->versions.push_back(*std::move(versions));
+            self->Versions(page, store + 1);
+          }));
+}
+
+void RegionDiff::Judge(const std::shared_ptr<Page>& page) {
+  for (size_t i = 0; i < page->keys.size(); ++i) {
+    const bool equal =
+        std::all_of(page->versions.begin(), page->versions.end(),
+                    [&](const auto& versions) { return versions[i] == page->versions[0][i]; });
+    if (!equal) page->unequal.push_back(std::move(page->keys[i]));
+  }
+  Records(page, 0);
+}
+
+void RegionDiff::Records(const std::shared_ptr<Page>& page, size_t store) {
+  if (store == 0) {
+    if (page->unequal.empty()) return NextPage(page->next);
+    const size_t count = std::min(options_.fetch_keys, page->unequal.size());
+    page->fetched.assign(page->unequal.end() - static_cast<ptrdiff_t>(count), page->unequal.end());
+    page->unequal.resize(page->unequal.size() - count);
+    page->records.clear();
+  }
+  if (store == stores_.size()) return Settle(page);
+  stores_[store].second->Fetch(
+      page->fetched, Deadline(),
+      gate_.Reply<std::vector<L2Record>>(
+          [self = shared_from_this(), page, store](std::vector<L2Record> records) {
+            for (const L2Record& record : records) {
+              if (!record.status.ok()) return self->Finish(record.status);
+            }
+            page->records.push_back(std::move(records));
+            self->Records(page, store + 1);
+          }));
+}
+
+// What differs among the fetched keys, and what mends it.
+void RegionDiff::Settle(const std::shared_ptr<Page>& page) {
+  const absl::Time now = clock_.Now();
+  page->writes.assign(stores_.size(), {});
+  for (size_t i = 0; i < page->fetched.size(); ++i) {
+    const L2Key& key = page->fetched[i];
+    size_t newest = 0;
+    bool any_live = false;
+    bool equal = true;
+    std::vector<std::string> versions;
+    for (size_t s = 0; s < stores_.size(); ++s) {
+      const Version version = VersionOf(page->records[s][i]);
+      const bool live = IsLive(page->records[s][i], now);
+      any_live = any_live || live;
+      equal = equal && version == VersionOf(page->records[0][i]);
+      if (version > VersionOf(page->records[newest][i])) newest = s;
+      versions.push_back(absl::StrCat(stores_[s].first, " ",
+                                      version.is_set() ? version.ToText() : std::string("none"),
+                                      version.is_set() && !live ? " (dead)" : ""));
+    }
+    if (equal || !any_live || !judged_.emplace(key.name_space, key.key).second) continue;
+    ++result_.differing_keys;
+    if (result_.examples.size() < options_.max_examples) {
+      std::string text = absl::StrCat(key.name_space, " ", absl::CHexEscape(ToAbsl(key.key)), ":");
+      for (const std::string& version : versions) absl::StrAppend(&text, " ", version, ";");
+      text.pop_back();
+      result_.examples.push_back(std::move(text));
+    }
+    if (!options_.repair) continue;
+    const absl::StatusOr<L2Write> write =
+        ReplicatedWrite(key, page->records[newest][i].record.view(), now, options_.tombstone_ttl);
+    if (!write.ok()) continue;
+    ++result_.repaired_keys;
+    for (size_t s = 0; s < stores_.size(); ++s) {
+      if (VersionOf(page->records[s][i]) < write->version) page->writes[s].push_back(*write);
+    }
+  }
+  Write(page, 0);
+}
+
+void RegionDiff::Write(const std::shared_ptr<Page>& page, size_t store) {
+  while (store < stores_.size() && page->writes[store].empty()) ++store;
+  if (store == stores_.size()) return Records(page, 0);
+  stores_[store].second->Apply(
+      std::move(page->writes[store]), Deadline(),
+      gate_.Reply<std::vector<L2WriteResult>>(
+          [self = shared_from_this(), page, store](const std::vector<L2WriteResult>& results) {
+            for (const L2WriteResult& result : results) {
+              if (!result.status.ok()) return self->Finish(result.status);
+            }
+            self->Write(page, store + 1);
+          }));
+}
+
+void RegionDiff::NextPage(std::string next) {
+  from_ = std::move(next);
+  if (!from_.empty()) return ReadPage();
+  if (++walked_ < stores_.size()) return ReadPage();
+  if (by_key_) return Finish(absl::OkStatus());
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    suspect_[slot] = std::any_of(digests_.begin(), digests_.end(), [&](const auto& digests) {
+      return digests[slot] != digests_[0][slot];
+    });
+    if (suspect_[slot]) ++result_.differing_slots;
+  }
+  if (result_.differing_slots == 0) return Finish(absl::OkStatus());
+  by_key_ = true;
+  walked_ = 0;
+  ReadPage();
+}
+
+}  // namespace meridian

@@ -1,0 +1,96 @@
+// RegionDiff compares the regions' stores: a digest of each slot first, then the keys of the slots
+// whose digests differ, one by one.
+//
+// A key differs when a user could see it: the regions do not have the same version of it, and at
+// least one of them has a live value. Tombstones and expired values that only some still remember
+// are no difference. Keys that change while it runs may be counted. A repair gives every region the
+// newest record, tombstones included. Promise: the callback is called exactly once, also when it is
+// cancelled or the gate is closed. Cost: one page of versions at a time; memory for the slots'
+// digests and the differing keys. Thread safety: none; everything runs behind the gate.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_REGION_DIFF_H_
+#define MERIDIAN_SERVER_REPLICATION_REGION_DIFF_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "server/node/l2_store.h"
+#include "server/replication/task_gate.h"
+
+namespace meridian {
+
+struct RegionDiffOptions {
+  std::vector<std::string> regions;  // Empty: all.
+  bool repair = false;
+  std::function<bool()> cancelled;  // Asked before each page; empty: never.
+  size_t page_keys = 500;
+  size_t fetch_keys = 32;  // Whole records of differing keys, together.
+  size_t max_examples = 20;
+  absl::Duration tombstone_ttl = absl::Hours(24);
+  absl::Duration timeout = absl::Seconds(10);  // Of each call of a store.
+};
+
+struct RegionDiffResult {
+  absl::Status status;
+  uint64_t compared_keys = 0;  // Sum over the regions.
+  uint64_t differing_slots = 0;
+  uint64_t differing_keys = 0;
+  uint64_t repaired_keys = 0;
+  std::vector<std::string> examples;  // "<namespace> <key>: <region> <version>, ..."
+};
+
+class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
+ public:
+  using Done = std::function<void(RegionDiffResult)>;
+  using Wanted = std::function<bool(std::string_view name_space)>;
+  using Stores = std::vector<std::pair<std::string, L2Store*>>;  // By region; at least two.
+
+  // REQUIRES: called behind the gate. References outlive the gate.
+  static void Run(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
+                  Wanted wanted, Done done);
+  ~RegionDiff();
+
+ private:
+  struct Page;
+
+  RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
+             Wanted wanted, Done done);
+  void ReadPage();
+  void Digest(std::vector<L2Key> keys, std::string next);
+  void Versions(const std::shared_ptr<Page>& page, size_t store);
+  void Judge(const std::shared_ptr<Page>& page);
+  void Records(const std::shared_ptr<Page>& page, size_t store);
+  void Settle(const std::shared_ptr<Page>& page);
+  void Write(const std::shared_ptr<Page>& page, size_t store);
+  void NextPage(std::string next);
+  void Finish(absl::Status status);
+  absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
+
+  const RegionDiffOptions options_;
+  const Stores stores_;
+  const TaskGate gate_;
+  const Clock& clock_;
+  const Wanted wanted_;
+  Done done_;
+
+  bool by_key_ = false;  // The second walk.
+  size_t walked_ = 0;    // The store that is walked through.
+  std::string from_;
+  std::vector<std::vector<uint64_t>> digests_;            // By store and slot.
+  std::vector<bool> suspect_;                             // By slot.
+  std::set<std::pair<std::string, std::string>> judged_;  // Keys that differ.
+  RegionDiffResult result_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_REGION_DIFF_H_

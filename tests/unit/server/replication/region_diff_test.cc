@@ -1,0 +1,121 @@
+#include "server/replication/region_diff.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/server/replication/replication_world.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+using ::testing::SizeIs;
+
+class RegionDiffTest : public ::testing::Test {
+ protected:
+  RegionDiffTest() {
+    world_.local_namespaces = {"scratch"};
+    world_.Start();
+    for (int i = 0; i < 1200; ++i) world_.Set("us", absl::StrCat("k", i), "v");
+    world_.Delete("eu", "k7");
+    world_.executor.RunFor(absl::Seconds(5));
+    // From here on nothing replicates by itself.
+    for (const char* region : {"us", "eu", "asia"}) world_.Publish(world_.region(region), {});
+    world_.executor.RunFor(absl::Seconds(2));
+  }
+
+  RegionDiffResult Diff(RegionDiffOptions options = {}) {
+    std::optional<RegionDiffResult> result;
+    world_.node("us").replication->Diff(
+        std::move(options), [&result](RegionDiffResult found) { result = std::move(found); });
+    world_.executor.RunFor(absl::Seconds(60));
+    EXPECT_TRUE(result.has_value());
+    return result.value_or(RegionDiffResult());
+  }
+  static RegionDiffOptions Repair() {
+    RegionDiffOptions options;
+    options.repair = true;
+    return options;
+  }
+
+  ReplicationWorld world_;
+};
+
+TEST_F(RegionDiffTest, EqualRegionsDoNotDiffer) {
+  const RegionDiffResult result = Diff();
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.differing_keys, 0u);
+  EXPECT_EQ(result.compared_keys, 3600u);
+}
+
+TEST_F(RegionDiffTest, WhatDiffersIsCountedShownAndMendedToTheNewest) {
+  const Version newer = world_.Set("asia", "k1", "newer");
+  world_.Set("us", "only here", "v");
+  world_.Delete("eu", "k2");
+  world_.Set("us", "mine", "v", absl::Hours(1), "scratch");  // Never leaves its region.
+  world_.executor.RunFor(absl::Milliseconds(10));
+  const RegionDiffResult found = Diff();
+  EXPECT_EQ(found.differing_keys, 3u);
+  EXPECT_EQ(found.repaired_keys, 0u);
+  EXPECT_THAT(found.examples, SizeIs(3));
+  EXPECT_THAT(found.examples,
+              testing::Contains(AllOf(HasSubstr("task k1:"), HasSubstr("asia " + newer.ToText()))));
+  EXPECT_THAT(found.examples,
+              testing::Contains(AllOf(HasSubstr("task only here:"), HasSubstr("eu none"))));
+
+  EXPECT_EQ(Diff(Repair()).repaired_keys, 3u);
+  EXPECT_EQ(Diff().differing_keys, 0u);
+  for (const char* region : {"us", "eu", "asia"}) {
+    EXPECT_THAT(world_.Get(region, "k1"), Optional(std::string("newer"))) << region;
+    EXPECT_THAT(world_.Get(region, "only here"), Optional(std::string("v"))) << region;
+    EXPECT_EQ(world_.Get(region, "k2"), std::nullopt) << region;
+  }
+  EXPECT_EQ(world_.Get("eu", "mine", "scratch"), std::nullopt);
+}
+
+TEST_F(RegionDiffTest, DeadEntriesThatOnlySomeRememberAreNoDifference) {
+  world_.Delete("us", "never was");
+  world_.Set("eu", "short", "v", absl::Seconds(1));
+  world_.executor.RunFor(absl::Seconds(2));
+  const RegionDiffResult result = Diff();
+  EXPECT_EQ(result.differing_keys, 0u);
+  EXPECT_GE(result.differing_slots, 1u);
+}
+
+TEST_F(RegionDiffTest, OnlyTheNamedRegionsAreComparedAndUnknownOnesRefused) {
+  world_.Set("asia", "k1", "newer");
+  world_.executor.RunFor(absl::Milliseconds(10));
+  RegionDiffOptions two;
+  two.regions = {"us", "eu"};
+  EXPECT_EQ(Diff(two).differing_keys, 0u);
+  two.regions = {"us", "mars"};
+  EXPECT_EQ(Diff(two).status.code(), absl::StatusCode::kNotFound);
+  two.regions = {"us"};
+  EXPECT_EQ(Diff(two).status.code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(RegionDiffTest, ARegionThatCannotBeReadIsAnErrorAndNotADifference) {
+  world_.node("us").wires.at("asia")->mode = StoreWire::Mode::kRefused;
+  EXPECT_EQ(Diff().status.code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(RegionDiffTest, ItEndsWhenTheCallerGoesOrTheNodeStops) {
+  RegionDiffOptions options;
+  options.cancelled = [] { return true; };
+  EXPECT_EQ(Diff(options).status.code(), absl::StatusCode::kCancelled);
+
+  std::optional<RegionDiffResult> result;
+  world_.node("us").replication->Diff(
+      {}, [&result](RegionDiffResult found) { result = std::move(found); });
+  world_.StopNode(world_.node("us"));
+  world_.executor.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->status.code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace meridian
