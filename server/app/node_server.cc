@@ -102,6 +102,7 @@ struct NodeServer::Parts {
   std::unique_ptr<ReplicationMetrics> replication_metrics;
   std::unique_ptr<ThreadExecutor> housekeeping;
   std::unique_ptr<ThreadExecutor> background;  // What takes long and nobody waits for.
+  std::unique_ptr<ThreadExecutor> inflater;
   std::unique_ptr<ThreadExecutor> replication_executor;
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<L2Store> l2;
@@ -177,6 +178,7 @@ absl::Status NodeServer::Parts::MakeCache() {
   context = std::unique_ptr<NodeContext>(new NodeContext{
       config.id, config.redis_url.empty(), config.tombstone_ttl, clock, *versions, *engine,
       *namespaces, *l2, *peers, topology});
+  context->inflater = inflater.get();
   reads = std::make_unique<ReadPath>(*context);
   writes = std::make_unique<WritePath>(*context);
   explainer = std::make_unique<Explainer>(*context);
@@ -462,6 +464,7 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config)
   parts.config = std::move(config);
   parts.housekeeping = std::make_unique<ThreadExecutor>("housekeeping");
   parts.background = std::make_unique<ThreadExecutor>("background");
+  parts.inflater = std::make_unique<ThreadExecutor>("inflater");
   RETURN_IF_ERROR(parts.MakeCache());
   parts.MakeMetrics();
   parts.FollowPolicies();
@@ -533,6 +536,7 @@ NodeServer::~NodeServer() {
   parts.region_l2.clear();
   parts.l2.reset();
   parts.loop.reset();
+  if (parts.inflater != nullptr) parts.inflater->Stop();
   if (parts.replication_executor != nullptr) parts.replication_executor->Stop();
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/executor.h"
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
@@ -33,6 +34,8 @@ struct NodeContext {
   TopologyHolder& topology;
   // What is known of the keys of namespaces whose policy asks for it; see entry_rules.h.
   const std::unique_ptr<KeyActivity> activity = std::make_unique<KeyActivity>();
+  // Inflates large values of L2 and of peers, whose threads everybody waits for; nullptr: they do.
+  Executor* inflater = nullptr;
 };
 
 // What is reserved for the way back: calls to lower tiers end this long before the caller's deadline.

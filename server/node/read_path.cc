@@ -240,8 +240,18 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   void Done() {
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     if (!request_.options.accept_encoded) {
-      InflateValues(request_.options.omit_value, name_space_.counters.compression, &results_);
+      if (context_.inflater != nullptr && TakesLongToInflate(results_)) {
+        context_.inflater->Post([self = shared_from_this()] { self->InflateAndAnswer(); });
+        return;
+      }
+      InflateAndAnswer();
+      return;
     }
+    callback_(std::move(results_));
+  }
+
+  void InflateAndAnswer() {
+    InflateValues(request_.options.omit_value, name_space_.counters.compression, &results_);
     callback_(std::move(results_));
   }
 

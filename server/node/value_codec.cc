@@ -82,6 +82,17 @@ StoredValue Encode(std::string_view value, const CompressionPolicy& policy,
   return stored;
 }
 
+bool TakesLongToInflate(const std::vector<ReadResult>& results) {
+  constexpr size_t kLong = 256 << 10;  // About a millisecond.
+  size_t bytes = 0;
+  for (const ReadResult& result : results) {
+    if (result.state == EntryState::kOk && result.encoding != Encoding::kIdentity) {
+      bytes += result.raw_size;
+    }
+  }
+  return bytes > kLong;
+}
+
 void InflateValues(bool omit_values, CompressionCounters& counters,
                    std::vector<ReadResult>* results) {
   std::optional<CpuTimer> timer;  // Only when there is something to do.

@@ -38,6 +38,9 @@ StoredValue Encode(std::string_view value, const CompressionPolicy& policy,
 // a thousand times for 8 MiB.
 inline constexpr size_t kMaxInflatedBytes = size_t{32} << 20;
 
+// Whether to inflate `results` takes longer than a thread that others wait for has.
+bool TakesLongToInflate(const std::vector<ReadResult>& results);
+
 // Makes every value of `results` what its writer gave. A value that cannot be inflated becomes an
 // error of its entry: CORRUPT_RECORD, or ANSWER_TOO_LARGE when those before it took
 // kMaxInflatedBytes. With `omit_values` nothing is inflated, because nobody will see it.

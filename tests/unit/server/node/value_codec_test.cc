@@ -169,6 +169,29 @@ TEST_F(ValueCodecTest, ACompressedValueThatIsDamagedIsDataLossOfItsEntryOnly) {
   EXPECT_EQ(Show(ReadOne(node(0), "bomb")), value + "@L1") << "a write heals it";
 }
 
+TEST_F(ValueCodecTest, WhatTakesLongIsNotInflatedOnTheThreadOfTheStore) {
+  Start(1);
+  WriteOne(node(0), SetOf("large", Text(1 << 20)));
+  WriteOne(node(0), SetOf("small", Text(4096)));
+  node(0).engine().Clear();
+  FakeExecutor inflater(clock_);
+  node(0).context().inflater = &inflater;
+  EXPECT_EQ(ReadOne(node(0), "small").value.size(), 4096) << "at once";
+
+  ReadRequest request;
+  request.name_space = kSpace;
+  request.keys = {"large"};
+  request.deadline = clock_.Now() + absl::Seconds(1);
+  std::vector<ReadResult> answer;
+  node(0).reads().Read(request,
+                       [&](std::vector<ReadResult> results) { answer = std::move(results); });
+  executor_.RunDue();
+  EXPECT_TRUE(answer.empty());
+  EXPECT_EQ(inflater.RunDue(), 1);
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_EQ(answer[0].value.view(), Text(1 << 20));
+}
+
 TEST_F(ValueCodecTest, AnAnswerInflatesOnlySoMuch) {
   Start(1);
   const std::string value(8 << 20, 'x');
