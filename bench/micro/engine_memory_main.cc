@@ -14,6 +14,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "common/base/hash.h"
 #include "common/engine/engine.h"
@@ -39,7 +40,8 @@ int Run(size_t entries, size_t value_bytes, const std::string& policy) {
   absl::StatusOr<std::unique_ptr<Engine>> engine =
       Engine::Create({.capacity_bytes = size_t{16} << 30,
                       .capacity_entries = entries,
-                      .shard_bits = EngineOptions::ShardBitsFor(size_t{16} << 30, entries),
+                      .shard_bits = EngineOptions::ShardBitsFor(
+                          size_t{16} << 30, entries, std::thread::hardware_concurrency()),
                       .policy = policy,
                       .hash_seed = 7});
   if (!engine.ok()) {

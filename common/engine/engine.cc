@@ -1,5 +1,6 @@
 #include "common/engine/engine.h"
 
+#include <array>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -22,12 +23,14 @@ size_t PartOf(size_t total, size_t index, size_t count) {
 
 }  // namespace
 
-int EngineOptions::ShardBitsFor(size_t capacity_bytes, size_t capacity_entries) {
+int EngineOptions::ShardBitsFor(size_t capacity_bytes, size_t capacity_entries, size_t threads) {
+  constexpr size_t kShardsOfAThread = 4;
   constexpr int kMostBits = 5;
   constexpr size_t kLeastBytes = size_t{2} << 20;
   constexpr size_t kLeastEntries = 1024;
   int bits = 0;
-  while (bits < kMostBits && capacity_bytes >> (bits + 1) >= kLeastBytes &&
+  while (bits < kMostBits && size_t{1} << bits < kShardsOfAThread * threads &&
+         capacity_bytes >> (bits + 1) >= kLeastBytes &&
          (capacity_entries == 0 || capacity_entries >> (bits + 1) >= kLeastEntries)) {
     ++bits;
   }
@@ -158,6 +161,23 @@ uint64_t Engine::HashOf(NamespaceId name_space, std::string_view key) const {
 
 bool Engine::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   return ShardOf(key).Get(key, now, entry);
+}
+
+void Engine::GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers) {
+  std::array<Shard*, kMaxBatch> shards;
+  std::array<uint8_t, kMaxBatch> of_shard;
+  for (size_t i = 0; i < keys.size(); ++i) shards[i] = &ShardOf(keys[i]);
+  for (size_t first = 0; first < keys.size(); ++first) {
+    Shard* const shard = shards[first];
+    if (shard == nullptr) continue;  // Done with an earlier key.
+    size_t count = 0;
+    for (size_t i = first; i < keys.size(); ++i) {
+      if (shards[i] != shard) continue;
+      of_shard[count++] = static_cast<uint8_t>(i);
+      shards[i] = nullptr;
+    }
+    shard->GetBatch(keys, {of_shard.data(), count}, now, answers);
+  }
 }
 
 bool Engine::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {

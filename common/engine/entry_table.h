@@ -42,6 +42,20 @@ class EntryTable {
     __builtin_prefetch(&segments_[index >> kSegmentBits][index & (kSegmentSize - 1)]);
   }
 
+  // For a key whose bucket was fetched: its first node.
+  void PrefetchHead(uint64_t hash) const {
+    const NodeHandle head = HandleAt(IndexOf(static_cast<uint32_t>(hash)));
+    if (head != 0) EntryNode::Prefetch(head);
+  }
+
+  // For a key whose first node was fetched: the next one, when that is another key's.
+  void PrefetchNext(const EntryKey& key) const {
+    const NodeHandle head = HandleAt(IndexOf(static_cast<uint32_t>(key.hash)));
+    if (head == 0) return;
+    const EntryNode* node = EntryNode::At(head);
+    if (node->chain != 0 && !node->Is(key)) EntryNode::Prefetch(node->chain);
+  }
+
   size_t size() const { return size_; }
 
   // For walking the table in pieces: the first node of a bucket; the rest follows by `chain`.

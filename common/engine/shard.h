@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -39,6 +40,8 @@
 
 namespace meridian {
 
+struct Lookup;
+
 class alignas(64) Shard {
  public:
   // `policy` is that of the shared pool. `generations` is not owned and outlives this.
@@ -55,6 +58,9 @@ class alignas(64) Shard {
 
   // These are the methods of Engine, for the keys of this shard.
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
+  // Of those keys[i] whose indexes are given.
+  void GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> indexes,
+                absl::Duration now, Lookup* answers) ABSL_LOCKS_EXCLUDED(mu_);
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const ABSL_LOCKS_EXCLUDED(mu_);
   FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
   // `token` is not looked at for kPut.
@@ -93,6 +99,8 @@ class alignas(64) Shard {
   bool IsCurrent(const EntryNode& node) const {
     return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations;
   }
+  bool GetLocked(const EntryKey& key, absl::Duration now, Entry* entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   EntryNode* FindVisible(const EntryKey& key, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

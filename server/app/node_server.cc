@@ -169,7 +169,8 @@ absl::Status NodeServer::Parts::MakeCache() {
   options.capacity_bytes = config.l1_max_bytes;
   options.capacity_entries = config.l1_max_entries;
   options.policy = config.l1_policy;
-  options.shard_bits = EngineOptions::ShardBitsFor(config.l1_max_bytes, config.l1_max_entries);
+  options.shard_bits = EngineOptions::ShardBitsFor(config.l1_max_bytes, config.l1_max_entries,
+                                                   std::thread::hardware_concurrency());
   options.hash_seed = RandomSeed();
   ASSIGN_OR_RETURN(engine, Engine::Create(options));
   namespaces = std::make_unique<Namespaces>(*engine, config.policies);

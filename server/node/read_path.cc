@@ -1,6 +1,7 @@
 #include "server/node/read_path.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <utility>
@@ -318,9 +319,52 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   std::vector<Miss> misses;
   std::vector<uint32_t> ownerless;
   OwnerGroups groups;
-  Entry entry;
   uint64_t hits = 0;
   bool encoded = false;
+  // Keys of ours, looked for in L1 a batch at a time.
+  std::array<EntryKey, Engine::kMaxBatch> ours;
+  std::array<uint32_t, Engine::kMaxBatch> indexes;
+  std::array<Lookup, Engine::kMaxBatch> answers;
+  size_t waiting = 0;
+  const auto look_up = [&] {
+    if (request.options.force_refresh) {
+      for (size_t n = 0; n < waiting; ++n) {
+        answers[n].found = false;
+        answers[n].token = context_.engine.BeginFill(ours[n]);
+      }
+    } else {
+      context_.engine.GetBatch({ours.data(), waiting}, monotonic, answers.data());
+    }
+    for (size_t n = 0; n < waiting; ++n) {
+      const EntryKey& key = ours[n];
+      if (!answers[n].found) {
+        if (watched) context_.activity->OnMiss(key.hash, monotonic);
+        NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
+        misses.push_back(Miss{indexes[n], key, answers[n].token});
+        continue;
+      }
+      Entry& entry = answers[n].entry;
+      if (watched && OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
+        Refresh(*name_space, key, entry.version);
+      }
+      ++hits;
+      ReadResult& result = results[indexes[n]];
+      result.state = EntryState::kOk;
+      result.tier = Tier::kL1;
+      result.encoding = entry.encoding;
+      encoded |= entry.encoding != Encoding::kIdentity;
+      result.raw_size = entry.raw_size;
+      result.version = entry.version;
+      result.ttl = entry.expires_at - monotonic;
+      result.age = std::max(wall - entry.version.time(), absl::ZeroDuration());
+      // Without L2 it would be written anew; with it, it would come back for what is left there.
+      NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
+                context_.l1_only ? result.ttl + result.age : std::max(policy.l1_ttl, result.ttl),
+                monotonic);
+      result.value = std::move(entry.value);
+    }
+    waiting = 0;
+  };
   for (uint32_t i = 0; i < request.keys.size(); ++i) {
     EntryKey key;
     key.key = request.keys[i];
@@ -338,31 +382,11 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     }
     key.name_space = name_space->id;
     key.hash = context_.engine.HashOf(key.name_space, key.key);
-    if (request.options.force_refresh || !context_.engine.Get(key, monotonic, &entry)) {
-      if (watched) context_.activity->OnMiss(key.hash, monotonic);
-      NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
-      misses.push_back(Miss{i, key, context_.engine.BeginFill(key)});
-      continue;
-    }
-    if (watched && OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
-      Refresh(*name_space, key, entry.version);
-    }
-    ++hits;
-    ReadResult& result = results[i];
-    result.state = EntryState::kOk;
-    result.tier = Tier::kL1;
-    result.encoding = entry.encoding;
-    encoded |= entry.encoding != Encoding::kIdentity;
-    result.raw_size = entry.raw_size;
-    result.version = entry.version;
-    result.ttl = entry.expires_at - monotonic;
-    result.age = std::max(wall - entry.version.time(), absl::ZeroDuration());
-    // Without L2 it would be written anew; with it, it would come back for what is left there.
-    NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
-             context_.l1_only ? result.ttl + result.age : std::max(policy.l1_ttl, result.ttl),
-             monotonic);
-    result.value = std::move(entry.value);
+    ours[waiting] = key;
+    indexes[waiting] = i;
+    if (++waiting == ours.size()) look_up();
   }
+  if (waiting > 0) look_up();
   if (hits > 0) Count(name_space->counters.l1_hits, hits);
   if (!ownerless.empty() && context_.l1_only) {
     for (const uint32_t i : ownerless) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -145,6 +147,51 @@ TEST_F(EngineTest, KeysWithEqualHashesAreTwoEntries) {
   EXPECT_FALSE(engine_->Peek(one, kNow, &entry));
   ASSERT_TRUE(engine_->Peek(two, kNow, &entry));
   EXPECT_EQ(entry.value.view(), "2");
+}
+
+TEST_F(EngineTest, ABatchOfGetsAnswersAndCountsAsSingleOnesDo) {
+  const EngineOptions options = {
+      .capacity_bytes = 1 << 20, .capacity_entries = 300, .shard_bits = 3, .policy = "lru"};
+  std::unique_ptr<Engine> one_by_one = MakeEngine(options);
+  std::unique_ptr<Engine> batched = MakeEngine(options);
+  std::mt19937 rng(5);
+  std::vector<std::string> names;
+  for (int i = 0; i < 500; ++i) names.push_back(absl::StrCat("key:", i));
+  std::array<Lookup, Engine::kMaxBatch> answers;
+  absl::Duration now = kNow;
+  for (int round = 0; round < 2000; ++round) {
+    const std::string& name = names[rng() % names.size()];
+    const Entry entry = MakeEntry(name, V(1 + round), now + absl::Milliseconds(rng() % 500));
+    one_by_one->Put(KeyOf(*one_by_one, "n", name), entry, now);
+    batched->Put(KeyOf(*batched, "n", name), entry, now);
+    // Each key once: of equal ones in a batch the order of recency would be another.
+    std::shuffle(names.begin(), names.end(), rng);
+    std::vector<EntryKey> keys;
+    for (size_t i = 0; i < rng() % (Engine::kMaxBatch + 1); ++i) {
+      keys.push_back(KeyOf(*batched, "n", names[i]));
+    }
+    batched->GetBatch(keys, now, answers.data());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      Entry expected;
+      const bool found = one_by_one->Get(KeyOf(*one_by_one, "n", names[i]), now, &expected);
+      ASSERT_EQ(answers[i].found, found);
+      if (found) {
+        ASSERT_EQ(answers[i].entry.version, expected.version);
+        ASSERT_EQ(answers[i].entry.value.view(), expected.value.view());
+      } else {
+        ASSERT_EQ(answers[i].token, batched->BeginFill(keys[i]));
+      }
+    }
+    now += absl::Milliseconds(1);
+  }
+  EXPECT_EQ(batched->Stats()[0].counters.hits, one_by_one->Stats()[0].counters.hits);
+  EXPECT_EQ(batched->Stats()[0].counters.misses, one_by_one->Stats()[0].counters.misses);
+  EXPECT_GT(batched->Stats()[0].counters.hits, 1000u);
+  const EntryKey twice = KeyOf(*batched, "n", "twice");
+  batched->Put(twice, MakeEntry("v", V(1)), now);
+  batched->GetBatch(std::vector<EntryKey>{twice, twice}, now, answers.data());
+  EXPECT_TRUE(answers[0].found && answers[1].found);
+  batched->GetBatch({}, now, answers.data());
 }
 
 TEST_F(EngineTest, TheNewestVersionStaysInWhateverOrderTheyCome) {
