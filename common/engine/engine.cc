@@ -1,5 +1,6 @@
 #include "common/engine/engine.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -29,7 +30,7 @@ int EngineOptions::ShardBitsFor(size_t capacity_bytes, size_t capacity_entries, 
   constexpr size_t kLeastBytes = size_t{2} << 20;
   constexpr size_t kLeastEntries = 1024;
   int bits = 0;
-  while (bits < kMostBits && size_t{1} << bits < kShardsOfAThread * threads &&
+  while (bits < kMostBits && size_t{1} << bits < kShardsOfAThread * std::max<size_t>(threads, 1) &&
          capacity_bytes >> (bits + 1) >= kLeastBytes &&
          (capacity_entries == 0 || capacity_entries >> (bits + 1) >= kLeastEntries)) {
     ++bits;

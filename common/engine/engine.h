@@ -59,8 +59,8 @@ struct EngineOptions {
 
   // For shards that are large enough for their policies to tell entries apart, and enough of them
   // for many cores: at least 1024 entries and 2 MiB each, at most 2^5.
-  // Not more than four for each of the `threads` that run at once: the more keys of a batch a shard
-  // has, the more can be fetched ahead.
+  // Not more than four for each of the `threads` that run at once (0: not known, 1): the more keys
+  // of a batch a shard has, the more can be fetched ahead.
   static int ShardBitsFor(size_t capacity_bytes, size_t capacity_entries, size_t threads);
 
   // Returns kInvalidArgument naming the field, the value and the rule.
@@ -102,8 +102,8 @@ class Engine {
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry);
 
   // As Get of each of the keys, at most kMaxBatch, in any order: each shard is locked once, and
-  // what memory holds of its keys is fetched ahead, which is several times as fast. `answers` has
-  // an element a key. For many keys, call it again and again.
+  // what memory holds of its keys is fetched ahead (docs/benchmarks.md). `answers` has an element a
+  // key. For more keys, call it again.
   static constexpr size_t kMaxBatch = 64;
   void GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers);
 

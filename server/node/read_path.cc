@@ -1,12 +1,12 @@
 #include "server/node/read_path.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
@@ -322,9 +322,10 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   uint64_t hits = 0;
   bool encoded = false;
   // Keys of ours, looked for in L1 a batch at a time.
-  std::array<EntryKey, Engine::kMaxBatch> ours;
-  std::array<uint32_t, Engine::kMaxBatch> indexes;
-  std::array<Lookup, Engine::kMaxBatch> answers;
+  const size_t batch = std::min(request.keys.size(), Engine::kMaxBatch);
+  absl::InlinedVector<EntryKey, 4> ours(batch);
+  absl::InlinedVector<uint32_t, 4> indexes(batch);
+  absl::InlinedVector<Lookup, 4> answers(batch);
   size_t waiting = 0;
   const auto look_up = [&] {
     if (request.options.force_refresh) {
@@ -384,7 +385,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     key.hash = context_.engine.HashOf(key.name_space, key.key);
     ours[waiting] = key;
     indexes[waiting] = i;
-    if (++waiting == ours.size()) look_up();
+    if (++waiting == batch) look_up();
   }
   if (waiting > 0) look_up();
   if (hits > 0) Count(name_space->counters.l1_hits, hits);

@@ -164,10 +164,10 @@ TEST_F(EngineTest, ABatchOfGetsAnswersAndCountsAsSingleOnesDo) {
     const Entry entry = MakeEntry(name, V(1 + round), now + absl::Milliseconds(rng() % 500));
     one_by_one->Put(KeyOf(*one_by_one, "n", name), entry, now);
     batched->Put(KeyOf(*batched, "n", name), entry, now);
-    // Each key once: of equal ones in a batch the order of recency would be another.
     std::shuffle(names.begin(), names.end(), rng);
     std::vector<EntryKey> keys;
-    for (size_t i = 0; i < rng() % (Engine::kMaxBatch + 1); ++i) {
+    const size_t count = rng() % (Engine::kMaxBatch + 1);
+    for (size_t i = 0; i < count; ++i) {
       keys.push_back(KeyOf(*batched, "n", names[i]));
     }
     batched->GetBatch(keys, now, answers.data());
