@@ -58,9 +58,9 @@ ExitCode RunWhatIf(const Session& session, const WhatIfArguments& arguments) {
   request.set_namespace_(arguments.name_space);
   request.set_max_entries(arguments.max_entries);
   request.set_max_bytes(arguments.max_bytes);
-  if (!arguments.ttl.empty()) {  // The parser has checked it.
-    request.set_ttl_ms(
-        static_cast<uint64_t>(absl::ToInt64Milliseconds(*ParseDuration(arguments.ttl))));
+  if (!arguments.ttl.empty()) {  // The parser has checked it. Rounded up: 0 is "as it is".
+    request.set_ttl_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(
+        absl::Ceil(*ParseDuration(arguments.ttl), absl::Milliseconds(1)))));
   }
   request.set_policy(arguments.policy);
   admin::v1::WhatIfResponse answer;

@@ -16,8 +16,25 @@ namespace {
 constexpr size_t kUnbounded = std::numeric_limits<size_t>::max() / 4;
 constexpr size_t kAdvanceLimit = 1 << 20;
 
-size_t Scaled(size_t bound, double rate) {
-  return std::max<size_t>(static_cast<size_t>(std::llround(static_cast<double>(bound) * rate)), 1);
+// What a replay of the log can fill. A larger bound evicts as little, and a policy would make room
+// for all of it: a question must not cost more memory than the log.
+struct Most {
+  size_t entries = 1;
+  size_t bytes = 1;
+};
+
+Most MostOf(const TrafficLog::Snapshot& log) {
+  Most most;
+  most.entries += log.requests.size();
+  for (const LoggedRequest& request : log.requests) most.bytes += request.size;
+  return most;
+}
+
+// `bound` may be any number, also one that no integer of the engine holds when it is scaled.
+size_t Scaled(size_t bound, double rate, size_t most) {
+  const double scaled = std::round(static_cast<double>(bound) * rate);
+  if (scaled >= static_cast<double>(most)) return most;
+  return std::max<size_t>(static_cast<size_t>(scaled), 1);
 }
 
 bool IsGet(const LoggedRequest& request) {
@@ -27,13 +44,15 @@ bool IsGet(const LoggedRequest& request) {
 // A small engine without values that lives through the log.
 class Ghost {
  public:
-  static absl::StatusOr<Ghost> Create(const CacheShape& shape, double rate) {
+  static absl::StatusOr<Ghost> Create(const CacheShape& shape, double rate, const Most& most) {
     Ghost ghost;
     ASSIGN_OR_RETURN(
         ghost.engine_,
         Engine::Create(
-            {.capacity_bytes = shape.max_bytes == 0 ? kUnbounded : Scaled(shape.max_bytes, rate),
-             .capacity_entries = shape.max_entries == 0 ? 0 : Scaled(shape.max_entries, rate),
+            {.capacity_bytes =
+                 shape.max_bytes == 0 ? kUnbounded : Scaled(shape.max_bytes, rate, most.bytes),
+             .capacity_entries =
+                 shape.max_entries == 0 ? 0 : Scaled(shape.max_entries, rate, most.entries),
              .shard_bits = 0,
              .policy = shape.policy,
              .charge = ChargeMode::kValueBytes}));
@@ -96,8 +115,9 @@ class Ghost {
 
 absl::StatusOr<WhatIfAnswer> PredictHitRate(const TrafficLog::Snapshot& log,
                                             const CacheShape& present, const CacheShape& asked) {
-  ASSIGN_OR_RETURN(Ghost as_is, Ghost::Create(present, log.rate));
-  ASSIGN_OR_RETURN(Ghost as_asked, Ghost::Create(asked, log.rate));
+  const Most most = MostOf(log);
+  ASSIGN_OR_RETURN(Ghost as_is, Ghost::Create(present, log.rate, most));
+  ASSIGN_OR_RETURN(Ghost as_asked, Ghost::Create(asked, log.rate, most));
   const size_t counted_from = log.requests.size() / 2;
   double gets = 0;
   double measured = 0;

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <string>
+
+#include "common/engine/eviction_policy.h"
+
 namespace meridian {
 namespace {
 
@@ -67,6 +72,19 @@ TEST_F(WhatIfTest, ErasedIsGoneInEveryCache) {
     Turn(TrafficKind::kErase, 1);
   }
   EXPECT_EQ(Predict({.max_entries = 1}, {.max_entries = 100}).predicted_hit_rate, 1);
+}
+
+TEST_F(WhatIfTest, ABoundOfAnySizeIsOneThatEverythingFits) {
+  for (int i = 0; i < 200; ++i) Ask(false, static_cast<uint64_t>(i % 4));
+  constexpr size_t kHuge = std::numeric_limits<size_t>::max();
+  for (const std::string& policy : EvictionPolicyNames()) {
+    SCOPED_TRACE(policy);
+    for (const size_t bound : {size_t{1'000'000'000}, kHuge / 2 + 1, kHuge}) {
+      const CacheShape present = {.max_entries = 3};
+      EXPECT_EQ(Predict(present, {.max_entries = bound, .policy = policy}).predicted_hit_rate, 1);
+      EXPECT_EQ(Predict(present, {.max_bytes = bound, .policy = policy}).predicted_hit_rate, 1);
+    }
+  }
 }
 
 TEST_F(WhatIfTest, WhatCannotBeAnsweredIsRefused) {
