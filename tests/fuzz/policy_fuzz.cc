@@ -1,5 +1,5 @@
-// Whatever stands in a file of policies, it is read or refused with its name and a line; and what
-// was read is printed so that it is read again as the same.
+// Whatever stands in a file of policies, it is read, as policies that can be printed and have a
+// life, or refused with the name of the file.
 
 #include <cstddef>
 #include <cstdint>
