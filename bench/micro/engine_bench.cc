@@ -293,7 +293,7 @@ void BM_TrafficLog(benchmark::State& state) {
   uint64_t hash = state.thread_index();
   for (auto _ : state) {
     hash += 0x9E3779B97F4A7C15;
-    log->Record(TrafficKind::kHit, hash, kNow, 200, absl::Seconds(60));
+    log->Record(TrafficKind::kHit, hash, kNow, 200, {.given = absl::Seconds(60)});
   }
   state.SetItemsProcessed(state.iterations());
   if (state.thread_index() == 0) delete std::exchange(log, nullptr);

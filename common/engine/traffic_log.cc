@@ -13,20 +13,27 @@ uint32_t Saturate(int64_t number) {
       std::clamp<int64_t>(number, 0, std::numeric_limits<uint32_t>::max()));
 }
 
+// At least 1, which a life of less than that is, too.
+uint32_t LifeMillis(absl::Duration life) {
+  return life == absl::InfiniteDuration()
+             ? 0
+             : std::max(Saturate(absl::ToInt64Milliseconds(life)), uint32_t{1});
+}
+
 }  // namespace
 
 void TrafficLog::Record(TrafficKind kind, uint64_t hash, absl::Duration now, size_t size,
-                        absl::Duration ttl) {
+                        LoggedLife life) {
   const bool is_get = kind == TrafficKind::kHit || kind == TrafficKind::kMiss;
   if (is_get) asked_.fetch_add(1, std::memory_order_relaxed);
   if (SampleBits(hash) >= threshold_.load(std::memory_order_relaxed)) return;
-  const LoggedRequest request = {
-      .hash = hash,
-      .time_ns = absl::ToInt64Nanoseconds(now),
-      .ttl_ms = ttl == absl::InfiniteDuration() ? 0 : Saturate(absl::ToInt64Milliseconds(ttl)),
-      .size = Saturate(static_cast<int64_t>(size)),
-      .asked = asked_.load(std::memory_order_relaxed),
-      .kind = kind};
+  const LoggedRequest request = {.hash = hash,
+                                 .time_us = absl::ToInt64Microseconds(now),
+                                 .kind = kind,
+                                 .given_ms = LifeMillis(life.given),
+                                 .own_ms = LifeMillis(life.own),
+                                 .size = Saturate(static_cast<int64_t>(size)),
+                                 .asked = asked_.load(std::memory_order_relaxed)};
   absl::MutexLock lock(&mu_);
   if (ring_.size() < capacity_) {
     ring_.push_back(request);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "common/base/status_macros.h"
 #include "common/engine/engine.h"
@@ -41,6 +42,56 @@ bool IsGet(const LoggedRequest& request) {
   return request.kind == TrafficKind::kHit || request.kind == TrafficKind::kMiss;
 }
 
+absl::Duration TimeOf(const LoggedRequest& request) { return absl::Microseconds(request.time_us); }
+
+absl::Duration LifeOfMillis(uint32_t ms) {
+  return ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(ms);
+}
+
+// What the log's past tells of a request.
+struct Meaning {
+  TrafficKind kind;
+  absl::Duration own_left;  // Of the value, whatever TTL a cache gives it.
+};
+
+class KeyPasts {
+ public:
+  // `request` is the next of the log.
+  Meaning Read(const LoggedRequest& request) {
+    Past& past = pasts_[request.hash];
+    const absl::Duration now = TimeOf(request);
+    Meaning meaning = {request.kind, absl::InfiniteDuration()};
+    switch (request.kind) {
+      case TrafficKind::kHit:
+        // A hit after the end: the value was replaced where the log does not see it.
+        if (past.own_end > now) meaning.own_left = past.own_end - now;
+        break;
+      case TrafficKind::kMiss:
+        break;
+      case TrafficKind::kWrite:
+        // A caller who missed and then writes has filled the cache: without the miss it would not.
+        if (past.missed) meaning.kind = TrafficKind::kFill;
+        [[fallthrough]];
+      case TrafficKind::kFill:
+        meaning.own_left = LifeOfMillis(request.own_ms);
+        past.own_end = now + meaning.own_left;
+        break;
+      case TrafficKind::kErase:
+        past.own_end = absl::InfiniteDuration();
+        break;
+    }
+    past.missed = request.kind == TrafficKind::kMiss;
+    return meaning;
+  }
+
+ private:
+  struct Past {
+    absl::Duration own_end = absl::InfiniteDuration();
+    bool missed = false;  // By the key's request before.
+  };
+  absl::flat_hash_map<uint64_t, Past> pasts_;
+};
+
 // A small engine without values that lives through the log.
 class Ghost {
  public:
@@ -62,8 +113,8 @@ class Ghost {
   }
 
   // Whether a Get would be answered.
-  bool Live(const LoggedRequest& request) {
-    now_ = std::max(now_, absl::Nanoseconds(request.time_ns));
+  bool Live(const LoggedRequest& request, const Meaning& meaning) {
+    now_ = std::max(now_, TimeOf(request));
     engine_->Advance(now_, kAdvanceLimit);
     const std::string_view bytes(reinterpret_cast<const char*>(&request.hash), sizeof(uint64_t));
     const EntryKey key = {.name_space = name_space_,
@@ -71,18 +122,19 @@ class Ghost {
                           .hash = engine_->HashOf(name_space_, bytes),
                           .key = bytes};
     Entry entry;
-    switch (request.kind) {
+    switch (meaning.kind) {
       case TrafficKind::kHit:
         if (engine_->Get(key, now_, &entry)) return true;
-        Put(key, request);  // Read-through: what was there is what would be loaded.
+        // Read-through: what was there is what would be loaded.
+        Put(key, request, meaning.own_left);
         return false;
       case TrafficKind::kMiss:
         return engine_->Get(key, now_, &entry);
       case TrafficKind::kFill:
-        if (!engine_->Peek(key, now_, &entry)) Put(key, request);
+        if (!engine_->Peek(key, now_, &entry)) Put(key, request, meaning.own_left);
         return false;
       case TrafficKind::kWrite:
-        Put(key, request);
+        Put(key, request, meaning.own_left);
         return false;
       case TrafficKind::kErase:
         engine_->Erase(key, {.hlc = ++version_, .region = 1});
@@ -92,13 +144,10 @@ class Ghost {
   }
 
  private:
-  void Put(const EntryKey& key, const LoggedRequest& request) {
-    absl::Duration ttl = ttl_;
-    if (ttl == absl::ZeroDuration()) {
-      ttl = request.ttl_ms == 0 ? absl::InfiniteDuration() : absl::Milliseconds(request.ttl_ms);
-    }
+  void Put(const EntryKey& key, const LoggedRequest& request, absl::Duration own_left) {
+    const absl::Duration ttl = ttl_ == absl::ZeroDuration() ? LifeOfMillis(request.given_ms) : ttl_;
     Entry entry;
-    entry.expires_at = now_ + ttl;
+    entry.expires_at = now_ + std::min(ttl, own_left);
     entry.version = {.hlc = ++version_, .region = 1};
     entry.phantom_bytes = request.size;
     engine_->Put(key, std::move(entry), now_);
@@ -118,6 +167,7 @@ absl::StatusOr<WhatIfAnswer> PredictHitRate(const TrafficLog::Snapshot& log,
   const Most most = MostOf(log);
   ASSIGN_OR_RETURN(Ghost as_is, Ghost::Create(present, log.rate, most));
   ASSIGN_OR_RETURN(Ghost as_asked, Ghost::Create(asked, log.rate, most));
+  KeyPasts pasts;
   const size_t counted_from = log.requests.size() / 2;
   double gets = 0;
   double measured = 0;
@@ -125,8 +175,9 @@ absl::StatusOr<WhatIfAnswer> PredictHitRate(const TrafficLog::Snapshot& log,
   double hits_as_asked = 0;
   for (size_t i = 0; i < log.requests.size(); ++i) {
     const LoggedRequest& request = log.requests[i];
-    const bool hit_as_is = as_is.Live(request);
-    const bool hit_as_asked = as_asked.Live(request);
+    const Meaning meaning = pasts.Read(request);
+    const bool hit_as_is = as_is.Live(request, meaning);
+    const bool hit_as_asked = as_asked.Live(request, meaning);
     if (i < counted_from || !IsGet(request)) continue;
     gets += 1;
     measured += request.kind == TrafficKind::kHit ? 1 : 0;

@@ -5,9 +5,10 @@
 // Keys that are asked for very often are in the sample or not, whatever their share of the traffic:
 // what the sample has too few or too many of is taken as their hits (SHARDS-adj). What the replay
 // of the present gets wrong it is taken to get wrong as much about the question, so the difference
-// of the two is added to what was measured. Cost: two replays of the log, about 20 ms each with a
-// full log of 65536 requests. No locks but for
-//   the copy of the log.
+// of the two is added to what was measured. A TTL that is asked for is what the cache gives; a
+// value whose own life is shorter keeps that. A key's write after its miss is taken for the caller's
+// fill: had the Get been answered, it would not have been.
+// Cost: two replays of the log, about 20 ms each with a full log of 65536 requests. No locks.
 
 #ifndef MERIDIAN_COMMON_ENGINE_WHAT_IF_H_
 #define MERIDIAN_COMMON_ENGINE_WHAT_IF_H_
@@ -25,7 +26,7 @@ namespace meridian {
 struct CacheShape {
   size_t max_entries = 0;  // 0: no such bound; one of the two is set.
   size_t max_bytes = 0;
-  absl::Duration ttl = {};  // Zero: the one that each value was given.
+  absl::Duration ttl = {};  // Zero: what each value was given.
   std::string policy = "lru";
 };
 

@@ -118,15 +118,25 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
 }
 
 void NoteTraffic(const Namespace& name_space, TrafficKind kind, const EntryKey& key,
-                absl::Duration now) {
+                 absl::Duration now) {
   if (name_space.traffic == nullptr) return;
-  name_space.traffic->Record(kind, key.hash, now, 0, absl::ZeroDuration());
+  name_space.traffic->Record(kind, key.hash, now, 0, {});
 }
 
 void NoteEntry(const Namespace& name_space, TrafficKind kind, const EntryKey& key, size_t charge,
-            absl::Duration life, absl::Duration now) {
+               LoggedLife life, absl::Duration now) {
   if (name_space.traffic == nullptr) return;
   name_space.traffic->Record(kind, key.hash, now, charge, life);
+}
+
+absl::Duration OwnLife(const NamespacePolicy& policy, absl::Duration total,
+                       absl::Duration remaining) {
+  if (policy.l1_ttl > absl::ZeroDuration()) return remaining;
+  // The version's time and the wall clock are a moment apart.
+  constexpr absl::Duration kSlack = absl::Milliseconds(100);
+  const bool by_policy =
+      total <= policy.ttl + kSlack && total >= policy.ttl * (1 - policy.ttl_jitter) - kSlack;
+  return by_policy ? absl::InfiniteDuration() : remaining;
 }
 
 bool OnL1Hit(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,

@@ -36,10 +36,17 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
 
 // Notes what L1 was asked for in the namespace's TrafficLog, if there is one.
 void NoteTraffic(const Namespace& name_space, TrafficKind kind, const EntryKey& key,
-                absl::Duration now);
-// Of an entry that is in L1, or is put there: `life` is what it would be given if it came now.
+                 absl::Duration now);
+// Of an entry that is in L1, or is put there. The given life is what it would get if it came now.
 void NoteEntry(const Namespace& name_space, TrafficKind kind, const EntryKey& key, size_t charge,
-              absl::Duration life, absl::Duration now);
+               LoggedLife life, absl::Duration now);
+
+// The life of a value that a what-if question about the TTL does not change. The question is about
+// l1_ttl, so that it is what L2 has left; or, where the policy has none, about ttl: then it is what
+// another than the policy gave. `total`: the value's life from its writing; `remaining`: what is
+// left of it.
+absl::Duration OwnLife(const NamespacePolicy& policy, absl::Duration total,
+                       absl::Duration remaining);
 
 // A hit in L1 of a namespace that WatchesKeys: counts it, lengthens the life of an entry that has
 // earned it, moves it to a hotter pool. True: the caller is to read the key from L2 again, ahead of

@@ -47,19 +47,19 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& k
     context_.engine.Erase(key, result.version);
     return result;
   }
+  const absl::Duration life = LifeOf(context_, policy, item, key, result.version);
   Entry entry;
   if (item.kind == WriteKind::kTouch) {
     entry = stored;
     entry.version = result.version;
-    entry.expires_at = now + LifeOf(context_, policy, item, key, result.version);
+    entry.expires_at = now + life;
   } else {
     entry = EntryOf(item, value, result.version);
-    PlaceEntry(context_, name_space, policy, key,
-               LifeOf(context_, policy, item, key, result.version), now, Placing::kOnly, &entry);
+    PlaceEntry(context_, name_space, policy, key, life, now, Placing::kOnly, &entry);
   }
   if (WatchesKeys(policy)) context_.activity->OnUpdate(key.hash, now);
   NoteEntry(name_space, TrafficKind::kWrite, key, EntryCharge(key.key.size(), entry),
-         entry.expires_at - now, now);
+            {.given = entry.expires_at - now, .own = OwnLife(policy, life, life)}, now);
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
     SetError(
         Error{grpc::StatusCode::RESOURCE_EXHAUSTED,

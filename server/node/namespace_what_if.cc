@@ -114,7 +114,7 @@ std::variant<NamespaceWhatIf, Error> AskWhatIf(const NodeContext& context,
   }
   result.answer = *answer;
   result.sample_rate = log.rate;
-  result.span = absl::Nanoseconds(log.requests.back().time_ns - log.requests.front().time_ns);
+  result.span = absl::Microseconds(log.requests.back().time_us - log.requests.front().time_us);
   return result;
 }
 

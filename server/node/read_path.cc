@@ -44,8 +44,9 @@ void FillL1(const NodeContext& context, const Namespace& name_space, const Names
   entry.encoding = record.encoding;
   entry.tags = Buffer::CopyOf(record.tags);
   if (PlaceEntry(context, name_space, policy, key, ttl, now, Placing::kFill, &entry)) {
+    const absl::Duration total = record.expires_at - record.version.time();
     NoteEntry(name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
-           entry.expires_at - now, now);
+              {.given = entry.expires_at - now, .own = OwnLife(policy, total, ttl)}, now);
     context.engine.PutFill(key, std::move(entry), now, token);
   }
 }
@@ -360,7 +361,8 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
       result.age = std::max(wall - entry.version.time(), absl::ZeroDuration());
       // Without L2 it would be written anew; with it, it would come back for what is left there.
       NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
-                context_.l1_only ? result.ttl + result.age : std::max(policy.l1_ttl, result.ttl),
+                {.given = context_.l1_only ? result.ttl + result.age
+                                           : std::max(policy.l1_ttl, result.ttl)},
                 monotonic);
       result.value = std::move(entry.value);
     }

@@ -230,11 +230,13 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     const absl::Duration now = context_.clock.Monotonic();
     if (WatchesKeys(policy_)) context_.activity->OnUpdate(sent.key.hash, now);
     if (item.kind == WriteKind::kSet) {
+      const absl::Duration life = lives_[sent.index];
       Entry entry = EntryOf(item, Stored(sent.index), sent.version);
-      if (PlaceEntry(context_, name_space_, policy_, sent.key, lives_[sent.index], now,
+      if (PlaceEntry(context_, name_space_, policy_, sent.key, life, now,
                      Placing::kWrite, &entry)) {
         NoteEntry(name_space_, TrafficKind::kWrite, sent.key,
-               EntryCharge(sent.key.key.size(), entry), entry.expires_at - now, now);
+                  EntryCharge(sent.key.key.size(), entry),
+                  {.given = entry.expires_at - now, .own = OwnLife(policy_, life, life)}, now);
         context_.engine.PutWritten(sent.key, std::move(entry), now, sent.token);
         return;
       }

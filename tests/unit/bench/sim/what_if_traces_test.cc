@@ -50,8 +50,9 @@ class Cache {
     const size_t size = EntryCharge(bytes.size(), entry) + (hit ? request.size : 0);
     if (log != nullptr) {
       log->FitTo(std::max<size_t>(engine_->entries(), 1));
-      log->Record(hit ? TrafficKind::kHit : TrafficKind::kMiss, key.hash, now, size, ttl);
-      if (!hit) log->Record(TrafficKind::kFill, key.hash, now, size, ttl);
+      log->Record(hit ? TrafficKind::kHit : TrafficKind::kMiss, key.hash, now, size,
+                  {.given = ttl});
+      if (!hit) log->Record(TrafficKind::kFill, key.hash, now, size, {.given = ttl});
     }
     if (!hit) engine_->Put(key, std::move(entry), now);
     return hit;

@@ -9,7 +9,8 @@ namespace meridian {
 namespace {
 
 void Ask(TrafficLog& log, uint64_t hash, int64_t second = 1) {
-  log.Record(TrafficKind::kHit, hash, absl::Seconds(second), 100, absl::Seconds(60));
+  log.Record(TrafficKind::kHit, hash, absl::Seconds(second), 100,
+             {.given = absl::Seconds(60), .own = absl::Hours(1)});
 }
 
 TEST(TrafficLogTest, KeepsTheLastRequestsInOrder) {
@@ -22,8 +23,9 @@ TEST(TrafficLogTest, KeepsTheLastRequestsInOrder) {
   for (uint64_t i = 0; i < 4; ++i) {
     EXPECT_EQ(snapshot.requests[i].hash, 6 + i);
     EXPECT_EQ(snapshot.requests[i].asked, 7 + i);
-    EXPECT_EQ(snapshot.requests[i].time_ns, static_cast<int64_t>(6 + i) * 1'000'000'000);
-    EXPECT_EQ(snapshot.requests[i].ttl_ms, 60'000u);
+    EXPECT_EQ(snapshot.requests[i].time_us, static_cast<int64_t>(6 + i) * 1'000'000);
+    EXPECT_EQ(snapshot.requests[i].given_ms, 60'000u);
+    EXPECT_EQ(snapshot.requests[i].own_ms, 3'600'000u);
     EXPECT_EQ(snapshot.requests[i].size, 100u);
   }
 }

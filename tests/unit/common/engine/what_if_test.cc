@@ -12,8 +12,9 @@ namespace {
 
 class WhatIfTest : public testing::Test {
  protected:
-  void Turn(TrafficKind kind, uint64_t key, absl::Duration ttl = absl::InfiniteDuration()) {
-    log_.Record(kind, key * 0x9E3779B97F4A7C15, now_, 100, ttl);
+  void Turn(TrafficKind kind, uint64_t key, absl::Duration given = absl::InfiniteDuration(),
+            absl::Duration own = absl::InfiniteDuration()) {
+    log_.Record(kind, key * 0x9E3779B97F4A7C15, now_, 100, {.given = given, .own = own});
   }
   // A read-through Get that a cache of this moment answered or not.
   void Ask(bool hit, uint64_t key, absl::Duration ttl = absl::InfiniteDuration()) {
@@ -47,6 +48,25 @@ TEST_F(WhatIfTest, WhatWasAHitCanBecomeAMiss) {
   Ask(false, 2);
   for (int i = 0; i < 200; ++i) Ask(true, static_cast<uint64_t>(1 + i % 2));
   EXPECT_EQ(Predict({.max_entries = 2}, {.max_entries = 1}).predicted_hit_rate, 0);
+}
+
+TEST_F(WhatIfTest, AValueDoesNotOutliveItsOwnLife) {
+  // Written for eight seconds, of which the cache gives it four at a time; asked for each second.
+  for (int i = 0; i < 400; ++i) {
+    now_ += absl::Seconds(1);
+    const absl::Duration left = absl::Seconds(8 - i % 8);
+    Turn(i % 4 == 0 ? TrafficKind::kMiss : TrafficKind::kHit, 1, absl::Seconds(4));
+    if (i % 8 == 0) Turn(TrafficKind::kWrite, 1, absl::Seconds(4), left);
+    if (i % 8 == 4) Turn(TrafficKind::kFill, 1, absl::Seconds(4), left);
+  }
+  const CacheShape present = {.max_entries = 10};
+  const auto predicted = [&](absl::Duration ttl) {
+    return Predict(present, {.max_entries = 10, .ttl = ttl}).predicted_hit_rate;
+  };
+  EXPECT_NEAR(Predict(present, present).replayed_hit_rate, 0.75, 0.001);
+  EXPECT_NEAR(predicted(absl::Seconds(2)), 0.5, 0.001);
+  EXPECT_NEAR(predicted(absl::Seconds(8)), 0.875, 0.001);
+  EXPECT_NEAR(predicted(absl::Hours(1)), 0.875, 0.001);
 }
 
 TEST_F(WhatIfTest, AShorterLifeCostsItsShare) {

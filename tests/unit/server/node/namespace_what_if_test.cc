@@ -99,6 +99,68 @@ TEST_F(NamespaceWhatIfTest, ALoopThatBeginsToFit) {
                        {.max_entries = 1000}, "max_entries: 1000, eviction: adaptive");
 }
 
+// The client writes what it missed, for ten seconds or for what the policy says.
+class NamespaceWhatIfLifeTest : public NamespaceWhatIfTest {
+ protected:
+  double RunReadThrough(absl::Duration written_for) {
+    constexpr int kRequests = 20'000;
+    const Namespace& task = *node(0).context().namespaces.Resolve(kSpace);
+    uint64_t before = 0;
+    for (int i = 0; i < kRequests; ++i) {
+      if (i == kRequests / 2) before = task.counters.l1_hits;
+      clock_.Advance(absl::Milliseconds(100));
+      const std::string key = absl::StrCat("key:", Skewed(&random_, 400, 2));
+      const uint64_t found = task.counters.l1_hits + task.counters.l2_hits;
+      ReadOne(node(0), key);
+      if (task.counters.l1_hits + task.counters.l2_hits == found) {
+        WriteOne(node(0), SetOf(key, std::string(50, 'v'), written_for));
+      }
+      if (i % 100 == 0) node(0).engine().Advance(clock_.Monotonic(), 10'000);
+    }
+    return static_cast<double>(task.counters.l1_hits - before) / (kRequests - kRequests / 2);
+  }
+  // Asks under `life` what `asked` would do, and then does it: policies by text.
+  void ExpectGoodPrediction(const std::string& life, absl::Duration written_for,
+                            absl::Duration asked, const std::string& later, bool matters) {
+    SCOPED_TRACE(life + " -> " + later);
+    const auto table = [](const std::string& text) {
+      return Table("max_entries: 1000, eviction: lru, " + text);
+    };
+    StartNodes(1, /*l1_only=*/false, table(life));
+    const double measured = RunReadThrough(written_for);
+    const WhatIfAnswer answer = Answer({.ttl = asked}).answer;
+    EXPECT_NEAR(answer.replayed_hit_rate, measured, 0.02);
+    node(0).context().namespaces.SetPolicies(std::make_shared<const PolicyTable>(table(later)));
+    const double after = RunReadThrough(written_for);
+    EXPECT_NEAR(answer.predicted_hit_rate, after, 0.02) << measured;
+    EXPECT_EQ(std::abs(after - measured) > 0.05, matters) << measured << " then " << after;
+  }
+  static constexpr absl::Duration kTen = absl::Seconds(10);
+};
+
+TEST_F(NamespaceWhatIfLifeTest, AnL1TtlAboveTheValuesOwnLife) {
+  ExpectGoodPrediction("l1_ttl: 60s", kTen, absl::Seconds(45), "l1_ttl: 45s", false);
+}
+TEST_F(NamespaceWhatIfLifeTest, ATtlAboveWhatTheWriterChose) {
+  ExpectGoodPrediction("ttl: 1h", kTen, absl::Seconds(45), "ttl: 45s", false);
+}
+TEST_F(NamespaceWhatIfLifeTest, AnL1TtlBelowTheValuesOwnLife) {
+  ExpectGoodPrediction("l1_ttl: 60s", kTen, absl::Seconds(3), "l1_ttl: 3s", true);
+}
+TEST_F(NamespaceWhatIfLifeTest, AnL1TtlThatGrowsUpToTheValuesOwnLife) {
+  ExpectGoodPrediction("l1_ttl: 3s", kTen, absl::Seconds(45), "l1_ttl: 45s", true);
+}
+TEST_F(NamespaceWhatIfLifeTest, AnL1TtlThatGrowsUpToThePolicysTtl) {
+  ExpectGoodPrediction("l1_ttl: 3s, ttl: 10s", {}, absl::Seconds(45), "l1_ttl: 10s, ttl: 10s",
+                       true);
+}
+TEST_F(NamespaceWhatIfLifeTest, WithoutAnL1TtlTheQuestionIsAboutTheTtl) {
+  ExpectGoodPrediction("ttl: 45s", {}, absl::Seconds(10), "ttl: 10s", true);
+}
+TEST_F(NamespaceWhatIfLifeTest, AlsoWhenTheTtlGrows) {
+  ExpectGoodPrediction("ttl: 10s", {}, absl::Seconds(45), "ttl: 45s", true);
+}
+
 TEST_F(NamespaceWhatIfTest, WithoutABudgetTheRoomIsWhatTheOthersLeave) {
   Start("ttl: 1h", 100);
   Run([](int i) { return i % 100; }, 3000);
