@@ -18,15 +18,15 @@ Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version) 
   return entry;
 }
 
-WriteResult L1Writer::Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
-                            const StoredValue& value) {
+WriteResult L1Writer::Write(const Namespace& name_space, const NamespacePolicy& policy,
+                            const EntryKey& key, const WriteItem& item, const StoredValue& value) {
   absl::MutexLock lock(&stripes_[key.hash % stripes_.size()]);
-  return WriteLocked(name_space, key, item, value);
+  return WriteLocked(name_space, policy, key, item, value);
 }
 
-WriteResult L1Writer::WriteLocked(const Namespace& name_space, const EntryKey& key,
-                                  const WriteItem& item, const StoredValue& value) {
-  const NamespacePolicy& policy = name_space.policy();
+WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePolicy& policy,
+                                  const EntryKey& key, const WriteItem& item,
+                                  const StoredValue& value) {
   const absl::Duration now = context_.clock.Monotonic();
   Entry stored;
   const bool live = context_.engine.Peek(key, now, &stored);

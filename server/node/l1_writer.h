@@ -1,8 +1,8 @@
 // L1Writer carries out writes of a node that has no regional store: L1 is all there is.
 //
-// Conditions are judged and the entry is put under one of a few locks, chosen by the key's hash, so that
-// two conditional writes of a key cannot both win. Never waits for anything else.
-// Thread safety: Write may be called concurrently.
+// Conditions are judged and the entry is put under one of a few locks, chosen by the key's hash, so
+// that two conditional writes of a key cannot both win. Never waits for anything else. Thread
+// safety: Write may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_L1_WRITER_H_
 #define MERIDIAN_SERVER_NODE_L1_WRITER_H_
@@ -23,12 +23,12 @@ class L1Writer {
 
   // REQUIRES: this node owns the key; `key.key` == `item.key`.
   // `value` is the item's, as it is to be stored.
-  WriteResult Write(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
-                    const StoredValue& value);
+  WriteResult Write(const Namespace& name_space, const NamespacePolicy& policy, const EntryKey& key,
+                    const WriteItem& item, const StoredValue& value);
 
  private:
-  WriteResult WriteLocked(const Namespace& name_space, const EntryKey& key, const WriteItem& item,
-                          const StoredValue& value);
+  WriteResult WriteLocked(const Namespace& name_space, const NamespacePolicy& policy,
+                          const EntryKey& key, const WriteItem& item, const StoredValue& value);
 
   const NodeContext& context_;
   std::array<absl::Mutex, 64> stripes_;

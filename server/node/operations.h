@@ -18,6 +18,7 @@
 #include "common/base/version.h"
 #include "common/engine/entry.h"
 #include "common/rpc/error.h"
+#include "server/policy/namespace_policy.h"
 
 namespace meridian {
 
@@ -45,6 +46,8 @@ struct ReadRequest {
   absl::Time deadline;
   std::string_view request_id;
   Caller caller = Caller::kClient;
+  // The namespace's, which the keys were formed by; null: the one in force.
+  const NamespacePolicy* policy = nullptr;
 };
 
 struct ReadResult {
@@ -81,6 +84,7 @@ struct WriteRequest {
   absl::Time deadline;
   std::string_view request_id;
   Caller caller = Caller::kClient;
+  const NamespacePolicy* policy = nullptr;  // As in ReadRequest.
 };
 
 struct WriteResult {

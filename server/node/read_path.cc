@@ -313,7 +313,8 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   }
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   const uint16_t self = topology->IndexOf(context_.node_id);
-  const NamespacePolicy& policy = name_space->policy();
+  const NamespacePolicy& policy =
+      request.policy == nullptr ? name_space->policy() : *request.policy;
   const bool watched = WatchesKeys(policy);
   const absl::Duration monotonic = context_.clock.Monotonic();
   const absl::Time wall = context_.clock.Now();

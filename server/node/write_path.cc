@@ -51,7 +51,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         l1_writer_(l1_writer),
         request_(request),
         name_space_(name_space),
-        policy_(name_space.policy()),
+        policy_(request.policy == nullptr ? name_space.policy() : *request.policy),
         topology_(context.topology.Get()),
         results_(request.items.size()),
         stored_(request.items.size()),
@@ -105,7 +105,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     }
     for (const uint32_t index : indexes) {
       const WriteItem& item = request_.items[index];
-      results_[index] = l1_writer_.Write(name_space_, EngineKey(item.key), item, Stored(index));
+      results_[index] = l1_writer_.Write(name_space_, policy_, EngineKey(item.key), item, Stored(index));
       if (results_[index].state == EntryState::kOk) CountWrite(item);
     }
   }

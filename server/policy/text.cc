@@ -176,9 +176,12 @@ bool IsName(std::string_view text) {
 
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {  // ifstream reads one as an empty file.
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is a directory; give an existing file"));
+  const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+  // A directory would read as an empty file; a pipe may never end.
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": is ", std::filesystem::is_directory(status) ? "a directory" : "not a file",
+        "; give an existing file"));
   }
   std::ifstream stream(path, std::ios::binary);
   std::string text(kMaxFileBytes + 1, '\0');

@@ -54,13 +54,13 @@ class CacheServiceHandlers::Call {
     return reactor;
   }
 
-  // From now on keys are taken in the form in which the namespace caches them. REQUIRES: the
-  // namespace's name is valid.
+  // Takes the policy for the whole call. From now on keys are taken in the form in which the
+  // namespace caches them. REQUIRES: the namespace's name is valid.
   void PrepareKeys() {
     const Namespace* name_space = service_.context_.namespaces.Resolve(name_space_);
-    if (name_space == nullptr || !FormsKeys(name_space->policy())) return;
-    former_ = name_space;
-    policy_ = &name_space->policy();
+    if (name_space == nullptr) return;
+    policy_ = read.policy = write.policy = &name_space->policy();
+    if (FormsKeys(*policy_)) former_ = name_space;
   }
   bool forms_keys() const { return former_ != nullptr; }
 
@@ -91,9 +91,9 @@ class CacheServiceHandlers::Call {
   const RpcMethod method_;
   const std::string name_space_;
   const absl::Duration began_;
-  const Namespace* former_ = nullptr;        // Set when its policy forms keys.
-  const NamespacePolicy* policy_ = nullptr;  // Of former_, one for the whole call.
-  std::deque<std::string> forms_;            // What formed keys point into.
+  const Namespace* former_ = nullptr;  // Set when its policy forms keys.
+  const NamespacePolicy* policy_ = nullptr;
+  std::deque<std::string> forms_;  // What formed keys point into.
 };
 
 CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,

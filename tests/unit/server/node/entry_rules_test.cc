@@ -286,5 +286,32 @@ TEST_F(EntryRulesTest, Line1_08PriorityAndCostAreTheWeightOfAnEntry) {
   EXPECT_EQ(entry.weight, 3);
 }
 
+// A call that meets a reload: its keys were formed by the policy of before.
+TEST_F(EntryRulesTest, ACallEndsWithThePolicyThatItBeganWith) {
+  for (const bool l1_only : {false, true}) {
+    nodes_.clear();
+    Start([](NamespacePolicy& policy) { policy.l1_ttl = absl::Seconds(20); }, l1_only);
+    call_policy_ = &node(0).context().namespaces.Resolve(kSpace)->policy();
+    PolicyTable later;
+    NamespacePolicy policy;
+    policy.ttl_jitter = 0;
+    policy.ttl = absl::Seconds(100);
+    policy.l1_ttl = absl::Seconds(10);
+    later.Set(kSpace, policy);
+    node(0).context().namespaces.SetPolicies(std::make_shared<const PolicyTable>(later));
+    WriteOne(node(0), SetOf("during", "v"));
+    EXPECT_EQ(L1Left("during"), absl::Seconds(20));
+    if (!l1_only) {
+      EXPECT_EQ(L2Left("during"), absl::Seconds(300));
+      node(0).engine().Clear();
+      EXPECT_EQ(Show(ReadOne(node(0), "during")), "v@L2");
+      EXPECT_EQ(L1Left("during"), absl::Seconds(20));
+    }
+    call_policy_ = nullptr;
+    WriteOne(node(0), SetOf("after", "v"));
+    EXPECT_EQ(L1Left("after"), absl::Seconds(10));
+  }
+}
+
 }  // namespace
 }  // namespace meridian

@@ -102,6 +102,7 @@ class NodeFixture : public testing::Test {
   std::vector<ReadResult> Read(TestNode& at, const std::vector<std::string>& keys,
                                ReadOptions options = {}) {
     ReadRequest request;
+    request.policy = call_policy_;
     request.name_space = kSpace;
     request.keys.assign(keys.begin(), keys.end());
     request.options = options;
@@ -118,6 +119,7 @@ class NodeFixture : public testing::Test {
 
   std::vector<WriteResult> Write(TestNode& at, std::vector<WriteItem> items) {
     WriteRequest request;
+    request.policy = call_policy_;
     request.name_space = kSpace;
     request.items = std::move(items);
     request.deadline = clock_.Now() + absl::Seconds(1);
@@ -163,6 +165,7 @@ class NodeFixture : public testing::Test {
     return absl::StrCat(std::string(result.value.view()), "@", tier, result.stale ? " stale" : "");
   }
 
+  const NamespacePolicy* call_policy_ = nullptr;  // Of the requests that follow.
   FakeClock clock_;
   FakeExecutor executor_{clock_};
   FakeL2Store store_{clock_, executor_};

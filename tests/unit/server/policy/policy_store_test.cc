@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -94,6 +95,16 @@ TEST_F(PolicyStoreTest, AFileThatIsGoneIsAProblemUntilItIsBack) {
   Poll();
   ASSERT_THAT(applied_, SizeIs(1));
   EXPECT_EQ(store_->Status().problem, "");
+}
+
+TEST_F(PolicyStoreTest, APipeInTheFilesPlaceIsAProblemAndNotWaitedFor) {
+  WriteFile(file_, kOld);
+  Start(file_);
+  std::filesystem::remove(file_);
+  ASSERT_EQ(mkfifo(file_.c_str(), 0600), 0);
+  Poll();
+  EXPECT_THAT(store_->Status().problem, HasSubstr("is not a file"));
+  EXPECT_THAT(applied_, SizeIs(0));
 }
 
 TEST_F(PolicyStoreTest, ALinkThatIsSwappedIsFollowed) {
