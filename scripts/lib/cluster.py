@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 
+import fault_proxies
 from processes import (Interrupts, Problem, Process, free_port, http_get, metric_samples,
                        read_ready_file, redis_answers, stop_all, wait_until)
 
@@ -24,20 +25,28 @@ REDIS_PORT_TRIES = 8
 NODE_ADDRESSES = {"data": "--data-address", "peer": "--peer-address",
                   "admin": "--admin-address", "http": "--http-address"}
 COORDINATOR_ADDRESSES = {"grpc": "--grpc-address", "http": "--http-address"}
+ADDRESS_FLAGS = {"node": NODE_ADDRESSES, "coordinator": COORDINATOR_ADDRESSES,
+                 "proxy": fault_proxies.ADDRESSES}
 
 
 @dataclasses.dataclass
 class Part:
-    """One redis, coordinator or node. `addresses` is empty until it has told them."""
+    """One redis, coordinator, node or proxy. `addresses` is empty until it has told them."""
 
-    kind: str  # "redis", "coordinator" or "node".
+    kind: str  # "redis", "coordinator", "node" or "proxy".
     region: str
     process: Process
     addresses: dict = dataclasses.field(default_factory=dict)
+    to: str = ""  # Of a proxy: the region whose Redis is behind it.
 
     @property
     def name(self):
         return self.process.name
+
+    @property
+    def pid(self):
+        """0 when it does not run."""
+        return 0 if self.process.state() == "dead" else self.process.pid
 
     def is_ready(self):
         """Serving, by its own word."""
@@ -45,20 +54,29 @@ class Part:
             return False
         if self.kind == "redis":
             return redis_answers(int(self.addresses["redis"].rsplit(":", 1)[1]), self.process.pid)
+        if self.kind == "proxy":
+            return self.faults() is not None
         return http_get(self.addresses["http"], "/readyz", timeout=1)[0] == 200
 
+    def faults(self):
+        """What a proxy does now, in its words; None when it does not answer."""
+        try:
+            return fault_proxies.status(self.name, self.addresses["control"])["faults"]
+        except Problem:
+            return None
 
-def find_binaries(explicit):
-    """The folder that holds meridian-node and meridian-coordinator."""
+
+def find_binaries(explicit, programs=("meridian-node", "meridian-coordinator")):
+    """The folder that holds the programs."""
     candidates = [explicit] if explicit else [
         path for path in (os.environ.get("MERIDIAN_BIN_DIR"), ROOT / "build" / "release" / "bin")
         if path]
     for candidate in map(pathlib.Path, candidates):
         if all(os.access(candidate / name, os.X_OK)
-               for name in ("meridian-node", "meridian-coordinator")):
+               for name in programs):
             return candidate.resolve()
     raise Problem(
-        "meridian-node and meridian-coordinator are not in " + " or ".join(map(str, candidates)) +
+        " and ".join(programs) + " are not in " + " or ".join(map(str, candidates)) +
         ".\nBuild them (cmake --preset release && cmake --build --preset release), or name their\n"
         "folder with --bin or MERIDIAN_BIN_DIR.")
 
@@ -70,6 +88,7 @@ class Cluster:
         self.directory = pathlib.Path(directory).resolve()
         self.complete = False  # False while `up` runs, and for ever after it crashed.
         self.parts = []
+        self.cut_regions = []
         self._lock = None
 
     def lock(self):
@@ -102,12 +121,13 @@ class Cluster:
             raise Problem(f"{self.directory}/state.json is damaged ({error}). Look for processes "
                           "of the cluster by hand, then delete the directory.") from None
         self.complete = state["complete"]
-        self.parts = [Part(p["kind"], p["region"], Process(**p["process"]), p["addresses"])
+        self.cut_regions = state["cut_regions"]
+        self.parts = [Part(p["kind"], p["region"], Process(**p["process"]), p["addresses"], p["to"])
                       for p in state["parts"]]
 
     def save(self):
         """Both files, each replaced whole."""
-        self._write("state.json", {"complete": self.complete,
+        self._write("state.json", {"complete": self.complete, "cut_regions": self.cut_regions,
                                    "parts": [dataclasses.asdict(part) for part in self.parts]})
         if self.complete:
             self._write("cluster.json", self.describe())
@@ -120,16 +140,21 @@ class Cluster:
     def describe(self):
         """The content of cluster.json. The pid of a process that does not run is 0."""
         regions = {}
+        proxies = []
         for part in self.parts:
+            if part.kind == "proxy":
+                proxies.append({"name": part.name, "from": part.region, "to": part.to,
+                                **part.addresses, "pid": part.pid})
+                continue
             region = regions.setdefault(part.region, {"redis": None, "coordinators": [],
                                                       "nodes": []})
-            pid = 0 if part.process.state() == "dead" else part.process.pid
             if part.kind == "redis":
                 port = int(part.addresses["redis"].rsplit(":", 1)[1])
-                region["redis"] = {"port": port, "pid": pid}
+                region["redis"] = {"port": port, "pid": part.pid}
             else:
-                region[part.kind + "s"].append({"name": part.name, **part.addresses, "pid": pid})
-        return {"regions": regions}
+                region[part.kind + "s"].append({"name": part.name, **part.addresses,
+                                                "pid": part.pid})
+        return {"regions": regions, "proxies": proxies}
 
     def part(self, name):
         for part in self.parts:
@@ -153,11 +178,15 @@ class Cluster:
             (self.directory / name).mkdir()
         self.complete = False
         self.parts = []
+        self.cut_regions = []
         deadline = time.monotonic() + options.timeout
         try:
             progress(f"redis-server for {', '.join(options.regions)}")
             for region in options.regions:
                 self._start_redis(region, options, deadline)
+            if options.fault_proxies:
+                progress("fault proxies")
+                self._start_all(list(self._proxies(options)), deadline)
             progress("coordinators")
             self._start_all([self._coordinator(region, i + 1, options)
                              for region in options.regions for i in range(options.coordinators)],
@@ -216,8 +245,33 @@ class Cluster:
                     self.parts.append(part)
                     raise
 
-    def redis_url(self, region):
+    def redis_url(self, region, source=None):
+        """Of a region's Redis; as nodes of `source` reach it, when that is given."""
+        name = (fault_proxies.redis_name(region) if source == region
+                else fault_proxies.link_name(source, region))
+        proxy = next((part for part in self.parts if source and part.name == name), None)
+        if proxy:
+            return "redis://" + proxy.addresses["listen"]
         return "redis://" + self.part(f"{region}-redis").addresses["redis"]
+
+    def _proxies(self, options):
+        for source in options.regions:
+            if "redis" in options.fault_proxies:
+                yield self._proxy(fault_proxies.redis_name(source), source, source, options)
+            for target in options.regions:
+                if "links" in options.fault_proxies and source != target:
+                    yield self._proxy(fault_proxies.link_name(source, target), source, target,
+                                      options)
+
+    def _proxy(self, name, source, target, options):
+        delay = options.wan_delay.get((source, target))
+        part = self._new_part("proxy", source, name, [
+            options.binaries / fault_proxies.PROGRAM, "--target",
+            self.part(f"{target}-redis").addresses["redis"], "--listen", f"{LOOPBACK}:0",
+            "--control", f"{LOOPBACK}:0", "--set", f"delay={delay}" if delay else "",
+            "--ready-file", self.directory / "run" / f"{name}.json"])
+        part.to = target
+        return part
 
     def _coordinator(self, region, number, options):
         name = f"{region}-coordinator-{number}"
@@ -234,10 +288,10 @@ class Cluster:
         argv = [options.binaries / "meridian-node", "--id", name, "--region", region]
         for flag in NODE_ADDRESSES.values():
             argv += [flag, f"{LOOPBACK}:0"]
-        argv += ["--coordinators", coordinators, "--redis", self.redis_url(region)]
+        argv += ["--coordinators", coordinators, "--redis", self.redis_url(region, region)]
         for other in options.regions:
             if other != region:
-                argv += ["--region-redis", f"{other}={self.redis_url(other)}"]
+                argv += ["--region-redis", f"{other}={self.redis_url(other, region)}"]
         argv += ["--l1-max-bytes", options.l1_max_bytes, *self._common_flags(name, options),
                  *options.node_flag]
         return self._new_part("node", region, name, argv)
@@ -255,8 +309,7 @@ class Cluster:
     def _await_ready_file(self, part, deadline):
         ready = wait_until("starting", part.process, deadline,
                            lambda: read_ready_file(self.ready_file(part), part.process.pid))
-        fields = NODE_ADDRESSES if part.kind == "node" else COORDINATOR_ADDRESSES
-        part.addresses = {field: ready[field] for field in fields}
+        part.addresses = {field: ready[field] for field in ADDRESS_FLAGS[part.kind]}
         self.save()
 
     def wait_serving(self, part, members, deadline):
@@ -275,9 +328,8 @@ class Cluster:
     def restart(self, part, timeout):
         """Starts a process that is dead, with the addresses that it had."""
         deadline = time.monotonic() + timeout
-        flags = {"node": NODE_ADDRESSES, "coordinator": COORDINATOR_ADDRESSES}.get(part.kind, {})
         argv = part.process.argv
-        for field, flag in flags.items():
+        for field, flag in ADDRESS_FLAGS.get(part.kind, {}).items():
             argv[argv.index(flag) + 1] = part.addresses[field]
         self._launch(part)
         if part.kind == "redis":
@@ -290,12 +342,46 @@ class Cluster:
             wait_until("becoming ready", part.process, deadline, part.is_ready)
         self.save()
 
+    def set_faults(self, part, words):
+        """Changes what a proxy does, also when it is started again later; all of it in its words."""
+        if part.kind != "proxy":
+            raise Problem(f"{part.name} is no fault proxy: " + self._proxy_names())
+        fault_proxies.ask(part.name, part.addresses["control"], "set " + words)
+        argv = part.process.argv
+        argv[argv.index("--set") + 1] = faults = part.faults() or ""
+        self.save()
+        return faults
+
+    def set_cut(self, region, cut):
+        """Cuts a region off from all others, or no longer. Links between two cut regions stay cut
+        until both are healed. False when it is so already."""
+        regions = sorted({part.region for part in self.parts if part.kind == "node"})
+        if region not in regions:
+            raise Problem(f"no region is called {region}: {', '.join(regions) or 'no cluster runs'}")
+        links = [part for part in self.parts if part.kind == "proxy" and part.region != part.to]
+        if not links:
+            raise Problem("this cluster has no proxies between its regions; start it with\n"
+                          "  scripts/local-cluster up --fault-proxies links\n"
+                          "or with --wan-delay")
+        changed = (region in self.cut_regions) != cut
+        self.cut_regions = [name for name in self.cut_regions if name != region] + [region] * cut
+        for link in links:
+            if region in (link.region, link.to):
+                other = link.to if link.region == region else link.region
+                self.set_faults(link, "cut=on" if cut or other in self.cut_regions else "cut=off")
+        return changed
+
+    def _proxy_names(self):
+        names = [part.name for part in self.parts if part.kind == "proxy"]
+        return ", ".join(names) or "none was started (up --fault-proxies links,redis)"
+
     def stop(self):
-        """Ends what was recorded and nothing else: nodes, then coordinators, then Redis."""
+        """Ends what was recorded and nothing else: nodes, coordinators, proxies, then Redis."""
         with Interrupts.held():
-            for kind in ("node", "coordinator", "redis"):
+            for kind in ("node", "coordinator", "proxy", "redis"):
                 stop_all([part.process for part in self.parts if part.kind == kind])
             self.parts = []
+            self.cut_regions = []
             self.complete = False
             for name in ("state.json", "cluster.json"):
                 (self.directory / name).unlink(missing_ok=True)

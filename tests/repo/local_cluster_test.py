@@ -86,6 +86,50 @@ class LocalClusterTest(unittest.TestCase):
         self.assertIn("running -> stopped", self.succeed("stop", "eu-node-1"))
         self.assertIn("stopped -> running", self.succeed("cont", "eu-node-1"))
 
+    def faults(self):
+        """By proxy, as `status` shows them."""
+        rows = json.loads(self.succeed("status", "--json"))["processes"]
+        return {row["name"]: row["faults"] for row in rows if row["kind"] == "proxy"}
+
+    def test_a_region_is_cut_off_by_its_links_and_healed(self):
+        self.succeed("up", "--regions", "us,eu,asia", "--nodes", "1", "--brief", "--wan-delay",
+                     "us-eu=5ms,asia-us=7ms")
+        links = {"us-to-eu-proxy": "delay=5ms", "eu-to-us-proxy": "delay=5ms",
+                 "us-to-asia-proxy": "delay=7ms", "asia-to-us-proxy": "delay=7ms",
+                 "eu-to-asia-proxy": "", "asia-to-eu-proxy": ""}
+        self.assertEqual(self.faults(), links)
+        self.assertIn("delay=5ms", self.succeed("status"))
+        self.succeed("cut", "eu")
+        cut = {name for name, faults in self.faults().items() if "cut=on" in faults}
+        self.assertEqual(cut, {name for name in links if "eu" in name})
+        self.assertIn("eu is cut off", self.succeed("status"))
+        self.succeed("cut", "us")
+        self.succeed("heal", "eu")
+        cut = {name for name, faults in self.faults().items() if "cut=on" in faults}
+        self.assertEqual(cut, {name for name in links if "us" in name})
+        self.succeed("kill", "us-to-eu-proxy")
+        self.succeed("start", "us-to-eu-proxy")
+        self.assertEqual(self.faults()["us-to-eu-proxy"], "delay=5ms cut=on", "it forgot")
+        self.succeed("heal", "us")
+        self.assertEqual(self.faults(), links)
+        self.assertIn("already", self.succeed("heal", "us"))
+        self.assertIn("no region is called mars", self.run_script("cut", "mars").stderr)
+
+    def test_a_proxy_before_redis_does_what_it_is_told(self):
+        self.succeed(*UP, "--fault-proxies", "redis")
+        self.assertEqual(self.faults(), {"us-redis-proxy": "", "eu-redis-proxy": ""})
+        self.assertIn("down.delay=20ms",
+                      self.succeed("fault", "us-redis-proxy", "down.delay=20ms"))
+        self.assertEqual(self.faults()["us-redis-proxy"], "down.delay=20ms")
+        proxies = json.loads((self.folder / "cluster.json").read_text())["proxies"]
+        self.assertEqual([(one["from"], one["to"]) for one in proxies], [("us", "us"), ("eu", "eu")])
+        for said, *words in (("loss=1", "us-redis-proxy", "loss=1"),
+                             ("no fault proxy", "us-node-1", "clear"), ("nobody", "nobody", "clear")):
+            result = self.run_script("fault", *words)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(said, result.stderr)
+        self.assertIn("--fault-proxies links", self.run_script("cut", "us").stderr)
+
     def start_and_send(self, number):
         """Starts a cluster and sends a signal to the script when the first process runs."""
         script = subprocess.Popen([SCRIPT, "--dir", self.folder, *UP], stdin=subprocess.DEVNULL,

@@ -40,7 +40,11 @@ class UsageTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for said, *words in (("'US'", "--regions", "US"), ("twice", "--regions", "us,us"),
                                  ("''", "--regions", "us,"), ("--nodes", "--nodes", "0"),
-                                 ("--nodes", "--nodes=-1"), ("--coordinators", "--coordinators", "0")):
+                                 ("--nodes", "--nodes=-1"), ("--coordinators", "--coordinators", "0"),
+                                 ("'rope'", "--fault-proxies", "links,rope"),
+                                 ("'us-mars'", "--wan-delay", "us-mars=4ms"),
+                                 ("'us-eu'", "--wan-delay", "us-eu"),
+                                 ("twice", "--wan-delay", "us-eu=1ms,eu-us=2ms")):
                 self.expect_refused(said, "local-cluster", "--dir", folder, "up", *words)
             self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
 

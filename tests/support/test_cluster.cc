@@ -33,8 +33,7 @@ std::string TestCluster::Script() {
   return absl::StrCat(source == nullptr ? "." : source, "/scripts/local-cluster");
 }
 
-absl::StatusOr<std::unique_ptr<TestCluster>> TestCluster::Start(
-    const TestClusterOptions& options) {
+absl::StatusOr<std::unique_ptr<TestCluster>> TestCluster::Start(const TestClusterOptions& options) {
   std::unique_ptr<TestCluster> cluster(new TestCluster);
   absl::Status status = cluster->Up(options);
   if (status.ok()) status = cluster->ReadAddresses();
@@ -44,23 +43,22 @@ absl::StatusOr<std::unique_ptr<TestCluster>> TestCluster::Start(
 
 absl::Status TestCluster::Up(const TestClusterOptions& options) {
   ChildOptions child;
-  child.words = {Script(),
-                 "up",
-                 "--dir",
-                 dir_.path(),
-                 "--bin",
-                 ProgramPath(""),
-                 "--regions",
-                 absl::StrJoin(options.regions, ","),
-                 "--nodes",
-                 absl::StrCat(options.nodes),
-                 "--coordinators",
-                 absl::StrCat(options.coordinators),
-                 "--timeout",
-                 absl::StrCat(absl::ToInt64Seconds(kUpLimit)),
+  child.words = {Script(),         "up",
+                 "--dir",          dir_.path(),
+                 "--bin",          ProgramPath(""),
+                 "--regions",      absl::StrJoin(options.regions, ","),
+                 "--nodes",        absl::StrCat(options.nodes),
+                 "--coordinators", absl::StrCat(options.coordinators),
+                 "--timeout",      absl::StrCat(absl::ToInt64Seconds(kUpLimit)),
                  "--foreground"};
   for (const std::string& flag : options.node_flags) {
     child.words.push_back(absl::StrCat("--node-flag=", flag));
+  }
+  if (!options.fault_proxies.empty()) {
+    child.words.insert(child.words.end(), {"--fault-proxies", options.fault_proxies});
+  }
+  if (!options.wan_delay.empty()) {
+    child.words.insert(child.words.end(), {"--wan-delay", options.wan_delay});
   }
   child.stdout_path = child.stderr_path = dir_ / "script.log";
   child.death_signal = SIGTERM;  // It takes its processes with it.
@@ -90,6 +88,9 @@ absl::Status TestCluster::ReadAddresses() {
     }
     for (const nlohmann::json& node : parts["nodes"]) targets_[region].push_back(node["data"]);
   }
+  for (const nlohmann::json& proxy : file["proxies"]) {
+    for (const char* kind : {"listen", "control"}) addresses_[proxy["name"]][kind] = proxy[kind];
+  }
   return absl::OkStatus();
 }
 
@@ -106,8 +107,7 @@ TestCluster::~TestCluster() {
   }
 }
 
-const std::string& TestCluster::Address(const std::string& process,
-                                        const std::string& kind) const {
+const std::string& TestCluster::Address(const std::string& process, const std::string& kind) const {
   const auto found = addresses_.find(process);
   if (found == addresses_.end() || found->second.count(kind) == 0) {
     std::fprintf(stderr, "no %s address of %s\n", kind.c_str(), process.c_str());
@@ -123,9 +123,12 @@ std::string TestCluster::LogTail(const std::string& process, size_t lines) const
   return absl::StrJoin(all, "\n");
 }
 
-void TestCluster::Change(const std::string& command, const std::string& process) {
-  const CommandResult result = RunCommand({Script(), command, process, "--dir", dir_.path()});
-  EXPECT_EQ(result.exit_code, 0) << command << " " << process << ": " << result.err;
+void TestCluster::Change(const std::string& command, const std::string& name,
+                         const std::string& words) {
+  std::vector<std::string> line = {Script(), command, "--dir", dir_.path(), name};
+  if (!words.empty()) line.push_back(words);
+  const CommandResult result = RunCommand(line);
+  EXPECT_EQ(result.exit_code, 0) << command << " " << name << ": " << result.err;
 }
 
 std::unique_ptr<Client> TestCluster::NewClient(const std::string& region,

@@ -24,9 +24,11 @@ namespace meridian {
 
 struct TestClusterOptions {
   std::vector<std::string> regions = {"us", "eu", "asia"};
-  int nodes = 2;                         // A region.
-  int coordinators = 1;                  // A region.
-  std::vector<std::string> node_flags;   // For every node.
+  int nodes = 2;                             // A region.
+  int coordinators = 1;                      // A region.
+  std::vector<std::string> node_flags = {};  // For every node.
+  std::string fault_proxies = "";            // "links", "redis" or "links,redis".
+  std::string wan_delay = "";                // One-way, "us-eu=40ms,us-asia=80ms"; needs "links".
 };
 
 class TestCluster {
@@ -34,8 +36,8 @@ class TestCluster {
   static absl::StatusOr<std::unique_ptr<TestCluster>> Start(const TestClusterOptions& options);
   ~TestCluster();
 
-  // Of a node: "data", "peer", "admin", "http"; of a coordinator: "grpc", "http"; of a Redis: "redis".
-  // Aborts the test program when there is none, because then the test is wrong.
+  // Of a node: "data", "peer", "admin", "http"; of a coordinator: "grpc", "http"; of a Redis:
+  // "redis". Aborts the test program when there is none, because then the test is wrong.
   const std::string& Address(const std::string& process, const std::string& kind) const;
   // Path of cluster.json.
   std::string file() const { return dir_ / "cluster.json"; }
@@ -46,6 +48,10 @@ class TestCluster {
   void Stop(const std::string& process) { Change("stop", process); }
   void Cont(const std::string& process) { Change("cont", process); }
   void Restart(const std::string& process) { Change("start", process); }
+  void Cut(const std::string& region) { Change("cut", region); }
+  void Heal(const std::string& region) { Change("heal", region); }
+  // Words of ParseFaults (fault_proxy/faults.h), for us-to-eu-proxy, us-redis-proxy, ...
+  void Fault(const std::string& proxy, const std::string& words) { Change("fault", proxy, words); }
 
   // A client of the region that knows its topology. `options.targets` is filled in.
   std::unique_ptr<Client> NewClient(const std::string& region, ClientOptions options = {}) const;
@@ -54,12 +60,12 @@ class TestCluster {
   TestCluster() = default;
   absl::Status Up(const TestClusterOptions& options);
   absl::Status ReadAddresses();
-  void Change(const std::string& command, const std::string& process);
+  void Change(const std::string& command, const std::string& name, const std::string& words = "");
   static std::string Script();
 
   const TempDir dir_;
   std::map<std::string, std::map<std::string, std::string>> addresses_;  // By process, then kind.
-  std::map<std::string, std::vector<std::string>> targets_;              // Data addresses by region.
+  std::map<std::string, std::vector<std::string>> targets_;  // Data addresses by region.
   std::unique_ptr<ChildProcess> script_;  // Stays, and takes everything down at its end.
 };
 
