@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/rpc/error.h"
 #include "server/policy/build_info.h"
 
@@ -244,9 +246,16 @@ class L2Metrics::RegionObserver final : public L2Observer {
     }
   }
   void ConnectionUp() override { spdlog::info("redis of {}: connected", region_); }
-  void ConnectionDown(bool was_ready) override {
-    metrics_.reconnects_.With({region_}).Add();
-    if (was_ready) spdlog::warn("redis of {}: a connection was lost", region_);
+  void ConnectionDown(std::string_view cause, std::string_view why, bool was_ready) override {
+    metrics_.reconnects_.With({region_, cause}).Add();
+    // Of a connect that fails again and again only what changes is told.
+    absl::MutexLock lock(&mu_);
+    if (was_ready) {
+      spdlog::warn("redis of {}: a connection was lost: {}", region_, why);
+    } else if (why != last_failure_) {
+      spdlog::warn("redis of {}: cannot connect: {}", region_, why);
+    }
+    last_failure_ = was_ready ? std::string_view() : why;
   }
   void BreakerChanged(std::string_view state) override {
     spdlog::warn("redis of {}: circuit breaker {}", region_, state);
@@ -255,6 +264,8 @@ class L2Metrics::RegionObserver final : public L2Observer {
  private:
   L2Metrics& metrics_;
   const std::string region_;
+  absl::Mutex mu_;
+  std::string last_failure_ ABSL_GUARDED_BY(mu_);
 };
 
 L2Metrics::L2Metrics(MetricRegistry& registry)
@@ -266,7 +277,7 @@ L2Metrics::L2Metrics(MetricRegistry& registry)
                                     {"region", "kind"}})),
       reconnects_(registry.AddCounters({"meridian_l2_disconnects_total",
                                         "Connections to a region's Redis that were lost or failed.",
-                                        {"region"}})) {}
+                                        {"region", "cause"}})) {}
 
 L2Metrics::~L2Metrics() = default;
 

@@ -2,6 +2,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/util.h>
 #include <netinet/in.h>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/base/strings.h"
 
 namespace meridian {
@@ -31,13 +33,39 @@ void ReleaseBytes(const void*, size_t, void* bytes) {
   delete static_cast<std::shared_ptr<const std::string>*>(bytes);
 }
 
+bool IsConnected(int fd) {
+  sockaddr_storage address;
+  socklen_t size = sizeof(address);
+  return getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+}
+
 }  // namespace
 
-Connection::Connection(EventLoop& loop, const Clock& clock, RedisUrl url, ConnectionOptions options,
-                       std::vector<HandshakeStep> handshake, Events events)
+std::string_view DownCauseName(DownCause cause) {
+  switch (cause) {
+    case DownCause::kConnect:
+      return "connect";
+    case DownCause::kTls:
+      return "tls";
+    case DownCause::kLogin:
+      return "login";
+    case DownCause::kLost:
+      return "lost";
+    case DownCause::kSilence:
+      return "silence";
+    case DownCause::kProtocol:
+      return "protocol";
+  }
+  return "";
+}
+
+Connection::Connection(EventLoop& loop, const Clock& clock, RedisAddress address, TlsContext* tls,
+                       ConnectionOptions options, std::vector<HandshakeStep> handshake,
+                       Events events)
     : loop_(loop),
       clock_(clock),
-      url_(std::move(url)),
+      address_(std::move(address)),
+      tls_(tls),
       options_(std::move(options)),
       handshake_(std::move(handshake)),
       events_(std::move(events)),
@@ -64,9 +92,13 @@ void Connection::OnConnectTimer() {
   } else if (!second_chance_) {
     second_chance_ = true;
     connect_timer_.Start(kSecondChance);
+  } else if (state_ == State::kHandshake) {
+    Down(DownCause::kSilence, absl::UnavailableError("the handshake took too long"));
+  } else if (tls_ != nullptr && IsConnected(bufferevent_getfd(bev_))) {
+    Down(DownCause::kTls,
+         absl::UnavailableError("TLS: the handshake took too long; does the server speak TLS?"));
   } else {
-    Down(absl::UnavailableError(state_ == State::kConnecting ? "connecting took too long"
-                                                             : "the handshake took too long"));
+    Down(DownCause::kConnect, absl::UnavailableError("connecting took too long"));
   }
 }
 
@@ -75,30 +107,63 @@ void Connection::Connect() {
   second_chance_ = false;
   reader_ = std::make_unique<ReplyReader>(options_.limits);
   broken_ = absl::OkStatus();
-  // Deferred, so that no event arrives on the stack of the calls below.
-  bev_ = bufferevent_socket_new(loop_.base(), -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+  broken_cause_ = DownCause::kProtocol;
+  absl::StatusOr<bufferevent*> socket = NewSocket();
+  if (!socket.ok()) {
+    Down(DownCause::kTls, socket.status());
+    return;
+  }
+  bev_ = *socket;
   bufferevent_setcb(bev_, &Connection::OnRead, nullptr, &Connection::OnEvent, this);
   bufferevent_set_max_single_write(bev_, 1 << 20);
   connect_timer_.Start(options_.connect_timeout);
-  if (bufferevent_socket_connect_hostname(bev_, loop_.dns(), AF_UNSPEC, url_.host.c_str(),
-                                          url_.port) != 0) {
-    Down(absl::UnavailableError("cannot begin to connect"));
+  if (bufferevent_socket_connect_hostname(bev_, loop_.dns(), AF_UNSPEC, address_.host.c_str(),
+                                          address_.port) != 0) {
+    Down(DownCause::kConnect, absl::UnavailableError("cannot begin to connect"));
   }
 }
 
-void Connection::OnEvent(bufferevent* bev, short what, void* self) {  // NOLINT: libevent's types.
+absl::StatusOr<bufferevent*> Connection::NewSocket() {
+  // Deferred, so that no event arrives on the stack of the calls that follow.
+  constexpr int kOptions = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
+  if (tls_ == nullptr) return bufferevent_socket_new(loop_.base(), -1, kOptions);
+  ASSIGN_OR_RETURN(ssl_st * session, tls_->NewSession(address_.host));
+  bufferevent* bev = bufferevent_openssl_socket_new(loop_.base(), -1, session,
+                                                    BUFFEREVENT_SSL_CONNECTING, kOptions);
+  bufferevent_set_max_single_read(bev, kReadBytes * kReadsPerWakeUp);
+  // A Redis that is killed says no farewell; replies have their own framing.
+  bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+  return bev;
+}
+
+void Connection::OnEvent(bufferevent*, short what, void* self) {  // NOLINT: libevent's types.
   auto* connection = static_cast<Connection*>(self);
   if ((what & BEV_EVENT_CONNECTED) != 0) {
     connection->OnConnected();
-    return;
+  } else {
+    connection->OnClosed(what);
   }
+}
+
+void Connection::OnClosed(short what) {  // NOLINT: libevent's types.
+  const int socket_error = EVUTIL_SOCKET_ERROR();
+  DownCause cause = state_ == State::kConnecting ? DownCause::kConnect : DownCause::kLost;
   std::string why = "the connection was closed";
   if ((what & BEV_EVENT_ERROR) != 0) {
-    const int dns_error = bufferevent_socket_get_dns_error(bev);
-    why = dns_error != 0 ? evutil_gai_strerror(dns_error)
-                         : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
+    const int dns_error = bufferevent_socket_get_dns_error(bev_);
+    if (dns_error != 0) {
+      why = evutil_gai_strerror(dns_error);
+    } else if (socket_error != 0) {
+      why = evutil_socket_error_to_string(socket_error);
+    }
   }
-  connection->Down(absl::UnavailableError(why));
+  if (tls_ != nullptr) {
+    if (std::string problem = tls_->ProblemOf(bev_, address_.host); !problem.empty()) {
+      cause = DownCause::kTls;
+      why = std::move(problem);
+    }
+  }
+  Down(cause, absl::UnavailableError(why));
 }
 
 void Connection::OnConnected() {
@@ -129,6 +194,7 @@ void Connection::HandshakeReply(size_t step, absl::StatusOr<Reply> reply) {
   absl::Status status = reply.ok() ? handshake_[step].check(*reply) : reply.status();
   if (!status.ok()) {
     broken_ = std::move(status);
+    broken_cause_ = DownCause::kLogin;
   } else if (step + 1 == handshake_.size()) {
     BecomeReady();
   }
@@ -198,12 +264,13 @@ size_t Connection::OutputBytes() const {
 void Connection::OnRead(bufferevent*, void* self) { static_cast<Connection*>(self)->ReadAll(); }
 
 // What the bufferevent has read, then the socket itself: a bufferevent takes 4 KiB a wake-up, which
-// would cost three system calls for each of them.
+// would cost three system calls for each of them. Under TLS the socket has nothing for us to read:
+// the bufferevent takes more at once there.
 void Connection::ReadAll() {
   last_read_ = clock_.Monotonic();
   second_chance_ = false;
   evbuffer* input = bufferevent_get_input(bev_);
-  const bool more = evbuffer_get_length(input) >= kLibeventReadBytes;
+  const bool more = tls_ == nullptr && evbuffer_get_length(input) >= kLibeventReadBytes;
   while (const size_t size = evbuffer_get_contiguous_space(input)) {
     const char* bytes =
         reinterpret_cast<const char*>(evbuffer_pullup(input, static_cast<ev_ssize_t>(size)));
@@ -224,9 +291,10 @@ void Connection::ReadAll() {
 bool Connection::FeedBytes(std::string_view bytes) {
   absl::Status status = reader_->Feed(
       bytes, [this](absl::StatusOr<Reply> reply) { return OnReply(std::move(reply)); });
+  const DownCause cause = status.ok() ? broken_cause_ : DownCause::kProtocol;
   if (status.ok()) status = broken_;
   if (status.ok()) return true;
-  Down(std::move(status));
+  Down(cause, std::move(status));
   return false;
 }
 
@@ -255,8 +323,9 @@ void Connection::OnTimer() {
     const absl::Duration silent_until =
         std::max(pending_.front().sent_at, last_read_) + options_.command_timeout;
     if (now >= silent_until && second_chance_) {
-      Down(absl::UnavailableError(
-          absl::StrCat("no answer for ", absl::FormatDuration(options_.command_timeout))));
+      Down(DownCause::kSilence,
+           absl::UnavailableError(
+               absl::StrCat("no answer for ", absl::FormatDuration(options_.command_timeout))));
       return;
     }
     second_chance_ = now >= silent_until;
@@ -285,7 +354,7 @@ void Connection::Expire(std::deque<Request>& requests, absl::Duration now, absl:
   }
 }
 
-void Connection::Down(absl::Status why) {
+void Connection::Down(DownCause cause, absl::Status why) {
   const bool was_ready = state_ == State::kReady;
   const absl::Duration now = clock_.Monotonic();
   if (bev_ != nullptr) bufferevent_free(bev_);
@@ -296,13 +365,13 @@ void Connection::Down(absl::Status why) {
                            why.code() == absl::StatusCode::kPermissionDenied
                        ? why.code()
                        : absl::StatusCode::kUnavailable,
-                   absl::StrCat("L2_UNAVAILABLE: Redis ", url_.address(), ": ", why.message()));
+                   absl::StrCat("L2_UNAVAILABLE: Redis ", address_.text(), ": ", why.message()));
   if (was_ready && now - ready_since_ >= kStableAfter) backoff_.Reset();
   state_ = State::kWaiting;
   const double random = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   connect_timer_.Start(backoff_.Next(random));
   // First the owner: what a failed request's caller asks it next must fit.
-  if (events_.down) events_.down(last_error_, was_ready);
+  if (events_.down) events_.down(last_error_, cause, was_ready);
   FailAll(last_error_);
 }
 

@@ -26,6 +26,7 @@
 #include "common/resilience/backoff.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/reply.h"
+#include "server/l2/tls_context.h"
 #include "server/policy/redis_url.h"
 
 struct bufferevent;
@@ -41,6 +42,18 @@ struct ConnectionOptions {
   ReplyLimits limits;
 };
 
+// What took a connection or a connect away. Metrics and people want to know whose fault it is.
+enum class DownCause {
+  kConnect,   // Nobody answered at the address, or not in time.
+  kTls,       // Certificates, names, or a server without TLS.
+  kLogin,     // AUTH, SELECT or another step of the handshake was refused.
+  kLost,      // Closed or reset by the other side.
+  kSilence,   // No answer for command_timeout.
+  kProtocol,  // What came is no reply.
+};
+// "connect", "tls", "login", "lost", "silence", "protocol".
+std::string_view DownCauseName(DownCause cause);
+
 class Connection {
  public:
   using Handler = std::function<void(absl::StatusOr<Reply>)>;
@@ -54,13 +67,14 @@ class Connection {
 
   // What the owner hears. Called on the loop.
   struct Events {
-    std::function<void()> ready;                             // Connected, handshake done.
-    std::function<void(absl::Status, bool was_ready)> down;  // A connection or a connect failed.
+    std::function<void()> ready;  // Connected, handshake done.
+    // A connection or a connect failed.
+    std::function<void(absl::Status, DownCause, bool was_ready)> down;
   };
 
-  // References are not owned and outlive this.
-  Connection(EventLoop& loop, const Clock& clock, RedisUrl url, ConnectionOptions options,
-             std::vector<HandshakeStep> handshake, Events events);
+  // `tls` is nullptr for plain text. References and pointers are not owned and outlive this.
+  Connection(EventLoop& loop, const Clock& clock, RedisAddress address, TlsContext* tls,
+             ConnectionOptions options, std::vector<HandshakeStep> handshake, Events events);
   // Fails what is pending with kUnavailable.
   ~Connection();
 
@@ -87,8 +101,10 @@ class Connection {
   static void OnEvent(bufferevent* bev, short what, void* self);  // NOLINT: libevent's types.
 
   void Connect();
+  absl::StatusOr<bufferevent*> NewSocket();
   void OnConnectTimer();
   void OnConnected();
+  void OnClosed(short what);  // NOLINT: libevent's types.
   void SendHandshake();
   void HandshakeReply(size_t step, absl::StatusOr<Reply> reply);
   void BecomeReady();
@@ -100,13 +116,14 @@ class Connection {
   void OnTimer();
   void Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next);
   void WakeAt(absl::Duration time);
-  void Down(absl::Status why);
+  void Down(DownCause cause, absl::Status why);
   void FailAll(const absl::Status& why);
   size_t OutputBytes() const;
 
   EventLoop& loop_;
   const Clock& clock_;
-  const RedisUrl url_;
+  const RedisAddress address_;
+  TlsContext* const tls_;
   const ConnectionOptions options_;
   const std::vector<HandshakeStep> handshake_;
   const Events events_;
@@ -121,7 +138,8 @@ class Connection {
   size_t queued_bytes_ = 0;
   bool second_chance_ = false;  // A timeout was due once; the next time it counts.
   absl::Status last_error_;
-  absl::Status broken_;  // Why the current bytes must not be trusted.
+  absl::Status broken_;  // Why this connection must not be used any further, and
+  DownCause broken_cause_ = DownCause::kProtocol;  // whose fault that is.
   absl::Duration last_read_;
   absl::Duration ready_since_;
   absl::Duration wake_at_ = absl::InfiniteDuration();

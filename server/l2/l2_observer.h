@@ -22,9 +22,10 @@ class L2Observer {
   virtual void CommandDone(std::string_view command, absl::Duration latency,
                            absl::StatusCode code) = 0;
 
-  // A connection became ready, or a ready one was lost, or an attempt failed.
+  // A connection became ready, or a ready one was lost, or an attempt failed. `cause` is one of
+  // DownCauseName's; `why` is for people.
   virtual void ConnectionUp() = 0;
-  virtual void ConnectionDown(bool was_ready) = 0;
+  virtual void ConnectionDown(std::string_view cause, std::string_view why, bool was_ready) = 0;
 
   // "closed", "open", "half_open".
   virtual void BreakerChanged(std::string_view state) = 0;

@@ -49,7 +49,7 @@ absl::Status Invalid(const char* field, std::string value, const char* rule) {
 }  // namespace
 
 absl::Status RedisClientOptions::Validate() const {
-  if (url.host.empty()) return Invalid("url", "empty", "redis://host:port");
+  if (url.at.host.empty()) return Invalid("url", "empty", "redis://host:port");
   if (read_connections < 1 || read_connections > 32) {
     return Invalid("read_connections", absl::StrCat(read_connections), "1-32");
   }
@@ -82,6 +82,9 @@ absl::StatusOr<std::unique_ptr<RedisClient>> RedisClient::Create(EventLoop& loop
                                                                  L2Observer* observer) {
   RETURN_IF_ERROR(options.Validate());
   std::unique_ptr<RedisClient> client(new RedisClient(loop, std::move(options), clock, observer));
+  if (client->options_.url.tls) {
+    ASSIGN_OR_RETURN(client->tls_, TlsContext::Create(*client->options_.url.tls));
+  }
   client->OpenConnections();
   return client;
 }
@@ -111,10 +114,11 @@ void RedisClient::OpenConnections() {
     const size_t count = static_cast<size_t>(options_.read_connections) + 2;
     for (size_t i = 0; i < count; ++i) {
       connections_.push_back(std::make_unique<Connection>(
-          loop_, clock_, options_.url, options_.connection, Handshake(),
-          Connection::Events{
-              [this, i] { OnReady(i); },
-              [this, i](absl::Status why, bool was_ready) { OnDown(i, why, was_ready); }}));
+          loop_, clock_, options_.url.at, tls_.get(), options_.connection, Handshake(),
+          Connection::Events{[this, i] { OnReady(i); },
+                             [this, i](absl::Status why, DownCause cause, bool was_ready) {
+                               OnDown(i, why, cause, was_ready);
+                             }}));
       if (i + 1 < count) connections_.back()->Start();
     }
   });
@@ -328,7 +332,8 @@ void RedisClient::OnReady(size_t connection) {
   if (observer_ != nullptr) observer_->ConnectionUp();
 }
 
-void RedisClient::OnDown(size_t connection, const absl::Status& why, bool was_ready) {
+void RedisClient::OnDown(size_t connection, const absl::Status& why, DownCause cause,
+                         bool was_ready) {
   {
     absl::MutexLock lock(&mu_);
     ready_[connection] = false;
@@ -339,7 +344,10 @@ void RedisClient::OnDown(size_t connection, const absl::Status& why, bool was_re
       ReportBreaker(before);
     }
   }
-  if (observer_ != nullptr) observer_->ConnectionDown(was_ready);
+  if (observer_ != nullptr) {
+    const absl::string_view text = why.message();
+    observer_->ConnectionDown(DownCauseName(cause), {text.data(), text.size()}, was_ready);
+  }
 }
 
 void RedisClient::ReportBreaker(CircuitBreaker::State before) {

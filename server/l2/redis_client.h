@@ -91,7 +91,8 @@ class RedisClient {
   void Finish(Call& call) ABSL_LOCKS_EXCLUDED(mu_);
   void Refuse(std::vector<RedisCommand> commands, const absl::Status& why, const Done& done);
   void OnReady(size_t connection) ABSL_LOCKS_EXCLUDED(mu_);
-  void OnDown(size_t connection, const absl::Status& why, bool was_ready) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnDown(size_t connection, const absl::Status& why, DownCause cause, bool was_ready)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void ReportBreaker(CircuitBreaker::State before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   double Random() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -99,6 +100,7 @@ class RedisClient {
   const RedisClientOptions options_;
   const Clock& clock_;
   L2Observer* const observer_;
+  std::unique_ptr<TlsContext> tls_;                       // nullptr: plain text. Loop only.
   std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, reads, replication.
   std::atomic<uint32_t> next_read_{0};
 

@@ -161,7 +161,7 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
        SetPeers(&config->static_peers), true});
   set->AddRedisUrl(&config->redis_url,
                    {"redis", "redis.url", "",
-                    "Regional Redis, redis://[user:password@]host:port[/db]; empty: L1 only"});
+                    "Regional Redis, redis[s]://[user:password@]host:port[/db]; empty: L1 only"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
   set->Add({"l2-timeout", "redis.timeout", "1s",

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/text.h"
@@ -14,8 +15,9 @@ namespace {
 constexpr uint64_t kMaxDatabase = std::numeric_limits<uint32_t>::max();
 
 absl::Status Invalid(std::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "Redis URL: ", ToAbsl(what), "; expected redis://[user:password@]host[:port][/db]"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("Redis URL: ", ToAbsl(what),
+                   "; expected redis[s]://[user:password@]host[:port][/db][?ca=FILE]"));
 }
 
 int HexDigit(char c) {
@@ -54,10 +56,10 @@ absl::Status ParseCredentials(std::string_view text, RedisUrl* url) {
   return absl::OkStatus();
 }
 
-absl::Status ParsePort(std::string_view text, RedisUrl* url) {
+absl::Status ParsePort(std::string_view text, RedisAddress* address) {
   const absl::StatusOr<uint64_t> port = ParseInteger(text, 1, 65535);
   if (!port.ok()) return Invalid("the port must be 1-65535");
-  url->port = static_cast<uint16_t>(*port);
+  address->port = static_cast<uint16_t>(*port);
   return absl::OkStatus();
 }
 
@@ -69,29 +71,67 @@ absl::Status ParseDatabase(std::string_view text, RedisUrl* url) {
   return absl::OkStatus();
 }
 
-absl::Status ParseHostPort(std::string_view text, RedisUrl* url) {
+absl::Status ParseHostPort(std::string_view text, RedisAddress* address) {
   std::string_view rest;
   if (!text.empty() && text.front() == '[') {
     const size_t end = text.find(']');
     if (end == std::string_view::npos) return Invalid("'[' without ']'");
-    url->host = text.substr(1, end - 1);
+    address->host = text.substr(1, end - 1);
     rest = text.substr(end + 1);
     if (!rest.empty() && rest.front() != ':') return Invalid("unexpected text after ']'");
   } else {
     const size_t colon = text.find(':');
-    url->host = text.substr(0, colon);
+    address->host = text.substr(0, colon);
     if (colon != std::string_view::npos) rest = text.substr(colon);
   }
-  if (url->host.empty()) return Invalid("no host");
-  for (const char c : url->host) {
+  if (address->host.empty()) return Invalid("no host");
+  for (const char c : address->host) {
     if (c <= ' ' || c == 0x7f) return Invalid("the host has a space or control character");
   }
-  return rest.empty() ? absl::OkStatus() : ParsePort(rest.substr(1), url);
+  return rest.empty() ? absl::OkStatus() : ParsePort(rest.substr(1), address);
+}
+
+absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
+  const size_t equals = text.find('=');
+  const std::string_view name = text.substr(0, equals);
+  const auto value = PercentDecode(equals == std::string_view::npos ? std::string_view()
+                                                                    : text.substr(equals + 1));
+  if (!value || value->empty()) return Invalid("a parameter of the query without a value");
+  // Elsewhere a name is not shown: it may be the rest of a password with a '?' in it.
+  if (name != "ca" && name != "cert" && name != "key" && name != "server_name" &&
+      name != "verify") {
+    return Invalid("the query knows ca, cert, key, server_name and verify only");
+  }
+  if (!url->tls) return Invalid("ca, cert, key, server_name and verify need rediss://");
+  if (name == "ca") url->tls->ca_file = *value;
+  if (name == "cert") url->tls->certificate_file = *value;
+  if (name == "key") url->tls->key_file = *value;
+  if (name == "server_name") url->tls->server_name = *value;
+  if (name == "verify") {
+    const absl::StatusOr<bool> verify = ParseBool(*value);
+    if (!verify.ok()) return Invalid("verify must be true or false");
+    url->tls->verify = *verify;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
+  if (text.find('@') != std::string_view::npos) {
+    return Invalid("'?' in a password and '@' in a query must be percent-encoded (%3F, %40)");
+  }
+  for (const absl::string_view parameter : absl::StrSplit(ToAbsl(text), '&')) {
+    RETURN_IF_ERROR(ParseParameter({parameter.data(), parameter.size()}, url));
+  }
+  if (!url->tls) return absl::OkStatus();
+  if (url->tls->certificate_file.empty() != url->tls->key_file.empty()) {
+    return Invalid("cert and key go together");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-std::string RedisUrl::address() const {
+std::string RedisAddress::text() const {
   const bool ipv6 = host.find(':') != std::string::npos;
   return ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
@@ -100,16 +140,19 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
   const size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return Invalid("no scheme");
   const std::string_view scheme = text.substr(0, scheme_end);
-  if (scheme == "rediss" || scheme == "redis+sentinel" || scheme == "redis+cluster") {
+  if (scheme == "redis+sentinel" || scheme == "redis+cluster") {
     return absl::UnimplementedError(absl::StrCat("Redis URL: the scheme ", ToAbsl(scheme),
                                                  ":// is not built yet; use redis://"));
   }
-  if (scheme != "redis") return Invalid("unknown scheme");
+  if (scheme != "redis" && scheme != "rediss") return Invalid("unknown scheme");
 
   RedisUrl url;
+  if (scheme == "rediss") url.tls.emplace();
   std::string_view rest = text.substr(scheme_end + 3);
-  if (rest.find_first_of("?#") != std::string_view::npos) {
-    return Invalid("no query and no fragment is known");
+  if (rest.find('#') != std::string_view::npos) return Invalid("no fragment is known");
+  if (const size_t question = rest.find('?'); question != std::string_view::npos) {
+    RETURN_IF_ERROR(ParseQuery(rest.substr(question + 1), &url));
+    rest = rest.substr(0, question);
   }
   // The last '@': a password may hold one that somebody forgot to encode.
   if (const size_t at = rest.rfind('@'); at != std::string_view::npos) {
@@ -120,7 +163,7 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
     RETURN_IF_ERROR(ParseDatabase(rest.substr(slash + 1), &url));
     rest = rest.substr(0, slash);
   }
-  RETURN_IF_ERROR(ParseHostPort(rest, &url));
+  RETURN_IF_ERROR(ParseHostPort(rest, &url.at));
   return url;
 }
 

@@ -1,12 +1,18 @@
-// RedisUrl is where a Redis is and how to log in: redis://[user[:password]@]host[:port][/db].
+// RedisUrl is where a Redis is, how to log in, and how to be sure that it is the right one:
 //
-// User and password may be percent-encoded; an IPv6 host stands in brackets. Errors and
-// address() never show the password.
+//   redis://[user[:password]@]host[:port][/db]       one Redis
+//   rediss://[user[:password]@]host[:port][/db]      the same over TLS
+//
+// A query sets the rest: ca=FILE (default: the system's authorities), cert=FILE and key=FILE (our
+// own certificate), server_name=NAME (that the server must prove; default: the host), verify=false.
+// User, password and values of the query may be percent-encoded; an IPv6 host stands in brackets.
+// Errors and address() never show the password.
 
 #ifndef MERIDIAN_SERVER_POLICY_REDIS_URL_H_
 #define MERIDIAN_SERVER_POLICY_REDIS_URL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,19 +20,36 @@
 
 namespace meridian {
 
-struct RedisUrl {
+struct RedisAddress {
   std::string host;
   uint16_t port = 6379;
+
+  // host:port, for logs and status pages.
+  std::string text() const;
+  friend auto operator<=>(const RedisAddress&, const RedisAddress&) = default;
+};
+
+// Files are PEM.
+struct RedisTls {
+  std::string ca_file;           // Empty: the system's authorities.
+  std::string certificate_file;  // Empty: none; else with key_file.
+  std::string key_file;
+  std::string server_name;  // Empty: the host.
+  bool verify = true;       // false: encrypted, but anybody may be at the other end.
+};
+
+struct RedisUrl {
+  RedisAddress at;
   std::string user;      // Empty: Redis' default user.
   std::string password;  // Empty: no AUTH.
   uint32_t database = 0;
+  std::optional<RedisTls> tls;
 
-  // host:port, for logs and status pages.
-  std::string address() const;
+  std::string address() const { return at.text(); }
 };
 
 // Returns kInvalidArgument saying which part is wrong, and kUnimplemented for the schemes that are
-// known but not built (rediss, redis+sentinel, redis+cluster).
+// known but not built (redis+sentinel, redis+cluster).
 absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view url);
 
 }  // namespace meridian

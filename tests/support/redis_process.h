@@ -19,6 +19,9 @@
 
 namespace meridian {
 
+// A port that was free a moment ago; 0 when there is none.
+uint16_t FreePort();
+
 class RedisProcess {
  public:
   // `arguments` as for redis-server, e.g. {"--requirepass", "secret"}.

@@ -12,11 +12,11 @@ using ::testing::Not;
 TEST(RedisUrlTest, HostAndPortAreEnough) {
   const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis://cache.eu.internal:6400");
   ASSERT_TRUE(url.ok()) << url.status();
-  EXPECT_EQ(url->host, "cache.eu.internal");
-  EXPECT_EQ(url->port, 6400);
+  EXPECT_EQ(url->at.host, "cache.eu.internal");
+  EXPECT_EQ(url->at.port, 6400);
   EXPECT_EQ(url->password, "");
   EXPECT_EQ(url->database, 0u);
-  EXPECT_EQ(ParseRedisUrl("redis://h")->port, 6379);
+  EXPECT_EQ(ParseRedisUrl("redis://h")->at.port, 6379);
   EXPECT_EQ(ParseRedisUrl("redis://h/")->database, 0u);
 }
 
@@ -25,16 +25,44 @@ TEST(RedisUrlTest, CredentialsAndDatabaseAreTakenAndDecoded) {
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->user, "user");
   EXPECT_EQ(url->password, "p@ss/w:rd");
-  EXPECT_EQ(url->host, "::1");
-  EXPECT_EQ(url->port, 7000);
+  EXPECT_EQ(url->at.host, "::1");
+  EXPECT_EQ(url->at.port, 7000);
   EXPECT_EQ(url->database, 3u);
   EXPECT_EQ(url->address(), "[::1]:7000");
   EXPECT_EQ(ParseRedisUrl("redis://:secret@h")->user, "");
   EXPECT_EQ(ParseRedisUrl("redis://:secret@h")->password, "secret");
 }
 
+TEST(RedisUrlTest, TlsTakesItsSettingsFromTheQuery) {
+  EXPECT_FALSE(ParseRedisUrl("redis://h")->tls.has_value());
+  const absl::StatusOr<RedisUrl> plain = ParseRedisUrl("rediss://u:p@h:6380/2");
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  ASSERT_TRUE(plain->tls.has_value());
+  EXPECT_TRUE(plain->tls->verify);
+  EXPECT_EQ(plain->tls->ca_file, "");
+  const absl::StatusOr<RedisUrl> full = ParseRedisUrl(
+      "rediss://h/1?ca=/etc/a%26b.pem&cert=/c.pem&key=/k.pem&server_name=redis.eu&verify=false");
+  ASSERT_TRUE(full.ok()) << full.status();
+  EXPECT_EQ(full->database, 1u);
+  EXPECT_EQ(full->tls->ca_file, "/etc/a&b.pem");
+  EXPECT_EQ(full->tls->certificate_file, "/c.pem");
+  EXPECT_EQ(full->tls->key_file, "/k.pem");
+  EXPECT_EQ(full->tls->server_name, "redis.eu");
+  EXPECT_FALSE(full->tls->verify);
+}
+
+TEST(RedisUrlTest, AQueryThatMeansNothingIsRefused) {
+  for (const char* text :
+       {"redis://h?ca=/a", "redis://h?verify=false", "rediss://h?", "rediss://h?ca",
+        "rediss://h?ca=", "rediss://h?CA=/a", "rediss://h?cert=/c", "rediss://h?key=/k",
+        "rediss://h?verify=no", "rediss://h?ca=/a&", "rediss://h?ca=%zz", "rediss://h#x",
+        "rediss://h?ca=/a@b"}) {
+    EXPECT_EQ(ParseRedisUrl(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
 TEST(RedisUrlTest, KnownSchemesThatAreNotBuiltSaySo) {
-  for (const char* scheme : {"rediss", "redis+sentinel", "redis+cluster"}) {
+  for (const char* scheme : {"redis+sentinel", "redis+cluster"}) {
     const absl::Status status = ParseRedisUrl(std::string(scheme) + "://h:1").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << scheme;
     EXPECT_THAT(std::string(status.message()), HasSubstr(scheme));
@@ -47,7 +75,8 @@ TEST(RedisUrlTest, ErrorsNeverShowThePassword) {
         "redis://u:hunter2@h:x", "redis://u:hunter2@h/db", "redis://u:hunter2%@h",
         "redis://u:hunter2%zz@h", "redis://u:hunter2@[::1", "redis://u:hunter2@[::1]x",
         "redis://u:hunter2@h?x=1", "http://u:hunter2@h", "u:hunter2@h", "redis://u:hunter2@a b",
-        "rediss://u:hunter2@h", "redis://u:hunter2@h:", "redis://u:hunter2@h:-1"}) {
+        "redis://u:hunter?2@h", "rediss://u:x?hunter2=1@h",
+        "redis://u:hunter2@h:", "redis://u:hunter2@h:-1"}) {
     const absl::StatusOr<RedisUrl> url = ParseRedisUrl(text);
     ASSERT_FALSE(url.ok()) << text;
     EXPECT_THAT(url.status().ToString(), Not(HasSubstr("hunter"))) << text;
