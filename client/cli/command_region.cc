@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
@@ -149,10 +150,153 @@ ExitCode RunDiff(const Session& session, const DiffArguments& arguments) {
   return equal ? kExitOk : kExitFailed;
 }
 
+// --- Cut and heal.
+
+struct CutArguments {
+  std::string region;
+  std::string reason;
+  bool both_ways = false;
+};
+
+// Nodes of one region that is to stop or resume sending to `to`.
+struct Sender {
+  std::vector<std::string> addresses;
+  std::string to;
+};
+
+// Who sends to the region: with a cluster file all others, and with --both-ways the region itself,
+// too; else the nodes of the region that is asked.
+std::vector<Sender> SendersTo(const Session& session, const CutArguments& arguments,
+                              ResultError* error) {
+  const GlobalOptions& options = session.options();
+  std::vector<Sender> senders;
+  if (options.admin.empty() && options.targets.empty() && options.region.empty()) {
+    if (const auto file = session.Cluster(); file.ok()) {
+      std::map<std::string, std::vector<std::string>> regions;
+      for (const ClusterRegion& region : file->regions) {
+        for (const ClusterNode& node : region.nodes) {
+          if (!node.admin.empty()) regions[region.name].push_back(node.admin);
+        }
+      }
+      for (const auto& [name, addresses] : regions) {
+        if (name == arguments.region) continue;
+        senders.push_back({addresses, arguments.region});
+        if (arguments.both_ways) senders.push_back({regions[arguments.region], name});
+      }
+    }
+  }
+  if (senders.empty()) {
+    senders.push_back({AdminAddresses(session, error), arguments.region});
+    if (senders.front().addresses.empty()) senders.clear();
+  }
+  return senders;
+}
+
+// Tells one node, which tells the others by the regional Redis; false fills `error`.
+bool SetCut(const Session& session, const Sender& sender, bool cut, const std::string& reason,
+            std::string* from, ResultError* error) {
+  admin::v1::SetReplicationCutRequest request;
+  request.set_region(sender.to);
+  request.set_cut(cut);
+  request.set_reason(reason);
+  for (const std::string& address : sender.addresses) {
+    admin::v1::SetReplicationCutResponse answer;
+    if (CallNode<admin::v1::AdminService>(session, address,
+                                          &admin::v1::AdminService::Stub::SetReplicationCut,
+                                          request, &answer, error)) {
+      *from = answer.from();
+      return true;
+    }
+    // Another node would say the same, unless this one is away.
+    if (error->code != absl::StatusCode::kUnavailable) return false;
+  }
+  return false;
+}
+
+// Whether the node at `address` obeys; it reads the list once a second.
+bool Obeys(const Session& session, const std::string& address, const std::string& to, bool cut) {
+  admin::v1::GetReplicationResponse answer;
+  ResultError error;
+  if (!CallNode<admin::v1::AdminService>(session, address,
+                                         &admin::v1::AdminService::Stub::GetReplication,
+                                         admin::v1::GetReplicationRequest(), &answer, &error)) {
+    return false;
+  }
+  return std::any_of(answer.links().begin(), answer.links().end(),
+                     [&](const admin::v1::ReplicationLink& link) {
+                       return link.to() == to && (link.state() == "cut") == cut;
+                     });
+}
+
+// The nodes that do not obey yet when the time is over.
+std::vector<std::string> WaitForNodes(const Session& session, const Sender& sender, bool cut) {
+  const absl::Time end = absl::Now() + session.timeout();
+  std::vector<std::string> waiting = sender.addresses;
+  while (true) {
+    waiting.erase(std::remove_if(waiting.begin(), waiting.end(),
+                                 [&](const std::string& address) {
+                                   return Obeys(session, address, sender.to, cut);
+                                 }),
+                  waiting.end());
+    if (waiting.empty() || absl::Now() >= end) return waiting;
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+}
+
+ExitCode RunCut(const Session& session, const CutArguments& arguments, bool cut) {
+  ResultError error;
+  const std::vector<Sender> senders = SendersTo(session, arguments, &error);
+  if (senders.empty()) return session.Fail(error);
+  ExitCode code = kExitOk;
+  for (const Sender& sender : senders) {
+    std::string from;
+    if (!SetCut(session, sender, cut, arguments.reason, &from, &error)) {
+      code = session.Fail(error);
+      continue;
+    }
+    session.Print(absl::StrCat(from, " -> ", sender.to, ": ", cut ? "cut" : "replicates"));
+    for (const std::string& address : WaitForNodes(session, sender, cut)) {
+      session.Note(absl::StrCat("warning: ", address,
+                                " does not answer, or does not obey yet; it "
+                                "does so when it reaches the Redis of ",
+                                from));
+      code = kExitFailed;
+    }
+  }
+  return code;
+}
+
+void AddCut(CLI::App& region, CommandContext context, bool cut) {
+  auto arguments = std::make_shared<CutArguments>();
+  CLI::App* command =
+      cut ? region.add_subcommand("cut", "Stop replication to a region, for maintenance")
+          : region.add_subcommand("heal", "Resume replication to a region that was cut");
+  command->add_option("region", arguments->region, "the region that is sent to")->required();
+  command->add_flag("--both-ways", arguments->both_ways,
+                    "what the region sends to the others, too; needs the cluster file");
+  if (cut) {
+    command->add_option("--reason", arguments->reason, "why, for those who look at it later");
+    command->footer(
+        "Changes wait in the changelogs and are sent after `region heal`. Every region of the "
+        "cluster\nfile stops sending, or the one that --region names. Nodes that are restarted "
+        "obey, "
+        "too.\n\n"
+        "Examples:\n"
+        "  meridianctl region cut asia --reason \"new Redis\"\n"
+        "  meridianctl region cut asia --region us");
+  } else {
+    command->footer("Examples:\n  meridianctl region heal asia");
+  }
+  command->callback([arguments, context, cut] {
+    context.action = [arguments, context, cut] { return RunCut(context.session, *arguments, cut); };
+  });
+}
+
 }  // namespace
 
 void AddRegion(CLI::App& app, CommandContext context) {
-  CLI::App* region = app.add_subcommand("region", "Look at replication, and compare the regions");
+  CLI::App* region =
+      app.add_subcommand("region", "Look at replication, compare the regions, stop and resume it");
   region->require_subcommand(1);
   CLI::App* status = region->add_subcommand("status", "Show each pair: state, lag, backlog");
   status->footer(
@@ -176,6 +320,8 @@ void AddRegion(CLI::App& app, CommandContext context) {
   diff->callback([arguments, context] {
     context.action = [arguments, context] { return RunDiff(context.session, *arguments); };
   });
+  AddCut(*region, context, /*cut=*/true);
+  AddCut(*region, context, /*cut=*/false);
 }
 
 }  // namespace meridian::cli

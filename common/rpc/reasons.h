@@ -46,6 +46,7 @@ inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES"; // RESOURCE_
 inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";          // DATA_LOSS
 inline constexpr char kWriteContended[] = "WRITE_CONTENDED";        // ABORTED
 inline constexpr char kNoOtherRegion[] = "NO_OTHER_REGION";         // FAILED_PRECONDITION
+inline constexpr char kRegionCut[] = "REGION_CUT";                  // FAILED_PRECONDITION
 inline constexpr char kUnknownRegion[] = "UNKNOWN_REGION";          // NOT_FOUND
 inline constexpr char kNotBuilt[] = "NOT_BUILT";                    // UNIMPLEMENTED
 

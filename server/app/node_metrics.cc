@@ -361,6 +361,17 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
                        }
                        return samples;
                      });
+  registry.AddGauges(
+      {"meridian_replication_cut",
+       "1 while an operator has stopped replication to another region.",
+       {"from", "to"}},
+      [links] {
+        Samples samples;
+        for (const LinkStatus& link : links()) {
+          samples.push_back({{link.from, link.to}, link.state == LinkState::kCut ? 1.0 : 0.0});
+        }
+        return samples;
+      });
   registry.AddGauges({"meridian_replication_repairing_slots",
                       "Slots that are compared key by key with another region.", {"from", "to"}},
                      [links] {

@@ -295,6 +295,11 @@ std::vector<std::string> NodeServer::Parts::Warnings() const {
       warnings.push_back(absl::StrCat("Redis of ", state.region, ": ", state.health.problem));
     }
   }
+  for (const LinkStatus& link : Links()) {
+    if (link.state != LinkState::kCut) continue;
+    warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,
+                                    "; meridianctl region heal ", link.to));
+  }
   if (config.insecure) {
     warnings.push_back("plaintext without authentication is reachable beyond this machine");
   }
@@ -334,6 +339,12 @@ AdminSources NodeServer::Parts::MakeAdminSources() {
     sources.diff = [this](RegionDiffOptions options, RegionDiff::Done done) {
       replication->Diff(std::move(options), std::move(done));
     };
+    if (!region_l2.empty()) {
+      sources.set_cut = [this](const std::string& region, bool cut, std::string reason,
+                               std::function<void(absl::Status)> done) {
+        replication->SetCut(region, cut, std::move(reason), std::move(done));
+      };
+    }
   }
   sources.warnings = [this] { return Warnings(); };
   sources.policies = [this] {

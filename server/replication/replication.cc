@@ -7,6 +7,7 @@
 #include "common/base/hash.h"
 #include "common/base/status_macros.h"
 #include "server/replication/engine_coherence.h"
+#include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
 #include "server/replication/task_gate.h"
 
@@ -35,6 +36,12 @@ ReplicationLink::ShouldReplicate WithInternal(ReplicationLink::ShouldReplicate s
   return [should_replicate = std::move(should_replicate)](std::string_view name_space) {
     return name_space == kInternalNamespace || should_replicate(name_space);
   };
+}
+
+std::vector<std::string> NamesOf(const std::map<std::string, L2Store*>& stores) {
+  std::vector<std::string> names;
+  for (const auto& [region, store] : stores) names.push_back(region);
+  return names;
 }
 
 absl::Status CheckRegions(const std::string& own, const std::map<std::string, L2Store*>& others) {
@@ -92,6 +99,11 @@ struct Replication::Parts {
         coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
         replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.observer,
                    WithInternal(deps.should_replicate)),
+        cuts(options.own_region, NamesOf(deps.others), deps.own, deps.hybrid_clock, gate,
+             deps.clock,
+             [this](const std::string& region, const std::optional<RegionCut>& cut) {
+               replicator.SetCut(region, cut);
+             }),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
@@ -107,6 +119,7 @@ struct Replication::Parts {
   const TaskGate gate;
   EngineCoherence coherence;
   Replicator replicator;
+  RegionCuts cuts;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -134,6 +147,7 @@ void Replication::Start() {
     parts->FollowTopology();
     parts->tail.Start();
     parts->replicator.Start();
+    parts->cuts.Start();
     if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
   });
 }
@@ -188,8 +202,35 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
   start->stores = std::move(stores);
   start->done = std::move(done);
   parts->gate.Post([parts, start, wanted] {
+    for (const auto& [region, store] : start->stores) {
+      if (!start->options.repair || !parts->cuts.IsCut(region)) continue;
+      RegionDiffResult refused;
+      refused.status = absl::FailedPreconditionError(absl::StrCat(
+          "REGION_CUT: replication to '", region, "' is cut; heal it, or compare without repair"));
+      return std::exchange(start->done, nullptr)(std::move(refused));
+    }
     RegionDiff::Run(std::move(start->options), std::move(start->stores), parts->gate,
                     parts->deps.clock, wanted, std::exchange(start->done, nullptr));
+  });
+}
+
+void Replication::SetCut(const std::string& region, bool cut, std::string reason,
+                         std::function<void(absl::Status)> done) {
+  Parts* const parts = parts_.get();
+  if (parts->deps.others.count(region) == 0) {
+    return done(absl::NotFoundError(
+        absl::StrCat("UNKNOWN_REGION: '", region, "' is no other region that this node knows")));
+  }
+  struct Call {
+    std::function<void(absl::Status)> done;
+    ~Call() {  // The gate was closed before it began.
+      if (done != nullptr) done(absl::CancelledError("the node stops"));
+    }
+  };
+  auto call = std::make_shared<Call>();
+  call->done = std::move(done);
+  parts->gate.Post([parts, call, region, cut, reason = std::move(reason)]() mutable {
+    parts->cuts.Set(region, cut, std::move(reason), std::exchange(call->done, nullptr));
   });
 }
 

@@ -75,9 +75,16 @@ class Replication {
   // Sorted by target region. Cost: waits for the task that runs now.
   std::vector<LinkStatus> Links() const;
 
-  // Compares the own region and others, all or those named; nothing but stores is asked, so any node
-  // can do it. `done` gets kNotFound for a region that this node does not know.
+  // Compares the own region and others, all or those named; nothing but stores is asked, so any
+  // node can do it. `done` gets kNotFound for a region that this node does not know, and
+  // kFailedPrecondition (REGION_CUT) for a repair of one that is cut.
   void Diff(RegionDiffOptions options, RegionDiff::Done done);
+
+  // Stops (or resumes) replication to `region`, for all nodes of the own region, until it is set
+  // otherwise; see RegionCuts. `done` gets kNotFound (UNKNOWN_REGION) for a region that this node
+  // does not know, and for its own.
+  void SetCut(const std::string& region, bool cut, std::string reason,
+              std::function<void(absl::Status)> done);
 
   // How many owned slots are followed already; equal to the owned slots in the steady state.
   size_t followed_slots() const;

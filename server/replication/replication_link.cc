@@ -52,9 +52,11 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
                [this](const LogEntry& entry) {
                  return entry.version.region == own_id_ && should_replicate_(entry.name_space);
                }),
-      repair_(options_.repair, options_.own_region, source, target, gate_, clock, should_replicate_,
-              [this](SlotTicket ticket) { Mended(ticket); }),
+      repair_(options_.repair, options_.own_region, source, target_, gate_, clock,
+              should_replicate_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
+      problem_(absl::StrCat("the store of ", options_.own_region,
+                            " has not said yet whether the region is cut")),
       backoff_(options_.backoff),
       random_(static_cast<std::minstd_rand::result_type>(options_.seed)) {}
 
@@ -64,6 +66,22 @@ void ReplicationLink::Tick() {
   FlushCursors();
   Report();
   gate_.PostAfter(options_.tick, [this] { Tick(); });
+}
+
+void ReplicationLink::SetCut(const std::optional<RegionCut>& cut) {
+  cut_ = cut;
+  if (cut) {
+    target_.Cut(absl::UnavailableError("REGION_CUT: replication is cut by an operator"));
+    return Failed(attempt_, options_.target_region,
+                  absl::UnavailableError("replication is cut by an operator"));
+  }
+  target_.Heal();
+  ++attempt_;  // What failed before is no reason to wait.
+  paused_ = false;
+  problem_.clear();
+  backoff_.Reset();
+  backlog_.Unsync();
+  Pump();
 }
 
 // --- From the tail.
@@ -102,7 +120,7 @@ void ReplicationLink::SchedulePump() {
 }
 
 void ReplicationLink::Pump() {
-  if (!paused_) {
+  if (!paused_ && !cut_) {
     Sync();
     CatchUp();
     while (!paused_ && Ship()) {
@@ -433,7 +451,7 @@ void ReplicationLink::Drop(const absl::Status& why) {
 // Foreign and local changes move the cursor, too, or a restart would read them all again. Nobody
 // waits for the answer: a cursor that did not arrive is only an older place to begin at.
 void ReplicationLink::FlushCursors() {
-  if (paused_) return;
+  if (paused_ || cut_) return;
   for (const SlotBatch& batch : backlog_.StaleCursors(options_.cursors_per_tick)) {
     target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.cursor, {}, Deadline(),
                             [](const std::vector<L2WriteResult>&) {});
@@ -458,6 +476,7 @@ void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const abs
 }
 
 LinkState ReplicationLink::State() const {
+  if (cut_) return LinkState::kCut;
   if (!problem_.empty() || !target_.Health().connected) return LinkState::kDisconnected;
   if (repair_.Status().slots > 0) return LinkState::kRepairing;
   if (!backlog_.all_synced() || backlog_.lagging_slots() > 0) return LinkState::kCatchingUp;
@@ -468,8 +487,7 @@ void ReplicationLink::Report() {
   const LinkState state = State();
   if (state == reported_) return;
   reported_ = state;
-  observer_.OnLinkState(options_.target_region, state,
-                        state == LinkState::kDisconnected ? Status().problem : "");
+  observer_.OnLinkState(options_.target_region, state, Status().problem);
 }
 
 LinkStatus ReplicationLink::Status() const {
@@ -477,7 +495,12 @@ LinkStatus ReplicationLink::Status() const {
   status.from = options_.own_region;
   status.to = options_.target_region;
   status.state = State();
-  if (status.state == LinkState::kDisconnected) {
+  if (status.state == LinkState::kCut) {
+    status.problem =
+        absl::StrCat("cut by an operator at ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S", cut_->since, absl::UTCTimeZone()),
+                     " UTC", cut_->reason.empty() ? "" : ": ", cut_->reason);
+  } else if (status.state == LinkState::kDisconnected) {
     status.problem = problem_.empty() ? target_.Health().problem : problem_;
   }
   if (const std::optional<absl::Time> oldest = backlog_.OldestWaiting()) {

@@ -9,6 +9,8 @@
 //   does not slow another; after an error every cursor is asked for again, so that a target that
 //   came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
 //   the slot from the store itself.
+// Nothing is sent before SetCut has said that the target is not cut; what was sent before a cut may
+//   still arrive. Changes wait as they do for a target that is away.
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
 // the
 //   target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
@@ -20,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -32,8 +35,10 @@
 #include "common/resilience/backoff.h"
 #include "server/node/l2_store.h"
 #include "server/replication/change_sink.h"
+#include "server/replication/cuttable_store.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_repair.h"
+#include "server/replication/region_cuts.h"
 #include "server/replication/replication_observer.h"
 #include "server/replication/task_gate.h"
 
@@ -62,7 +67,7 @@ struct LinkStatus {
   std::string from;
   std::string to;
   LinkState state = LinkState::kDisconnected;
-  std::string problem;   // For people; empty unless disconnected.
+  std::string problem;   // For people; empty unless disconnected or cut.
   absl::Duration lag;    // Since the oldest change that is not applied was written; 0: none waits.
   uint64_t backlog = 0;  // Changes known to wait.
   uint64_t applied_total = 0;
@@ -83,6 +88,9 @@ class ReplicationLink final : public ChangeSink {
                   ShouldReplicate should_replicate);
 
   void Start();
+  // An operator's will; nullopt: replicate.
+  void SetCut(const std::optional<RegionCut>& cut);
+  const std::string& target_region() const { return options_.target_region; }
   LinkStatus Status() const;
 
   void OnSlotGained(uint32_t slot, LogPosition position) override;
@@ -129,7 +137,7 @@ class ReplicationLink final : public ChangeSink {
   const uint16_t own_id_;
   const uint16_t target_id_;
   L2Store& source_;
-  L2Store& target_;
+  CuttableStore target_;
   const TaskGate gate_;
   const Clock& clock_;
   ReplicationObserver& observer_;
@@ -140,7 +148,8 @@ class ReplicationLink final : public ChangeSink {
   bool pump_scheduled_ = false;
   bool syncing_ = false;
   bool reading_ = false;
-  bool paused_ = false;         // Waits for the backoff.
+  bool paused_ = true;  // Waits for the backoff, or for the first word about a cut.
+  std::optional<RegionCut> cut_;
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
   size_t shipments_ = 0;        // Under way.
   size_t slots_under_way_ = 0;  // Their batches.

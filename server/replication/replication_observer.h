@@ -17,6 +17,7 @@ enum class LinkState {
   kStreaming,     // Every owned slot follows the live tail.
   kCatchingUp,    // Some slots are read from their cursors.
   kRepairing,     // Some slots are compared key by key: the log was trimmed too early.
+  kCut,           // An operator has stopped it.
   kDisconnected,  // The last call to the target (or to the own store) failed; it will be retried.
 };
 
@@ -31,7 +32,7 @@ class ReplicationObserver {
   // One slot's batch was answered by `target`.
   virtual void OnApplied(const std::string& target, size_t applied, size_t stale) {}
 
-  // `problem` is for people; empty unless disconnected.
+  // `problem` is for people; empty unless disconnected or cut.
   virtual void OnLinkState(const std::string& target, LinkState state, const std::string& problem) {
   }
 
@@ -60,6 +61,8 @@ constexpr const char* LinkStateName(LinkState state) {
       return "catching_up";
     case LinkState::kRepairing:
       return "repairing";
+    case LinkState::kCut:
+      return "cut";
     case LinkState::kDisconnected:
       return "disconnected";
   }

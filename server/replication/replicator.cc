@@ -21,6 +21,12 @@ void Replicator::Start() {
   for (const auto& link : links_) link->Start();
 }
 
+void Replicator::SetCut(const std::string& region, const std::optional<RegionCut>& cut) {
+  for (const auto& link : links_) {
+    if (link->target_region() == region) link->SetCut(cut);
+  }
+}
+
 std::vector<LinkStatus> Replicator::Links() const {
   std::vector<LinkStatus> statuses;
   for (const auto& link : links_) statuses.push_back(link->Status());

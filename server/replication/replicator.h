@@ -8,10 +8,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/replication/change_sink.h"
+#include "server/replication/region_cuts.h"
 #include "server/replication/replication_link.h"
 
 namespace meridian {
@@ -25,6 +27,9 @@ class Replicator final : public ChangeSink {
              const ReplicationLink::ShouldReplicate& should_replicate);
 
   void Start();
+
+  // See ReplicationLink::SetCut.
+  void SetCut(const std::string& region, const std::optional<RegionCut>& cut);
 
   // Sorted by target region.
   std::vector<LinkStatus> Links() const;

@@ -57,6 +57,7 @@ const char* HoldingName(Holding holding) {
   return "unknown";
 }
 
+constexpr size_t kMaxCutReasonBytes = 256;
 constexpr int kMaxWhatIfs = 4;
 constexpr uint64_t kMaxWhatIfTtlMs = uint64_t{365} * 24 * 3600 * 1000;
 
@@ -363,6 +364,31 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
     response->set_node(context_.node_id);
     reactor->Finish(grpc::Status::OK);
   });
+  return reactor;
+}
+grpc::ServerUnaryReactor* AdminServiceHandlers::SetReplicationCut(
+    Context* context, const admin::v1::SetReplicationCutRequest* request,
+    admin::v1::SetReplicationCutResponse* response) {
+  if (sources_.set_cut == nullptr) {
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kNoOtherRegion,
+                               "this node does not replicate to any region"));
+  }
+  if (request->reason().size() > kMaxCutReasonBytes) {
+    ErrorDetails details;
+    details.field = "reason";
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                               absl::StrCat("a reason of ", request->reason().size(),
+                                            " bytes; at most ", kMaxCutReasonBytes, " are allowed"),
+                               std::move(details)));
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  response->set_from(sources_.region);
+  sources_.set_cut(
+      request->region(), request->cut(), request->reason(), [reactor](const absl::Status& status) {
+        reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status)));
+      });
   return reactor;
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(

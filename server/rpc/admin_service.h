@@ -39,6 +39,9 @@ struct AdminSources {
   std::function<std::vector<std::string>()> warnings;
   // Empty: there is nothing to compare. Answers later.
   std::function<void(RegionDiffOptions, RegionDiff::Done)> diff;
+  // region, cut, reason. Empty: no other region. Answers later.
+  std::function<void(const std::string&, bool, std::string, std::function<void(absl::Status)>)>
+      set_cut;
   std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
 };
@@ -66,6 +69,8 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
                         admin::v1::ListPoliciesResponse*) override;
   Reactor* GetReplication(Context*, const admin::v1::GetReplicationRequest*,
                           admin::v1::GetReplicationResponse*) override;
+  Reactor* SetReplicationCut(Context*, const admin::v1::SetReplicationCutRequest*,
+                             admin::v1::SetReplicationCutResponse*) override;
   Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
   Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
                        admin::v1::DiffRegionsResponse*) override;
