@@ -112,12 +112,13 @@ TEST(RegionCutsTest, ANodeThatCannotAskSendsNothingAndOneThatKnewGoesOn) {
 TEST(RegionCutsTest, ARepairWaitsForTheHealAsWell) {
   ReplicationWorld world({"us", "eu"});
   world.options.link.repair.page_keys = 10;
-  world.options.link.repair.keys_per_second = 20;
+  world.options.link.repair.keys_per_second = 100;
   world.Start();
   world.Set("us", "{t}first", "v");
   world.executor.RunFor(absl::Seconds(2));
   ASSERT_TRUE(SetCut(world, "us", "eu", true).ok());
   for (int i = 0; i < 200; ++i) world.Set("us", absl::StrCat("{t}", i), "v");
+  world.executor.RunDue();
   world.region("us").store->TrimLog(SlotOf("task", "{t}"), 1);
   world.StopNode(world.node("us"));  // It had them in memory.
   world.Start();
