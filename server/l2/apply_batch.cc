@@ -141,12 +141,9 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
   const size_t n = indices.size();
   const size_t keys = n + log_of_slot.size() + (cursor == nullptr ? 0 : 1) + 1;
 
-  RedisCommand command;
-  command.name = name;
-  command.script = &kApplyScript;
-  command.script_arguments = 1 + keys + 4 + kArgumentsPerWrite * n;
-  command.bytes.reserve(bytes_needed);
-  RespWriter writer(&command.bytes);
+  std::string bytes;
+  bytes.reserve(bytes_needed);
+  RespWriter writer(&bytes);
   writer.AddNumber(static_cast<int64_t>(keys));
   for (const size_t i : indices) writer.Add(EntryRedisKey(writes[i].key));
   size_t next_key = n;
@@ -172,7 +169,8 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
       writer.Add(write.record);
     }
   }
-  return command;
+  return RedisCommand::Call(name, kApplyScript, 1 + keys + 4 + kArgumentsPerWrite * n,
+                            std::move(bytes));
 }
 
 L2WriteResult UnpackResult(const Reply& reply, const L2Write& write) {

@@ -15,7 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/l2/redis_client.h"
+#include "server/l2/redis_command.h"
 #include "server/l2/reply.h"
 #include "server/node/l2_store.h"
 

@@ -183,7 +183,7 @@ void Connection::OnConnected() {
 
 void Connection::SendHandshake() {
   for (size_t step = 0; step < handshake_.size(); ++step) {
-    Push(std::make_shared<const std::string>(handshake_[step].command),
+    Push("", std::make_shared<const std::string>(handshake_[step].command),
          clock_.Monotonic() + options_.command_timeout,
          [this, step](absl::StatusOr<Reply> reply) { HandshakeReply(step, std::move(reply)); });
   }
@@ -210,12 +210,13 @@ void Connection::BecomeReady() {
   queue.swap(queue_);
   queued_bytes_ = 0;
   for (Request& request : queue) {
-    if (request.handler) Push(request.command, request.deadline, std::move(request.handler));
+    if (!request.handler) continue;
+    Push(request.head, request.body, request.deadline, std::move(request.handler));
   }
   if (events_.ready) events_.ready();
 }
 
-void Connection::Send(Bytes command, absl::Duration deadline, Handler handler) {
+void Connection::Send(std::string head, Bytes body, absl::Duration deadline, Handler handler) {
   const absl::Duration now = clock_.Monotonic();
   if (deadline <= now) {
     handler(absl::DeadlineExceededError("the deadline passed before the command was sent"));
@@ -226,32 +227,34 @@ void Connection::Send(Bytes command, absl::Duration deadline, Handler handler) {
     handler(absl::ResourceExhaustedError(absl::StrCat("L2_OVERLOADED: ", options_.max_in_flight,
                                                       " requests to Redis are in flight")));
   } else if (const size_t output = OutputBytes();
-             output > 0 && output + command->size() > options_.max_output_bytes) {
+             output > 0 && output + head.size() + body->size() > options_.max_output_bytes) {
     handler(absl::ResourceExhaustedError(
         absl::StrCat("L2_OVERLOADED: ", output, " bytes to Redis are waiting")));
   } else if (state_ == State::kReady) {
-    Push(command, deadline, std::move(handler));
+    Push(head, body, deadline, std::move(handler));
   } else {
-    queued_bytes_ += command->size();
-    queue_.push_back({std::move(handler), deadline, now, std::move(command)});
+    queued_bytes_ += head.size() + body->size();
+    queue_.push_back({std::move(handler), deadline, now, std::move(head), std::move(body)});
     WakeAt(deadline);
   }
 }
 
-void Connection::Push(const Bytes& command, absl::Duration deadline, Handler handler) {
-  Write(command);
-  pending_.push_back({std::move(handler), deadline, clock_.Monotonic(), nullptr});
+void Connection::Push(const std::string& head, const Bytes& body, absl::Duration deadline,
+                      Handler handler) {
+  Write(head, body);
+  pending_.push_back({std::move(handler), deadline, clock_.Monotonic(), "", nullptr});
   WakeAt(deadline);
 }
 
-void Connection::Write(const Bytes& command) {
+void Connection::Write(const std::string& head, const Bytes& body) {
   evbuffer* output = bufferevent_get_output(bev_);
-  if (command->size() < kCopyBelowBytes) {
-    evbuffer_add(output, command->data(), command->size());
+  if (!head.empty()) evbuffer_add(output, head.data(), head.size());
+  if (body->size() < kCopyBelowBytes) {
+    evbuffer_add(output, body->data(), body->size());
     return;
   }
-  auto* held = new Bytes(command);
-  if (evbuffer_add_reference(output, command->data(), command->size(), &ReleaseBytes, held) != 0) {
+  auto* held = new Bytes(body);
+  if (evbuffer_add_reference(output, body->data(), body->size(), &ReleaseBytes, held) != 0) {
     delete held;
     broken_ = absl::ResourceExhaustedError("no memory for the command");
   }
@@ -349,7 +352,7 @@ void Connection::Expire(std::deque<Request>& requests, absl::Duration now, absl:
     handler(absl::DeadlineExceededError("Redis did not answer in time"));
   }
   while (&requests == &queue_ && !queue_.empty() && !queue_.front().handler) {
-    queued_bytes_ -= queue_.front().command->size();
+    queued_bytes_ -= queue_.front().head.size() + queue_.front().body->size();
     queue_.pop_front();
   }
 }

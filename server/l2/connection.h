@@ -81,9 +81,9 @@ class Connection {
   // Begins to connect; later calls do nothing.
   void Start();
 
-  // Sends whole commands in wire format, one reply expected. `deadline` is on the monotonic clock.
-  // What cannot be sent is answered before Send returns.
-  void Send(Bytes command, absl::Duration deadline, Handler handler);
+  // Sends `head` and then `body`, together one command in wire format, one reply expected.
+  // `deadline` is on the monotonic clock. What cannot be sent is answered before Send returns.
+  void Send(std::string head, Bytes body, absl::Duration deadline, Handler handler);
 
   bool ready() const { return state_ == State::kReady; }
 
@@ -94,7 +94,8 @@ class Connection {
     Handler handler;  // Empty: answered already; the reply will be dropped.
     absl::Duration deadline;
     absl::Duration sent_at;
-    Bytes command;  // Only while queued.
+    std::string head;  // Only while queued.
+    Bytes body;        // Only while queued.
   };
 
   static void OnRead(bufferevent* bev, void* self);
@@ -111,8 +112,8 @@ class Connection {
   void ReadAll();
   bool FeedBytes(std::string_view bytes);
   bool OnReply(absl::StatusOr<Reply> reply);
-  void Write(const Bytes& command);
-  void Push(const Bytes& command, absl::Duration deadline, Handler handler);
+  void Write(const std::string& head, const Bytes& body);
+  void Push(const std::string& head, const Bytes& body, absl::Duration deadline, Handler handler);
   void OnTimer();
   void Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next);
   void WakeAt(absl::Duration time);

@@ -24,9 +24,10 @@ std::string CommandOf(std::initializer_list<std::string_view> arguments) {
   return bytes;
 }
 
-// The start of a script call, which the command's bytes complete.
-std::string ScriptHead(const RedisCommand& command, bool with_source) {
+// What stands before the command's bytes.
+std::string HeadOf(const RedisCommand& command, bool with_source) {
   std::string head;
+  if (command.script == nullptr) return head;
   RespWriter writer(&head);
   writer.Begin(2 + command.script_arguments);
   writer.Add(with_source ? "EVAL" : "EVALSHA");
@@ -67,61 +68,58 @@ absl::Status RedisClientOptions::Validate() const {
 // One Submit under way. Lives on the loop until the last reply.
 struct RedisClient::Call {
   std::vector<RedisCommand> commands;
-  Replies replies;
+  RedisReplies replies;
   size_t left = 0;
   size_t connection = 0;
   absl::Duration started;
   absl::Duration deadline;
   CircuitBreaker::Ticket ticket = 0;
-  Done done;
+  RedisDone done;
 };
 
-absl::StatusOr<std::unique_ptr<RedisClient>> RedisClient::Create(EventLoop& loop,
-                                                                 RedisClientOptions options,
-                                                                 const Clock& clock,
-                                                                 L2Observer* observer) {
-  RETURN_IF_ERROR(options.Validate());
-  std::unique_ptr<RedisClient> client(new RedisClient(loop, std::move(options), clock, observer));
-  if (client->options_.url.tls) {
-    ASSIGN_OR_RETURN(client->tls_, TlsContext::Create(*client->options_.url.tls));
-  }
-  client->OpenConnections();
+std::shared_ptr<RedisClient> RedisClient::Open(EventLoop& loop, RedisAddress address,
+                                               const RedisClientOptions& options, TlsContext* tls,
+                                               const Clock& clock, L2Observer* observer) {
+  std::shared_ptr<RedisClient> client(
+      new RedisClient(loop, std::move(address), options, tls, clock, observer));
+  loop.Post([client] { client->OpenConnections(); });
   return client;
 }
 
-RedisClient::RedisClient(EventLoop& loop, RedisClientOptions options, const Clock& clock,
-                         L2Observer* observer)
+RedisClient::RedisClient(EventLoop& loop, RedisAddress address, const RedisClientOptions& options,
+                         TlsContext* tls, const Clock& clock, L2Observer* observer)
     : loop_(loop),
-      options_(std::move(options)),
+      address_(std::move(address)),
+      options_(options),
+      tls_(tls),
       clock_(clock),
       observer_(observer),
       breaker_(options_.breaker),
       random_(std::random_device()()),
       ready_(static_cast<size_t>(options_.read_connections) + 2, false) {}
 
-RedisClient::~RedisClient() {
-  assert(!loop_.OnLoop());
+RedisClient::~RedisClient() { assert(connections_.empty()); }
+
+void RedisClient::Close() {
   {
     absl::MutexLock lock(&mu_);
     closed_ = true;
   }
   // After everything that was submitted: Submit posts under mu_.
-  loop_.PostAndWait([this] { connections_.clear(); });
+  loop_.Post([self = shared_from_this()] { self->connections_.clear(); });
 }
 
 void RedisClient::OpenConnections() {
-  loop_.PostAndWait([this] {
-    const size_t count = static_cast<size_t>(options_.read_connections) + 2;
-    for (size_t i = 0; i < count; ++i) {
-      connections_.push_back(std::make_unique<Connection>(
-          loop_, clock_, options_.url.at, tls_.get(), options_.connection, Handshake(),
-          Connection::Events{[this, i] { OnReady(i); },
-                             [this, i](absl::Status why, DownCause cause, bool was_ready) {
-                               OnDown(i, why, cause, was_ready);
-                             }}));
-      if (i + 1 < count) connections_.back()->Start();
-    }
-  });
+  const size_t count = static_cast<size_t>(options_.read_connections) + 2;
+  for (size_t i = 0; i < count; ++i) {
+    connections_.push_back(std::make_unique<Connection>(
+        loop_, clock_, address_, tls_, options_.connection, Handshake(),
+        Connection::Events{[this, i] { OnReady(i); },
+                           [this, i](absl::Status why, DownCause cause, bool was_ready) {
+                             OnDown(i, why, cause, was_ready);
+                           }}));
+    if (i + 1 < count) connections_.back()->Start();
+  }
 }
 
 std::vector<Connection::HandshakeStep> RedisClient::Handshake() {
@@ -195,21 +193,21 @@ void RedisClient::CheckMemory(const Reply& config) {
   memory_problem_ = std::move(problem);
 }
 
-size_t RedisClient::ConnectionFor(Lane lane) {
+size_t RedisClient::ConnectionFor(RedisLane lane) {
   const uint32_t reads = static_cast<uint32_t>(options_.read_connections);
   switch (lane) {
-    case Lane::kWrite:
+    case RedisLane::kWrite:
       return 0;
-    case Lane::kRead:
+    case RedisLane::kRead:
       return 1 + next_read_.fetch_add(1, std::memory_order_relaxed) % reads;
-    case Lane::kReplicate:
+    case RedisLane::kReplicate:
       return 1 + reads;
   }
   return 0;
 }
 
-void RedisClient::Submit(Lane lane, std::vector<RedisCommand> commands, absl::Time deadline,
-                         Done done) {
+void RedisClient::Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
+                         RedisDone done) {
   if (commands.empty()) {
     done({});
     return;
@@ -230,7 +228,7 @@ void RedisClient::Submit(Lane lane, std::vector<RedisCommand> commands, absl::Ti
       refusal = absl::DeadlineExceededError("the deadline passed before the command was sent");
     } else if (ticket = breaker_.TryEnter(call->started); !ticket) {
       refusal = absl::UnavailableError(
-          absl::StrCat("L2_CIRCUIT_OPEN: Redis ", options_.url.address(), " failed too often"));
+          absl::StrCat("L2_CIRCUIT_OPEN: Redis ", address_.text(), " failed too often"));
     } else {
       ReportBreaker(before);
       call->ticket = *ticket;
@@ -242,33 +240,24 @@ void RedisClient::Submit(Lane lane, std::vector<RedisCommand> commands, absl::Ti
       });
     }
   }
-  if (!refusal.ok()) Refuse(std::move(commands), refusal, done);
+  if (!refusal.ok()) Refuse(commands, refusal, done);
 }
 
-void RedisClient::Refuse(std::vector<RedisCommand> commands, const absl::Status& why,
-                         const Done& done) {
+void RedisClient::Refuse(const std::vector<RedisCommand>& commands, const absl::Status& why,
+                         const RedisDone& done) {
   if (observer_ != nullptr) {
     for (const RedisCommand& command : commands) {
       observer_->CommandDone(command.name, absl::ZeroDuration(), why.code());
     }
   }
-  done(Replies(commands.size(), why));
+  done(RedisReplies(commands.size(), why));
 }
 
 void RedisClient::Send(const std::shared_ptr<Call>& call, size_t index, bool with_source) {
   Connection& connection = *connections_[call->connection];
   connection.Start();
-  RedisCommand& command = call->commands[index];
-  Connection::Bytes bytes;
-  if (command.script == nullptr) {
-    bytes = std::make_shared<const std::string>(std::move(command.bytes));
-  } else {
-    // One string: the arguments stay with the call, in case that Redis has lost the script.
-    std::string head = ScriptHead(command, with_source);
-    head.append(command.bytes);
-    bytes = std::make_shared<const std::string>(std::move(head));
-  }
-  connection.Send(std::move(bytes), call->deadline,
+  const RedisCommand& command = call->commands[index];
+  connection.Send(HeadOf(command, with_source), command.bytes, call->deadline,
                   [this, call, index, with_source](absl::StatusOr<Reply> reply) {
                     OnReply(call, index, with_source, std::move(reply));
                   });
@@ -365,7 +354,7 @@ L2Health RedisClient::Health() const {
   health.connected =
       std::all_of(ready_.begin(), ready_.end() - 1, [](bool ready) { return ready; });
   health.breaker = std::string(breaker_.state_name());
-  health.address = options_.url.address();
+  health.address = address_.text();
   if (!health.connected) {
     health.problem = last_error_.ok() ? "not connected yet" : std::string(last_error_.message());
   } else {

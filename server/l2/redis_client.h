@@ -1,12 +1,12 @@
-// RedisClient sends commands to one Redis over a few pipelined connections.
+// RedisClient sends commands to one endpoint, a redis-server at one address, over a few pipelined
+// connections. Which endpoint gets what is a RedisRoute's business.
 //
-// It owns what every user of that Redis shares: the connections (one lane for writes, so that they
+// It owns what every user of that server shares: the connections (one lane for writes, so that they
 // keep their order; one for reads; one for replication, opened when first used), the circuit
 // breaker, the check of Redis' configuration, and the way from EVALSHA to EVAL.
 // Promise: `done` of every Submit is called exactly once: on the loop, or on the caller's stack
-// when
-//   nothing could be sent. It must not block. The destructor fails what is pending.
-// Thread safety: Submit and Health may be called concurrently. REQUIRES: not destroyed on the loop.
+// when nothing could be sent. It must not block. Close fails what is pending. Thread safety:
+// Submit, Close and Health may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_L2_REDIS_CLIENT_H_
 #define MERIDIAN_SERVER_L2_REDIS_CLIENT_H_
@@ -28,7 +28,7 @@
 #include "server/l2/connection.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/l2_observer.h"
-#include "server/l2/script.h"
+#include "server/l2/redis_command.h"
 #include "server/node/l2_store.h"
 #include "server/policy/redis_url.h"
 
@@ -46,50 +46,42 @@ struct RedisClientOptions {
   absl::Status Validate() const;
 };
 
-// One command in wire format (RespWriter), one reply expected.
-struct RedisCommand {
-  std::string_view name;  // For metrics; a constant.
-  std::string bytes;      // The whole command; for a script: what follows the sha or the source.
-  const Script* script = nullptr;
-  size_t script_arguments = 0;  // How many arguments `bytes` holds.
-};
-
-class RedisClient {
+class RedisClient : public std::enable_shared_from_this<RedisClient> {
  public:
-  enum class Lane { kWrite, kRead, kReplicate };
-  // In order of the commands. An error reply of Redis is a status here.
-  using Replies = std::vector<absl::StatusOr<Reply>>;
-  using Done = std::function<void(Replies)>;
-
-  // Begins to connect and returns at once. `observer` may be nullptr. References outlive this.
-  static absl::StatusOr<std::unique_ptr<RedisClient>> Create(EventLoop& loop,
-                                                             RedisClientOptions options,
-                                                             const Clock& clock,
-                                                             L2Observer* observer);
+  // Begins to connect to `address` and returns at once. `tls` is nullptr for plain text, `observer`
+  // may be nullptr. References and pointers outlive this. REQUIRES: options.Validate() is OK; Close
+  // is called before the last reference goes.
+  static std::shared_ptr<RedisClient> Open(EventLoop& loop, RedisAddress address,
+                                           const RedisClientOptions& options, TlsContext* tls,
+                                           const Clock& clock, L2Observer* observer);
   ~RedisClient();
 
+  // Drops the connections, by a task on the loop, which fails what is pending. What is submitted
+  // later fails at once.
+  void Close() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Sends `commands` in order on one connection.
-  void Submit(Lane lane, std::vector<RedisCommand> commands, absl::Time deadline, Done done)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
+              RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
 
   L2Health Health() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Call;
-  struct Slot;  // A connection and whether it is ready.
 
-  RedisClient(EventLoop& loop, RedisClientOptions options, const Clock& clock,
-              L2Observer* observer);
+  RedisClient(EventLoop& loop, RedisAddress address, const RedisClientOptions& options,
+              TlsContext* tls, const Clock& clock, L2Observer* observer);
   void OpenConnections();
   std::vector<Connection::HandshakeStep> Handshake();
   void CheckServer(const Reply& info) ABSL_LOCKS_EXCLUDED(mu_);
   void CheckMemory(const Reply& config) ABSL_LOCKS_EXCLUDED(mu_);
-  size_t ConnectionFor(Lane lane);
+  size_t ConnectionFor(RedisLane lane);
   void Send(const std::shared_ptr<Call>& call, size_t index, bool with_source);
   void OnReply(const std::shared_ptr<Call>& call, size_t index, bool with_source,
                absl::StatusOr<Reply> reply);
   void Finish(Call& call) ABSL_LOCKS_EXCLUDED(mu_);
-  void Refuse(std::vector<RedisCommand> commands, const absl::Status& why, const Done& done);
+  void Refuse(const std::vector<RedisCommand>& commands, const absl::Status& why,
+              const RedisDone& done);
   void OnReady(size_t connection) ABSL_LOCKS_EXCLUDED(mu_);
   void OnDown(size_t connection, const absl::Status& why, DownCause cause, bool was_ready)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -97,10 +89,11 @@ class RedisClient {
   double Random() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   EventLoop& loop_;
+  const RedisAddress address_;
   const RedisClientOptions options_;
+  TlsContext* const tls_;  // Loop only.
   const Clock& clock_;
   L2Observer* const observer_;
-  std::unique_ptr<TlsContext> tls_;                       // nullptr: plain text. Loop only.
   std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, reads, replication.
   std::atomic<uint32_t> next_read_{0};
 

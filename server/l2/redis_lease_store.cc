@@ -20,15 +20,12 @@ std::string ValueKey(const std::string& key) { return absl::StrCat("m:coord:", k
 RedisCommand ScriptCall(std::string_view name, const Script& script,
                         std::initializer_list<std::string_view> keys,
                         std::initializer_list<std::string_view> arguments) {
-  RedisCommand command;
-  command.name = name;
-  command.script = &script;
-  command.script_arguments = 1 + keys.size() + arguments.size();
-  RespWriter writer(&command.bytes);
+  std::string bytes;
+  RespWriter writer(&bytes);
   writer.AddNumber(static_cast<int64_t>(keys.size()));
   for (const std::string_view key : keys) writer.Add(key);
   for (const std::string_view argument : arguments) writer.Add(argument);
-  return command;
+  return RedisCommand::Call(name, script, 1 + keys.size() + arguments.size(), std::move(bytes));
 }
 
 absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
@@ -50,17 +47,16 @@ absl::StatusOr<std::unique_ptr<RedisLeaseStore>> RedisLeaseStore::Create(EventLo
                                                                          const Clock& clock,
                                                                          L2Observer* observer) {
   const absl::Duration timeout = options.connection.command_timeout;
-  ASSIGN_OR_RETURN(std::unique_ptr<RedisClient> client,
-                   RedisClient::Create(loop, std::move(options), clock, observer));
-  return std::unique_ptr<RedisLeaseStore>(new RedisLeaseStore(clock, timeout, std::move(client)));
+  ASSIGN_OR_RETURN(std::unique_ptr<RedisRoute> route,
+                   OpenRoute(loop, std::move(options), clock, observer));
+  return std::unique_ptr<RedisLeaseStore>(new RedisLeaseStore(clock, timeout, std::move(route)));
 }
 
 void RedisLeaseStore::Submit(RedisCommand command, OneReply done) {
   std::vector<RedisCommand> commands;
   commands.push_back(std::move(command));
-  client_->Submit(
-      RedisClient::Lane::kWrite, std::move(commands), clock_.Now() + timeout_,
-      [done = std::move(done)](RedisClient::Replies replies) { done(std::move(replies[0])); });
+  route_->Submit(RedisLane::kWrite, std::move(commands), clock_.Now() + timeout_,
+                 [done = std::move(done)](RedisReplies replies) { done(std::move(replies[0])); });
 }
 
 void RedisLeaseStore::TryAcquire(std::string name, std::string holder, std::string address,
@@ -93,17 +89,17 @@ void RedisLeaseStore::PutFenced(std::string name, uint64_t token, std::string ke
 }
 
 void RedisLeaseStore::GetValue(std::string key, ValueCallback callback) {
-  RedisCommand command;
-  command.name = "get_value";
-  RespWriter writer(&command.bytes);
+  std::string bytes;
+  RespWriter writer(&bytes);
   writer.Begin(2);
   writer.Add("GET");
   writer.Add(ValueKey(key));
-  Submit(std::move(command), [callback = std::move(callback)](const absl::StatusOr<Reply>& reply) {
-    if (!reply.ok()) return callback(reply.status());
-    if (reply->type == Reply::Type::kNil) return callback(std::optional<std::string>());
-    callback(std::optional<std::string>(reply->text()));
-  });
+  Submit(RedisCommand::Plain("get_value", std::move(bytes)),
+         [callback = std::move(callback)](const absl::StatusOr<Reply>& reply) {
+           if (!reply.ok()) return callback(reply.status());
+           if (reply->type == Reply::Type::kNil) return callback(std::optional<std::string>());
+           callback(std::optional<std::string>(reply->text()));
+         });
 }
 
 }  // namespace meridian

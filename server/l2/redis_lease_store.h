@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/l2_observer.h"
-#include "server/l2/redis_client.h"
+#include "server/l2/redis_route.h"
 #include "server/node/lease_store.h"
 
 namespace meridian {
@@ -36,19 +36,19 @@ class RedisLeaseStore final : public LeaseStore {
                  StatusCallback callback) override;
   void GetValue(std::string key, ValueCallback callback) override;
 
-  L2Health Health() const { return client_->Health(); }
+  L2Health Health() const { return route_->Health(); }
 
  private:
   using OneReply = std::function<void(absl::StatusOr<Reply>)>;
 
-  RedisLeaseStore(const Clock& clock, absl::Duration timeout, std::unique_ptr<RedisClient> client)
-      : clock_(clock), timeout_(timeout), client_(std::move(client)) {}
+  RedisLeaseStore(const Clock& clock, absl::Duration timeout, std::unique_ptr<RedisRoute> route)
+      : clock_(clock), timeout_(timeout), route_(std::move(route)) {}
 
   void Submit(RedisCommand command, OneReply done);
 
   const Clock& clock_;
   const absl::Duration timeout_;
-  const std::unique_ptr<RedisClient> client_;
+  const std::unique_ptr<RedisRoute> route_;
 };
 
 }  // namespace meridian

@@ -13,21 +13,39 @@
 namespace meridian {
 namespace {
 
-using Lane = RedisClient::Lane;
+using Lane = RedisLane;
 
 absl::Status UnexpectedReply(std::string_view command) {
   return absl::InternalError(
       absl::StrCat("Redis answered ", std::string(command), " with something unexpected"));
 }
 
-RedisCommand MgetOf(std::string_view name, const std::vector<std::string>& keys) {
-  RedisCommand command;
-  command.name = name;
-  RespWriter writer(&command.bytes);
-  writer.Begin(1 + keys.size());
+std::vector<RedisCommand> Only(RedisCommand command) {
+  std::vector<RedisCommand> commands;
+  commands.push_back(std::move(command));
+  return commands;
+}
+
+// `key_of`(i) for i in [begin, end) are the keys.
+template <typename KeyOf>
+RedisCommand MgetOf(std::string_view name, size_t begin, size_t end, KeyOf key_of) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.Begin(1 + end - begin);
   writer.Add("MGET");
-  for (const std::string& key : keys) writer.Add(key);
-  return command;
+  for (size_t i = begin; i < end; ++i) writer.Add(key_of(i));
+  return RedisCommand::Plain(name, std::move(bytes));
+}
+
+// A script that has keys only.
+template <typename KeyOf>
+RedisCommand ScriptOf(std::string_view name, const Script& script, size_t begin, size_t end,
+                      KeyOf key_of) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.AddNumber(static_cast<int64_t>(end - begin));
+  for (size_t i = begin; i < end; ++i) writer.Add(key_of(i));
+  return RedisCommand::Call(name, script, 1 + end - begin, std::move(bytes));
 }
 
 // The results of one chunk of writes.
@@ -82,8 +100,7 @@ absl::Status TakeStreams(const Reply& reply, const std::vector<LogRead>& reads, 
 }
 
 // The positions in the replies of several calls, "" and nil being {0, 0}.
-absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisClient::Replies& replies,
-                                                       size_t count) {
+absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisReplies& replies, size_t count) {
   std::vector<LogPosition> positions;
   for (const auto& reply : replies) {
     RETURN_IF_ERROR(reply.status());
@@ -138,9 +155,9 @@ absl::StatusOr<std::unique_ptr<RedisStore>> RedisStore::Create(EventLoop& loop,
                                                                const Clock& clock,
                                                                L2Observer* observer) {
   RETURN_IF_ERROR(options.Validate());
-  ASSIGN_OR_RETURN(std::unique_ptr<RedisClient> client,
-                   RedisClient::Create(loop, options.client, clock, observer));
-  return std::unique_ptr<RedisStore>(new RedisStore(std::move(options), clock, std::move(client)));
+  ASSIGN_OR_RETURN(std::unique_ptr<RedisRoute> route,
+                   OpenRoute(loop, options.client, clock, observer));
+  return std::unique_ptr<RedisStore>(new RedisStore(std::move(options), clock, std::move(route)));
 }
 
 std::vector<RedisStore::Range> RedisStore::RangesOf(size_t count) const {
@@ -164,22 +181,20 @@ void RedisStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallba
 void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges) {
   std::vector<RedisCommand> commands;
   for (const Range& range : ranges) {
-    std::vector<std::string> keys;
-    keys.reserve(range.end - range.begin);
-    for (size_t i = range.begin; i < range.end; ++i) keys.push_back(EntryRedisKey(call->keys[i]));
-    commands.push_back(MgetOf("mget", keys));
+    commands.push_back(MgetOf("mget", range.begin, range.end,
+                              [&](size_t i) { return EntryRedisKey(call->keys[i]); }));
   }
   const absl::Time deadline = call->deadline;
-  client_->Submit(Lane::kRead, std::move(commands), deadline,
-                  [this, call = std::move(call), ranges](RedisClient::Replies replies) {
-                    OnFetched(call, ranges, std::move(replies));
-                  });
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [this, call = std::move(call), ranges](RedisReplies replies) {
+                   OnFetched(call, ranges, std::move(replies));
+                 });
 }
 
 // An answer that was too large is asked for again in halves: many large values are no error, only
 // one that is too large alone is.
 void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
-                           RedisClient::Replies replies) {
+                           RedisReplies replies) {
   std::vector<Range> halves;
   for (size_t r = 0; r < ranges.size(); ++r) {
     const Range range = ranges[r];
@@ -243,10 +258,10 @@ void RedisStore::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCa
   }
   // The records are packed; what is needed of the writes is their versions.
   for (L2Write& write : writes) std::string().swap(write.record);
-  client_->Submit(
+  route_->Submit(
       Lane::kWrite, std::move(commands), deadline,
       [writes = std::move(writes), chunks = std::move(chunks), results = std::move(results),
-       callback = std::move(callback)](const RedisClient::Replies& replies) mutable {
+       callback = std::move(callback)](const RedisReplies& replies) mutable {
         for (size_t i = 0; i < chunks.size(); ++i) {
           TakeResults(replies[i], chunks[i], writes, &results);
         }
@@ -272,31 +287,31 @@ void RedisStore::ApplyReplicated(std::string source_region, uint32_t slot, LogPo
 void RedisStore::ReplicateNext(std::shared_ptr<ReplicateCall> call) {
   const std::vector<size_t>& chunk = call->chunks[call->next_chunk++];
   const bool last = call->next_chunk == call->chunks.size();
-  std::vector<RedisCommand> commands;
-  commands.push_back(PackWrites("replicate", call->writes, chunk, clock_.Now(),
-                                options_.max_log_length, last ? &call->cursor : nullptr));
+  RedisCommand command = PackWrites("replicate", call->writes, chunk, clock_.Now(),
+                                    options_.max_log_length, last ? &call->cursor : nullptr);
   const absl::Time deadline = call->deadline;
-  client_->Submit(
-      Lane::kReplicate, std::move(commands), deadline,
-      [this, call = std::move(call), &chunk, last](const RedisClient::Replies& replies) {
-        TakeResults(replies[0], chunk, call->writes, &call->results);
-        const bool all_made = std::all_of(chunk.begin(), chunk.end(), [&](size_t i) {
-          const absl::StatusCode code = call->results[i].status.code();
-          return code == absl::StatusCode::kOk || code == absl::StatusCode::kFailedPrecondition;
-        });
-        if (!last && all_made && replies[0].ok()) {
-          ReplicateNext(call);
-          return;
-        }
-        for (size_t c = call->next_chunk; c < call->chunks.size(); ++c) {
-          for (const size_t i : call->chunks[c]) {
-            call->results[i].status =
-                absl::UnavailableError("not sent: an earlier write of the call failed");
-          }
-        }
-        // A call without writes has no result to carry an error; the cursor is read back anyway.
-        call->callback(std::move(call->results));
-      });
+  route_->Submit(Lane::kReplicate, Only(std::move(command)), deadline,
+                 [this, call = std::move(call), &chunk, last](const RedisReplies& replies) {
+                   TakeResults(replies[0], chunk, call->writes, &call->results);
+                   const bool all_made = std::all_of(chunk.begin(), chunk.end(), [&](size_t i) {
+                     const absl::StatusCode code = call->results[i].status.code();
+                     return code == absl::StatusCode::kOk ||
+                            code == absl::StatusCode::kFailedPrecondition;
+                   });
+                   if (!last && all_made && replies[0].ok()) {
+                     ReplicateNext(call);
+                     return;
+                   }
+                   for (size_t c = call->next_chunk; c < call->chunks.size(); ++c) {
+                     for (const size_t i : call->chunks[c]) {
+                       call->results[i].status =
+                           absl::UnavailableError("not sent: an earlier write of the call failed");
+                     }
+                   }
+                   // A call without writes has no result to carry an error; the cursor is read back
+                   // anyway.
+                   call->callback(std::move(call->results));
+                 });
 }
 
 void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
@@ -304,9 +319,8 @@ void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time d
   const std::vector<Range> ranges = RangesOf(reads.size());
   std::vector<RedisCommand> commands;
   for (const Range& range : ranges) {
-    RedisCommand command;
-    command.name = "xread";
-    RespWriter writer(&command.bytes);
+    std::string bytes;
+    RespWriter writer(&bytes);
     writer.Begin(4 + 2 * (range.end - range.begin));
     writer.Add("XREAD");
     writer.Add("COUNT");
@@ -314,83 +328,66 @@ void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time d
     writer.Add("STREAMS");
     for (size_t i = range.begin; i < range.end; ++i) writer.Add(LogRedisKey(reads[i].slot));
     for (size_t i = range.begin; i < range.end; ++i) writer.Add(PositionText(reads[i].after));
-    commands.push_back(std::move(command));
+    commands.push_back(RedisCommand::Plain("xread", std::move(bytes)));
   }
-  client_->Submit(Lane::kRead, std::move(commands), deadline,
-                  [reads = std::move(reads), ranges,
-                   callback = std::move(callback)](const RedisClient::Replies& replies) {
-                    std::vector<LogSlice> slices;
-                    for (size_t r = 0; r < replies.size(); ++r) {
-                      absl::Status status = replies[r].status();
-                      if (status.ok()) {
-                        status = TakeStreams(*replies[r], reads, ranges[r].begin, ranges[r].end,
-                                             &slices);
-                      }
-                      if (!status.ok()) return callback(std::move(status));
-                    }
-                    callback(std::move(slices));
-                  });
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [reads = std::move(reads), ranges,
+                  callback = std::move(callback)](const RedisReplies& replies) {
+                   std::vector<LogSlice> slices;
+                   for (size_t r = 0; r < replies.size(); ++r) {
+                     absl::Status status = replies[r].status();
+                     if (status.ok()) {
+                       status =
+                           TakeStreams(*replies[r], reads, ranges[r].begin, ranges[r].end, &slices);
+                     }
+                     if (!status.ok()) return callback(std::move(status));
+                   }
+                   callback(std::move(slices));
+                 });
 }
 
 void RedisStore::ChangeCount(absl::Time deadline, CountCallback callback) {
-  RedisCommand command;
-  command.name = "changes";
-  RespWriter writer(&command.bytes);
+  std::string bytes;
+  RespWriter writer(&bytes);
   writer.Begin(2);
   writer.Add("GET");
   writer.Add(kChangeCountKey);
-  std::vector<RedisCommand> commands;
-  commands.push_back(std::move(command));
-  client_->Submit(Lane::kRead, std::move(commands), deadline,
-                  [callback = std::move(callback)](const RedisClient::Replies& replies) {
-                    if (!replies[0].ok()) return callback(replies[0].status());
-                    uint64_t count = 0;  // Nothing was written yet, or it is no number: not known.
-                    if (!absl::SimpleAtoi(ToAbsl(replies[0]->text()), &count)) count = 0;
-                    callback(count);
-                  });
+  route_->Submit(Lane::kRead, Only(RedisCommand::Plain("changes", std::move(bytes))), deadline,
+                 [callback = std::move(callback)](const RedisReplies& replies) {
+                   if (!replies[0].ok()) return callback(replies[0].status());
+                   uint64_t count = 0;  // Nothing was written yet, or it is no number: not known.
+                   if (!absl::SimpleAtoi(ToAbsl(replies[0]->text()), &count)) count = 0;
+                   callback(count);
+                 });
 }
 
 void RedisStore::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                          PositionsCallback callback) {
   std::vector<RedisCommand> commands;
   for (const Range& range : RangesOf(slots.size())) {
-    RedisCommand command;
-    command.name = "log_ends";
-    command.script = &kLogEndsScript;
-    command.script_arguments = 1 + range.end - range.begin;
-    RespWriter writer(&command.bytes);
-    writer.AddNumber(static_cast<int64_t>(range.end - range.begin));
-    for (size_t i = range.begin; i < range.end; ++i) writer.Add(LogRedisKey(slots[i]));
-    commands.push_back(std::move(command));
+    commands.push_back(ScriptOf("log_ends", kLogEndsScript, range.begin, range.end,
+                                [&](size_t i) { return LogRedisKey(slots[i]); }));
   }
-  client_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [count = slots.size(), callback = std::move(callback)](const RedisClient::Replies& replies) {
-        callback(TakePositions(replies, count));
-      });
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [count = slots.size(), callback = std::move(callback)](
+                     const RedisReplies& replies) { callback(TakePositions(replies, count)); });
 }
 
 void RedisStore::FetchCursors(std::string source_region, std::vector<uint32_t> slots,
                               absl::Time deadline, PositionsCallback callback) {
   std::vector<RedisCommand> commands;
   for (const Range& range : RangesOf(slots.size())) {
-    std::vector<std::string> keys;
-    for (size_t i = range.begin; i < range.end; ++i) {
-      keys.push_back(CursorRedisKey(slots[i], source_region));
-    }
-    commands.push_back(MgetOf("cursors", keys));
+    commands.push_back(MgetOf("cursors", range.begin, range.end,
+                              [&](size_t i) { return CursorRedisKey(slots[i], source_region); }));
   }
-  client_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [count = slots.size(), callback = std::move(callback)](const RedisClient::Replies& replies) {
-        callback(TakePositions(replies, count));
-      });
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [count = slots.size(), callback = std::move(callback)](
+                     const RedisReplies& replies) { callback(TakePositions(replies, count)); });
 }
 
 void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
-  RedisCommand command;
-  command.name = "scan";
-  RespWriter writer(&command.bytes);
+  std::string bytes;
+  RespWriter writer(&bytes);
   writer.Begin(6);
   writer.Add("SCAN");
   writer.Add(from.empty() ? std::string_view("0") : std::string_view(from));
@@ -398,11 +395,9 @@ void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanC
   writer.Add("m:{*}:e:*");
   writer.Add("COUNT");
   writer.AddNumber(static_cast<int64_t>(std::max<size_t>(count, 1)));
-  std::vector<RedisCommand> commands;
-  commands.push_back(std::move(command));
-  client_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [callback = std::move(callback)](const RedisClient::Replies& replies) {
+  route_->Submit(
+      Lane::kRead, Only(RedisCommand::Plain("scan", std::move(bytes))), deadline,
+      [callback = std::move(callback)](const RedisReplies& replies) {
         if (!replies[0].ok()) return callback(replies[0].status());
         const Reply& reply = *replies[0];
         if (!reply.is_array() || reply.elements.size() != 2 || !reply.elements[1].is_array()) {
@@ -423,18 +418,12 @@ void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                                VersionsCallback callback) {
   std::vector<RedisCommand> commands;
   for (const Range& range : RangesOf(keys.size())) {
-    RedisCommand command;
-    command.name = "versions";
-    command.script = &kVersionsScript;
-    command.script_arguments = 1 + range.end - range.begin;
-    RespWriter writer(&command.bytes);
-    writer.AddNumber(static_cast<int64_t>(range.end - range.begin));
-    for (size_t i = range.begin; i < range.end; ++i) writer.Add(EntryRedisKey(keys[i]));
-    commands.push_back(std::move(command));
+    commands.push_back(ScriptOf("versions", kVersionsScript, range.begin, range.end,
+                                [&](size_t i) { return EntryRedisKey(keys[i]); }));
   }
-  client_->Submit(
+  route_->Submit(
       Lane::kRead, std::move(commands), deadline,
-      [count = keys.size(), callback = std::move(callback)](const RedisClient::Replies& replies) {
+      [count = keys.size(), callback = std::move(callback)](const RedisReplies& replies) {
         std::vector<Version> versions;
         versions.reserve(count);
         for (const auto& reply : replies) {
@@ -449,6 +438,6 @@ void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
       });
 }
 
-L2Health RedisStore::Health() const { return client_->Health(); }
+L2Health RedisStore::Health() const { return route_->Health(); }
 
 }  // namespace meridian

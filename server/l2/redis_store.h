@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/l2_observer.h"
-#include "server/l2/redis_client.h"
+#include "server/l2/redis_route.h"
 #include "server/node/l2_store.h"
 
 namespace meridian {
@@ -63,8 +63,8 @@ class RedisStore final : public L2Store {
   struct FetchCall;
   struct ReplicateCall;
 
-  RedisStore(RedisStoreOptions options, const Clock& clock, std::unique_ptr<RedisClient> client)
-      : options_(std::move(options)), clock_(clock), client_(std::move(client)) {}
+  RedisStore(RedisStoreOptions options, const Clock& clock, std::unique_ptr<RedisRoute> route)
+      : options_(std::move(options)), clock_(clock), route_(std::move(route)) {}
 
   // A run of keys: [begin, end) of the call's keys.
   struct Range {
@@ -74,7 +74,7 @@ class RedisStore final : public L2Store {
   std::vector<Range> RangesOf(size_t count) const;
   void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges);
   void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
-                 RedisClient::Replies replies);
+                 RedisReplies replies);
 
   // Chunks of writes that fit into a call; refused writes get their result at once.
   std::vector<std::vector<size_t>> ChunksOf(const std::vector<L2Write>& writes,
@@ -83,7 +83,7 @@ class RedisStore final : public L2Store {
 
   const RedisStoreOptions options_;
   const Clock& clock_;
-  const std::unique_ptr<RedisClient> client_;
+  const std::unique_ptr<RedisRoute> route_;
 };
 
 }  // namespace meridian

@@ -50,24 +50,19 @@ void FreeObject(void* root) { delete static_cast<Reply*>(root); }
 redisReplyObjectFunctions functions = {CreateString, CreateArray, CreateInteger, CreateNil,
                                        FreeObject};
 
-bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
 }  // namespace
 
 absl::Status StatusOfError(std::string_view error) {
   const std::string message = absl::StrCat("Redis: ", ToAbsl(error.substr(0, 200)));
-  for (const std::string_view prefix : {"LOADING", "BUSY", "MISCONF", "READONLY", "MASTERDOWN",
-                                        "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE"}) {
-    if (StartsWith(error, prefix)) return absl::UnavailableError(message);
+  const std::string_view kind = error.substr(0, error.find(' '));
+  for (const std::string_view passing : {"LOADING", "BUSY", "MISCONF", "READONLY", "MASTERDOWN",
+                                         "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE"}) {
+    if (kind == passing) return absl::UnavailableError(message);
   }
-  if (StartsWith(error, "OOM")) return absl::ResourceExhaustedError(message);
-  if (StartsWith(error, "NOAUTH") || StartsWith(error, "WRONGPASS")) {
-    return absl::UnauthenticatedError(message);
-  }
-  if (StartsWith(error, "NOPERM")) return absl::PermissionDeniedError(message);
-  if (StartsWith(error, "WRONGTYPE")) return absl::FailedPreconditionError(message);
+  if (kind == "OOM") return absl::ResourceExhaustedError(message);
+  if (kind == "NOAUTH" || kind == "WRONGPASS") return absl::UnauthenticatedError(message);
+  if (kind == "NOPERM") return absl::PermissionDeniedError(message);
+  if (kind == "WRONGTYPE") return absl::FailedPreconditionError(message);
   return absl::InternalError(message);
 }
 

@@ -90,7 +90,7 @@ TEST(ApplyBatchTest, PacksKeysOnceALogForEverySlotAndFourArgumentsForEveryWrite)
   const RedisCommand command =
       PackWrites("replicate", {put, touch}, {0, 1}, absl::FromUnixMillis(0x123), 1000, &cursor);
   std::string readable;
-  for (const char c : command.bytes) readable += c == '\r' ? '|' : c;
+  for (const char c : *command.bytes) readable += c == '\r' ? '|' : c;
   readable.erase(std::remove(readable.begin(), readable.end(), '\n'), readable.end());
   EXPECT_EQ(readable,
             "$1|6|$11|m:{5}:e:t:a|$11|m:{9}:e:t:b|$9|m:{5}:log|$9|m:{9}:log|$12|m:{5}:cur:eu|$9|m:changes|"

@@ -97,6 +97,9 @@ TEST(StatusOfErrorTest, CodesFollowRedisPrefixes) {
   EXPECT_EQ(StatusOfError("NOPERM no").code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(StatusOfError("WRONGTYPE Operation").code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(StatusOfError("ERR whatever").code(), absl::StatusCode::kInternal);
+  // A prefix is a whole word.
+  EXPECT_EQ(StatusOfError("BUSY a script runs").code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(StatusOfError("BUSYGROUP exists").code(), absl::StatusCode::kInternal);
 }
 
 }  // namespace
