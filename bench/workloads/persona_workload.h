@@ -5,13 +5,11 @@
 // does not state is chosen so that the baseline comes out, and nothing else:
 // - requests arrive by a Poisson process; each endpoint asks for its keys by Zipf's law;
 // - the number of an endpoint's keys follows from its miss ratio: under a Poisson process a key
-// that
-//   is asked for r times a second and kept for T seconds misses once in 1 + r T requests;
+//   that is asked for r times a second and kept for T seconds misses once in 1 + r T requests;
 // - the shares of the endpoints are those that give 82.3 % together (17.7 = 0.15*9 + 0.20*15 +
 //   0.60*22 + 0.05*2; /cache-stats is not cached);
 // - rate and Zipf exponent are the two free numbers. They are fitted to two figures of the
-// baseline,
-//   64.2 % in L1 and 145 evictions an hour at 1000 entries. Then the L1 is just full, as it says.
+//   baseline, 64.2 % in L1 and 145 evictions an hour at 1000 entries. Then the L1 is just full, as it says.
 // - a value is JSON text of 2.5 KB on average (2.5 MB / 1000 items, 0-03), sizes log-normal.
 // - a bulk request names 5 items; which batches share items the source does not say: `item_pool`.
 //

@@ -1,8 +1,7 @@
 // ReplayBatches gathers the requests of a source into batches: one region and one namespace each.
 //
 // Promise: kSplit sends every request to one region, drawn from the seed; kEach sends all requests
-// to
-//   every region, in order. Nothing is lost at the end.
+//   to every region, in order. Nothing is lost at the end.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_CLIENT_CLI_REPLAY_BATCHES_H_

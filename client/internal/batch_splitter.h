@@ -1,8 +1,7 @@
 // BatchSplitter cuts a batch into parts: one owner each, and no larger than a node accepts.
 //
 // Promise: every item is in exactly one part; within a part items keep their order, so answer i of
-// a
-//   part belongs to positions[i] of the batch.
+//   a part belongs to positions[i] of the batch.
 // Cost: one hash an item; two allocations a part that grow by doubling. Keys are not copied.
 // Thread safety: none; one batch, one thread.
 

@@ -2,9 +2,8 @@
 // addresses that the user gave.
 //
 // Nodes are numbered: first the topology's serving members, in the order of their ids, then
-// draining
-//   members, then the user's targets that are no member's address. Without a topology all nodes
-//   are targets.
+// draining members, then the user's targets that are no member's address. Without a topology all
+// nodes are targets.
 // Cost: OwnerOf is one array access; nothing allocates after construction.
 // Thread safety: immutable.
 

@@ -4,11 +4,10 @@
 // Promise: a block stays where it is until Free; blocks may outlive their owner's interest in the
 //   arena, which is deleted with the last one.
 // Cost: Allocate and Free are O(1) under one lock that is nearly always free. A block takes its
-// size
-//   rounded up to a class (8 bytes apart up to 256, then 3 to 6 %), and 0.4 % of page table.
+//   size rounded up to a class (8 bytes apart up to 256, then 3 to 6 %), and 0.4 % of page table.
 // Fragmentation: pages that became sparse are named by TakeSparsePage, and the owner moves what is
-// in
-//   them. An owner that does so whenever Allocate grew holds at most two pages too many a class.
+//   in them. An owner that does so whenever Allocate grew holds at most two pages too many a
+//   class.
 // AddressSanitizer sees the use of a free block and of the bytes behind a block.
 // Thread safety: all methods may be called concurrently, but see TakeSparsePage.
 

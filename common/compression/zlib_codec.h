@@ -1,9 +1,8 @@
 // Deflate and Inflate: a value as zlib data (RFC 1950), and back.
 //
 // Promise: Inflate(*Deflate(v), v.size(), limit) == v. Inflate believes nothing: it never writes
-// more
-//   than `raw_size` bytes, refuses a `raw_size` above `limit` or above what so few bytes can hold
-//   before it allocates, and returns a value only when the data ends exactly at its end, has
+//   more than `raw_size` bytes, refuses a `raw_size` above `limit` or above what so few bytes can
+//   hold before it allocates, and returns a value only when the data ends exactly at its end, has
 //   exactly `raw_size` bytes and the right checksum (Adler-32).
 // Cost (bench/micro/compression_bench, one core of the development machine): level 1 reads about 300 MB/s
 //   of JSON, level 6 about 110; what does not shrink costs 20 us at most from 32 KiB on; Inflate writes

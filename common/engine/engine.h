@@ -6,12 +6,11 @@
 //   runs; of two versions of a key the newer one stays, in whatever order they come while it is
 //   resident; a fill (FillToken) never puts a value in that a write or an erase has overtaken
 //   meanwhile. A fill may be refused without need, when a key that shares its counter was written.
-// Pools: a pool (SetPool) is a part of the entries with a budget and an eviction policy of its own.
-// Its
-//   budget is a cap inside the capacity; caps may add up to more than that. When a pool is over its
-//   cap it gives way itself; when only the capacity is exceeded, the pool furthest above its fair
-//   share does: its cap, as far as all caps fit together, or an equal part of what the caps leave
-//   for pools without one. See PoolTable.
+// Pools: a pool (SetPool) is a part of the entries with a budget and an eviction policy of its
+//   own. Its budget is a cap inside the capacity; caps may add up to more than that. When a pool
+//   is over its cap it gives way itself; when only the capacity is exceeded, the pool furthest
+//   above its fair share does: its cap, as far as all caps fit together, or an equal part of what
+//   the caps leave for pools without one. See PoolTable.
 // Cost: Get is one lock of one shard out of 2^k, one hash lookup, one reference count, and no
 //   allocation. Every byte of an entry is charged: key, value, tags, and kEntryOverheadBytes. No
 //   call is O(entries) but Clear; the table grows by one bucket at a time.
@@ -40,6 +39,7 @@
 #include "common/engine/engine_stats.h"
 #include "common/engine/entry.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/lookup.h"
 #include "common/engine/namespace_table.h"
 #include "common/engine/pool.h"
 #include "common/engine/put_outcome.h"
@@ -65,13 +65,6 @@ struct EngineOptions {
 
   // Returns kInvalidArgument naming the field, the value and the rule.
   absl::Status Validate() const;
-};
-
-// An answer of GetBatch.
-struct Lookup {
-  bool found = false;
-  Entry entry;      // When found.
-  FillToken token;  // When not: as BeginFill.
 };
 
 class Engine {

@@ -49,8 +49,6 @@ class EvictionPolicy {
   // `node`, the same entry in another block, takes the place of `old`: no use. Its policy_bits are
   // those of `old`. The default is wrong in the order alone, and blocks move seldom.
   virtual void OnMove(EntryNode& old, EntryNode& node) { OnReplace(old, node); }
-  // Somebody asked for a key that is not there. The hash is the low half of KeyHasher::Of(key).
-  virtual void OnMiss(uint32_t hash) { (void)hash; }
 
   // The bounds have changed. False: it cannot follow, and is replaced by a new policy, to which the
   // nodes move over in the order of Victim().

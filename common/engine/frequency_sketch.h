@@ -3,9 +3,9 @@
 // A count-min sketch as Caffeine lays it out (Einziger, Friedman, Manes, "TinyLFU", ACM TOS 2017):
 // the four counters of a hash are in one cache line, an estimate is the least of them, at most 15.
 // It ages: after ten counts for every entry that it is made for, all counters are halved, so that
-// what was is worth less than what is. Cost: Count and Estimate touch one cache line; ageing and
-// growing touch all, once in ten times as
-//   many counts or when the entries have doubled. 8 to 16 bytes an entry.
+//   what was is worth less than what is. Cost: Count and Estimate touch one cache line; ageing and
+//   growing touch all, once in ten times as many counts or when the entries have doubled. 8 to 16
+//   bytes an entry.
 // Promise: growing keeps every estimate.
 // Thread safety: none; the shard's lock covers it.
 

@@ -1,12 +1,11 @@
 // PoolTable is the budget pools of one shard: what each holds, and which one must give way.
 //
 // A pool's cap is also its fair share, as far as the caps fit into the total: when they add up to
-// more,
-//   they shrink in proportion. The pools without a cap, the shared one among them, divide equally
-//   what the caps leave. Bytes and entries are reckoned apart.
+// more, they shrink in proportion. The pools without a cap, the shared one among them, divide
+// equally what the caps leave. Bytes and entries are reckoned apart.
 // Rule: a pool over its cap gives way first. When only the total is exceeded, the pool that is
-// furthest
-//   above its fair share does, so a pool may use what others leave free, and they get it back.
+//   furthest above its fair share does, so a pool may use what others leave free, and they get it
+//   back.
 // Cost: Over() is O(pools in use) when something has to go; the rest is O(1). No allocation but in
 // Configure. Thread safety: none; the shard's lock covers it.
 

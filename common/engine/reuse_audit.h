@@ -7,9 +7,8 @@
 // to 4096 entries, so that a cache of 1024 is followed whole; then C / 128, from 512 to 1024: more
 // tells little more (ADR 0009), and would take more memory than the ghosts.
 //
-// Cost: a request whose key is not sampled costs one comparison. Memory: 32 bytes for each use that
-// is
-//   remembered, 32 S uses up to 4096 entries, then 16 S: 4 bytes an entry, at most 1 MiB.
+// Cost: a request whose key is not sampled costs one comparison. Memory: 32 bytes for each use
+//   that is remembered, 32 S uses up to 4096 entries, then 16 S: 4 bytes an entry, at most 1 MiB.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_REUSE_AUDIT_H_

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/engine/engine.h"
-
 namespace meridian {
 namespace {
 
@@ -50,7 +48,7 @@ EntryNode* Shard::FindVisible(const EntryKey& key, absl::Duration now) const {
   return node;
 }
 
-Shard::NamespaceState& Shard::StateOf(NamespaceId name_space) {
+EngineCounters& Shard::CountersOf(NamespaceId name_space) {
   if (name_space >= namespaces_.size()) namespaces_.resize(name_space + size_t{1});
   return namespaces_[name_space];
 }
@@ -77,9 +75,7 @@ void Shard::GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> in
 bool Shard::GetLocked(const EntryKey& key, absl::Duration now, Entry* entry) {
   EntryNode* node = FindVisible(key, now);
   if (node == nullptr) {
-    NamespaceState& state = StateOf(key.name_space);
-    ++state.counters.misses;
-    pools_.policy(state.last_pool).OnMiss(static_cast<uint32_t>(key.hash));
+    ++CountersOf(key.name_space).misses;
     return false;
   }
   ++CountersOf(key.name_space).hits;
@@ -172,10 +168,9 @@ void Shard::Insert(EntryNode* node, bool placed, Removed* removed) {
   wheel_.Add(*node);
   const size_t charge = node->charge(charge_);
   pools_.Add(node->pool(), charge);
-  NamespaceState& state = StateOf(node->name_space());
-  ++state.counters.entries;
-  state.counters.bytes += charge;
-  state.last_pool = node->pool();
+  EngineCounters& counters = CountersOf(node->name_space());
+  ++counters.entries;
+  counters.bytes += charge;
   EvictUntilFits(node, removed);
 }
 
@@ -403,7 +398,7 @@ size_t Shard::entries() const {
 void Shard::AddCounters(std::vector<EngineCounters>* counters) const {
   absl::MutexLock lock(&mu_);
   for (size_t id = 1; id < namespaces_.size() && id <= counters->size(); ++id) {
-    (*counters)[id - 1] += namespaces_[id].counters;
+    (*counters)[id - 1] += namespaces_[id];
   }
 }
 

@@ -6,9 +6,8 @@
 //   whenever mu_ is free.
 // Time: an expired entry is invisible at once and freed by Advance(); no thread of its own. Until
 //   then it still keeps older versions of its key out.
-// Cost: no malloc and no free under the lock, but for the table's growth by 4 KiB; an entry's block
-// comes
-//   from the shard's own arena, and small values are copied into it under the lock.
+// Cost: no malloc and no free under the lock, but for the table's growth by 4 KiB; an entry's
+//   block comes from the shard's own arena, and small values are copied into it under the lock.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_COMMON_ENGINE_SHARD_H_
@@ -33,14 +32,13 @@
 #include "common/engine/eviction_policy.h"
 #include "common/engine/fill_token.h"
 #include "common/engine/key_hasher.h"
+#include "common/engine/lookup.h"
 #include "common/engine/pool_table.h"
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
 #include "common/engine/ttl_wheel.h"
 
 namespace meridian {
-
-struct Lookup;
 
 class alignas(64) Shard {
  public:
@@ -91,11 +89,6 @@ class alignas(64) Shard {
   class Removed;
   static constexpr size_t kFillCounters = 256;
 
-  struct NamespaceState {
-    EngineCounters counters;
-    PoolId last_pool = kSharedPool;  // Of the latest entry: its policy is told of misses.
-  };
-
   bool IsCurrent(const EntryNode& node) const {
     return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations;
   }
@@ -129,10 +122,7 @@ class alignas(64) Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeDropped(size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  NamespaceState& StateOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return StateOf(name_space).counters;
-  }
+  EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const PoolTable::Limits limits_;
   const ChargeMode charge_;
@@ -144,7 +134,7 @@ class alignas(64) Shard {
   EntryTable table_ ABSL_GUARDED_BY(mu_);
   PoolTable pools_ ABSL_GUARDED_BY(mu_);
   TtlWheel wheel_ ABSL_GUARDED_BY(mu_);
-  std::vector<NamespaceState> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
+  std::vector<EngineCounters> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
   // How many writes there were of the keys that share a counter: a fill that began before is void.
   std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
   // The walk through the table that frees dropped entries.

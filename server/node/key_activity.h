@@ -7,8 +7,8 @@
 // their hashes), and the keys that matter, the busy ones, are the ones that it knows.
 //
 // Counts decay: of events at a steady rate, a count with the mean life of a day settles at the
-// number of a day. Cost: 48 bytes a cell, taken when first used; a call is one lock of one of 64
-// and at most four
+// number of a day.
+// Cost: 48 bytes a cell, taken when first used; a call is one lock of one of 64 and at most four
 //   cells of one bucket; no allocation. Only namespaces with rules that ask for it pay that.
 // Thread safety: all methods may be called concurrently.
 

@@ -5,9 +5,8 @@
 //   life in L1      = min(life left, volatility cap, adaptive TTL by hits or l1_ttl)
 //
 // Promise: a cap beats a boost, so a volatile key is never lifted; L1 never keeps a value longer
-// than
-//   it lives; jitter only shortens, and only what the policy gave. The policy is one that was read
-//   and checked, or a default one.
+//   than it lives; jitter only shortens, and only what the policy gave. The policy is one that was
+//   read and checked, or a default one.
 // Thread safety: pure functions. Cost: no allocation.
 
 #ifndef MERIDIAN_SERVER_POLICY_TTL_RULES_H_
