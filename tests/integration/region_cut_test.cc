@@ -1,0 +1,241 @@
+// A region that is cut off from the others by the network, under load: nobody's reads or writes
+// fail, and what each side missed is caught up with much faster than it was written.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/support/child_process.h"
+#include "tests/support/http_page.h"
+#include "tests/support/paced_load.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using testing::IsEmpty;
+
+// In production the cut takes 10 minutes and the catch-up at most 2; the ratio is the promise.
+constexpr absl::Duration kCut = absl::Seconds(20);
+constexpr double kCatchUp = 5;
+constexpr double kWritesPerSecond = 1000;  // Of all regions together.
+constexpr double kDeletes = 0.2;
+// The breaker's open time doubles during the cut, from 2 s to 8 s (30 s at most); then the link's
+// own retries, every 2 s.
+constexpr absl::Duration kReconnect = absl::Seconds(15);
+constexpr absl::Duration kPatience = absl::Seconds(60);
+const char* const kRegions[] = {"us", "eu", "asia"};
+
+// What a node says about its link to another region.
+struct Link {
+  double backlog = 0;
+  double oldest_seconds = 0;
+  double applied = 0;
+};
+
+class RegionCutTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    TestClusterOptions options;
+    options.nodes = 1;
+    options.fault_proxies = "links";
+    options.wan_delay = "us-eu=40ms,us-asia=80ms,eu-asia=120ms";
+    cluster_ = StartTestCluster(options);
+    ASSERT_NE(cluster_, nullptr);
+    for (const char* region : kRegions) {
+      ClientOptions patient;
+      patient.get_timeout = patient.set_timeout = patient.batch_timeout = absl::Seconds(10);
+      clients_[region] = cluster_->NewClient(region, patient);
+    }
+  }
+
+  Link LinkOf(const std::string& from, const std::string& to) const {
+    const absl::StatusOr<HttpPage> page =
+        HttpGet(cluster_->Address(from + "-node-1", "http"), "/metrics");
+    if (!page.ok()) return {};
+    const std::string label = absl::StrCat("to=\"", to, "\"");
+    return {.backlog = MetricSum(page->body, "meridian_replication_queue_entries", {label}),
+            .oldest_seconds = MetricSum(page->body, "meridian_replication_oldest_seconds", {label}),
+            .applied = MetricSum(page->body, "meridian_replication_applied_total", {label})};
+  }
+  uint64_t Differing() const {
+    const CommandResult result = RunCommand({ProgramPath("meridianctl"), "region", "diff", "--json",
+                                             "--admin", cluster_->Address("us-node-1", "admin")});
+    const nlohmann::json json =
+        nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+    return json.is_object() ? json.value("differing_keys", uint64_t{0}) : uint64_t{1} << 40;
+  }
+  bool LinksAreEven() const {
+    for (const char* from : kRegions) {
+      for (const char* to : kRegions) {
+        if (from != to && LinkOf(from, to).oldest_seconds > 1) return false;
+      }
+    }
+    return true;
+  }
+  // A comparison of what is still on its way takes long, and says nothing.
+  void ExpectEqualRegions() const {
+    EXPECT_TRUE(WaitUntil([&] { return LinksAreEven(); }, kPatience));
+    uint64_t differing = 0;
+    EXPECT_TRUE(WaitUntil([&] { return (differing = Differing()) == 0; }, kPatience))
+        << differing << " keys differ";
+  }
+
+  std::unique_ptr<TestCluster> cluster_;
+  std::map<std::string, std::unique_ptr<Client>> clients_;
+};
+
+TEST_F(RegionCutTest, EveryRegionServesOnAndCatchesUpFiveTimesAsFastAsItIsWritten) {
+  std::map<std::string, std::unique_ptr<PacedLoad>> loads;
+  uint64_t seed = 1;
+  for (const char* region : kRegions) {
+    PacedLoadOptions options;
+    options.name = region;
+    options.writes_per_second = kWritesPerSecond / 3;
+    options.reads_per_second = 100;
+    options.deletes = kDeletes;
+    options.seed = seed++;
+    loads[region] = std::make_unique<PacedLoad>(*clients_[region], options);
+  }
+  const auto writes = [&] {
+    uint64_t sum = 0;
+    for (const auto& [region, load] : loads) sum += load->writes();
+    return sum;
+  };
+  ASSERT_TRUE(WaitUntil([&] { return writes() > kWritesPerSecond; }, kPatience));
+
+  cluster_->Cut("eu");
+  const absl::Time cut = absl::Now();
+  std::map<std::string, uint64_t> writes_at_cut;
+  for (const auto& [region, load] : loads) writes_at_cut[region] = load->writes();
+  const auto cut_is_over = [&] { return absl::Now() - cut >= kCut; };
+  ASSERT_TRUE(WaitUntil(cut_is_over, kPatience));
+  std::map<std::string, double> rates;  // Writes a second.
+  for (const auto& [region, load] : loads) {
+    rates[region] = static_cast<double>(load->writes() - writes_at_cut[region]) /
+                    absl::ToDoubleSeconds(absl::Now() - cut);
+    EXPECT_EQ(load->failed(), 0u) << region << ": " << load->first_error();
+    EXPECT_GT(load->reads(), 0u);
+  }
+  EXPECT_GT(LinkOf("us", "eu").oldest_seconds, absl::ToDoubleSeconds(kCut) / 2)
+      << "nothing was cut";
+  EXPECT_LT(LinkOf("us", "asia").oldest_seconds, 5) << "a healthy link waits for a sick one";
+
+  struct CatchUp {
+    Link at_heal = {};
+    absl::Time began = absl::InfinitePast();
+    absl::Time ended = absl::InfinitePast();
+  };
+  std::map<std::pair<std::string, std::string>, CatchUp> links;
+  for (const char* other : {"us", "asia"}) {
+    links[{other, "eu"}].at_heal = LinkOf(other, "eu");
+    links[{"eu", other}].at_heal = LinkOf("eu", other);
+  }
+  cluster_->Heal("eu");
+  const absl::Time healed = absl::Now();
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        bool all = true;
+        for (auto& [names, link] : links) {
+          if (link.ended != absl::InfinitePast()) continue;
+          const Link now = LinkOf(names.first, names.second);
+          if (link.began == absl::InfinitePast() && now.applied > link.at_heal.applied) {
+            link.began = absl::Now();
+          }
+          // Writes go on, so a healthy link is never empty.
+          if (now.applied > link.at_heal.applied && now.oldest_seconds < 1)
+            link.ended = absl::Now();
+          all = all && link.ended != absl::InfinitePast();
+        }
+        return all;
+      },
+      kPatience));
+  for (const auto& [names, link] : links) {
+    const std::string what = absl::StrCat(names.first, " to ", names.second);
+    EXPECT_LT(link.began - healed, kReconnect) << what;
+    const double seconds = absl::ToDoubleSeconds(link.ended - link.began);
+    const double rate = rates[names.first];
+    const double multiple = (link.at_heal.backlog + rate * seconds) / seconds / rate;
+    std::printf(
+        "%s: %.0f changes waited, begun after %.2f s, caught up %.2f s later, %.1f times "
+        "the %.0f writes/s\n",
+        what.c_str(), link.at_heal.backlog, absl::ToDoubleSeconds(link.began - healed), seconds,
+        multiple, rate);
+    EXPECT_GT(link.at_heal.backlog, rate * absl::ToDoubleSeconds(kCut) / 2) << what;
+    EXPECT_GE(multiple, kCatchUp) << what;
+  }
+
+  for (const auto& [region, load] : loads) {
+    load->Stop();
+    EXPECT_EQ(load->failed(), 0u) << region << ": " << load->first_error();
+    EXPECT_GT(load->deletes(), 0u);
+  }
+  ExpectEqualRegions();
+  for (const auto& [region, load] : loads) {
+    for (const auto& [reader, client] : clients_) {
+      EXPECT_THAT(load->Differences(*client), IsEmpty())
+          << "keys of " << region << ", read in " << reader;
+    }
+  }
+}
+
+TEST_F(RegionCutTest, TenThousandKeysWrittenOnBothSidesOfACutEndOnTheNewestVersion) {
+  constexpr int kKeys = 10'000;
+  constexpr int kBatch = 1000;
+  cluster_->Cut("eu");
+  std::vector<Version> newest(kKeys);
+  std::map<std::string, int> wins;
+  // Alternating, so that each side wins often.
+  for (int first = 0; first < kKeys; first += kBatch) {
+    const bool us_first = first / kBatch % 2 == 0;
+    for (const char* region : {us_first ? "us" : "eu", us_first ? "eu" : "us"}) {
+      std::vector<SetItem> items;
+      for (int i = first; i < first + kBatch; ++i) {
+        items.push_back({.key = absl::StrCat("both:", i),
+                         .value = region,
+                         .tags = {},
+                         .expected_version = {},
+                         .state_hint = {}});
+      }
+      const std::vector<WriteResult> results = clients_[region]->BatchSet("task", std::move(items));
+      for (int i = 0; i < kBatch; ++i) {
+        const WriteResult& result = results[static_cast<size_t>(i)];
+        ASSERT_TRUE(result.ok()) << region << ": " << result.error->message;
+        Version& best = newest[static_cast<size_t>(first + i)];
+        best = std::max(best, result.version);
+      }
+    }
+  }
+  cluster_->Heal("eu");
+  ExpectEqualRegions();
+  for (const auto& [region, client] : clients_) {
+    for (int first = 0; first < kKeys; first += kBatch) {
+      std::vector<std::string> names;
+      for (int i = first; i < first + kBatch; ++i) names.push_back(absl::StrCat("both:", i));
+      const std::vector<std::string_view> keys(names.begin(), names.end());
+      const std::vector<GetResult> answers = client->BatchGet("task", keys);
+      for (int i = 0; i < kBatch; ++i) {
+        const GetResult& answer = answers[static_cast<size_t>(i)];
+        ASSERT_EQ(answer.version, newest[static_cast<size_t>(first + i)])
+            << names[static_cast<size_t>(i)] << " in " << region;
+        ++wins[answer.value];
+      }
+    }
+  }
+  EXPECT_GT(wins["us"], kKeys / 2) << "both sides won";
+  EXPECT_GT(wins["eu"], kKeys / 2);
+  EXPECT_EQ(wins["us"] + wins["eu"], 3 * kKeys);
+}
+
+}  // namespace
+}  // namespace meridian
