@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/replication/replicated_write.h"
 
@@ -15,6 +16,16 @@ bool IsAboutTheWrite(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) ||
          absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
 }
+
+// A circuit breaker refused the call without asking the store.
+bool WasNotAsked(const absl::Status& status) {
+  return absl::StartsWith(status.message(), "L2_CIRCUIT_OPEN: ");
+}
+
+// How soon a breaker is tried again. It tries the store as seldom as it should by itself, and what
+// it refuses costs little; but the first calls after an outage, of which it lets a few through,
+// must not cost the link its longest wait.
+constexpr absl::Duration kBreakerWait = absl::Milliseconds(100);
 
 // A fetch of one key that is refused so often is refused for its size, not for the store's load.
 constexpr int kMaxRefusals = 5;
@@ -468,7 +479,10 @@ void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const abs
   problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());
   backlog_.Unsync();
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);
-  gate_.PostAfter(backoff_.Next(random), [this] {
+  const absl::Duration wait = WasNotAsked(status)
+                                  ? WithJitter(kBreakerWait, options_.backoff.jitter, random)
+                                  : backoff_.Next(random);
+  gate_.PostAfter(wait, [this] {
     paused_ = false;
     Pump();
   });

@@ -132,6 +132,25 @@ TEST(ReplicationTest, ARegionThatWasDownCatchesUpAndDelaysNobodyElse) {
   }
 }
 
+TEST(ReplicationTest, ALinkGoesOnSoonAfterTheCircuitBreakerHasClosedHoweverLongItWasOpen) {
+  ReplicationWorld world;
+  world.Start();
+  world.executor.RunFor(kSoon);
+  StoreWire& wire = *world.node("us").wires["asia"];
+  wire.mode = StoreWire::Mode::kRefused;  // The link's own waits grow to 2 s.
+  world.Set("us", "k", "v");
+  world.executor.RunFor(absl::Seconds(20));
+  wire.mode = StoreWire::Mode::kBreakerOpen;
+  world.executor.RunFor(absl::Seconds(30));
+  EXPECT_EQ(world.Link("us", "asia").state, LinkState::kDisconnected);
+  EXPECT_EQ(world.Get("asia", "k"), std::nullopt);
+
+  wire.mode = StoreWire::Mode::kOpen;
+  world.executor.RunFor(absl::Milliseconds(250));
+  EXPECT_THAT(world.Get("asia", "k"), Optional(std::string("v")));
+  EXPECT_EQ(world.Link("us", "asia").state, LinkState::kStreaming);
+}
+
 TEST(ReplicationTest, ALinkWithAFullQueueReadsTheRestFromTheLog) {
   ReplicationWorld world;
   world.options.link.queue_capacity = 50;

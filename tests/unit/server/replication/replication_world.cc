@@ -17,6 +17,9 @@ void StoreWire::Carry(absl::Time deadline, Send send, Fail fail) {
       return executor_.PostAfter(delay, send);
     case Mode::kRefused:
       return executor_.Post([fail] { fail(absl::UnavailableError("refused")); });
+    case Mode::kBreakerOpen:
+      return executor_.Post(
+          [fail] { fail(absl::UnavailableError("L2_CIRCUIT_OPEN: failed too often")); });
     case Mode::kSilent:
       return executor_.PostAfter(deadline - clock_.Now(),
                                  [fail] { fail(absl::DeadlineExceededError("silence")); });

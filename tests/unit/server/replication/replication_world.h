@@ -28,7 +28,7 @@ namespace meridian {
 // region to a new store after a wipe.
 class StoreWire final : public L2Store {
  public:
-  enum class Mode { kOpen, kRefused, kSilent };
+  enum class Mode { kOpen, kRefused, kSilent, kBreakerOpen };
 
   StoreWire(const Clock& clock, Executor& executor, std::unique_ptr<FakeL2Store>& store)
       : clock_(clock), executor_(executor), store_(store) {}
