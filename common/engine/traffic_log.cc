@@ -59,6 +59,11 @@ void TrafficLog::FitTo(size_t entries) {
   threshold_.store(threshold, std::memory_order_relaxed);
 }
 
+size_t TrafficLog::bytes() const {
+  absl::MutexLock lock(&mu_);
+  return ring_.capacity() * sizeof(LoggedRequest);
+}
+
 TrafficLog::Snapshot TrafficLog::Copy() const {
   absl::MutexLock lock(&mu_);
   Snapshot snapshot = {.requests = {},

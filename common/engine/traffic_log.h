@@ -65,6 +65,9 @@ class TrafficLog {
   // once; a larger one only when it is eight times as large, for it begins with an empty log.
   void FitTo(size_t entries) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // What the ring takes.
+  size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
+
   struct Snapshot {
     std::vector<LoggedRequest> requests;  // Oldest first.
     double rate = 1;                      // The share of the keys.

@@ -202,6 +202,14 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
   registry.AddGauge("meridian_l1_limit_bytes", "Bytes that L1 may use.", [&context] {
     return static_cast<double>(context.engine.options().capacity_bytes);
   });
+  registry.AddGauge("meridian_traffic_log_bytes", "Bytes of the logs for what-if answers.",
+                    [&context] {
+                      size_t bytes = 0;
+                      for (const Namespace* name_space : context.namespaces.List()) {
+                        if (name_space->traffic != nullptr) bytes += name_space->traffic->bytes();
+                      }
+                      return static_cast<double>(bytes);
+                    });
   registry.AddCallbackCounters(
       {"meridian_cache_bypassed_total", "Gets and Sets of keys that the policy does not cache.",
        {"namespace"}},

@@ -6,8 +6,11 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
 #include "tests/support/child_process.h"
@@ -115,6 +118,41 @@ TEST_F(WhatIfCallTest, QuestionsThatCannotBeAnsweredAreRefusedWithTheirReason) {
   EXPECT_THAT(ToWireError(Ask(request, &answer)).reason, "NO_TRAFFIC");
   request.set_ttl_ms(~uint64_t{0});
   EXPECT_THAT(ToWireError(Ask(request, &answer)).reason, "TTL_OUT_OF_RANGE");
+}
+
+TEST_F(WhatIfCallTest, ManyQuestionsAtOnceDoNotPileUp) {
+  Start(200);
+  Load();
+  admin::v1::WhatIfRequest request;
+  request.set_namespace_(calls::kSpace);
+  request.set_max_entries(600);
+  constexpr int kQuestions = 64;
+  struct Question {
+    grpc::ClientContext context;
+    admin::v1::WhatIfResponse answer;
+    grpc::Status status;
+  };
+  std::vector<Question> questions(kQuestions);
+  absl::BlockingCounter pending(kQuestions);
+  for (Question& question : questions) {
+    calls::SetDeadline(&question.context);
+    admin_->async()->WhatIf(&question.context, &request, &question.answer,
+                            [&](grpc::Status status) {
+                              question.status = std::move(status);
+                              pending.DecrementCount();
+                            });
+  }
+  pending.Wait();
+  int answered = 0;
+  int refused = 0;
+  for (const Question& question : questions) {
+    answered += question.status.ok() ? 1 : 0;
+    refused += !question.status.ok() && ToWireError(question.status).reason == "OVERLOADED" ? 1 : 0;
+  }
+  EXPECT_GE(answered, 4);
+  EXPECT_GE(refused, 1);
+  EXPECT_EQ(answered + refused, kQuestions);
+  EXPECT_TRUE(Ask(request, &questions[0].answer).ok()) << "afterwards there is room again";
 }
 
 }  // namespace

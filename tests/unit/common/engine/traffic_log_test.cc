@@ -18,6 +18,7 @@ TEST(TrafficLogTest, KeepsTheLastRequestsInOrder) {
   for (uint64_t i = 0; i < 10; ++i) Ask(log, i, static_cast<int64_t>(i));
   const TrafficLog::Snapshot snapshot = log.Copy();
   ASSERT_EQ(snapshot.requests.size(), 4u);
+  EXPECT_EQ(log.bytes(), 4 * sizeof(LoggedRequest));
   EXPECT_EQ(snapshot.rate, 1);
   EXPECT_EQ(snapshot.asked, 10u);
   for (uint64_t i = 0; i < 4; ++i) {

@@ -121,6 +121,28 @@ TEST_F(EntryRulesTest, Line0_08ABoostNeverOutlivesL2) {
   EXPECT_EQ(L1Left("k"), absl::Seconds(50));
 }
 
+TEST_F(EntryRulesTest, Line2_05TheVolatilityOfAKeyChoosesItsTtl) {
+  Start([](NamespacePolicy& policy) {  // The row of tasks.
+    policy.ttl = absl::Seconds(600);
+    policy.volatility = {.enabled = true,
+                         .base = 1.0,
+                         .high_at = 0.45,
+                         .medium_at = 0.3,
+                         .high = absl::Seconds(60),
+                         .medium = absl::Seconds(300),
+                         .low = absl::Seconds(600)};
+  });
+  const auto life_after = [&](int updates) {
+    const std::string key = absl::StrCat("key:", updates);
+    for (int i = 0; i <= updates; ++i) WriteOne(node(0), SetOf(key, "v"));
+    return L2Left(key);
+  };
+  EXPECT_EQ(life_after(0), absl::Seconds(600));
+  EXPECT_EQ(life_after(1), absl::Seconds(600)) << "score (1 + 0.1) / 4";
+  EXPECT_EQ(life_after(3), absl::Seconds(300)) << "score (1 + 0.3) / 4";
+  EXPECT_EQ(life_after(9), absl::Seconds(60)) << "score (1 + 0.9) / 4";
+}
+
 TEST_F(EntryRulesTest, Line2_06AVolatileKeyIsNeverBoosted) {
   Start([](NamespacePolicy& policy) {
     policy.l1_ttl = absl::Seconds(45);
