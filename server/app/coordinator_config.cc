@@ -80,7 +80,7 @@ OptionSet Options(CoordinatorConfig* config) {
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
   AddIdentityOptions(config, &set);
   set.AddRedisUrl(&config->redis_url, {"redis", "redis.url", "",
-                                       "Regional Redis, redis[s]://[user:password@]host:port[/db]; "
+                                       "URL of the regional Redis (docs/config.md has the forms); "
                                        "empty: the only coordinator of its region"});
   set.Add({"heartbeat-interval", "membership.heartbeat_interval", "500ms",
            "How often a node says that it is there",

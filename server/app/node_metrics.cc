@@ -265,6 +265,10 @@ class L2Metrics::RegionObserver final : public L2Observer {
     }
     last_failure_ = was_ready ? std::string_view() : why;
   }
+  void PrimaryChanged(std::string_view from, std::string_view to) override {
+    metrics_.primary_changes_.With({region_}).Add();
+    spdlog::warn("redis of {}: {} is the primary now, it was {}", region_, to, from);
+  }
   void BreakerChanged(std::string_view state) override {
     spdlog::warn("redis of {}: circuit breaker {}", region_, state);
   }
@@ -285,7 +289,11 @@ L2Metrics::L2Metrics(MetricRegistry& registry)
                                     {"region", "kind"}})),
       reconnects_(registry.AddCounters({"meridian_l2_disconnects_total",
                                         "Connections to a region's Redis that were lost or failed.",
-                                        {"region", "cause"}})) {}
+                                        {"region", "cause"}})),
+      primary_changes_(registry.AddCounters(
+          {"meridian_l2_primary_changes_total",
+           "Times that the sentinels of a region have named another primary.",
+           {"region"}})) {}
 
 L2Metrics::~L2Metrics() = default;
 

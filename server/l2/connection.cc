@@ -78,7 +78,7 @@ Connection::~Connection() {
   state_ = State::kIdle;
   if (bev_ != nullptr) bufferevent_free(bev_);
   bev_ = nullptr;
-  last_error_ = absl::UnavailableError("L2_UNAVAILABLE: the store is closing");
+  last_error_ = absl::UnavailableError("L2_UNAVAILABLE: the connection was closed on our side");
   FailAll(last_error_);
 }
 
@@ -302,6 +302,10 @@ bool Connection::FeedBytes(std::string_view bytes) {
 }
 
 bool Connection::OnReply(absl::StatusOr<Reply> reply) {
+  if (pending_.empty() && state_ == State::kReady && events_.push && reply.ok()) {
+    events_.push(*reply);
+    return true;
+  }
   if (pending_.empty()) {
     broken_ = absl::UnavailableError("Redis answered what nobody asked");
     return false;

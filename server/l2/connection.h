@@ -70,6 +70,8 @@ class Connection {
     std::function<void()> ready;  // Connected, handshake done.
     // A connection or a connect failed.
     std::function<void(absl::Status, DownCause, bool was_ready)> down;
+    // What Redis says without being asked (a subscription). Empty: that breaks the connection.
+    std::function<void(const Reply&)> push = nullptr;
   };
 
   // `tls` is nullptr for plain text. References and pointers are not owned and outlive this.

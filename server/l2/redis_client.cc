@@ -16,14 +16,6 @@
 namespace meridian {
 namespace {
 
-std::string CommandOf(std::initializer_list<std::string_view> arguments) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.Begin(arguments.size());
-  for (const std::string_view argument : arguments) writer.Add(argument);
-  return bytes;
-}
-
 // What stands before the command's bytes.
 std::string HeadOf(const RedisCommand& command, bool with_source) {
   std::string head;
@@ -40,6 +32,12 @@ bool IsNoScript(const absl::StatusOr<Reply>& reply) {
          absl::StartsWith(ToAbsl(reply->text()), "NOSCRIPT");
 }
 
+absl::Status CheckIsPrimary(const Reply& role) {
+  RETURN_IF_ERROR(StatusOfReply(role));
+  if (!role.elements.empty() && role.elements[0].text() == "master") return absl::OkStatus();
+  return absl::UnavailableError("it is a replica, not the primary");
+}
+
 absl::Status Accept(const Reply&) { return absl::OkStatus(); }
 
 absl::Status Invalid(const char* field, std::string value, const char* rule) {
@@ -50,7 +48,7 @@ absl::Status Invalid(const char* field, std::string value, const char* rule) {
 }  // namespace
 
 absl::Status RedisClientOptions::Validate() const {
-  if (url.at.host.empty()) return Invalid("url", "empty", "redis://host:port");
+  if (url.seeds.empty()) return Invalid("url", "empty", "redis://host:port");
   if (read_connections < 1 || read_connections > 32) {
     return Invalid("read_connections", absl::StrCat(read_connections), "1-32");
   }
@@ -79,21 +77,23 @@ struct RedisClient::Call {
 
 std::shared_ptr<RedisClient> RedisClient::Open(EventLoop& loop, RedisAddress address,
                                                const RedisClientOptions& options, TlsContext* tls,
-                                               const Clock& clock, L2Observer* observer) {
+                                               const Clock& clock, L2Observer* observer,
+                                               Hooks hooks) {
   std::shared_ptr<RedisClient> client(
-      new RedisClient(loop, std::move(address), options, tls, clock, observer));
+      new RedisClient(loop, std::move(address), options, tls, clock, observer, std::move(hooks)));
   loop.Post([client] { client->OpenConnections(); });
   return client;
 }
 
 RedisClient::RedisClient(EventLoop& loop, RedisAddress address, const RedisClientOptions& options,
-                         TlsContext* tls, const Clock& clock, L2Observer* observer)
+                         TlsContext* tls, const Clock& clock, L2Observer* observer, Hooks hooks)
     : loop_(loop),
       address_(std::move(address)),
       options_(options),
       tls_(tls),
       clock_(clock),
       observer_(observer),
+      hooks_(std::move(hooks)),
       breaker_(options_.breaker),
       random_(std::random_device()()),
       ready_(static_cast<size_t>(options_.read_connections) + 2, false) {}
@@ -133,6 +133,7 @@ std::vector<Connection::HandshakeStep> RedisClient::Handshake() {
   if (url.database != 0) {
     steps.push_back({CommandOf({"SELECT", absl::StrCat(url.database)}), StatusOfReply});
   }
+  if (hooks_.must_be_primary) steps.push_back({CommandOf({"ROLE"}), CheckIsPrimary});
   // These may be forbidden to us; then we do not know.
   steps.push_back({CommandOf({"INFO", "server"}), [this](const Reply& reply) {
                      CheckServer(reply);
@@ -270,7 +271,10 @@ void RedisClient::OnReply(const std::shared_ptr<Call>& call, size_t index, bool 
     return;
   }
   if (reply.ok()) {
-    if (absl::Status status = StatusOfReply(*reply); !status.ok()) reply = std::move(status);
+    if (absl::Status status = StatusOfReply(*reply); !status.ok()) {
+      if (absl::StartsWith(ToAbsl(reply->text()), "READONLY ")) Tell(Event::kReadOnly);
+      reply = std::move(status);
+    }
   }
   if (observer_ != nullptr) {
     observer_->CommandDone(call->commands[index].name, clock_.Monotonic() - call->started,
@@ -319,6 +323,7 @@ void RedisClient::OnReady(size_t connection) {
     ReportBreaker(before);
   }
   if (observer_ != nullptr) observer_->ConnectionUp();
+  Tell(Event::kReady);
 }
 
 void RedisClient::OnDown(size_t connection, const absl::Status& why, DownCause cause,
@@ -337,6 +342,11 @@ void RedisClient::OnDown(size_t connection, const absl::Status& why, DownCause c
     const absl::string_view text = why.message();
     observer_->ConnectionDown(DownCauseName(cause), {text.data(), text.size()}, was_ready);
   }
+  Tell(Event::kDown);
+}
+
+void RedisClient::Tell(Event event) {
+  if (hooks_.on_event) hooks_.on_event(event);
 }
 
 void RedisClient::ReportBreaker(CircuitBreaker::State before) {

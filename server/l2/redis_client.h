@@ -48,12 +48,22 @@ struct RedisClientOptions {
 
 class RedisClient : public std::enable_shared_from_this<RedisClient> {
  public:
+  enum class Event {
+    kReady,     // A connection is ready.
+    kDown,      // A connection was lost, or a connect failed.
+    kReadOnly,  // A write was refused: this is no primary any more.
+  };
+  struct Hooks {
+    bool must_be_primary = false;         // Otherwise connects fail: ROLE is asked.
+    std::function<void(Event)> on_event;  // On the loop. May be empty.
+  };
+
   // Begins to connect to `address` and returns at once. `tls` is nullptr for plain text, `observer`
   // may be nullptr. References and pointers outlive this. REQUIRES: options.Validate() is OK; Close
   // is called before the last reference goes.
   static std::shared_ptr<RedisClient> Open(EventLoop& loop, RedisAddress address,
                                            const RedisClientOptions& options, TlsContext* tls,
-                                           const Clock& clock, L2Observer* observer);
+                                           const Clock& clock, L2Observer* observer, Hooks hooks);
   ~RedisClient();
 
   // Drops the connections, by a task on the loop, which fails what is pending. What is submitted
@@ -65,12 +75,14 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
               RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
 
   L2Health Health() const ABSL_LOCKS_EXCLUDED(mu_);
+  const RedisAddress& address() const { return address_; }
 
  private:
   struct Call;
 
   RedisClient(EventLoop& loop, RedisAddress address, const RedisClientOptions& options,
-              TlsContext* tls, const Clock& clock, L2Observer* observer);
+              TlsContext* tls, const Clock& clock, L2Observer* observer, Hooks hooks);
+  void Tell(Event event);
   void OpenConnections();
   std::vector<Connection::HandshakeStep> Handshake();
   void CheckServer(const Reply& info) ABSL_LOCKS_EXCLUDED(mu_);
@@ -94,6 +106,7 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   TlsContext* const tls_;  // Loop only.
   const Clock& clock_;
   L2Observer* const observer_;
+  const Hooks hooks_;
   std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, reads, replication.
   std::atomic<uint32_t> next_read_{0};
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "server/l2/sentinel_route.h"
 #include "server/l2/standalone_route.h"
 #include "server/l2/tls_context.h"
 
@@ -14,6 +15,9 @@ absl::StatusOr<std::unique_ptr<RedisRoute>> OpenRoute(EventLoop& loop, RedisClie
   std::unique_ptr<TlsContext> tls;
   if (options.url.tls) {
     ASSIGN_OR_RETURN(tls, TlsContext::Create(*options.url.tls));
+  }
+  if (options.url.shape == RedisShape::kSentinel) {
+    return std::make_unique<SentinelRoute>(loop, options, std::move(tls), clock, observer);
   }
   return std::make_unique<StandaloneRoute>(loop, options, std::move(tls), clock, observer);
 }

@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,15 @@ class RespWriter {
 
   std::string& out_;
 };
+
+// A whole command.
+inline std::string CommandOf(std::initializer_list<std::string_view> arguments) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.Begin(arguments.size());
+  for (const std::string_view argument : arguments) writer.Add(argument);
+  return bytes;
+}
 
 }  // namespace meridian
 

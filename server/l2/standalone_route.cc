@@ -7,7 +7,8 @@ StandaloneRoute::StandaloneRoute(EventLoop& loop, const RedisClientOptions& opti
                                  L2Observer* observer)
     : loop_(loop),
       tls_(std::move(tls)),
-      client_(RedisClient::Open(loop, options.url.at, options, tls_.get(), clock, observer)) {}
+      client_(RedisClient::Open(loop, options.url.seeds.front(), options, tls_.get(), clock,
+                                observer, {})) {}
 
 StandaloneRoute::~StandaloneRoute() {
   client_->Close();

@@ -106,10 +106,25 @@ auto SetPeers(std::vector<Member>* target) {
   };
 }
 
+// URLs hold commas too, between hosts: what does not begin with REGION= goes on with the one before.
+Texts JoinUrls(const Texts& texts) {
+  Texts joined;
+  for (const std::string& text : texts) {
+    const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+    const bool begins = parts.size() == 2 && IsName(parts[0]) && absl::StrContains(parts[1], "://");
+    if (begins || joined.empty()) {
+      joined.push_back(text);
+    } else {
+      absl::StrAppend(&joined.back(), ",", text);
+    }
+  }
+  return joined;
+}
+
 auto SetRegionRedis(std::map<std::string, std::string>* target) {
   return [target](const Texts& texts) -> absl::Status {
     target->clear();
-    for (const std::string& text : texts) {
+    for (const std::string& text : JoinUrls(texts)) {
       const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
       if (parts.size() != 2 || !IsName(parts[0]) || parts[1].empty()) {
         return absl::InvalidArgumentError("each must be REGION=URL, as in eu=redis://host:6379");
@@ -161,7 +176,7 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
        SetPeers(&config->static_peers), true});
   set->AddRedisUrl(&config->redis_url,
                    {"redis", "redis.url", "",
-                    "Regional Redis, redis[s]://[user:password@]host:port[/db]; empty: L1 only"});
+                    "URL of the regional Redis (docs/config.md has the forms); empty: L1 only"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
   set->Add({"l2-timeout", "redis.timeout", "1s",

@@ -2,8 +2,12 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
@@ -14,10 +18,13 @@ namespace {
 
 constexpr uint64_t kMaxDatabase = std::numeric_limits<uint32_t>::max();
 
+constexpr uint16_t kSentinelPort = 26379;
+
 absl::Status Invalid(std::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("Redis URL: ", ToAbsl(what),
-                   "; expected redis[s]://[user:password@]host[:port][/db][?ca=FILE]"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "Redis URL: ", ToAbsl(what),
+      "; expected redis[s]://[user:password@]host[:port][/db] or "
+      "redis+sentinel://[user:password@]host[:port],.../group[/db], then [?ca=FILE...]"));
 }
 
 int HexDigit(char c) {
@@ -91,27 +98,65 @@ absl::Status ParseHostPort(std::string_view text, RedisAddress* address) {
   return rest.empty() ? absl::OkStatus() : ParsePort(rest.substr(1), address);
 }
 
+absl::Status ParseSeeds(std::string_view text, RedisUrl* url) {
+  for (const absl::string_view seed : absl::StrSplit(ToAbsl(text), ',')) {
+    RedisAddress address;
+    if (url->shape == RedisShape::kSentinel) address.port = kSentinelPort;
+    RETURN_IF_ERROR(ParseHostPort({seed.data(), seed.size()}, &address));
+    url->seeds.push_back(std::move(address));
+  }
+  if (url->shape == RedisShape::kStandalone && url->seeds.size() > 1) {
+    return Invalid("several hosts");
+  }
+  return absl::OkStatus();
+}
+
+// What follows the hosts: [/db], with sentinels /group[/db].
+absl::Status ParsePath(std::string_view text, RedisUrl* url) {
+  if (url->shape == RedisShape::kSentinel) {
+    const size_t slash = text.find('/');
+    const auto group = PercentDecode(text.substr(0, slash));
+    if (!group || group->empty()) return Invalid("sentinels need the name of a group");
+    for (const char c : *group) {
+      if (c <= ' ' || c == 0x7f) return Invalid("the group has a space or control character");
+    }
+    url->group = *group;
+    text = slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
+  }
+  return ParseDatabase(text, url);
+}
+
+// Where the value of a parameter of the query goes; nullptr: unknown, or not a text.
+std::string* TextParameter(std::string_view name, RedisUrl* url) {
+  if (name == "sentinel_user") return &url->sentinel_user;
+  if (name == "sentinel_password") return &url->sentinel_password;
+  if (!url->tls) return nullptr;
+  if (name == "ca") return &url->tls->ca_file;
+  if (name == "cert") return &url->tls->certificate_file;
+  if (name == "key") return &url->tls->key_file;
+  if (name == "server_name") return &url->tls->server_name;
+  return nullptr;
+}
+
 absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
   const size_t equals = text.find('=');
   const std::string_view name = text.substr(0, equals);
   const auto value = PercentDecode(equals == std::string_view::npos ? std::string_view()
                                                                     : text.substr(equals + 1));
   if (!value || value->empty()) return Invalid("a parameter of the query without a value");
-  // Elsewhere a name is not shown: it may be the rest of a password with a '?' in it.
-  if (name != "ca" && name != "cert" && name != "key" && name != "server_name" &&
-      name != "verify") {
-    return Invalid("the query knows ca, cert, key, server_name and verify only");
+  if (std::string* target = TextParameter(name, url)) {
+    *target = *value;
+    return absl::OkStatus();
   }
-  if (!url->tls) return Invalid("ca, cert, key, server_name and verify need rediss://");
-  if (name == "ca") url->tls->ca_file = *value;
-  if (name == "cert") url->tls->certificate_file = *value;
-  if (name == "key") url->tls->key_file = *value;
-  if (name == "server_name") url->tls->server_name = *value;
-  if (name == "verify") {
-    const absl::StatusOr<bool> verify = ParseBool(*value);
-    if (!verify.ok()) return Invalid("verify must be true or false");
-    url->tls->verify = *verify;
+  // Another name is not shown: it may be the rest of a password with a '?' in it.
+  if (name != "tls" && (name != "verify" || !url->tls)) {
+    return Invalid(
+        "a query knows ca, cert, key, server_name and verify (with TLS), sentinel_user, "
+        "sentinel_password and tls (with sentinels)");
   }
+  const absl::StatusOr<bool> flag = ParseBool(*value);
+  if (!flag.ok()) return Invalid("tls and verify must be true or false");
+  if (name == "verify") url->tls->verify = *flag;
   return absl::OkStatus();
 }
 
@@ -119,11 +164,19 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
   if (text.find('@') != std::string_view::npos) {
     return Invalid("'?' in a password and '@' in a query must be percent-encoded (%3F, %40)");
   }
-  for (const absl::string_view parameter : absl::StrSplit(ToAbsl(text), '&')) {
-    RETURN_IF_ERROR(ParseParameter({parameter.data(), parameter.size()}, url));
+  const std::vector<std::string> parameters = absl::StrSplit(ToAbsl(text), '&');
+  for (const std::string& parameter : parameters) {
+    if (url->shape == RedisShape::kStandalone &&
+        (absl::StartsWith(parameter, "tls=") || absl::StartsWith(parameter, "sentinel_"))) {
+      return Invalid("tls, sentinel_user and sentinel_password are for redis+sentinel://");
+    }
+    if (parameter == "tls=true") url->tls.emplace();
   }
-  if (!url->tls) return absl::OkStatus();
-  if (url->tls->certificate_file.empty() != url->tls->key_file.empty()) {
+  for (const std::string& parameter : parameters) RETURN_IF_ERROR(ParseParameter(parameter, url));
+  if (!url->sentinel_user.empty() && url->sentinel_password.empty()) {
+    return Invalid("sentinel_user without sentinel_password");
+  }
+  if (url->tls && url->tls->certificate_file.empty() != url->tls->key_file.empty()) {
     return Invalid("cert and key go together");
   }
   return absl::OkStatus();
@@ -136,18 +189,29 @@ std::string RedisAddress::text() const {
   return ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
+std::string RedisUrl::address() const {
+  const auto append_seed = [](std::string* out, const RedisAddress& seed) {
+    out->append(seed.text());
+  };
+  const std::string hosts = absl::StrJoin(seeds, ",", append_seed);
+  return group.empty() ? hosts : absl::StrCat(group, "@", hosts);
+}
+
 absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
   const size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return Invalid("no scheme");
   const std::string_view scheme = text.substr(0, scheme_end);
-  if (scheme == "redis+sentinel" || scheme == "redis+cluster") {
+  if (scheme == "redis+cluster") {
     return absl::UnimplementedError(absl::StrCat("Redis URL: the scheme ", ToAbsl(scheme),
                                                  ":// is not built yet; use redis://"));
   }
-  if (scheme != "redis" && scheme != "rediss") return Invalid("unknown scheme");
+  if (scheme != "redis" && scheme != "rediss" && scheme != "redis+sentinel") {
+    return Invalid("unknown scheme");
+  }
 
   RedisUrl url;
   if (scheme == "rediss") url.tls.emplace();
+  if (scheme == "redis+sentinel") url.shape = RedisShape::kSentinel;
   std::string_view rest = text.substr(scheme_end + 3);
   if (rest.find('#') != std::string_view::npos) return Invalid("no fragment is known");
   if (const size_t question = rest.find('?'); question != std::string_view::npos) {
@@ -159,11 +223,10 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
     RETURN_IF_ERROR(ParseCredentials(rest.substr(0, at), &url));
     rest = rest.substr(at + 1);
   }
-  if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {
-    RETURN_IF_ERROR(ParseDatabase(rest.substr(slash + 1), &url));
-    rest = rest.substr(0, slash);
-  }
-  RETURN_IF_ERROR(ParseHostPort(rest, &url.at));
+  const size_t slash = rest.find('/');
+  RETURN_IF_ERROR(ParseSeeds(rest.substr(0, slash), &url));
+  RETURN_IF_ERROR(ParsePath(
+      slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1), &url));
   return url;
 }
 

@@ -2,9 +2,12 @@
 //
 //   redis://[user[:password]@]host[:port][/db]       one Redis
 //   rediss://[user[:password]@]host[:port][/db]      the same over TLS
+//   redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/group[/db]
+//                                                    the primary of a group that sentinels watch
 //
-// A query sets the rest: ca=FILE (default: the system's authorities), cert=FILE and key=FILE (our
-// own certificate), server_name=NAME (that the server must prove; default: the host), verify=false.
+// A query sets the rest: tls=true (sentinel: both they and the group use TLS), ca=FILE (default:
+// the system's authorities), cert=FILE and key=FILE (our own certificate), server_name=NAME (that
+// the server must prove; default: the host), verify=false; sentinel_user and sentinel_password.
 // User, password and values of the query may be percent-encoded; an IPv6 host stands in brackets.
 // Errors and address() never show the password.
 
@@ -15,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -38,18 +42,25 @@ struct RedisTls {
   bool verify = true;       // false: encrypted, but anybody may be at the other end.
 };
 
+enum class RedisShape { kStandalone, kSentinel };
+
 struct RedisUrl {
-  RedisAddress at;
-  std::string user;      // Empty: Redis' default user.
-  std::string password;  // Empty: no AUTH.
+  RedisShape shape = RedisShape::kStandalone;
+  std::vector<RedisAddress> seeds;  // The Redis itself, or the sentinels. Never empty when parsed.
+  std::string group;                // kSentinel: the name of what they watch.
+  std::string user;                 // Empty: Redis' default user.
+  std::string password;             // Empty: no AUTH.
   uint32_t database = 0;
+  std::string sentinel_user;
+  std::string sentinel_password;  // Empty: no AUTH with sentinels.
   std::optional<RedisTls> tls;
 
-  std::string address() const { return at.text(); }
+  // host:port, or group@host:port,..., for logs and status pages.
+  std::string address() const;
 };
 
 // Returns kInvalidArgument saying which part is wrong, and kUnimplemented for the schemes that are
-// known but not built (redis+sentinel, redis+cluster).
+// known but not built (redis+cluster).
 absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view url);
 
 }  // namespace meridian

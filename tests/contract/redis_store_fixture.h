@@ -52,6 +52,10 @@ class RecordingObserver final : public L2Observer {
     ++downs_;
     causes_.insert(std::string(cause));
   }
+  void PrimaryChanged(std::string_view, std::string_view) override {
+    absl::MutexLock lock(&mu_);
+    ++primary_changes_;
+  }
   void BreakerChanged(std::string_view state) override {
     absl::MutexLock lock(&mu_);
     breaker_ = state;
@@ -75,6 +79,10 @@ class RecordingObserver final : public L2Observer {
     const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return downs_ >= downs; };
     return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(60));
   }
+  int primary_changes() {
+    absl::MutexLock lock(&mu_);
+    return primary_changes_;
+  }
   // The causes of all downs so far.
   std::set<std::string> causes() {
     absl::MutexLock lock(&mu_);
@@ -88,6 +96,7 @@ class RecordingObserver final : public L2Observer {
  private:
   absl::Mutex mu_;
   std::multiset<std::string> commands_ ABSL_GUARDED_BY(mu_);
+  int primary_changes_ ABSL_GUARDED_BY(mu_) = 0;
   std::set<std::string> causes_ ABSL_GUARDED_BY(mu_);
   int ups_ ABSL_GUARDED_BY(mu_) = 0;
   int downs_ ABSL_GUARDED_BY(mu_) = 0;

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -82,11 +83,31 @@ absl::StatusOr<std::unique_ptr<RedisProcess>> RedisProcess::Start(
     std::vector<std::string> arguments) {
   absl::Status status;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
-    std::unique_ptr<RedisProcess> redis(new RedisProcess(FreePort(), arguments));
+    const uint16_t port = FreePort();
+    std::vector<std::string> words = {
+        "redis-server", "--port",    absl::StrCat(port), "--bind",      "127.0.0.1",
+        "--save",       "",          "--appendonly",     "no",          "--daemonize",
+        "no",           "--logfile", "/dev/null",        "--databases", "4"};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::unique_ptr<RedisProcess> redis(new RedisProcess(port, std::move(words)));
     status = redis->Launch();
     if (status.ok()) return redis;
   }
   return status;
+}
+
+absl::StatusOr<std::unique_ptr<RedisProcess>> RedisProcess::StartSentinel(
+    const std::string& directory, const std::vector<std::string>& lines) {
+  const uint16_t port = FreePort();
+  const std::string file = absl::StrCat(directory, "/sentinel-", port, ".conf");
+  std::ofstream out(file);
+  out << "port " << port << "\nbind 127.0.0.1\nlogfile /dev/null\n";
+  for (const std::string& line : lines) out << line << "\n";
+  out.close();
+  std::unique_ptr<RedisProcess> sentinel(
+      new RedisProcess(port, {"redis-server", file, "--sentinel"}));
+  if (absl::Status status = sentinel->Launch(); !status.ok()) return status;
+  return sentinel;
 }
 
 RedisProcess::~RedisProcess() { Kill(); }
@@ -94,11 +115,7 @@ RedisProcess::~RedisProcess() { Kill(); }
 std::string RedisProcess::url() const { return absl::StrCat("redis://127.0.0.1:", port_); }
 
 absl::Status RedisProcess::Launch() {
-  std::vector<std::string> words = {
-      "redis-server", "--port",    absl::StrCat(port_), "--bind",      "127.0.0.1",
-      "--save",       "",          "--appendonly",      "no",          "--daemonize",
-      "no",           "--logfile", "/dev/null",         "--databases", "4"};
-  words.insert(words.end(), arguments_.begin(), arguments_.end());
+  std::vector<std::string> words = words_;
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

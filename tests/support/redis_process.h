@@ -27,6 +27,9 @@ class RedisProcess {
   // `arguments` as for redis-server, e.g. {"--requirepass", "secret"}.
   static absl::StatusOr<std::unique_ptr<RedisProcess>> Start(
       std::vector<std::string> arguments = {});
+  // A sentinel that has `lines` in its configuration, which it rewrites: a file in `directory`.
+  static absl::StatusOr<std::unique_ptr<RedisProcess>> StartSentinel(
+      const std::string& directory, const std::vector<std::string>& lines);
   ~RedisProcess();
 
   uint16_t port() const { return port_; }
@@ -45,14 +48,14 @@ class RedisProcess {
   absl::StatusOr<std::string> Command(const std::vector<std::string>& arguments) const;
 
  private:
-  RedisProcess(uint16_t port, std::vector<std::string> arguments)
-      : port_(port), arguments_(std::move(arguments)) {}
+  RedisProcess(uint16_t port, std::vector<std::string> words)
+      : port_(port), words_(std::move(words)) {}
   absl::Status Launch();
   absl::Status WaitUntilItAnswers();
   bool HasExited();
 
   const uint16_t port_;
-  const std::vector<std::string> arguments_;
+  const std::vector<std::string> words_;  // The command line.
   pid_t pid_ = -1;
 };
 

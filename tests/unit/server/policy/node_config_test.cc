@@ -116,6 +116,15 @@ TEST_F(NodeConfigTest, ARedisUrlThatCannotWorkIsRefusedWhereItWasWritten) {
               HasSubstr("redis+cluster:// is not built yet"));
 }
 
+TEST_F(NodeConfigTest, UrlsOfOtherRegionsMayHoldCommas) {
+  const absl::StatusOr<std::optional<NodeConfig>> config =
+      Parse({"--redis", "redis://h", "--region-redis",
+             "eu=redis+sentinel://a:1,b:2/main?tls=true,asia=redis://c"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ((*config)->region_redis.at("eu"), "redis+sentinel://a:1,b:2/main?tls=true");
+  EXPECT_EQ((*config)->region_redis.at("asia"), "redis://c");
+}
+
 TEST_F(NodeConfigTest, APasswordIsInNoErrorMessage) {
   EXPECT_THAT(ErrorOf("redis: {url: \"redis://user:hush@h:0\"}\n"),
               AllOf(HasSubstr("the port"), Not(HasSubstr("hush"))));

@@ -12,11 +12,11 @@ using ::testing::Not;
 TEST(RedisUrlTest, HostAndPortAreEnough) {
   const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis://cache.eu.internal:6400");
   ASSERT_TRUE(url.ok()) << url.status();
-  EXPECT_EQ(url->at.host, "cache.eu.internal");
-  EXPECT_EQ(url->at.port, 6400);
+  EXPECT_EQ(url->seeds[0].host, "cache.eu.internal");
+  EXPECT_EQ(url->seeds[0].port, 6400);
   EXPECT_EQ(url->password, "");
   EXPECT_EQ(url->database, 0u);
-  EXPECT_EQ(ParseRedisUrl("redis://h")->at.port, 6379);
+  EXPECT_EQ(ParseRedisUrl("redis://h")->seeds[0].port, 6379);
   EXPECT_EQ(ParseRedisUrl("redis://h/")->database, 0u);
 }
 
@@ -25,8 +25,8 @@ TEST(RedisUrlTest, CredentialsAndDatabaseAreTakenAndDecoded) {
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->user, "user");
   EXPECT_EQ(url->password, "p@ss/w:rd");
-  EXPECT_EQ(url->at.host, "::1");
-  EXPECT_EQ(url->at.port, 7000);
+  EXPECT_EQ(url->seeds[0].host, "::1");
+  EXPECT_EQ(url->seeds[0].port, 7000);
   EXPECT_EQ(url->database, 3u);
   EXPECT_EQ(url->address(), "[::1]:7000");
   EXPECT_EQ(ParseRedisUrl("redis://:secret@h")->user, "");
@@ -51,6 +51,45 @@ TEST(RedisUrlTest, TlsTakesItsSettingsFromTheQuery) {
   EXPECT_FALSE(full->tls->verify);
 }
 
+TEST(RedisUrlTest, SentinelsHaveAGroupAndPerhapsADatabase) {
+  const absl::StatusOr<RedisUrl> url =
+      ParseRedisUrl("redis+sentinel://u:p@h1:7000,[::1],h3/my%2Fset/2");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->shape, RedisShape::kSentinel);
+  ASSERT_EQ(url->seeds.size(), 3u);
+  EXPECT_EQ(url->seeds[0].text(), "h1:7000");
+  EXPECT_EQ(url->seeds[1].text(), "[::1]:26379");
+  EXPECT_EQ(url->seeds[2].text(), "h3:26379");
+  EXPECT_EQ(url->group, "my/set");
+  EXPECT_EQ(url->user, "u");
+  EXPECT_EQ(url->password, "p");
+  EXPECT_EQ(url->database, 2u);
+  EXPECT_FALSE(url->tls.has_value());
+  EXPECT_EQ(url->address(), "my/set@h1:7000,[::1]:26379,h3:26379");
+}
+
+TEST(RedisUrlTest, SentinelsHaveTheirOwnPasswordAndTls) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl(
+      "redis+sentinel://h/g?ca=/ca.pem&tls=true&sentinel_user=s&sentinel_password=p%26w");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->sentinel_user, "s");
+  EXPECT_EQ(url->sentinel_password, "p&w");
+  ASSERT_TRUE(url->tls.has_value());
+  EXPECT_EQ(url->tls->ca_file, "/ca.pem");
+  EXPECT_FALSE(ParseRedisUrl("redis+sentinel://h/g?tls=false")->tls.has_value());
+}
+
+TEST(RedisUrlTest, AListOfHostsThatMeansNothingIsRefused) {
+  for (const char* text :
+       {"redis://h1,h2", "rediss://h1,h2/0", "redis+sentinel://h1,/g", "redis+sentinel://,h/g",
+        "redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel://h//1",
+        "redis+sentinel://h/g/x", "redis+sentinel://h/a%20b", "redis+sentinel://h/g?ca=/a",
+        "redis+sentinel://h/g?tls=yes", "redis+sentinel://h/g?sentinel_user=u",
+        "redis://h?tls=true", "redis://h?sentinel_password=p"}) {
+    EXPECT_EQ(ParseRedisUrl(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
 TEST(RedisUrlTest, AQueryThatMeansNothingIsRefused) {
   for (const char* text :
        {"redis://h?ca=/a", "redis://h?verify=false", "rediss://h?", "rediss://h?ca",
@@ -62,7 +101,7 @@ TEST(RedisUrlTest, AQueryThatMeansNothingIsRefused) {
 }
 
 TEST(RedisUrlTest, KnownSchemesThatAreNotBuiltSaySo) {
-  for (const char* scheme : {"redis+sentinel", "redis+cluster"}) {
+  for (const char* scheme : {"redis+cluster"}) {
     const absl::Status status = ParseRedisUrl(std::string(scheme) + "://h:1").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << scheme;
     EXPECT_THAT(std::string(status.message()), HasSubstr(scheme));

@@ -1,0 +1,58 @@
+// SentinelRoute: all data is on the primary of a group, and the sentinels say which that is.
+//
+// A server gets commands only after it has said itself (ROLE) that it is a primary. When the
+// sentinels name another one, the whole pool of connections to the old one is dropped: what was
+// sent and not answered fails with kUnavailable, outcome unknown. A lost connection and a READONLY
+// answer make it ask the sentinels at once. Calls wait for the very first answer of the sentinels;
+// later, while there is no primary, they fail at once. Thread safety, promise: those of RedisRoute.
+
+#ifndef MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
+#define MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "server/l2/redis_route.h"
+#include "server/l2/sentinel_watch.h"
+#include "server/l2/tls_context.h"
+#include "server/l2/waiting_calls.h"
+
+namespace meridian {
+
+class SentinelRoute final : public RedisRoute {
+ public:
+  // `tls` is nullptr for plain text. REQUIRES: options.Validate() is OK.
+  SentinelRoute(EventLoop& loop, const RedisClientOptions& options, std::unique_ptr<TlsContext> tls,
+                const Clock& clock, L2Observer* observer);
+  ~SentinelRoute() override;
+
+  void Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
+              RedisDone done) override ABSL_LOCKS_EXCLUDED(mu_);
+  L2Health Health() const override ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void OnFound(const RedisAddress& address) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnLost(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  void Wait(WaitingCalls::Call call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  EventLoop& loop_;
+  const RedisClientOptions options_;
+  const std::unique_ptr<TlsContext> tls_;
+  const Clock& clock_;
+  L2Observer* const observer_;
+  std::unique_ptr<SentinelWatch> watch_;   // Loop only.
+  std::unique_ptr<WaitingCalls> waiting_;  // Loop only.
+  uint64_t generation_ = 0;                // Of primary_. Loop only.
+
+  mutable absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<RedisClient> primary_ ABSL_GUARDED_BY(mu_);  // nullptr: not known.
+  absl::Status problem_ ABSL_GUARDED_BY(mu_);                  // Of the last round of questions.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_

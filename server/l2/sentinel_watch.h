@@ -1,0 +1,89 @@
+// SentinelWatch asks the sentinels of one group, again and again, who the primary is.
+//
+// Each round asks all sentinels at once and believes the answer with the highest configuration
+// epoch: a sentinel that was cut off still names the primary of before. It ends after `timeout` at
+// the latest. Rounds follow each other every `poll`, every `hurry` for some seconds after Hurry();
+// +switch-master, to which a second connection to each sentinel is subscribed, begins one at once.
+// The hint only saves time: nothing depends on its arrival.
+// Thread safety: none; all on the loop's thread, construction and destruction included.
+
+#ifndef MERIDIAN_SERVER_L2_SENTINEL_WATCH_H_
+#define MERIDIAN_SERVER_L2_SENTINEL_WATCH_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "server/l2/connection.h"
+#include "server/l2/event_loop.h"
+#include "server/l2/tls_context.h"
+#include "server/policy/redis_url.h"
+
+namespace meridian {
+
+struct SentinelOptions {
+  absl::Duration timeout = absl::Milliseconds(500);  // Of a round, and of a connect.
+  absl::Duration poll = absl::Seconds(1);
+  absl::Duration hurry = absl::Milliseconds(200);
+  absl::Duration hurry_for = absl::Seconds(5);
+};
+
+class SentinelWatch {
+ public:
+  struct Events {
+    // After each round that had an answer, also when it is the same as before.
+    std::function<void(const RedisAddress&)> found;
+    // After each round that had none, saying whether no sentinel answered or none knows the name.
+    std::function<void(absl::Status)> lost;
+  };
+
+  // `url` names the sentinels and the group. References and pointers outlive this.
+  SentinelWatch(EventLoop& loop, const Clock& clock, const RedisUrl& url, SentinelOptions options,
+                TlsContext* tls, Events events);
+  ~SentinelWatch();
+
+  // The primary may have changed: ask now, and often for a while.
+  void Hurry();
+
+ private:
+  struct Answer {
+    absl::Status status;
+    std::optional<RedisAddress> address;
+    uint64_t epoch = 0;
+  };
+
+  std::vector<Connection::HandshakeStep> Handshake(bool subscribe) const;
+  void Ask();
+  void TakeAddress(size_t sentinel, absl::StatusOr<Reply> reply);
+  void TakeEpoch(size_t sentinel, const absl::StatusOr<Reply>& reply);
+  void OneAnswered();
+  void Decide();
+  void OnMessage(const Reply& message);
+
+  const Clock& clock_;
+  const RedisUrl url_;
+  const SentinelOptions options_;
+  const Events events_;
+  const Connection::Bytes address_command_;
+  const Connection::Bytes epoch_command_;
+  std::minstd_rand random_;
+
+  std::vector<Answer> answers_;  // By sentinel, of the round under way.
+  size_t outstanding_ = 0;       // Replies that the round waits for; 0: none is under way.
+  bool again_ = false;           // Another round shall follow at once.
+  bool closing_ = false;
+  absl::Duration hurry_until_;
+  LoopTimer timer_;  // The next round.
+  std::vector<std::unique_ptr<Connection>> queries_;
+  std::vector<std::unique_ptr<Connection>> subscriptions_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_L2_SENTINEL_WATCH_H_

@@ -1,0 +1,235 @@
+// Real sentinels over a real primary and its replicas: who is the primary, and what a failover
+// costs.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/contract/redis_store_fixture.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kWritesResumeWithin = absl::Seconds(8);
+
+class RedisSentinelTest : public RedisStoreTest {
+ protected:
+  // One primary, two replicas, three sentinels that need two votes, and a primary that is taken for
+  // dead after a second.
+  void StartGroup() {
+    for (int i = 0; i < 3; ++i) {
+      std::vector<std::string> arguments = {"--repl-diskless-sync-delay", "0",
+                                            "--repl-ping-replica-period", "1"};
+      if (i > 0) {
+        arguments.insert(arguments.end(),
+                         {"--replicaof", absl::StrCat("127.0.0.1 ", servers_[0]->port())});
+      }
+      auto server = RedisProcess::Start(arguments);
+      ASSERT_TRUE(server.ok()) << server.status();
+      servers_.push_back(*std::move(server));
+    }
+    for (int i = 0; i < 3; ++i) {
+      auto sentinel = RedisProcess::StartSentinel(
+          dir_.path(), {absl::StrCat("sentinel monitor main 127.0.0.1 ", servers_[0]->port(), " 2"),
+                        "sentinel down-after-milliseconds main 1000",
+                        "sentinel failover-timeout main 5000", "sentinel parallel-syncs main 2"});
+      ASSERT_TRUE(sentinel.ok()) << sentinel.status();
+      sentinels_.push_back(*std::move(sentinel));
+    }
+    // A failover needs all of them to know each other.
+    for (const auto& sentinel : sentinels_) {
+      ASSERT_TRUE(WaitUntil(
+          [&] {
+            return sentinel->Command({"SENTINEL", "CKQUORUM", "main"})
+                           .value_or("")
+                           .find("+OK 3 usable") == 0 &&
+                   sentinel->Command({"SENTINEL", "REPLICAS", "main"}).value_or("") == "*2";
+          },
+          absl::Seconds(60)));
+    }
+  }
+  std::string Url(const std::string& group = "main") const {
+    std::vector<std::string> hosts;
+    for (const auto& sentinel : sentinels_) {
+      hosts.push_back(absl::StrCat("127.0.0.1:", sentinel->port()));
+    }
+    return absl::StrCat("redis+sentinel://", absl::StrJoin(hosts, ","), "/", group);
+  }
+  RedisStoreOptions FastTimeouts() const {
+    RedisStoreOptions options;
+    options.client.connection.command_timeout = absl::Milliseconds(900);
+    return options;
+  }
+  bool IsPrimary(const RedisProcess& server) const {
+    return server.Command({"INFO", "replication"}).value_or("").find("role:master") !=
+           std::string::npos;
+  }
+  // What a value of `key` with this version must be.
+  static std::string ValueOf(const std::string& key, int version) {
+    return absl::StrCat(key, "=", version);
+  }
+
+  TempDir dir_;
+  std::vector<std::unique_ptr<RedisProcess>> servers_;
+  std::vector<std::unique_ptr<RedisProcess>> sentinels_;
+};
+
+// Writes round about 20 keys, one write after the other, and reads each back.
+class Load {
+ public:
+  using WriteOne = std::function<absl::Status(const std::string& key, int version)>;
+  using CheckOne = std::function<absl::Status(const std::string& key, int newest)>;
+
+  Load(WriteOne write, CheckOne check)
+      : thread_([this, write = std::move(write), check = std::move(check)] { Run(write, check); }) {
+  }
+  ~Load() { Stop(); }
+  void Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
+  int written() const { return written_; }
+  // The longest time without an acknowledged write.
+  absl::Duration longest_pause() const { return absl::Nanoseconds(longest_pause_.load()); }
+  int wrong_values() const { return wrong_; }
+  int failed_writes() const { return failed_; }
+
+ private:
+  void Run(const WriteOne& write, const CheckOne& check) {
+    absl::Time last = absl::Now();
+    for (int version = 1; !stop_; ++version) {
+      const std::string key = absl::StrCat("k", version % 20);
+      if (write(key, version).ok()) {
+        ++written_;
+        last = absl::Now();
+      } else {
+        ++failed_;
+        absl::SleepFor(absl::Milliseconds(5));  // The load's own pace, not a wait for anything.
+      }
+      longest_pause_ =
+          std::max(longest_pause_.load(), absl::ToInt64Nanoseconds(absl::Now() - last));
+      if (!check(key, version).ok()) ++wrong_;
+    }
+  }
+
+  std::atomic<bool> stop_{false};
+  std::atomic<int> written_{0};
+  std::atomic<int> failed_{0};
+  std::atomic<int> wrong_{0};
+  std::atomic<int64_t> longest_pause_{0};
+  std::thread thread_;
+};
+
+TEST_F(RedisSentinelTest, WritesGoOnWithinEightSecondsAfterThePrimaryIsKilled) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url());
+  Load load(
+      [&](const std::string& key, int version) {
+        return ApplyStatus(Put(key, version, ValueOf(key, version)), absl::Milliseconds(500));
+      },
+      // Whatever is read was written for this key, and not later than now.
+      [&](const std::string& key, int newest) -> absl::Status {
+        const L2Record record = Fetch({Key(key)}, absl::Milliseconds(500))[0];
+        if (!record.status.ok() || record.record.view().empty()) return absl::OkStatus();
+        const auto parsed = ParseRecord(record.record.view());
+        if (!parsed.ok()) return parsed.status();
+        for (int version = newest; version >= 0; version -= 1) {
+          if (parsed->version == Put(key, version, "").version) {
+            return parsed->value == ValueOf(key, version) ? absl::OkStatus()
+                                                          : absl::InternalError("wrong value");
+          }
+        }
+        return absl::InternalError("a version that was never written");
+      });
+  ASSERT_TRUE(WaitUntil([&] { return load.written() >= 200; }, absl::Seconds(60)));
+  servers_[0]->Kill();
+  const int before = load.written();
+  ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 200; }, absl::Seconds(60)));
+  load.Stop();
+  EXPECT_EQ(load.wrong_values(), 0);
+  EXPECT_GT(load.failed_writes(), 0);
+  EXPECT_LE(load.longest_pause(), kWritesResumeWithin);
+  EXPECT_EQ(observer_.primary_changes(), 1);
+  EXPECT_TRUE(IsPrimary(*servers_[1]) || IsPrimary(*servers_[2]));
+  EXPECT_TRUE(store_->Health().connected) << store_->Health().problem;
+  RecordProperty("pause_ms", static_cast<int>(absl::ToInt64Milliseconds(load.longest_pause())));
+  std::printf("writes paused for %s\n", absl::FormatDuration(load.longest_pause()).c_str());
+}
+
+TEST_F(RedisSentinelTest, APrimaryThatBecomesAReplicaIsLeft) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url());
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  // The old primary lives on, as a replica that takes no writes.
+  ASSERT_EQ(*sentinels_[0]->Command({"SENTINEL", "FAILOVER", "main"}), "+OK");
+  ASSERT_TRUE(WaitUntil([&] { return observer_.primary_changes() > 0; }, absl::Seconds(60)));
+  int version = 2;
+  ASSERT_TRUE(WaitUntil(
+      [&] { return ApplyStatus(Put("a", version++, "two"), absl::Milliseconds(500)).ok(); },
+      absl::Seconds(60)));
+  EXPECT_TRUE(WaitUntil([&] { return !IsPrimary(*servers_[0]); }, absl::Seconds(60)));
+  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
+}
+
+TEST_F(RedisSentinelTest, OneSentinelIsEnoughToFindThePrimary) {
+  StartGroup();
+  sentinels_[0]->Kill();
+  sentinels_[1]->Kill();
+  OpenStore(FastTimeouts(), Url());
+  EXPECT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  EXPECT_THAT(store_->Health().address, HasSubstr(absl::StrCat("127.0.0.1:", servers_[0]->port())));
+}
+
+TEST_F(RedisSentinelTest, ThePrimaryStaysInUseWhileAllSentinelsAreAway) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url());
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  for (const auto& sentinel : sentinels_) sentinel->Kill();
+  ASSERT_TRUE(
+      WaitUntil([&] { return absl::StrContains(store_->Health().problem, "no sentinel of main@"); },
+                absl::Seconds(60)));
+  EXPECT_TRUE(ApplyStatus(Put("a", 2, "two")).ok());
+  EXPECT_TRUE(store_->Health().connected);
+}
+
+TEST_F(RedisSentinelTest, NoSentinelAndAnUnknownGroupAreToldApart) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url("other"));
+  EXPECT_THAT(std::string(ApplyStatus(Put("a", 1, "one")).message()),
+              HasSubstr("knows this group"));
+  store_.reset();
+  for (const auto& sentinel : sentinels_) sentinel->Kill();
+  OpenStore(FastTimeouts(), Url());
+  EXPECT_THAT(std::string(ApplyStatus(Put("a", 1, "one")).message()),
+              HasSubstr("no sentinel of main@"));
+  EXPECT_FALSE(store_->Health().connected);
+}
+
+TEST_F(RedisSentinelTest, AServerThatIsNoPrimaryGetsNoCommands) {
+  StartGroup();
+  // Sentinels that have just been told so believe anything: this one watches a replica as if it
+  // were the primary of a group of its own.
+  auto liar = RedisProcess::StartSentinel(
+      dir_.path(), {absl::StrCat("sentinel monitor main 127.0.0.1 ", servers_[1]->port(), " 2")});
+  ASSERT_TRUE(liar.ok()) << liar.status();
+  OpenStore(FastTimeouts(), absl::StrCat("redis+sentinel://127.0.0.1:", (*liar)->port(), "/main"));
+  ASSERT_TRUE(
+      WaitUntil([&] { return absl::StrContains(store_->Health().problem, "it is a replica"); },
+                absl::Seconds(60)));
+  EXPECT_EQ(ApplyStatus(Put("a", 1, "one")).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(observer_.ups(), 0);
+}
+
+}  // namespace
+}  // namespace meridian
