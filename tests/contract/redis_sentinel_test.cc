@@ -28,8 +28,14 @@ class RedisSentinelTest : public RedisStoreTest {
   // dead after a second.
   void StartGroup() {
     for (int i = 0; i < 3; ++i) {
-      std::vector<std::string> arguments = {"--repl-diskless-sync-delay", "0",
-                                            "--repl-ping-replica-period", "1"};
+      std::vector<std::string> arguments = {"--repl-diskless-sync-delay",
+                                            "0",
+                                            "--repl-ping-replica-period",
+                                            "1",
+                                            "--dir",
+                                            dir_.path(),
+                                            "--dbfilename",
+                                            absl::StrCat(i, ".rdb")};
       if (i > 0) {
         arguments.insert(arguments.end(),
                          {"--replicaof", absl::StrCat("127.0.0.1 ", servers_[0]->port())});
