@@ -84,10 +84,13 @@ absl::StatusOr<std::unique_ptr<RedisProcess>> RedisProcess::Start(
   absl::Status status;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     const uint16_t port = FreePort();
+    // A dump that another test has left in the current folder is not loaded.
+    const std::string dump = absl::StrCat("redis-", port, ".rdb");
     std::vector<std::string> words = {
         "redis-server", "--port",    absl::StrCat(port), "--bind",      "127.0.0.1",
         "--save",       "",          "--appendonly",     "no",          "--daemonize",
-        "no",           "--logfile", "/dev/null",        "--databases", "4"};
+        "no",           "--logfile", "/dev/null",        "--databases", "4",
+        "--dbfilename", dump};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::unique_ptr<RedisProcess> redis(new RedisProcess(port, std::move(words)));
     status = redis->Launch();
