@@ -143,6 +143,21 @@ void AddCompressionMetrics(const NodeContext& context, MetricRegistry& registry)
       });
 }
 
+void AddClockMetrics(const ClockGuard& guard, MetricRegistry& registry) {
+  registry.AddGauge("meridian_clock_refused",
+                    "1 while this clock is more than 60 s off and gives no versions, else 0.",
+                    [&guard] { return guard.ok() ? 0.0 : 1.0; });
+  registry.AddGauges(
+      {"meridian_clock_offset_seconds", "How far this clock is ahead of another's.", {"reference"}},
+      [&guard] {
+        Samples samples;
+        for (const ClockOffset& offset : guard.Offsets()) {
+          samples.push_back({{offset.reference}, absl::ToDoubleSeconds(offset.ahead)});
+        }
+        return samples;
+      });
+}
+
 Samples OwnershipSamples(const NodeContext& context) {
   const TopologyHolder::Snapshot topology = context.topology.Get();
   Samples samples;
@@ -230,6 +245,7 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
   AddCompressionMetrics(context, registry);
+  if (context.clock_guard != nullptr) AddClockMetrics(*context.clock_guard, registry);
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
     return static_cast<double>(context.topology.Get()->epoch());
   });
@@ -453,6 +469,14 @@ void ReplicationMetrics::OnTailError(const absl::Status& status) {
 void ReplicationMetrics::OnTailGap(uint32_t slot) {
   tail_gaps_.Add();
   spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
+}
+
+void ReplicationMetrics::OnOwnClock(const absl::Status& status) {
+  if (status.ok()) {
+    spdlog::info("this node's clock is right again");
+  } else {
+    spdlog::error("{}", std::string(status.message()));
+  }
 }
 
 void ReplicationMetrics::OnClockSkew(const absl::Status& status) {

@@ -62,6 +62,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnDropped(const std::string& target, const absl::Status& why) override;
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
+  void OnOwnClock(const absl::Status& status) override;
   void OnClockSkew(const absl::Status& status) override;
 
  private:

@@ -95,6 +95,7 @@ absl::StatusOr<std::unique_ptr<RedisStore>> CreateStore(EventLoop& loop, const N
 struct NodeServer::Parts {
   NodeConfig config;
   SystemClock clock;
+  ClockGuard clock_guard{clock};
   absl::Duration started = clock.Monotonic();
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;
@@ -179,11 +180,12 @@ absl::Status NodeServer::Parts::MakeCache() {
   ASSIGN_OR_RETURN(engine, Engine::Create(options));
   namespaces = std::make_unique<Namespaces>(*engine, config.policies);
   RETURN_IF_ERROR(MakeStores());
-  peers = std::make_unique<GrpcPeerTransport>(config.id, *versions);
+  peers = std::make_unique<GrpcPeerTransport>(config.id, *versions, clock, clock_guard);
   context = std::unique_ptr<NodeContext>(new NodeContext{
       config.id, config.redis_url.empty(), config.tombstone_ttl, clock, *versions, *engine,
       *namespaces, *l2, *peers, topology});
   context->inflater = inflater.get();
+  context->clock_guard = &clock_guard;
   reads = std::make_unique<ReadPath>(*context);
   writes = std::make_unique<WritePath>(*context);
   explainer = std::make_unique<Explainer>(*context);
@@ -245,7 +247,7 @@ absl::Status NodeServer::Parts::MakeReplication() {
       Replication::Create(
           std::move(options),
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
-                          *replication_executor, clock, *replication_metrics,
+                          *replication_executor, clock, *replication_metrics, clock_guard,
                           [this](std::string_view name_space) {
                             return namespaces->policies()->Of(name_space).replication !=
                                    ReplicationMode::kLocal;
@@ -295,6 +297,16 @@ std::vector<std::string> NodeServer::Parts::Warnings() const {
       warnings.push_back(absl::StrCat("Redis of ", state.region, ": ", state.health.problem));
     }
   }
+  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
+    warnings.push_back(std::string(status.message()));
+  }
+  for (const ClockOffset& offset : clock_guard.Offsets()) {
+    if (absl::AbsDuration(offset.ahead) <= ClockGuard::kMaxSkew || !clock_guard.ok()) continue;
+    warnings.push_back(absl::StrCat("the clock of ", offset.reference, " is ",
+                                    absl::FormatDuration(absl::AbsDuration(offset.ahead)),
+                                    offset.ahead > absl::ZeroDuration() ? " behind" : " ahead",
+                                    "; check NTP there"));
+  }
   for (const LinkStatus& link : Links()) {
     if (link.state != LinkState::kCut) continue;
     warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,
@@ -321,6 +333,9 @@ Readiness NodeServer::Parts::ReadinessNow() const {
   const uint16_t index = now->IndexOf(config.id);
   if (index == Topology::kNoOwner) return {false, "not in the topology yet"};
   if (now->members()[index].state != MemberState::kServing) return {false, "not serving yet"};
+  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
+    return {false, std::string(status.message())};
+  }
   return {true, absl::StrCat("serving in epoch ", now->epoch())};
 }
 

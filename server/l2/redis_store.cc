@@ -438,6 +438,26 @@ void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
       });
 }
 
+void RedisStore::ServerTime(absl::Time deadline, TimeCallback callback) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.Begin(1);
+  writer.Add("TIME");
+  route_->Submit(Lane::kRead, Only(RedisCommand::Plain("time", std::move(bytes))), deadline,
+                 [callback = std::move(callback)](const RedisReplies& replies) {
+                   if (!replies[0].ok()) return callback(replies[0].status());
+                   int64_t seconds = 0;
+                   int64_t micros = 0;
+                   const Reply& reply = *replies[0];
+                   if (!reply.is_array() || reply.elements.size() != 2 ||
+                       !absl::SimpleAtoi(ToAbsl(reply.elements[0].text()), &seconds) ||
+                       !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &micros)) {
+                     return callback(UnexpectedReply("TIME"));
+                   }
+                   callback(absl::FromUnixSeconds(seconds) + absl::Microseconds(micros));
+                 });
+}
+
 L2Health RedisStore::Health() const { return route_->Health(); }
 
 }  // namespace meridian

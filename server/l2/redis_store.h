@@ -57,6 +57,7 @@ class RedisStore final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
 
  private:

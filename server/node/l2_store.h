@@ -122,6 +122,7 @@ class L2Store {
   using CountCallback = std::function<void(absl::StatusOr<uint64_t>)>;
 
   using ScanCallback = std::function<void(absl::StatusOr<L2ScanPage>)>;
+  using TimeCallback = std::function<void(absl::StatusOr<absl::Time>)>;
   using VersionsCallback = std::function<void(absl::StatusOr<std::vector<Version>>)>;
 
   virtual ~L2Store() = default;
@@ -165,6 +166,11 @@ class L2Store {
   // `keys`. Much cheaper than Fetch: no value is moved.
   virtual void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                              VersionsCallback callback) = 0;
+
+  // The store's wall clock, so that a node learns whether its own is right.
+  virtual void ServerTime(absl::Time deadline, TimeCallback callback) {
+    callback(absl::UnavailableError("this store has no clock"));
+  }
 
   virtual L2Health Health() const = 0;
 };

@@ -14,6 +14,7 @@
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/clock_guard.h"
 #include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
 #include "server/node/namespaces.h"
@@ -36,6 +37,13 @@ struct NodeContext {
   const std::unique_ptr<KeyActivity> activity = std::make_unique<KeyActivity>();
   // Inflates large values of L2 and of peers, whose threads everybody waits for; nullptr: they do.
   Executor* inflater = nullptr;
+  // Whether this machine's clock may give versions; nullptr: it always may.
+  ClockGuard* clock_guard = nullptr;
+
+  // OK, or kFailedPrecondition (CLOCK_SKEW).
+  absl::Status CheckClock() const {
+    return clock_guard == nullptr ? absl::OkStatus() : clock_guard->Check();
+  }
 };
 
 // What is reserved for the way back: calls to lower tiers end this long before the caller's deadline.

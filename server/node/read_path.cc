@@ -36,6 +36,8 @@ void Count(std::atomic<uint64_t>& counter, uint64_t n) {
 void FillL1(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
             const EntryKey& key, FillToken token, const Record& record, absl::Duration ttl,
             const Buffer& value) {
+  // What is left of the value's life is the difference of two wall clocks.
+  if (context.clock_guard != nullptr && !context.clock_guard->ok()) return;
   const absl::Duration now = context.clock.Monotonic();
   Entry entry;
   entry.value = value;

@@ -103,8 +103,13 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       ApplyToL2(std::move(indexes), Home::kHere, /*attempt=*/1);
       return;
     }
+    const absl::Status clock = context_.CheckClock();
     for (const uint32_t index : indexes) {
       const WriteItem& item = request_.items[index];
+      if (!clock.ok()) {
+        SetError(FromStatus(clock), &results_[index]);
+        continue;
+      }
       results_[index] = l1_writer_.Write(name_space_, policy_, EngineKey(item.key), item, Stored(index));
       if (results_[index].state == EntryState::kOk) CountWrite(item);
     }
@@ -112,6 +117,10 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
 
   // Writes to the regional store, in order, each with a version of its own.
   void ApplyToL2(std::vector<uint32_t> indexes, Home home, int attempt) {
+    if (const absl::Status clock = context_.CheckClock(); !clock.ok()) {
+      for (const uint32_t index : indexes) SetError(FromStatus(clock), &results_[index]);
+      return;
+    }
     pending_.fetch_add(1, std::memory_order_relaxed);
     const absl::Time now = context_.clock.Now();
     std::vector<L2Write> writes;
@@ -273,13 +282,20 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       return;
     }
     std::vector<uint32_t> moved;
+    std::vector<uint32_t> skewed;  // The owner gives no versions; perhaps this node may.
     for (size_t i = 0; i < group.indexes.size(); ++i) {
       WriteResult& answer = reply.results[i];
       if (answer.state == EntryState::kError && answer.error->reason == reason::kNotOwner) {
         moved.push_back(group.indexes[i]);
+      } else if (answer.state == EntryState::kError && answer.error->reason == reason::kClockSkew) {
+        skewed.push_back(group.indexes[i]);
       } else {
         results_[group.indexes[i]] = std::move(answer);
       }
+    }
+    if (!skewed.empty()) {
+      GoAround(std::move(skewed), reason::kClockSkew, "the clock of the key's owner is off",
+               /*unsent=*/true);
     }
     if (moved.empty()) return;
     if (reply.topology) context_.topology.Offer(*std::move(reply.topology));

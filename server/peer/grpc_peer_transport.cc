@@ -39,8 +39,9 @@ std::optional<Topology> TopologyIn(const Response& response) {
 
 }  // namespace
 
-GrpcPeerTransport::GrpcPeerTransport(std::string node_id, HybridClock& versions)
-    : node_id_(std::move(node_id)), versions_(versions) {}
+GrpcPeerTransport::GrpcPeerTransport(std::string node_id, HybridClock& versions, const Clock& clock,
+                                     ClockGuard& clock_guard)
+    : node_id_(std::move(node_id)), versions_(versions), clock_(clock), clock_guard_(clock_guard) {}
 
 GrpcPeerTransport::~GrpcPeerTransport() {
   absl::MutexLock lock(&mu_);
@@ -119,6 +120,17 @@ void GrpcPeerTransport::FillHeader(uint64_t epoch, std::string_view request_id,
   header->set_request_id(request_id.data(), request_id.size());
 }
 
+void GrpcPeerTransport::NoteClock(const peer::v1::PeerHeader& header, absl::Duration sent) {
+  const absl::Duration now = clock_.Monotonic();
+  const int64_t now_ms = absl::ToInt64Milliseconds(now);
+  int64_t due = next_clock_note_ms_.load(std::memory_order_relaxed);
+  if (header.wall_unix_ms() == 0 || now_ms < due) return;
+  if (!next_clock_note_ms_.compare_exchange_strong(due, now_ms + 1000)) return;
+  clock_guard_.Measured(absl::StrCat("node ", header.node()),
+                        absl::FromUnixMillis(static_cast<int64_t>(header.wall_unix_ms())), sent,
+                        now);
+}
+
 void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Time deadline,
                              ReadReplyCallback callback) {
   auto call = std::make_shared<PeerCall<peer::v1::BatchGetRequest, peer::v1::BatchGetResponse>>();
@@ -131,7 +143,7 @@ void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Ti
   Began(to.peer_address, Context(call, &call->context));
   stub->async()->BatchGet(
       &call->context, &call->request, &call->response,
-      [this, call, stub, to, expected = request.keys.size(),
+      [this, call, stub, to, expected = request.keys.size(), sent = clock_.Monotonic(),
        callback = std::move(callback)](const grpc::Status& status) mutable {
         PeerReadReply reply;
         reply.status = ToAbslStatus(status);
@@ -140,6 +152,7 @@ void GrpcPeerTransport::Read(const Member& to, const PeerRead& request, absl::Ti
         }
         if (reply.status.ok()) {
           (void)versions_.Merge(call->response.header().hlc());
+          NoteClock(call->response.header(), sent);
           reply.results.reserve(expected);
           for (const auto& entry : call->response.entries()) {
             reply.results.push_back(FromProto(entry));
@@ -167,7 +180,7 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
   Began(to.peer_address, Context(call, &call->context));
   stub->async()->BatchWrite(
       &call->context, &call->request, &call->response,
-      [this, call, stub, to, expected = request.items.size(),
+      [this, call, stub, to, expected = request.items.size(), sent = clock_.Monotonic(),
        callback = std::move(callback)](const grpc::Status& status) mutable {
         PeerWriteReply reply;
         reply.status = ToAbslStatus(status);
@@ -176,6 +189,7 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
         }
         if (reply.status.ok()) {
           (void)versions_.Merge(call->response.header().hlc());
+          NoteClock(call->response.header(), sent);
           reply.results.reserve(expected);
           for (const auto& result : call->response.results()) {
             reply.results.push_back(FromProto(result));

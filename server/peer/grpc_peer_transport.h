@@ -9,6 +9,8 @@
 
 #include <grpcpp/client_context.h>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,16 +19,20 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
 #include "common/base/version.h"
 #include "meridian/peer/v1/peer_service.grpc.pb.h"
+#include "server/node/clock_guard.h"
 #include "server/node/peer_transport.h"
 
 namespace meridian {
 
 class GrpcPeerTransport final : public PeerTransport {
  public:
-  // `versions` is not owned and outlives every callback.
-  GrpcPeerTransport(std::string node_id, HybridClock& versions);
+  // Nothing is owned; all outlive every callback. `clock_guard` is told the clocks of others, as
+  // their replies show them.
+  GrpcPeerTransport(std::string node_id, HybridClock& versions, const Clock& clock,
+                    ClockGuard& clock_guard);
   // Waits until every callback has run: calls end by their deadlines.
   ~GrpcPeerTransport() override;
 
@@ -58,8 +64,14 @@ class GrpcPeerTransport final : public PeerTransport {
   template <typename Call>
   void Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub);
 
+  // Once a second is enough of what every reply says of its sender's clock.
+  void NoteClock(const peer::v1::PeerHeader& header, absl::Duration sent);
+
   const std::string node_id_;
   HybridClock& versions_;
+  const Clock& clock_;
+  ClockGuard& clock_guard_;
+  std::atomic<int64_t> next_clock_note_ms_{0};  // Monotonic.
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;

@@ -64,4 +64,9 @@ void CuttableStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
   store_.FetchVersions(std::move(keys), deadline, std::move(callback));
 }
 
+void CuttableStore::ServerTime(absl::Time deadline, TimeCallback callback) {
+  if (!cut_.ok()) return callback(cut_);
+  store_.ServerTime(deadline, std::move(callback));
+}
+
 }  // namespace meridian

@@ -38,6 +38,7 @@ class CuttableStore final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ServerTime(absl::Time deadline, TimeCallback callback) override;
   // Of the store itself.
   L2Health Health() const override { return store_.Health(); }
 

@@ -28,14 +28,15 @@ struct LinkRepair::Page {
 };
 
 LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source,
-                       L2Store& target, TaskGate gate, const Clock& clock, Wanted wanted,
-                       Mended mended)
+                       L2Store& target, TaskGate gate, const Clock& clock,
+                       const ClockGuard& clock_guard, Wanted wanted, Mended mended)
     : options_(options),
       own_region_(std::move(own_region)),
       source_(source),
       target_(target),
       gate_(std::move(gate)),
       clock_(clock),
+      clock_guard_(clock_guard),
       wanted_(std::move(wanted)),
       mended_(std::move(mended)),
       fetch_limit_(options_.fetch_keys),
@@ -58,6 +59,10 @@ LinkRepairStatus LinkRepair::Status() const {
 void LinkRepair::BeginPass() {
   running_ = true;
   again_ = false;
+  if (const absl::Status clock = clock_guard_.Check(); !clock.ok()) {
+    problem_ = absl::StrCat("repair: ", std::string(clock.message()));
+    return RetryLater([this] { BeginPass(); });
+  }
   for (auto& [number, slot] : slots_) slot.in_pass = true;
   horizon_ = clock_.Now() - options_.tombstone_ttl;
   BeginWalk(Walk::kSource);

@@ -9,6 +9,7 @@
 //   survive a restart. A pass that finds nothing to send moves versions only.
 // A slot whose cursor is older than tombstones are kept is fenced: what the target has from before
 //   that time and the own store has not was deleted or forgotten here, and leaves the target.
+// While this machine's clock is off no pass begins: the horizon would be wrong.
 // Cost: one page of the walk at a time, at most `keys_per_second` keys of the whole store; one pass
 //   serves all slots that wait.
 // Thread safety: none; everything runs behind the gate.
@@ -31,6 +32,7 @@
 #include "common/base/executor.h"
 #include "common/base/version.h"
 #include "common/resilience/backoff.h"
+#include "server/node/clock_guard.h"
 #include "server/node/l2_store.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/task_gate.h"
@@ -61,7 +63,8 @@ class LinkRepair {
 
   // No reference is owned; all outlive this.
   LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source, L2Store& target,
-             TaskGate gate, const Clock& clock, Wanted wanted, Mended mended);
+             TaskGate gate, const Clock& clock, const ClockGuard& clock_guard, Wanted wanted,
+             Mended mended);
 
   // Mends the slot, in a pass that begins after this call. `cursor` is what the target had.
   void Add(SlotTicket ticket, LogPosition cursor);
@@ -107,6 +110,7 @@ class LinkRepair {
   L2Store& target_;
   const TaskGate gate_;
   const Clock& clock_;
+  const ClockGuard& clock_guard_;
   const Wanted wanted_;
   const Mended mended_;
 

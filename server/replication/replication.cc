@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/status_macros.h"
+#include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
@@ -42,6 +43,13 @@ std::vector<std::string> NamesOf(const std::map<std::string, L2Store*>& stores) 
   std::vector<std::string> names;
   for (const auto& [region, store] : stores) names.push_back(region);
   return names;
+}
+
+std::map<std::string, L2Store*> AllStores(const ReplicationOptions& options,
+                                          const ReplicationDeps& deps) {
+  std::map<std::string, L2Store*> stores = deps.others;
+  stores[options.own_region] = &deps.own;
+  return stores;
 }
 
 absl::Status CheckRegions(const std::string& own, const std::map<std::string, L2Store*>& others) {
@@ -97,13 +105,14 @@ struct Replication::Parts {
         deps(std::move(d)),
         gate(deps.executor),
         coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
-        replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.observer,
-                   WithInternal(deps.should_replicate)),
+        replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.clock_guard,
+                   deps.observer, WithInternal(deps.should_replicate)),
         cuts(options.own_region, NamesOf(deps.others), deps.own, deps.hybrid_clock, gate,
              deps.clock,
              [this](const std::string& region, const std::optional<RegionCut>& cut) {
                replicator.SetCut(region, cut);
              }),
+        clock_watch(AllStores(options, deps), deps.clock_guard, gate, deps.clock, deps.observer),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
@@ -120,6 +129,7 @@ struct Replication::Parts {
   EngineCoherence coherence;
   Replicator replicator;
   RegionCuts cuts;
+  ClockWatch clock_watch;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -148,6 +158,7 @@ void Replication::Start() {
     parts->tail.Start();
     parts->replicator.Start();
     parts->cuts.Start();
+    parts->clock_watch.Start();
     if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
   });
 }
@@ -160,8 +171,7 @@ std::vector<LinkStatus> Replication::Links() const {
 
 void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
   Parts* const parts = parts_.get();
-  std::map<std::string, L2Store*> known = parts->deps.others;
-  known[parts->options.own_region] = &parts->deps.own;
+  const std::map<std::string, L2Store*> known = AllStores(parts->options, parts->deps);
   RegionDiff::Stores stores;
   for (const std::string& region : options.regions) {
     if (known.count(region) == 0) {
@@ -221,6 +231,7 @@ void Replication::SetCut(const std::string& region, bool cut, std::string reason
     return done(absl::NotFoundError(
         absl::StrCat("UNKNOWN_REGION: '", region, "' is no other region that this node knows")));
   }
+  if (const absl::Status clock = parts->deps.clock_guard.Check(); !clock.ok()) return done(clock);
   struct Call {
     std::function<void(absl::Status)> done;
     ~Call() {  // The gate was closed before it began.

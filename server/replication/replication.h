@@ -24,6 +24,7 @@
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/clock_guard.h"
 #include "server/node/l2_store.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
@@ -55,6 +56,7 @@ struct ReplicationDeps {
   Executor& executor;
   const Clock& clock;
   ReplicationObserver& observer;
+  ClockGuard& clock_guard;  // Is told the stores' clocks.
   // Whether a namespace leaves the region. Called on the executor. kInternalNamespace always does.
   ReplicationLink::ShouldReplicate should_replicate;
   Heartbeat::Write write_heartbeat;

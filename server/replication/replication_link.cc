@@ -48,8 +48,8 @@ struct ReplicationLink::Shipment {
 };
 
 ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target,
-                                 TaskGate gate, const Clock& clock, ReplicationObserver& observer,
-                                 ShouldReplicate should_replicate)
+                                 TaskGate gate, const Clock& clock, const ClockGuard& clock_guard,
+                                 ReplicationObserver& observer, ShouldReplicate should_replicate)
     : options_(std::move(options)),
       own_id_(RegionId(options_.own_region)),
       target_id_(RegionId(options_.target_region)),
@@ -63,7 +63,7 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
                [this](const LogEntry& entry) {
                  return entry.version.region == own_id_ && should_replicate_(entry.name_space);
                }),
-      repair_(options_.repair, options_.own_region, source, target_, gate_, clock,
+      repair_(options_.repair, options_.own_region, source, target_, gate_, clock, clock_guard,
               should_replicate_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       problem_(absl::StrCat("the store of ", options_.own_region,

@@ -84,7 +84,7 @@ class ReplicationLink final : public ChangeSink {
 
   // No reference is owned; all outlive this.
   ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target, TaskGate gate,
-                  const Clock& clock, ReplicationObserver& observer,
+                  const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
                   ShouldReplicate should_replicate);
 
   void Start();

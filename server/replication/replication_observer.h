@@ -48,6 +48,9 @@ class ReplicationObserver {
   // A slot's L1 was dropped because changes of it may have been missed.
   virtual void OnTailGap(uint32_t slot) {}
 
+  // This machine's clock was found to be off (CLOCK_SKEW), or (OK) right again.
+  virtual void OnOwnClock(const absl::Status& status) {}
+
   // A version too far ahead of this clock arrived; it counts as written, the clock does not follow.
   virtual void OnClockSkew(const absl::Status& status) {}
 };

@@ -23,7 +23,7 @@ class Replicator final : public ChangeSink {
   // `options` are every link's, but for target_region. Nothing is owned; everything outlives this.
   Replicator(const ReplicationLinkOptions& options, L2Store& own,
              const std::map<std::string, L2Store*>& others, const TaskGate& gate,
-             const Clock& clock, ReplicationObserver& observer,
+             const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
              const ReplicationLink::ShouldReplicate& should_replicate);
 
   void Start();

@@ -45,6 +45,7 @@ void PeerServiceHandlers::FillHeader(peer::v1::PeerHeader* header) const {
   header->set_epoch(context_.topology.Get()->epoch());
   header->set_node(context_.node_id);
   header->set_hlc(context_.versions.last());
+  header->set_wall_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(context_.clock.Now())));
 }
 
 template <typename Response>

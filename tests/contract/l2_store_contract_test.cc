@@ -106,6 +106,12 @@ class L2StoreContractTest : public ::testing::TestWithParam<L2Backend> {
   std::unique_ptr<L2StoreHarness> harness_;
 };
 
+TEST_P(L2StoreContractTest, TellsItsTime) {
+  const absl::StatusOr<absl::Time> time = harness_->ServerTime();
+  ASSERT_TRUE(time.ok()) << time.status();
+  EXPECT_LT(absl::AbsDuration(*time - harness_->Now()), absl::Minutes(1));
+}
+
 TEST_P(L2StoreContractTest, AMissingKeyIsAnEmptyRecord) {
   const std::vector<L2Record> records = harness_->Fetch({Key("a"), Key("b")});
   ASSERT_THAT(records, SizeIs(2));

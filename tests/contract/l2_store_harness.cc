@@ -116,6 +116,10 @@ absl::StatusOr<uint64_t> L2StoreHarness::ChangeCount() {
   return Wait<absl::StatusOr<uint64_t>>([&](auto done) { store().ChangeCount(Deadline(), done); });
 }
 
+absl::StatusOr<absl::Time> L2StoreHarness::ServerTime() {
+  return Wait<absl::StatusOr<absl::Time>>([&](auto done) { store().ServerTime(Deadline(), done); });
+}
+
 absl::StatusOr<std::vector<LogPosition>> L2StoreHarness::LogEnds(std::vector<uint32_t> slots) {
   return Wait<absl::StatusOr<std::vector<LogPosition>>>(
       [&](auto done) { store().LogEnds(std::move(slots), Deadline(), done); });

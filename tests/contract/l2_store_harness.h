@@ -37,6 +37,7 @@ class L2StoreHarness {
   std::vector<L2WriteResult> Apply(std::vector<L2Write> writes, absl::Time deadline);
   absl::StatusOr<std::vector<LogSlice>> ReadLogs(std::vector<LogRead> reads, size_t limit);
   absl::StatusOr<uint64_t> ChangeCount();
+  absl::StatusOr<absl::Time> ServerTime();
   absl::StatusOr<std::vector<LogPosition>> LogEnds(std::vector<uint32_t> slots);
   absl::StatusOr<std::vector<LogPosition>> FetchCursors(std::string source_region,
                                                         std::vector<uint32_t> slots);

@@ -101,6 +101,17 @@ TEST_F(RegionMaintenanceTest, ACutStopsAllNodesSurvivesARestartAndIsVisible) {
   const std::string status = Run({"--region", "us", "status"}).out;
   EXPECT_NE(status.find("new disks"), std::string::npos) << status;
 
+  // Every Redis is asked what time it is.
+  const std::string http = cluster_->Address("us-node-2", "http");
+  const auto page = HttpGet(http, "/metrics");
+  ASSERT_TRUE(page.ok());
+  for (const char* region : {"us", "eu"}) {
+    EXPECT_NE(page->body.find(absl::StrCat("meridian_clock_offset_seconds{reference=\"redis of ",
+                                           region, "\"}")),
+              std::string::npos);
+  }
+  EXPECT_EQ(FetchMetric(http, "meridian_clock_refused"), 0);
+
   cluster_->Kill("us-node-1");
   cluster_->Restart("us-node-1");
   ASSERT_TRUE(WaitUntil([&] { return us->Set("task", "k", "new").ok(); }, kLong));

@@ -78,6 +78,7 @@ struct FakeL2Store::State {
   bool holding ABSL_GUARDED_BY(mu) = false;
   bool available ABSL_GUARDED_BY(mu) = true;
   bool closed ABSL_GUARDED_BY(mu) = false;
+  absl::Duration clock_offset ABSL_GUARDED_BY(mu);
 
   // Why a call that arrives now cannot be served.
   absl::Status Refusal(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
@@ -259,6 +260,15 @@ void FakeL2Store::ChangeCount(absl::Time deadline, CountCallback callback) {
       [](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer { return state.changes; });
 }
 
+void FakeL2Store::ServerTime(absl::Time deadline, TimeCallback callback) {
+  using Answer = absl::StatusOr<absl::Time>;
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        return state.clock.Now() + state.clock_offset;
+      });
+}
+
 void FakeL2Store::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                           PositionsCallback callback) {
   using Answer = absl::StatusOr<std::vector<LogPosition>>;
@@ -387,6 +397,11 @@ void FakeL2Store::LoseNextReply(absl::Status status, int calls) {
 void FakeL2Store::SetAvailable(bool available) {
   absl::MutexLock lock(&state_->mu);
   state_->available = available;
+}
+
+void FakeL2Store::SetClockOffset(absl::Duration offset) {
+  absl::MutexLock lock(&state_->mu);
+  state_->clock_offset = offset;
 }
 
 void FakeL2Store::HoldReplies() {

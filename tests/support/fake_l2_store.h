@@ -59,6 +59,7 @@ class FakeL2Store final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
 
   // The next `calls` calls change nothing and fail with `status`.
@@ -73,6 +74,9 @@ class FakeL2Store final : public L2Store {
   // While held, calls do their work and their answers wait. Release answers them, in order.
   void HoldReplies();
   void ReleaseReplies();
+
+  // ServerTime answers the clock's time and `offset` more.
+  void SetClockOffset(absl::Duration offset);
 
   // Forgets the first entries of a changelog, as MAXLEN does, until `keep` are left.
   void TrimLog(uint32_t slot, size_t keep);

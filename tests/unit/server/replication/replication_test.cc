@@ -521,6 +521,7 @@ TEST(ReplicationTest, BadOptionsAreRefusedByName) {
                   .executor = world.executor,
                   .clock = world.clock,
                   .observer = node.observer,
+                  .clock_guard = node.clock_guard,
                   .should_replicate = [](std::string_view) { return true; },
                   .write_heartbeat = [](std::string_view, const std::string&) {}});
     return created.status();

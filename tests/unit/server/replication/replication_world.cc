@@ -27,6 +27,7 @@ void StoreWire::Carry(absl::Time deadline, Send send, Fail fail) {
 }
 
 void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
+  deadline = Theirs(deadline);
   if (overloaded_fetches > 0) {
     --overloaded_fetches;
     const L2Record refused{absl::ResourceExhaustedError("L2_OVERLOADED"), {}};
@@ -40,6 +41,7 @@ void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallbac
 }
 
 void StoreWire::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->Apply(writes, deadline, callback); },
       [=](const absl::Status& status) {
@@ -51,12 +53,14 @@ void StoreWire::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCal
 
 void StoreWire::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                          LogCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->ReadLogs(reads, limit, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
 void StoreWire::ChangeCount(absl::Time deadline, CountCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->ChangeCount(deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
@@ -64,6 +68,7 @@ void StoreWire::ChangeCount(absl::Time deadline, CountCallback callback) {
 
 void StoreWire::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                         PositionsCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->LogEnds(slots, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
@@ -71,6 +76,7 @@ void StoreWire::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
 
 void StoreWire::FetchCursors(std::string source_region, std::vector<uint32_t> slots,
                              absl::Time deadline, PositionsCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->FetchCursors(source_region, slots, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
@@ -79,6 +85,7 @@ void StoreWire::FetchCursors(std::string source_region, std::vector<uint32_t> sl
 void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                                 std::vector<L2Write> writes, absl::Time deadline,
                                 ApplyCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline,
       [=, this] {
@@ -92,6 +99,7 @@ void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPos
 }
 
 void StoreWire::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->Scan(from, count, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
@@ -99,8 +107,16 @@ void StoreWire::Scan(std::string from, size_t count, absl::Time deadline, ScanCa
 
 void StoreWire::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                               VersionsCallback callback) {
+  deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->FetchVersions(keys, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::ServerTime(absl::Time deadline, TimeCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->ServerTime(deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
@@ -126,12 +142,13 @@ ReplicationWorld::ReplicationWorld(std::vector<std::string> names, int nodes_per
   for (const auto& region : regions) {
     std::vector<std::string> ids;
     for (int i = 0; i < nodes_per_region; ++i) {
-      auto node = std::make_unique<Node>();
+      auto node = std::make_unique<Node>(clock);
       node->id = region->name + "-" + std::to_string(i);
       node->engine = *Engine::Create({.capacity_bytes = size_t{8} << 20, .shard_bits = 1});
-      node->hybrid_clock = std::make_unique<HybridClock>(clock, RegionId(region->name));
+      node->hybrid_clock = std::make_unique<HybridClock>(node->clock, RegionId(region->name));
       for (const auto& other : regions) {
-        node->wires[other->name] = std::make_unique<StoreWire>(clock, executor, other->store);
+        node->wires[other->name] =
+            std::make_unique<StoreWire>(node->clock, clock, executor, other->store);
       }
       ids.push_back(node->id);
       region->nodes.push_back(std::move(node));
@@ -166,8 +183,9 @@ void ReplicationWorld::Start() {
                          .hybrid_clock = *node->hybrid_clock,
                          .topology = node->topology,
                          .executor = executor,
-                         .clock = clock,
+                         .clock = node->clock,
                          .observer = node->observer,
+                         .clock_guard = node->clock_guard,
                          .should_replicate =
                              [this](std::string_view name_space) {
                                return local_namespaces.count(std::string(name_space)) == 0;

@@ -21,6 +21,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
 #include "tests/support/fake_l2_store.h"
+#include "tests/support/skewed_clock.h"
 
 namespace meridian {
 
@@ -30,8 +31,10 @@ class StoreWire final : public L2Store {
  public:
   enum class Mode { kOpen, kRefused, kSilent, kBreakerOpen };
 
-  StoreWire(const Clock& clock, Executor& executor, std::unique_ptr<FakeL2Store>& store)
-      : clock_(clock), executor_(executor), store_(store) {}
+  // `node`: the clock of the machine that calls; `clock`: that of the store.
+  StoreWire(const Clock& node, const Clock& clock, Executor& executor,
+            std::unique_ptr<FakeL2Store>& store)
+      : node_(node), clock_(clock), executor_(executor), store_(store) {}
 
   Mode mode = Mode::kOpen;
   absl::Duration delay;
@@ -52,12 +55,16 @@ class StoreWire final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
 
  private:
   template <typename Send, typename Fail>
   void Carry(absl::Time deadline, Send send, Fail fail);
+  // A deadline by the node's clock is the same moment by the store's.
+  absl::Time Theirs(absl::Time deadline) const { return clock_.Now() + (deadline - node_.Now()); }
 
+  const Clock& node_;
   const Clock& clock_;
   Executor& executor_;
   std::unique_ptr<FakeL2Store>& store_;
@@ -81,6 +88,7 @@ class RecordingObserver final : public ReplicationObserver {
   void OnTailError(const absl::Status&) override { ++tail_errors; }
   void OnTailGap(uint32_t slot) override { tail_gaps.insert(slot); }
   void OnClockSkew(const absl::Status&) override { ++skews; }
+  void OnOwnClock(const absl::Status& status) override { own_clock.push_back(status.code()); }
 
   std::vector<Foreign> foreign;
   std::map<std::string, std::vector<LinkState>> states;
@@ -89,12 +97,17 @@ class RecordingObserver final : public ReplicationObserver {
   int dropped = 0;
   int tail_errors = 0;
   int skews = 0;
+  std::vector<absl::StatusCode> own_clock;
 };
 
 class ReplicationWorld {
  public:
   struct Node {
+    explicit Node(const Clock& world) : clock(world) {}
+
     std::string id;
+    SkewedClock clock;
+    ClockGuard clock_guard{clock};
     std::unique_ptr<Engine> engine;
     std::unique_ptr<HybridClock> hybrid_clock;
     TopologyHolder topology;
