@@ -281,6 +281,9 @@ class L2Metrics::RegionObserver final : public L2Observer {
     }
     last_failure_ = was_ready ? std::string_view() : why;
   }
+  void Redirected(std::string_view kind) override {
+    metrics_.redirects_.With({region_, kind}).Add();
+  }
   void PrimaryChanged(std::string_view from, std::string_view to) override {
     metrics_.primary_changes_.With({region_}).Add();
     spdlog::warn("redis of {}: {} is the primary now, it was {}", region_, to, from);
@@ -306,6 +309,10 @@ L2Metrics::L2Metrics(MetricRegistry& registry)
       reconnects_(registry.AddCounters({"meridian_l2_disconnects_total",
                                         "Connections to a region's Redis that were lost or failed.",
                                         {"region", "cause"}})),
+      redirects_(registry.AddCounters(
+          {"meridian_l2_redirects_total",
+           "Commands that came back not carried out, because their data is elsewhere.",
+           {"region", "kind"}})),
       primary_changes_(registry.AddCounters(
           {"meridian_l2_primary_changes_total",
            "Times that the sentinels of a region have named another primary.",

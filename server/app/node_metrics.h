@@ -43,6 +43,7 @@ class L2Metrics {
   HistogramFamily& durations_;
   CounterFamily& errors_;
   CounterFamily& reconnects_;
+  CounterFamily& redirects_;
   CounterFamily& primary_changes_;
   std::vector<std::unique_ptr<RegionObserver>> observers_;
 };

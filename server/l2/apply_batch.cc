@@ -131,7 +131,7 @@ absl::Status CheckWrite(const L2Write& write) {
 
 RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& writes,
                         const std::vector<size_t>& indices, absl::Time now, uint64_t max_log_length,
-                        const CursorMove* cursor) {
+                        const CursorMove* cursor, std::string_view count_key) {
   std::map<uint32_t, size_t> log_of_slot;  // Slot -> index in KEYS.
   size_t bytes_needed = 256;
   for (const size_t i : indices) {
@@ -139,7 +139,8 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
     bytes_needed += 128 + writes[i].key.key.size() + writes[i].record.size();
   }
   const size_t n = indices.size();
-  const size_t keys = n + log_of_slot.size() + (cursor == nullptr ? 0 : 1) + 1;
+  const size_t keys =
+      n + log_of_slot.size() + (cursor == nullptr ? 0 : 1) + (count_key.empty() ? 0 : 1);
 
   std::string bytes;
   bytes.reserve(bytes_needed);
@@ -152,7 +153,7 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
     writer.Add(LogRedisKey(slot));
   }
   if (cursor != nullptr) writer.Add(cursor->key);
-  writer.Add(kChangeCountKey);
+  if (!count_key.empty()) writer.Add(count_key);
 
   writer.Add(HeaderPrefix(Version(), now).substr(Version::kTextSize));
   writer.AddNumber(static_cast<int64_t>(max_log_length));

@@ -21,9 +21,6 @@
 
 namespace meridian {
 
-// The count of changes: a number that moves with every batch that may append to a changelog.
-inline constexpr char kChangeCountKey[] = "m:changes";
-
 std::string EntryRedisKey(const L2Key& key);
 // nullopt for what EntryRedisKey does not make.
 std::optional<L2Key> ParseEntryRedisKey(std::string_view text);
@@ -46,10 +43,11 @@ struct CursorMove {
 // What Redis must not be given: a record without the write's version, no retention.
 absl::Status CheckWrite(const L2Write& write);
 
-// Packs `writes`[i] for all i of `indices`. REQUIRES: CheckWrite accepts them.
+// Packs `writes`[i] for all i of `indices`. `count_key` names the number that counts changes;
+// empty: nobody counts. REQUIRES: CheckWrite accepts them.
 RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& writes,
                         const std::vector<size_t>& indices, absl::Time now, uint64_t max_log_length,
-                        const CursorMove* cursor);
+                        const CursorMove* cursor, std::string_view count_key);
 
 // One element of the script's answer.
 L2WriteResult UnpackResult(const Reply& reply, const L2Write& write);

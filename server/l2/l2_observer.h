@@ -22,6 +22,10 @@ class L2Observer {
   virtual void CommandDone(std::string_view command, absl::Duration latency,
                            absl::StatusCode code) = 0;
 
+  // A command came back not carried out, because its data is elsewhere or on its way: "MOVED",
+  // "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY". When it is sent again, CommandDone tells of that.
+  virtual void Redirected(std::string_view kind) {}
+
   // A connection became ready, or a ready one was lost, or an attempt failed. `cause` is one of
   // DownCauseName's; `why` is for people.
   virtual void ConnectionUp() = 0;

@@ -154,6 +154,10 @@ void RedisClient::CheckServer(const Reply& info) {
   std::string problem;
   for (const absl::string_view line : absl::StrSplit(ToAbsl(info.text()), '\n')) {
     absl::string_view rest = line;
+    if (absl::StartsWith(line, "redis_mode:cluster") &&
+        options_.url.shape != RedisShape::kCluster) {
+      problem = "this is a server of a Redis Cluster; use redis+cluster://";
+    }
     if (!absl::ConsumePrefix(&rest, "redis_version:")) continue;
     const std::vector<std::string> parts = absl::StrSplit(absl::StripAsciiWhitespace(rest), '.');
     int major = 0;
@@ -258,6 +262,11 @@ void RedisClient::Send(const std::shared_ptr<Call>& call, size_t index, bool wit
   Connection& connection = *connections_[call->connection];
   connection.Start();
   const RedisCommand& command = call->commands[index];
+  if (command.asking) {
+    static const Connection::Bytes kAsking =
+        std::make_shared<const std::string>(CommandOf({"ASKING"}));
+    connection.Send("", kAsking, call->deadline, [](const absl::StatusOr<Reply>&) {});
+  }
   connection.Send(HeadOf(command, with_source), command.bytes, call->deadline,
                   [this, call, index, with_source](absl::StatusOr<Reply> reply) {
                     OnReply(call, index, with_source, std::move(reply));
@@ -272,11 +281,15 @@ void RedisClient::OnReply(const std::shared_ptr<Call>& call, size_t index, bool 
   }
   if (reply.ok()) {
     if (absl::Status status = StatusOfReply(*reply); !status.ok()) {
-      if (absl::StartsWith(ToAbsl(reply->text()), "READONLY ")) Tell(Event::kReadOnly);
       reply = std::move(status);
     }
   }
-  if (observer_ != nullptr) {
+  if (!reply.ok() && IsRedirectError(reply.status())) {
+    const std::string error = RedisErrorOf(reply.status());
+    const std::string_view kind = RedisErrorKind(error);
+    if (kind == "READONLY") Tell(Event::kReadOnly);
+    if (observer_ != nullptr) observer_->Redirected(kind);
+  } else if (observer_ != nullptr) {
     observer_->CommandDone(call->commands[index].name, clock_.Monotonic() - call->started,
                            reply.status().code());
   }
@@ -291,6 +304,7 @@ void RedisClient::Finish(Call& call) {
   for (const auto& reply : call.replies) {
     const absl::StatusCode code = reply.status().code();
     const bool late = code == absl::StatusCode::kDeadlineExceeded;
+    if (!reply.ok() && IsRedirectError(reply.status())) continue;
     if (code == absl::StatusCode::kUnavailable ||
         (late && now - call.started >= options_.slow_call)) {
       failed = true;

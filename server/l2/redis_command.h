@@ -23,6 +23,9 @@ struct RedisCommand {
   std::shared_ptr<const std::string> bytes;
   const Script* script = nullptr;
   size_t script_arguments = 0;  // How many arguments `bytes` holds.
+  int slot = 0;                 // Redis' hash slot of its keys. Only Redis Cluster looks.
+  bool divisible = false;       // The caller asks for its keys one by one after a TRYAGAIN.
+  bool asking = false;  // Follows an ASK: the server takes it though the slot is not yet its.
 
   static RedisCommand Plain(std::string_view name, std::string bytes) {
     return {name, std::make_shared<const std::string>(std::move(bytes))};

@@ -8,14 +8,18 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "server/l2/cluster_slots.h"
 #include "server/l2/resp_writer.h"
 
 namespace meridian {
 namespace {
 
-std::string LeaseKey(const std::string& name) { return absl::StrCat("m:lease:", name); }
-std::string TokenKey(const std::string& name) { return absl::StrCat("m:lease:", name, ":token"); }
-std::string ValueKey(const std::string& key) { return absl::StrCat("m:coord:", key); }
+// One tag: scripts that compare a lease and store a value need both on one server.
+constexpr char kTag[] = "coord";
+
+std::string LeaseKey(const std::string& name) { return absl::StrCat("m:{coord}:lease:", name); }
+std::string TokenKey(const std::string& name) { return absl::StrCat("m:{coord}:token:", name); }
+std::string ValueKey(const std::string& key) { return absl::StrCat("m:{coord}:value:", key); }
 
 RedisCommand ScriptCall(std::string_view name, const Script& script,
                         std::initializer_list<std::string_view> keys,
@@ -53,6 +57,7 @@ absl::StatusOr<std::unique_ptr<RedisLeaseStore>> RedisLeaseStore::Create(EventLo
 }
 
 void RedisLeaseStore::Submit(RedisCommand command, OneReply done) {
+  command.slot = RedisHashSlot(kTag);
   std::vector<RedisCommand> commands;
   commands.push_back(std::move(command));
   route_->Submit(RedisLane::kWrite, std::move(commands), clock_.Now() + timeout_,

@@ -1,7 +1,7 @@
 // RedisLeaseStore is the LeaseStore on the regional Redis, by scripts/{lease_*,put_fenced}.lua.
 //
-// Keys: lease m:lease:<name> (a hash that Redis forgets with the lease), its token counter
-// m:lease:<name>:token, values m:coord:<key>. The counter and the values have no TTL, so
+// Keys: lease m:{coord}:lease:<name> (a hash that Redis forgets with the lease), its token counter
+// m:{coord}:token:<name>, values m:{coord}:value:<key>. The counter and the values have no TTL, so
 // volatile-lfu never evicts them. Redis' clock alone decides when a lease ends.
 // Promise, thread safety: those of LeaseStore. REQUIRES: not destroyed on the loop.
 

@@ -8,7 +8,10 @@
 #ifndef MERIDIAN_SERVER_L2_REDIS_ROUTE_H_
 #define MERIDIAN_SERVER_L2_REDIS_ROUTE_H_
 
+#include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,6 +25,17 @@
 
 namespace meridian {
 
+struct ScanPage {
+  std::vector<std::string> names;  // Of Redis keys.
+  std::string next;                // Where to go on; empty: that was the last page.
+};
+using ScanDone = std::function<void(absl::StatusOr<ScanPage>)>;
+using CountDone = std::function<void(absl::StatusOr<uint64_t>)>;
+
+// A number that moves with every batch that may append to a changelog: a key of its own, except on
+// Redis Cluster, where no key could be in the same slot as all changelogs.
+inline constexpr char kChangeCountKey[] = "m:changes";
+
 class RedisRoute {
  public:
   virtual ~RedisRoute() = default;
@@ -30,8 +44,25 @@ class RedisRoute {
   virtual void Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
                       RedisDone done) = 0;
 
+  // True when all keys of a command must be of one slot, which the command names
+  // (RedisCommand::slot).
+  virtual bool one_slot_a_command() const { return false; }
+
+  // The next page of a walk through all keys; `from` is empty at first and then the last page's
+  // `next`. kAborted: the data has moved meanwhile, begin anew.
+  virtual void Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) = 0;
+
+  // See L2Store::ChangeCount.
+  virtual void ChangeCount(absl::Time deadline, CountDone done) = 0;
+
   virtual L2Health Health() const = 0;
 };
+
+// For routes: SCAN of entries on one server, and the number that its writes move.
+RedisCommand ScanCommand(std::string_view cursor, size_t count);
+absl::StatusOr<ScanPage> TakeScanPage(absl::StatusOr<Reply> reply);
+RedisCommand ChangeCountCommand();
+absl::StatusOr<uint64_t> TakeChangeCount(const absl::StatusOr<Reply>& reply);
 
 // The route for the shape that the URL names. Begins to connect and returns at once: a Redis that
 // is down is no error here. `observer` may be nullptr. References outlive the route.

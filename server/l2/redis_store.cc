@@ -1,6 +1,7 @@
 #include "server/l2/redis_store.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -8,17 +9,14 @@
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/l2/apply_batch.h"
+#include "server/l2/changelog_replies.h"
+#include "server/l2/cluster_slots.h"
 #include "server/l2/resp_writer.h"
 
 namespace meridian {
 namespace {
 
 using Lane = RedisLane;
-
-absl::Status UnexpectedReply(std::string_view command) {
-  return absl::InternalError(
-      absl::StrCat("Redis answered ", std::string(command), " with something unexpected"));
-}
 
 std::vector<RedisCommand> Only(RedisCommand command) {
   std::vector<RedisCommand> commands;
@@ -65,57 +63,20 @@ void TakeResults(const absl::StatusOr<Reply>& reply, const std::vector<size_t>& 
   }
 }
 
-// One stream of XREAD's answer: [key, [[id, [field, value]], ...]].
-absl::Status TakeStream(const Reply& stream, LogSlice* slice) {
-  if (!stream.is_array() || stream.elements.size() != 2 || !stream.elements[1].is_array()) {
-    return UnexpectedReply("XREAD");
-  }
-  for (const Reply& item : stream.elements[1].elements) {
-    if (item.elements.size() != 2) return UnexpectedReply("XREAD");
-    const std::optional<LogPosition> position = ParsePosition(item.elements[0].text());
-    if (!position) return UnexpectedReply("XREAD");
-    const Reply& fields = item.elements[1];
-    std::optional<LogEntry> entry;
-    if (fields.elements.size() == 2) entry = ParseLogField(*position, fields.elements[1].text());
-    // A foreign entry has no version and no key: readers pass over it, and are not stopped by it.
-    if (!entry) entry = LogEntry{*position, Version(), "", ""};
-    slice->entries.push_back(*std::move(entry));
-  }
-  return absl::OkStatus();
+// Redis' slot for a command whose keys are all of ours `slot`.
+void SetSlot(uint32_t slot, RedisCommand* command) { command->slot = RedisHashSlotOf(slot); }
+
+bool IsSlotOnItsWay(const absl::Status& status) {
+  return !status.ok() && RedisErrorKind(RedisErrorOf(status)) == "TRYAGAIN";
 }
 
-// XREAD's streams come in the order of the request, without those that have nothing new.
-absl::Status TakeStreams(const Reply& reply, const std::vector<LogRead>& reads, size_t begin,
-                         size_t end, std::vector<LogSlice>* slices) {
-  size_t next = begin;
-  for (const Reply& stream : reply.elements) {
-    if (stream.elements.empty()) return UnexpectedReply("XREAD");
-    while (next < end && LogRedisKey(reads[next].slot) != stream.elements[0].text()) ++next;
-    if (next == end) return UnexpectedReply("XREAD");
-    LogSlice slice{reads[next++].slot, {}};
-    RETURN_IF_ERROR(TakeStream(stream, &slice));
-    if (!slice.entries.empty()) slices->push_back(std::move(slice));
-  }
-  return absl::OkStatus();
-}
-
-// The positions in the replies of several calls, "" and nil being {0, 0}.
-absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisReplies& replies, size_t count) {
-  std::vector<LogPosition> positions;
-  for (const auto& reply : replies) {
-    RETURN_IF_ERROR(reply.status());
-    for (const Reply& element : reply->elements) {
-      if (element.text().empty()) {
-        positions.emplace_back();
-        continue;
-      }
-      const std::optional<LogPosition> position = ParsePosition(element.text());
-      if (!position) return absl::DataLossError("a changelog position in Redis is malformed");
-      positions.push_back(*position);
-    }
-  }
-  if (positions.size() != count) return UnexpectedReply("a query for positions");
-  return positions;
+// What was answered in the plan's order, in that of the call.
+template <typename T, typename Plan>
+absl::StatusOr<std::vector<T>> InOrder(absl::StatusOr<std::vector<T>> answers, const Plan& plan) {
+  if (!answers.ok() || plan.order.empty()) return answers;
+  std::vector<T> ordered(answers->size());
+  for (size_t i = 0; i < ordered.size(); ++i) ordered[plan.order[i]] = std::move((*answers)[i]);
+  return ordered;
 }
 
 }  // namespace
@@ -135,6 +96,7 @@ absl::Status RedisStoreOptions::Validate() const {
 
 struct RedisStore::FetchCall {
   std::vector<L2Key> keys;
+  Plan plan;
   std::vector<L2Record> records;
   absl::Time deadline;
   FetchCallback callback;
@@ -145,6 +107,7 @@ struct RedisStore::ReplicateCall {
   std::vector<std::vector<size_t>> chunks;
   size_t next_chunk = 0;
   std::vector<L2WriteResult> results;
+  uint32_t slot = 0;
   CursorMove cursor;
   absl::Time deadline;
   ApplyCallback callback;
@@ -160,12 +123,26 @@ absl::StatusOr<std::unique_ptr<RedisStore>> RedisStore::Create(EventLoop& loop,
   return std::unique_ptr<RedisStore>(new RedisStore(std::move(options), clock, std::move(route)));
 }
 
-std::vector<RedisStore::Range> RedisStore::RangesOf(size_t count) const {
-  std::vector<Range> ranges;
-  for (size_t begin = 0; begin < count; begin += options_.max_keys_per_call) {
-    ranges.push_back({begin, std::min(count, begin + options_.max_keys_per_call)});
+template <typename SlotOf>
+RedisStore::Plan RedisStore::PlanOf(size_t count, SlotOf slot_of) const {
+  Plan plan;
+  if (route_->one_slot_a_command()) {
+    plan.order.resize(count);
+    std::iota(plan.order.begin(), plan.order.end(), size_t{0});
+    std::stable_sort(plan.order.begin(), plan.order.end(),
+                     [&](size_t a, size_t b) { return slot_of(a) < slot_of(b); });
   }
-  return ranges;
+  for (size_t begin = 0; begin < count;) {
+    size_t end = std::min(count, begin + options_.max_keys_per_call);
+    if (!plan.order.empty()) {
+      size_t same = begin + 1;
+      while (same < end && slot_of(plan.order[same]) == slot_of(plan.order[begin])) ++same;
+      end = same;
+    }
+    plan.ranges.push_back({begin, end});
+    begin = end;
+  }
+  return plan;
 }
 
 void RedisStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
@@ -174,15 +151,19 @@ void RedisStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallba
   call->keys = std::move(keys);
   call->deadline = deadline;
   call->callback = std::move(callback);
-  std::vector<Range> ranges = RangesOf(call->keys.size());
+  call->plan = PlanOf(call->keys.size(), [&](size_t i) { return call->keys[i].slot; });
+  std::vector<Range> ranges = std::move(call->plan.ranges);
   FetchRanges(std::move(call), std::move(ranges));
 }
 
 void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges) {
   std::vector<RedisCommand> commands;
   for (const Range& range : ranges) {
-    commands.push_back(MgetOf("mget", range.begin, range.end,
-                              [&](size_t i) { return EntryRedisKey(call->keys[i]); }));
+    commands.push_back(MgetOf("mget", range.begin, range.end, [&](size_t i) {
+      return EntryRedisKey(call->keys[call->plan.At(i)]);
+    }));
+    SetSlot(call->keys[call->plan.At(range.begin)].slot, &commands.back());
+    commands.back().divisible = range.end - range.begin > 1;
   }
   const absl::Time deadline = call->deadline;
   route_->Submit(Lane::kRead, std::move(commands), deadline,
@@ -192,7 +173,8 @@ void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range>
 }
 
 // An answer that was too large is asked for again in halves: many large values are no error, only
-// one that is too large alone is.
+// one that is too large alone is. So are keys of a slot that moves between servers of a Redis
+// Cluster: some are here and some are there, and only a command of one key is led to where it is.
 void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
                            RedisReplies replies) {
   std::vector<Range> halves;
@@ -200,7 +182,8 @@ void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::ve
     const Range range = ranges[r];
     const size_t size = range.end - range.begin;
     absl::Status status = replies[r].status();
-    if (status.code() == absl::StatusCode::kOutOfRange && size > 1) {
+    const bool split = status.code() == absl::StatusCode::kOutOfRange || IsSlotOnItsWay(status);
+    if (split && size > 1) {
       halves.push_back({range.begin, range.begin + size / 2});
       halves.push_back({range.begin + size / 2, range.end});
       continue;
@@ -212,7 +195,7 @@ void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::ve
       status = UnexpectedReply("MGET");
     }
     for (size_t i = 0; i < size; ++i) {
-      L2Record& record = call->records[range.begin + i];
+      L2Record& record = call->records[call->plan.At(range.begin + i)];
       if (status.ok()) {
         record.record = std::move(replies[r]->elements[i].bytes);
       } else {
@@ -230,15 +213,23 @@ void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::ve
 std::vector<std::vector<size_t>> RedisStore::ChunksOf(const std::vector<L2Write>& writes,
                                                       std::vector<L2WriteResult>* results) const {
   std::vector<std::vector<size_t>> chunks;
+  std::vector<size_t> order(writes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const bool by_slot = route_->one_slot_a_command();
+  if (by_slot) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return writes[a].key.slot < writes[b].key.slot; });
+  }
   size_t bytes = 0;
-  for (size_t i = 0; i < writes.size(); ++i) {
+  for (const size_t i : order) {
     if (absl::Status status = CheckWrite(writes[i]); !status.ok()) {
       (*results)[i].status = std::move(status);
       continue;
     }
     const size_t size = writes[i].record.size() + writes[i].key.key.size();
     if (chunks.empty() || chunks.back().size() == options_.max_keys_per_call ||
-        bytes + size > options_.max_bytes_per_call) {
+        bytes + size > options_.max_bytes_per_call ||
+        (by_slot && writes[chunks.back().front()].key.slot != writes[i].key.slot)) {
       chunks.emplace_back();
       bytes = 0;
     }
@@ -254,7 +245,9 @@ void RedisStore::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCa
   const absl::Time now = clock_.Now();
   std::vector<RedisCommand> commands;
   for (const std::vector<size_t>& chunk : chunks) {
-    commands.push_back(PackWrites("apply", writes, chunk, now, options_.max_log_length, nullptr));
+    commands.push_back(
+        PackWrites("apply", writes, chunk, now, options_.max_log_length, nullptr, CountKey()));
+    SetSlot(writes[chunk.front()].key.slot, &commands.back());
   }
   // The records are packed; what is needed of the writes is their versions.
   for (L2Write& write : writes) std::string().swap(write.record);
@@ -277,6 +270,7 @@ void RedisStore::ApplyReplicated(std::string source_region, uint32_t slot, LogPo
   call->chunks = ChunksOf(writes, &call->results);
   if (call->chunks.empty()) call->chunks.emplace_back();  // Moves the cursor all the same.
   call->writes = std::move(writes);
+  call->slot = slot;
   call->cursor = {CursorRedisKey(slot, source_region), cursor};
   call->deadline = deadline;
   call->callback = std::move(callback);
@@ -287,8 +281,10 @@ void RedisStore::ApplyReplicated(std::string source_region, uint32_t slot, LogPo
 void RedisStore::ReplicateNext(std::shared_ptr<ReplicateCall> call) {
   const std::vector<size_t>& chunk = call->chunks[call->next_chunk++];
   const bool last = call->next_chunk == call->chunks.size();
-  RedisCommand command = PackWrites("replicate", call->writes, chunk, clock_.Now(),
-                                    options_.max_log_length, last ? &call->cursor : nullptr);
+  RedisCommand command =
+      PackWrites("replicate", call->writes, chunk, clock_.Now(), options_.max_log_length,
+                 last ? &call->cursor : nullptr, CountKey());
+  SetSlot(call->slot, &command);
   const absl::Time deadline = call->deadline;
   route_->Submit(Lane::kReplicate, Only(std::move(command)), deadline,
                  [this, call = std::move(call), &chunk, last](const RedisReplies& replies) {
@@ -316,8 +312,16 @@ void RedisStore::ReplicateNext(std::shared_ptr<ReplicateCall> call) {
 
 void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                           LogCallback callback) {
-  const std::vector<Range> ranges = RangesOf(reads.size());
+  std::vector<Range> ranges;
   std::vector<RedisCommand> commands;
+  {
+    const Plan plan = PlanOf(reads.size(), [&](size_t i) { return reads[i].slot; });
+    std::vector<LogRead> ordered;
+    ordered.reserve(reads.size());
+    for (size_t i = 0; i < reads.size(); ++i) ordered.push_back(reads[plan.At(i)]);
+    reads = std::move(ordered);
+    ranges = plan.ranges;
+  }
   for (const Range& range : ranges) {
     std::string bytes;
     RespWriter writer(&bytes);
@@ -329,6 +333,7 @@ void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time d
     for (size_t i = range.begin; i < range.end; ++i) writer.Add(LogRedisKey(reads[i].slot));
     for (size_t i = range.begin; i < range.end; ++i) writer.Add(PositionText(reads[i].after));
     commands.push_back(RedisCommand::Plain("xread", std::move(bytes)));
+    SetSlot(reads[range.begin].slot, &commands.back());
   }
   route_->Submit(Lane::kRead, std::move(commands), deadline,
                  [reads = std::move(reads), ranges,
@@ -347,95 +352,78 @@ void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time d
 }
 
 void RedisStore::ChangeCount(absl::Time deadline, CountCallback callback) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.Begin(2);
-  writer.Add("GET");
-  writer.Add(kChangeCountKey);
-  route_->Submit(Lane::kRead, Only(RedisCommand::Plain("changes", std::move(bytes))), deadline,
-                 [callback = std::move(callback)](const RedisReplies& replies) {
-                   if (!replies[0].ok()) return callback(replies[0].status());
-                   uint64_t count = 0;  // Nothing was written yet, or it is no number: not known.
-                   if (!absl::SimpleAtoi(ToAbsl(replies[0]->text()), &count)) count = 0;
-                   callback(count);
-                 });
+  route_->ChangeCount(deadline, std::move(callback));
 }
 
 void RedisStore::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                          PositionsCallback callback) {
+  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
   std::vector<RedisCommand> commands;
-  for (const Range& range : RangesOf(slots.size())) {
+  for (const Range& range : plan.ranges) {
     commands.push_back(ScriptOf("log_ends", kLogEndsScript, range.begin, range.end,
-                                [&](size_t i) { return LogRedisKey(slots[i]); }));
+                                [&](size_t i) { return LogRedisKey(slots[plan.At(i)]); }));
+    SetSlot(slots[plan.At(range.begin)], &commands.back());
   }
-  route_->Submit(Lane::kRead, std::move(commands), deadline,
-                 [count = slots.size(), callback = std::move(callback)](
-                     const RedisReplies& replies) { callback(TakePositions(replies, count)); });
+  route_->Submit(
+      Lane::kRead, std::move(commands), deadline,
+      [plan = std::move(plan), count = slots.size(), callback = std::move(callback)](
+          const RedisReplies& replies) { callback(InOrder(TakePositions(replies, count), plan)); });
 }
 
 void RedisStore::FetchCursors(std::string source_region, std::vector<uint32_t> slots,
                               absl::Time deadline, PositionsCallback callback) {
+  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
   std::vector<RedisCommand> commands;
-  for (const Range& range : RangesOf(slots.size())) {
-    commands.push_back(MgetOf("cursors", range.begin, range.end,
-                              [&](size_t i) { return CursorRedisKey(slots[i], source_region); }));
+  for (const Range& range : plan.ranges) {
+    commands.push_back(MgetOf("cursors", range.begin, range.end, [&](size_t i) {
+      return CursorRedisKey(slots[plan.At(i)], source_region);
+    }));
+    SetSlot(slots[plan.At(range.begin)], &commands.back());
   }
-  route_->Submit(Lane::kRead, std::move(commands), deadline,
-                 [count = slots.size(), callback = std::move(callback)](
-                     const RedisReplies& replies) { callback(TakePositions(replies, count)); });
+  route_->Submit(
+      Lane::kRead, std::move(commands), deadline,
+      [plan = std::move(plan), count = slots.size(), callback = std::move(callback)](
+          const RedisReplies& replies) { callback(InOrder(TakePositions(replies, count), plan)); });
 }
 
 void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.Begin(6);
-  writer.Add("SCAN");
-  writer.Add(from.empty() ? std::string_view("0") : std::string_view(from));
-  writer.Add("MATCH");
-  writer.Add("m:{*}:e:*");
-  writer.Add("COUNT");
-  writer.AddNumber(static_cast<int64_t>(std::max<size_t>(count, 1)));
-  route_->Submit(
-      Lane::kRead, Only(RedisCommand::Plain("scan", std::move(bytes))), deadline,
-      [callback = std::move(callback)](const RedisReplies& replies) {
-        if (!replies[0].ok()) return callback(replies[0].status());
-        const Reply& reply = *replies[0];
-        if (!reply.is_array() || reply.elements.size() != 2 || !reply.elements[1].is_array()) {
-          return callback(UnexpectedReply("SCAN"));
-        }
-        L2ScanPage page;
-        page.next = reply.elements[0].text();
-        if (page.next == "0") page.next.clear();
-        for (const Reply& name : reply.elements[1].elements) {
-          std::optional<L2Key> key = ParseEntryRedisKey(name.text());
-          if (key) page.keys.push_back(*std::move(key));
-        }
-        callback(std::move(page));
-      });
+  route_->Scan(std::move(from), count, deadline,
+               [callback = std::move(callback)](const absl::StatusOr<ScanPage>& names) {
+                 if (!names.ok()) return callback(names.status());
+                 L2ScanPage page;
+                 page.next = names->next;
+                 for (const std::string& name : names->names) {
+                   std::optional<L2Key> key = ParseEntryRedisKey(name);
+                   if (key) page.keys.push_back(*std::move(key));
+                 }
+                 callback(std::move(page));
+               });
 }
 
 void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                                VersionsCallback callback) {
+  Plan plan = PlanOf(keys.size(), [&](size_t i) { return keys[i].slot; });
   std::vector<RedisCommand> commands;
-  for (const Range& range : RangesOf(keys.size())) {
+  for (const Range& range : plan.ranges) {
     commands.push_back(ScriptOf("versions", kVersionsScript, range.begin, range.end,
-                                [&](size_t i) { return EntryRedisKey(keys[i]); }));
+                                [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); }));
+    SetSlot(keys[plan.At(range.begin)].slot, &commands.back());
   }
-  route_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [count = keys.size(), callback = std::move(callback)](const RedisReplies& replies) {
-        std::vector<Version> versions;
-        versions.reserve(count);
-        for (const auto& reply : replies) {
-          if (!reply.ok()) return callback(reply.status());
-          for (const Reply& element : reply->elements) {
-            // Neither a hole nor what is no record has a version.
-            versions.push_back(Version::FromText(element.text()).value_or(Version()));
-          }
-        }
-        if (versions.size() != count) return callback(UnexpectedReply("versions"));
-        callback(std::move(versions));
-      });
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [plan = std::move(plan), count = keys.size(),
+                  callback = std::move(callback)](const RedisReplies& replies) {
+                   std::vector<Version> versions;
+                   versions.reserve(count);
+                   for (const auto& reply : replies) {
+                     if (!reply.ok()) return callback(reply.status());
+                     for (const Reply& element : reply->elements) {
+                       // Neither a hole nor what is no record has a version.
+                       versions.push_back(Version::FromText(element.text()).value_or(Version()));
+                     }
+                   }
+                   if (versions.size() != count) return callback(UnexpectedReply("versions"));
+                   callback(InOrder<Version>(std::move(versions), plan));
+                 });
 }
 
 void RedisStore::ServerTime(absl::Time deadline, TimeCallback callback) {

@@ -1,9 +1,10 @@
-// RedisStore is the L2Store on one standalone Redis (6.2 or newer).
+// RedisStore is the L2Store on a Redis (6.2 or newer) of any shape that a RedisRoute knows.
 //
-// Writes go through scripts/apply.lua: a batch is one script call for every max_keys_per_call keys,
-// pipelined in order on one connection. Reads are MGETs on another. What a write that failed with
-// kUnavailable or kDeadlineExceeded did is unknown; repeating it with the same version is safe.
-// Promise, thread safety: those of L2Store. REQUIRES: not destroyed on the loop, nor during a call.
+// Writes go through scripts/apply.lua: a batch is one script call for every max_keys_per_call keys
+// (Redis Cluster: for every slot), pipelined in order on one connection. Reads are MGETs on
+// another. What a write that failed with kUnavailable or kDeadlineExceeded did is unknown;
+// repeating it with the same version is safe. Promise, thread safety: those of L2Store. REQUIRES:
+// not destroyed on the loop, nor during a call.
 
 #ifndef MERIDIAN_SERVER_L2_REDIS_STORE_H_
 #define MERIDIAN_SERVER_L2_REDIS_STORE_H_
@@ -67,19 +68,32 @@ class RedisStore final : public L2Store {
   RedisStore(RedisStoreOptions options, const Clock& clock, std::unique_ptr<RedisRoute> route)
       : options_(std::move(options)), clock_(clock), route_(std::move(route)) {}
 
-  // A run of keys: [begin, end) of the call's keys.
+  // A run of keys that go into one command: [begin, end) of the call's keys in their sending order.
   struct Range {
     size_t begin;
     size_t end;
   };
-  std::vector<Range> RangesOf(size_t count) const;
+  // How the keys of a call are sent.
+  struct Plan {
+    std::vector<size_t> order;  // Empty: as they came.
+    std::vector<Range> ranges;
+
+    size_t At(size_t i) const { return order.empty() ? i : order[i]; }
+  };
+  // `slot_of`(i) is the slot of the i-th key.
+  template <typename SlotOf>
+  Plan PlanOf(size_t count, SlotOf slot_of) const;
   void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges);
   void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
                  RedisReplies replies);
 
   // Chunks of writes that fit into a call; refused writes get their result at once.
+  // On Redis Cluster a chunk has writes of one slot only.
   std::vector<std::vector<size_t>> ChunksOf(const std::vector<L2Write>& writes,
                                             std::vector<L2WriteResult>* results) const;
+  std::string_view CountKey() const {
+    return route_->one_slot_a_command() ? std::string_view() : kChangeCountKey;
+  }
   void ReplicateNext(std::shared_ptr<ReplicateCall> call);
 
   const RedisStoreOptions options_;

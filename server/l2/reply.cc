@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 
@@ -52,18 +54,43 @@ redisReplyObjectFunctions functions = {CreateString, CreateArray, CreateInteger,
 
 }  // namespace
 
-absl::Status StatusOfError(std::string_view error) {
-  const std::string message = absl::StrCat("Redis: ", ToAbsl(error.substr(0, 200)));
-  const std::string_view kind = error.substr(0, error.find(' '));
+namespace {
+
+constexpr char kErrorPayload[] = "meridian.redis.error";
+
+absl::StatusCode CodeOfKind(std::string_view kind) {
   for (const std::string_view passing : {"LOADING", "BUSY", "MISCONF", "READONLY", "MASTERDOWN",
                                          "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE"}) {
-    if (kind == passing) return absl::UnavailableError(message);
+    if (kind == passing) return absl::StatusCode::kUnavailable;
   }
-  if (kind == "OOM") return absl::ResourceExhaustedError(message);
-  if (kind == "NOAUTH" || kind == "WRONGPASS") return absl::UnauthenticatedError(message);
-  if (kind == "NOPERM") return absl::PermissionDeniedError(message);
-  if (kind == "WRONGTYPE") return absl::FailedPreconditionError(message);
-  return absl::InternalError(message);
+  if (kind == "OOM") return absl::StatusCode::kResourceExhausted;
+  if (kind == "NOAUTH" || kind == "WRONGPASS") return absl::StatusCode::kUnauthenticated;
+  if (kind == "NOPERM") return absl::StatusCode::kPermissionDenied;
+  if (kind == "WRONGTYPE") return absl::StatusCode::kFailedPrecondition;
+  return absl::StatusCode::kInternal;
+}
+
+}  // namespace
+
+absl::Status StatusOfError(std::string_view error) {
+  error = error.substr(0, 200);
+  absl::Status status(CodeOfKind(RedisErrorKind(error)), absl::StrCat("Redis: ", ToAbsl(error)));
+  status.SetPayload(kErrorPayload, absl::Cord(ToAbsl(error)));
+  return status;
+}
+
+std::string RedisErrorOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> error = status.GetPayload(kErrorPayload);
+  return error ? std::string(*error) : "";
+}
+
+std::string_view RedisErrorKind(std::string_view error) { return error.substr(0, error.find(' ')); }
+
+bool IsRedirectError(const absl::Status& status) {
+  const std::string error = RedisErrorOf(status);
+  const std::string_view kind = RedisErrorKind(error);
+  return kind == "MOVED" || kind == "ASK" || kind == "TRYAGAIN" || kind == "CLUSTERDOWN" ||
+         kind == "READONLY";
 }
 
 absl::Status StatusOfReply(const Reply& reply) {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,15 @@ struct Reply {
 // OK for every other reply.
 absl::Status StatusOfReply(const Reply& reply);
 absl::Status StatusOfError(std::string_view error);
+
+// Redis' own text of an error that StatusOfError made ("MOVED 3999 127.0.0.1:6381"); empty for
+// every other status.
+std::string RedisErrorOf(const absl::Status& status);
+// Its first word, upper case by Redis' convention.
+std::string_view RedisErrorKind(std::string_view error);
+// MOVED, ASK, TRYAGAIN, CLUSTERDOWN, READONLY: the server is well, but not the one for this
+// command, which it has not carried out.
+bool IsRedirectError(const absl::Status& status);
 
 class ReplyReader {
  public:

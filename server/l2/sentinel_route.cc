@@ -3,6 +3,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
 namespace meridian {
 
 SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
@@ -77,17 +80,18 @@ void SentinelRoute::Wait(WaitingCalls::Call call) {
 
 void SentinelRoute::OnFound(const RedisAddress& address) {
   std::shared_ptr<RedisClient> old;
+  uint64_t generation;
   {
     absl::MutexLock lock(&mu_);
     problem_ = absl::OkStatus();
     if (primary_ != nullptr && primary_->address() == address) return;
     old = primary_;
+    generation = generation_ + 1;
   }
-  const uint64_t generation = ++generation_;
   RedisClient::Hooks hooks;
   hooks.must_be_primary = true;
   hooks.on_event = [this, generation](RedisClient::Event event) {
-    const bool current = generation == generation_ && watch_ != nullptr;
+    const bool current = watch_ != nullptr && generation == Generation();
     if (current && event != RedisClient::Event::kReady) watch_->Hurry();
   };
   std::shared_ptr<RedisClient> primary =
@@ -95,6 +99,7 @@ void SentinelRoute::OnFound(const RedisAddress& address) {
   {
     absl::MutexLock lock(&mu_);
     primary_ = primary;
+    generation_ = generation;
   }
   if (old != nullptr) {
     if (observer_ != nullptr) observer_->PrimaryChanged(old->address().text(), address.text());
@@ -103,6 +108,46 @@ void SentinelRoute::OnFound(const RedisAddress& address) {
   waiting_->Release([&](WaitingCalls::Call call) {
     primary->Submit(call.lane, std::move(call.commands), call.deadline, std::move(call.done));
   });
+}
+
+uint64_t SentinelRoute::Generation() const {
+  absl::MutexLock lock(&mu_);
+  return generation_;
+}
+
+// `from` and `next` are "<generation>|<cursor>": a cursor means nothing to another server.
+void SentinelRoute::Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) {
+  const uint64_t generation = Generation();
+  const std::string prefix = absl::StrCat(generation, "|");
+  if (!from.empty() && !absl::StartsWith(from, prefix)) {
+    done(absl::AbortedError("there is another primary now: begin the walk anew"));
+    return;
+  }
+  const std::string cursor = from.empty() ? "" : from.substr(prefix.size());
+  Submit(RedisLane::kRead, {ScanCommand(cursor, count)}, deadline,
+         [this, generation, prefix, done = std::move(done)](RedisReplies replies) {
+           absl::StatusOr<ScanPage> page = TakeScanPage(std::move(replies[0]));
+           // The first page may have waited for the first primary.
+           if (page.ok() && generation != 0 && generation != Generation()) {
+             page = absl::AbortedError("there is another primary now: begin the walk anew");
+           }
+           if (page.ok() && !page->next.empty()) {
+             page->next = absl::StrCat(generation == 0 ? "1|" : prefix, page->next);
+           }
+           done(std::move(page));
+         });
+}
+
+// A new primary may have lost changes, and then come to a number that the old one had before.
+void SentinelRoute::ChangeCount(absl::Time deadline, CountDone done) {
+  Submit(RedisLane::kRead, {ChangeCountCommand()}, deadline,
+         [this, generation = Generation(), done = std::move(done)](const RedisReplies& replies) {
+           absl::StatusOr<uint64_t> count = TakeChangeCount(replies[0]);
+           if (count.ok() && *count != 0) {
+             count = generation == Generation() ? *count + (generation << 48) : 0;
+           }
+           done(std::move(count));
+         });
 }
 
 // The primary that is known stays in use: sentinels may be away while it is well.

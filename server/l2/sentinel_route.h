@@ -31,11 +31,16 @@ class SentinelRoute final : public RedisRoute {
 
   void Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
               RedisDone done) override ABSL_LOCKS_EXCLUDED(mu_);
+  // A walk goes on at the primary where it began, or not at all.
+  void Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void ChangeCount(absl::Time deadline, CountDone done) override ABSL_LOCKS_EXCLUDED(mu_);
   L2Health Health() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   void OnFound(const RedisAddress& address) ABSL_LOCKS_EXCLUDED(mu_);
   void OnLost(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t Generation() const ABSL_LOCKS_EXCLUDED(mu_);
   void Wait(WaitingCalls::Call call) ABSL_LOCKS_EXCLUDED(mu_);
 
   EventLoop& loop_;
@@ -45,11 +50,11 @@ class SentinelRoute final : public RedisRoute {
   L2Observer* const observer_;
   std::unique_ptr<SentinelWatch> watch_;   // Loop only.
   std::unique_ptr<WaitingCalls> waiting_;  // Loop only.
-  uint64_t generation_ = 0;                // Of primary_. Loop only.
 
   mutable absl::Mutex mu_;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<RedisClient> primary_ ABSL_GUARDED_BY(mu_);  // nullptr: not known.
+  uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;               // Of primary_.
   absl::Status problem_ ABSL_GUARDED_BY(mu_);                  // Of the last round of questions.
 };
 

@@ -15,4 +15,17 @@ StandaloneRoute::~StandaloneRoute() {
   loop_.PostAndWait([] {});
 }
 
+void StandaloneRoute::Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) {
+  client_->Submit(RedisLane::kRead, {ScanCommand(from, count)}, deadline,
+                  [done = std::move(done)](RedisReplies replies) {
+                    done(TakeScanPage(std::move(replies[0])));
+                  });
+}
+
+void StandaloneRoute::ChangeCount(absl::Time deadline, CountDone done) {
+  client_->Submit(
+      RedisLane::kRead, {ChangeCountCommand()}, deadline,
+      [done = std::move(done)](const RedisReplies& replies) { done(TakeChangeCount(replies[0])); });
+}
+
 }  // namespace meridian

@@ -5,6 +5,7 @@
 #define MERIDIAN_SERVER_L2_STANDALONE_ROUTE_H_
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,8 @@ class StandaloneRoute final : public RedisRoute {
               RedisDone done) override {
     client_->Submit(lane, std::move(commands), deadline, std::move(done));
   }
+  void Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) override;
+  void ChangeCount(absl::Time deadline, CountDone done) override;
   L2Health Health() const override { return client_->Health(); }
 
  private:

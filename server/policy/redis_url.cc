@@ -21,10 +21,11 @@ constexpr uint64_t kMaxDatabase = std::numeric_limits<uint32_t>::max();
 constexpr uint16_t kSentinelPort = 26379;
 
 absl::Status Invalid(std::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "Redis URL: ", ToAbsl(what),
-      "; expected redis[s]://[user:password@]host[:port][/db] or "
-      "redis+sentinel://[user:password@]host[:port],.../group[/db], then [?ca=FILE...]"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("Redis URL: ", ToAbsl(what),
+                   "; expected redis[s]://[user:password@]host[:port][/db] or "
+                   "redis+sentinel://[user:password@]host[:port],.../group[/db] or "
+                   "redis+cluster://[user:password@]host[:port],..., then [?ca=FILE...]"));
 }
 
 int HexDigit(char c) {
@@ -123,7 +124,11 @@ absl::Status ParsePath(std::string_view text, RedisUrl* url) {
     url->group = *group;
     text = slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
   }
-  return ParseDatabase(text, url);
+  RETURN_IF_ERROR(ParseDatabase(text, url));
+  if (url->shape == RedisShape::kCluster && url->database != 0) {
+    return Invalid("a Redis Cluster has database 0 only");
+  }
+  return absl::OkStatus();
 }
 
 // Where the value of a parameter of the query goes; nullptr: unknown, or not a text.
@@ -152,7 +157,7 @@ absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
   if (name != "tls" && (name != "verify" || !url->tls)) {
     return Invalid(
         "a query knows ca, cert, key, server_name and verify (with TLS), sentinel_user, "
-        "sentinel_password and tls (with sentinels)");
+        "sentinel_password (with sentinels) and tls");
   }
   const absl::StatusOr<bool> flag = ParseBool(*value);
   if (!flag.ok()) return Invalid("tls and verify must be true or false");
@@ -166,9 +171,11 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
   }
   const std::vector<std::string> parameters = absl::StrSplit(ToAbsl(text), '&');
   for (const std::string& parameter : parameters) {
-    if (url->shape == RedisShape::kStandalone &&
-        (absl::StartsWith(parameter, "tls=") || absl::StartsWith(parameter, "sentinel_"))) {
-      return Invalid("tls, sentinel_user and sentinel_password are for redis+sentinel://");
+    if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "tls=")) {
+      return Invalid("tls is for redis+sentinel:// and redis+cluster://; use rediss://");
+    }
+    if (url->shape != RedisShape::kSentinel && absl::StartsWith(parameter, "sentinel_")) {
+      return Invalid("sentinel_user and sentinel_password are for redis+sentinel://");
     }
     if (parameter == "tls=true") url->tls.emplace();
   }
@@ -201,17 +208,15 @@ absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view text) {
   const size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return Invalid("no scheme");
   const std::string_view scheme = text.substr(0, scheme_end);
-  if (scheme == "redis+cluster") {
-    return absl::UnimplementedError(absl::StrCat("Redis URL: the scheme ", ToAbsl(scheme),
-                                                 ":// is not built yet; use redis://"));
-  }
-  if (scheme != "redis" && scheme != "rediss" && scheme != "redis+sentinel") {
+  if (scheme != "redis" && scheme != "rediss" && scheme != "redis+sentinel" &&
+      scheme != "redis+cluster") {
     return Invalid("unknown scheme");
   }
 
   RedisUrl url;
   if (scheme == "rediss") url.tls.emplace();
   if (scheme == "redis+sentinel") url.shape = RedisShape::kSentinel;
+  if (scheme == "redis+cluster") url.shape = RedisShape::kCluster;
   std::string_view rest = text.substr(scheme_end + 3);
   if (rest.find('#') != std::string_view::npos) return Invalid("no fragment is known");
   if (const size_t question = rest.find('?'); question != std::string_view::npos) {

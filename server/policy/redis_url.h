@@ -4,8 +4,10 @@
 //   rediss://[user[:password]@]host[:port][/db]      the same over TLS
 //   redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/group[/db]
 //                                                    the primary of a group that sentinels watch
+//   redis+cluster://[user[:password]@]host[:port][,host[:port]...]
+//                                                    a Redis Cluster, found through these servers
 //
-// A query sets the rest: tls=true (sentinel: both they and the group use TLS), ca=FILE (default:
+// A query sets the rest: tls=true (sentinels with their group, and clusters), ca=FILE (default:
 // the system's authorities), cert=FILE and key=FILE (our own certificate), server_name=NAME (that
 // the server must prove; default: the host), verify=false; sentinel_user and sentinel_password.
 // User, password and values of the query may be percent-encoded; an IPv6 host stands in brackets.
@@ -42,11 +44,11 @@ struct RedisTls {
   bool verify = true;       // false: encrypted, but anybody may be at the other end.
 };
 
-enum class RedisShape { kStandalone, kSentinel };
+enum class RedisShape { kStandalone, kSentinel, kCluster };
 
 struct RedisUrl {
   RedisShape shape = RedisShape::kStandalone;
-  std::vector<RedisAddress> seeds;  // The Redis itself, or the sentinels. Never empty when parsed.
+  std::vector<RedisAddress> seeds;  // The Redis itself, the sentinels, or servers of the cluster.
   std::string group;                // kSentinel: the name of what they watch.
   std::string user;                 // Empty: Redis' default user.
   std::string password;             // Empty: no AUTH.
@@ -59,8 +61,7 @@ struct RedisUrl {
   std::string address() const;
 };
 
-// Returns kInvalidArgument saying which part is wrong, and kUnimplemented for the schemes that are
-// known but not built (redis+cluster).
+// Returns kInvalidArgument saying which part is wrong. At least one seed.
 absl::StatusOr<RedisUrl> ParseRedisUrl(std::string_view url);
 
 }  // namespace meridian

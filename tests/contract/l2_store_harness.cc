@@ -8,11 +8,14 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "server/l2/apply_batch.h"
+#include "server/l2/cluster_slots.h"
 #include "server/l2/redis_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
 #include "tests/support/fake_l2_store.h"
+#include "tests/support/redis_cluster.h"
 #include "tests/support/redis_process.h"
+#include "tests/support/temp_dir.h"
 
 namespace meridian {
 namespace {
@@ -48,12 +51,18 @@ RedisProcess& SharedRedis() {
   return *redis;
 }
 
-class RedisHarness final : public L2StoreHarness {
+RedisCluster& SharedCluster() {
+  static const TempDir dir;
+  static const std::unique_ptr<RedisCluster> cluster = OrDie(RedisCluster::Start(dir.path(), 3));
+  return *cluster;
+}
+
+// A store on real servers.
+class RedisHarness : public L2StoreHarness {
  public:
-  RedisHarness() : redis_(SharedRedis()), loop_(OrDie(EventLoop::Create("l2-test"))) {
-    OrDie(redis_.Command({"FLUSHALL"}));
+  explicit RedisHarness(const std::string& url) : loop_(OrDie(EventLoop::Create("l2-test"))) {
     RedisStoreOptions options;
-    options.client.url = OrDie(ParseRedisUrl(redis_.url()));
+    options.client.url = OrDie(ParseRedisUrl(url));
     // Builds with sanitizers on a busy machine are slow; no test here waits for a timeout.
     options.client.connection.connect_timeout = absl::Seconds(20);
     options.client.connection.command_timeout = absl::Seconds(20);
@@ -62,25 +71,44 @@ class RedisHarness final : public L2StoreHarness {
 
   absl::Time Now() const override { return clock_.Now(); }
   void LetPass(absl::Duration duration) override { absl::SleepFor(duration); }
-  void PlantForeign(const L2Key& key, const std::string& bytes) override {
-    OrDie(redis_.Command({"SET", EntryRedisKey(key), bytes}));
-  }
 
  protected:
   L2Store& store() override { return *store_; }
 
  private:
-  RedisProcess& redis_;
   SystemClock clock_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<RedisStore> store_;
+};
+
+class StandaloneHarness final : public RedisHarness {
+ public:
+  StandaloneHarness() : RedisHarness(SharedRedis().url()) {
+    OrDie(SharedRedis().Command({"FLUSHALL"}));
+  }
+  void PlantForeign(const L2Key& key, const std::string& bytes) override {
+    OrDie(SharedRedis().Command({"SET", EntryRedisKey(key), bytes}));
+  }
+};
+
+class ClusterHarness final : public RedisHarness {
+ public:
+  ClusterHarness() : RedisHarness(SharedCluster().url()) {
+    if (!SharedCluster().FlushAll().ok()) std::abort();
+  }
+  void PlantForeign(const L2Key& key, const std::string& bytes) override {
+    RedisProcess& owner =
+        SharedCluster().server(SharedCluster().OwnerOf(RedisHashSlotOf(key.slot)));
+    OrDie(owner.Command({"SET", EntryRedisKey(key), bytes}));
+  }
 };
 
 }  // namespace
 
 std::unique_ptr<L2StoreHarness> L2StoreHarness::Create(L2Backend backend) {
   if (backend == L2Backend::kFake) return std::make_unique<FakeHarness>();
-  return std::make_unique<RedisHarness>();
+  if (backend == L2Backend::kCluster) return std::make_unique<ClusterHarness>();
+  return std::make_unique<StandaloneHarness>();
 }
 
 template <typename Answer, typename Begin>

@@ -13,11 +13,12 @@
 
 namespace meridian {
 
-enum class L2Backend { kFake, kRedis };
+enum class L2Backend { kFake, kRedis, kCluster };
 
 class L2StoreHarness {
  public:
-  // An empty store. The Redis one has a real redis-server of its own test process, emptied before.
+  // An empty store. The real ones have servers of their own test process, emptied before; the
+  // cluster has three primaries.
   static std::unique_ptr<L2StoreHarness> Create(L2Backend backend);
   virtual ~L2StoreHarness() = default;
 

@@ -11,12 +11,14 @@
 #include "server/node/local_lease_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
+#include "tests/support/redis_cluster.h"
 #include "tests/support/redis_process.h"
+#include "tests/support/temp_dir.h"
 
 namespace meridian {
 namespace {
 
-enum class Backend { kLocal, kRedis };
+enum class Backend { kLocal, kRedis, kCluster };
 
 class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
  protected:
@@ -25,12 +27,21 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
       store_ = std::make_unique<LocalLeaseStore>(fake_clock_, executor_);
       return;
     }
-    auto redis = RedisProcess::Start();
-    ASSERT_TRUE(redis.ok()) << redis.status();
-    redis_ = *std::move(redis);
+    std::string url;
+    if (GetParam() == Backend::kCluster) {
+      auto cluster = RedisCluster::Start(dir_.path(), 3);
+      ASSERT_TRUE(cluster.ok()) << cluster.status();
+      cluster_ = *std::move(cluster);
+      url = cluster_->url();
+    } else {
+      auto redis = RedisProcess::Start();
+      ASSERT_TRUE(redis.ok()) << redis.status();
+      redis_ = *std::move(redis);
+      url = redis_->url();
+    }
     loop_ = *EventLoop::Create("l2-test");
     RedisClientOptions options;
-    options.url = *ParseRedisUrl(redis_->url());
+    options.url = *ParseRedisUrl(url);
     options.connection.connect_timeout = absl::Seconds(20);
     options.connection.command_timeout = absl::Seconds(20);
     auto store = RedisLeaseStore::Create(*loop_, options, system_clock_, nullptr);
@@ -72,13 +83,15 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
   }
   void LetPass(absl::Duration duration) {
     fake_clock_.Advance(duration);
-    if (GetParam() == Backend::kRedis) absl::SleepFor(duration);
+    if (GetParam() != Backend::kLocal) absl::SleepFor(duration);
   }
 
   SystemClock system_clock_;
   FakeClock fake_clock_;
   FakeExecutor executor_{fake_clock_};
+  TempDir dir_;
   std::unique_ptr<RedisProcess> redis_;
+  std::unique_ptr<RedisCluster> cluster_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<LeaseStore> store_;
 };
@@ -129,9 +142,11 @@ TEST_P(LeaseStoreContractTest, OnlyTheCurrentTokenWrites) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, LeaseStoreContractTest,
-                         ::testing::Values(Backend::kLocal, Backend::kRedis),
+                         ::testing::Values(Backend::kLocal, Backend::kRedis, Backend::kCluster),
                          [](const auto& backend) {
-                           return backend.param == Backend::kLocal ? "Local" : "Redis";
+                           return backend.param == Backend::kLocal   ? "Local"
+                                  : backend.param == Backend::kRedis ? "Redis"
+                                                                     : "Cluster";
                          });
 
 }  // namespace

@@ -52,6 +52,14 @@ class RecordingObserver final : public L2Observer {
     ++downs_;
     causes_.insert(std::string(cause));
   }
+  void Redirected(std::string_view kind) override {
+    absl::MutexLock lock(&mu_);
+    redirects_.insert(std::string(kind));
+  }
+  size_t redirects(const std::string& kind) {
+    absl::MutexLock lock(&mu_);
+    return redirects_.count(kind);
+  }
   void PrimaryChanged(std::string_view, std::string_view) override {
     absl::MutexLock lock(&mu_);
     ++primary_changes_;
@@ -97,6 +105,7 @@ class RecordingObserver final : public L2Observer {
   absl::Mutex mu_;
   std::multiset<std::string> commands_ ABSL_GUARDED_BY(mu_);
   int primary_changes_ ABSL_GUARDED_BY(mu_) = 0;
+  std::multiset<std::string> redirects_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> causes_ ABSL_GUARDED_BY(mu_);
   int ups_ ABSL_GUARDED_BY(mu_) = 0;
   int downs_ ABSL_GUARDED_BY(mu_) = 0;
@@ -112,6 +121,7 @@ class RedisStoreTest : public ::testing::Test {
   }
   // Connects and waits until both eager connections are ready.
   void OpenStore(RedisStoreOptions options = {}, std::string url = "") {
+    store_.reset();
     options.client.url = *ParseRedisUrl(url.empty() ? redis_->url() : url);
     // Timeouts for slow builds; a test that is about a timeout sets its own.
     if (options.client.connection.command_timeout == absl::Seconds(1)) {

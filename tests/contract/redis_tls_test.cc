@@ -72,7 +72,8 @@ TEST_F(RedisTlsTest, BatchesOfManyKeysKeepTheirOrder) {
     writes.push_back(Put(absl::StrCat("k", i), 1, absl::StrCat("value ", i)));
     keys.push_back(Key(absl::StrCat("k", i)));
   }
-  for (const L2WriteResult& result : Apply(std::move(writes))) ASSERT_TRUE(result.status.ok()) << result.status;
+  for (const L2WriteResult& result : Apply(std::move(writes)))
+    ASSERT_TRUE(result.status.ok()) << result.status;
   const std::vector<L2Record> records = Fetch(keys);
   for (size_t i = 0; i < records.size(); ++i) {
     ASSERT_TRUE(records[i].status.ok()) << records[i].status;

@@ -34,6 +34,14 @@ sockaddr_in LoopbackAddress(uint16_t port) {
   return address;
 }
 
+std::string Encode(const std::vector<std::string>& arguments) {
+  std::string command = absl::StrCat("*", arguments.size(), "\r\n");
+  for (const std::string& argument : arguments) {
+    absl::StrAppend(&command, "$", argument.size(), "\r\n", argument, "\r\n");
+  }
+  return command;
+}
+
 // A socket that closes itself.
 class Socket {
  public:
@@ -184,12 +192,8 @@ void RedisProcess::Stop() {
 void RedisProcess::Cont() { kill(pid_, SIGCONT); }
 
 absl::StatusOr<std::string> RedisProcess::Command(const std::vector<std::string>& arguments) const {
-  std::string command = absl::StrCat("*", arguments.size(), "\r\n");
-  for (const std::string& argument : arguments) {
-    absl::StrAppend(&command, "$", argument.size(), "\r\n", argument, "\r\n");
-  }
   Socket socket(port_);
-  if (!socket.connected() || !socket.Write(command)) {
+  if (!socket.connected() || !socket.Write(Encode(arguments))) {
     return absl::UnavailableError("redis-server is not there");
   }
   std::string reply;
@@ -204,6 +208,42 @@ absl::StatusOr<std::string> RedisProcess::Command(const std::vector<std::string>
     if (!socket.Read(&reply)) return absl::UnavailableError("half a reply");
   }
   return reply.substr(line_end + 2, static_cast<size_t>(size));
+}
+
+absl::StatusOr<std::vector<std::string>> RedisProcess::List(
+    const std::vector<std::string>& arguments) const {
+  Socket socket(port_);
+  if (!socket.connected() || !socket.Write(Encode(arguments))) {
+    return absl::UnavailableError("redis-server is not there");
+  }
+  std::string reply;
+  size_t at = 0;
+  // The number behind the type character of the line that begins at `at`, which moves behind it.
+  const auto header = [&](char type) -> absl::StatusOr<int64_t> {
+    size_t end;
+    while ((end = reply.find("\r\n", at)) == std::string::npos) {
+      if (!socket.Read(&reply)) return absl::UnavailableError("half a reply");
+    }
+    int64_t number = 0;
+    if (reply[at] != type || !absl::SimpleAtoi(reply.substr(at + 1, end - at - 1), &number)) {
+      return absl::InternalError(reply.substr(at, end - at));
+    }
+    at = end + 2;
+    return number;
+  };
+  const absl::StatusOr<int64_t> count = header('*');
+  if (!count.ok()) return count.status();
+  std::vector<std::string> elements;
+  for (int64_t i = 0; i < *count; ++i) {
+    const absl::StatusOr<int64_t> size = header('$');
+    if (!size.ok()) return size.status();
+    while (reply.size() < at + static_cast<size_t>(*size) + 2) {
+      if (!socket.Read(&reply)) return absl::UnavailableError("half a reply");
+    }
+    elements.push_back(reply.substr(at, static_cast<size_t>(*size)));
+    at += static_cast<size_t>(*size) + 2;
+  }
+  return elements;
 }
 
 }  // namespace meridian

@@ -46,6 +46,8 @@ class RedisProcess {
 
   // Sends one command and returns the first line of the reply, or all of a bulk reply's bytes.
   absl::StatusOr<std::string> Command(const std::vector<std::string>& arguments) const;
+  // The same for a command that answers an array of strings.
+  absl::StatusOr<std::vector<std::string>> List(const std::vector<std::string>& arguments) const;
 
  private:
   RedisProcess(uint16_t port, std::vector<std::string> words)

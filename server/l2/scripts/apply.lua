@@ -1,8 +1,8 @@
 -- Applies writes in order, each only if it is newer than what is stored, and appends each applied
 -- one to the changelog of its slot. server/l2/apply_batch.h packs the arguments.
 --
--- KEYS: n entry keys; the log keys of their slots; the cursor key when a cursor is given; the count
---   of changes, which moves before any log does.
+-- KEYS: n entry keys; the log keys of their slots; the cursor key when a cursor is given; m:changes,
+--   the count of changes, which moves before any log does (not on Redis Cluster).
 -- ARGV: now (12 hex digits of milliseconds), maximal length of a log, n, cursor ('' or 'ms-seq'),
 --   then for each write:
 --     meta      kind ('P' put, 'T' touch), condition ('n' none, 'a' if absent, 'v' if version),
@@ -20,6 +20,8 @@ local n = tonumber(ARGV[3])
 local cursor = ARGV[4]
 local sub, find = string.sub, string.find
 local call, pcall = redis.call, redis.pcall
+local counted = KEYS[#KEYS] == 'm:changes'
+local cursor_key = KEYS[counted and #KEYS - 1 or #KEYS]
 local retry = false
 local out = {}
 
@@ -56,9 +58,9 @@ local function apply(key, meta, log, px, data)
   return 'O'
 end
 
-if n > 0 then
-  local counted = pcall('INCR', KEYS[#KEYS])
-  if type(counted) == 'table' then return counted end
+if n > 0 and counted then
+  local count = pcall('INCR', KEYS[#KEYS])
+  if type(count) == 'table' then return count end
 end
 
 for i = 1, n do
@@ -72,14 +74,14 @@ end
 if cursor ~= '' and not retry then
   local ms, sequence = string.match(cursor, '^(%d+)-(%d+)$')
   ms, sequence = tonumber(ms), tonumber(sequence)
-  local stored = pcall('GET', KEYS[#KEYS - 1])
+  local stored = pcall('GET', cursor_key)
   local stored_ms, stored_sequence
   if type(stored) == 'string' then
     stored_ms, stored_sequence = string.match(stored, '^(%d+)-(%d+)$')
     stored_ms, stored_sequence = tonumber(stored_ms), tonumber(stored_sequence)
   end
   if not stored_ms or ms > stored_ms or (ms == stored_ms and sequence > stored_sequence) then
-    call('SET', KEYS[#KEYS - 1], cursor)
+    call('SET', cursor_key, cursor)
   end
 end
 return out

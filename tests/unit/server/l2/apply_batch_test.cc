@@ -87,13 +87,14 @@ TEST(ApplyBatchTest, PacksKeysOnceALogForEverySlotAndFourArgumentsForEveryWrite)
   touch.condition = L2Condition::kIfVersion;
   touch.expected_version = Version{1 << 16, 1};
   const CursorMove cursor{"m:{5}:cur:eu", {12, 3}};
-  const RedisCommand command =
-      PackWrites("replicate", {put, touch}, {0, 1}, absl::FromUnixMillis(0x123), 1000, &cursor);
+  const RedisCommand command = PackWrites("replicate", {put, touch}, {0, 1},
+                                          absl::FromUnixMillis(0x123), 1000, &cursor, "m:changes");
   std::string readable;
   for (const char c : *command.bytes) readable += c == '\r' ? '|' : c;
   readable.erase(std::remove(readable.begin(), readable.end(), '\n'), readable.end());
   EXPECT_EQ(readable,
-            "$1|6|$11|m:{5}:e:t:a|$11|m:{9}:e:t:b|$9|m:{5}:log|$9|m:{9}:log|$12|m:{5}:cur:eu|$9|m:changes|"
+            "$1|6|$11|m:{5}:e:t:a|$11|m:{9}:e:t:b|$9|m:{5}:log|$9|m:{9}:log|$12|m:{5}:cur:eu|$9|m:"
+            "changes|"
             "$12|000000000123|$4|1000|$1|2|$4|12-3|"
             "$2|Pn|$1|3|$4|2000|$6|RECORD|"
             "$22|Tv00000000000100000001|$1|4|$1|1|$32|018f001122330007beef000000000abc|");

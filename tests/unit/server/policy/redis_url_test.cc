@@ -100,11 +100,19 @@ TEST(RedisUrlTest, AQueryThatMeansNothingIsRefused) {
   }
 }
 
-TEST(RedisUrlTest, KnownSchemesThatAreNotBuiltSaySo) {
-  for (const char* scheme : {"redis+cluster"}) {
-    const absl::Status status = ParseRedisUrl(std::string(scheme) + "://h:1").status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << scheme;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(scheme));
+TEST(RedisUrlTest, AClusterIsFoundThroughSomeOfItsServers) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis+cluster://u:p@h1:7000,h2?tls=true");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->shape, RedisShape::kCluster);
+  ASSERT_EQ(url->seeds.size(), 2u);
+  EXPECT_EQ(url->seeds[1].text(), "h2:6379");
+  EXPECT_EQ(url->password, "p");
+  EXPECT_TRUE(url->tls.has_value());
+  EXPECT_EQ(url->address(), "h1:7000,h2:6379");
+  EXPECT_TRUE(ParseRedisUrl("redis+cluster://h/0").ok());
+  for (const char* text : {"redis+cluster://h/1", "redis+cluster://h/name",
+                           "redis+cluster://h?sentinel_password=p", "redis+cluster://"}) {
+    EXPECT_EQ(ParseRedisUrl(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
 }
 

@@ -1,0 +1,336 @@
+// A real Redis Cluster: slots that move, servers that die, and what clients of it notice.
+
+#include "tests/support/redis_cluster.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/l2/cluster_slots.h"
+#include "tests/contract/redis_store_fixture.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RedisClusterTest : public RedisStoreTest {
+ protected:
+  void StartCluster(size_t primaries = 3, size_t spare = 0) {
+    auto cluster = RedisCluster::Start(dir_.path(), primaries, spare);
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    cluster_ = *std::move(cluster);
+    OpenStore({}, cluster_->url());
+    ASSERT_TRUE(ApplyStatus(Put("first", 1, "one")).ok());
+  }
+  static uint16_t RedisSlotOf(const std::string& key) { return RedisHashSlotOf(Key(key).slot); }
+  // `count` keys of one slot of ours.
+  static std::vector<std::string> KeysOfOneSlot(size_t count) {
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < count; ++i) keys.push_back(absl::StrCat("{tag}", i));
+    return keys;
+  }
+  std::string ValueOf(const std::string& key) {
+    const L2Record record = Fetch({Key(key)})[0];
+    if (!record.status.ok()) return record.status.ToString();
+    return record.record.view().empty() ? ""
+                                        : std::string(ParseRecord(record.record.view())->value);
+  }
+  size_t Elsewhere(uint16_t slot) const { return (cluster_->OwnerOf(slot) + 1) % cluster_->size(); }
+
+  TempDir dir_;
+  std::unique_ptr<RedisCluster> cluster_;
+};
+
+// The one writer of its keys: what it reads must be what it wrote last.
+class Client {
+ public:
+  static constexpr int kKeys = 40;
+
+  Client(L2Store& store, const Clock& clock, int number)
+      : store_(store), clock_(clock), number_(number), thread_([this] { Run(); }) {}
+  ~Client() { Stop(); }
+  void Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  int rounds() const { return rounds_; }
+  int wrong() const { return wrong_; }
+  // The first error.
+  std::string error() const { return error_; }
+
+ private:
+  void Run() {
+    for (int version = 1; !stop_; ++version) {
+      Write(version);
+      Read(version);
+      ++rounds_;
+    }
+  }
+  std::string KeyOf(int i) const { return absl::StrCat("client", number_, ":", i); }
+  void Failed(const absl::Status& status) {
+    if (error_.empty()) error_ = status.ToString();
+  }
+  void Write(int version) {
+    std::vector<L2Write> writes;
+    for (int i = 0; i < kKeys; ++i) {
+      writes.push_back(Put(KeyOf(i), version, absl::StrCat(i, "=", version)));
+    }
+    absl::Notification done;
+    store_.Apply(std::move(writes), clock_.Now() + absl::Seconds(20),
+                 [&](const std::vector<L2WriteResult>& results) {
+                   for (const L2WriteResult& result : results) {
+                     if (!result.status.ok()) Failed(result.status);
+                   }
+                   done.Notify();
+                 });
+    done.WaitForNotification();
+  }
+  void Read(int version) {
+    std::vector<L2Key> keys;
+    for (int i = 0; i < kKeys; ++i) keys.push_back(Key(KeyOf(i)));
+    absl::Notification done;
+    store_.Fetch(std::move(keys), clock_.Now() + absl::Seconds(20),
+                 [&](const std::vector<L2Record>& records) {
+                   for (int i = 0; i < kKeys; ++i) {
+                     const L2Record& record = records[static_cast<size_t>(i)];
+                     if (!record.status.ok()) {
+                       Failed(record.status);
+                     } else if (const auto parsed = ParseRecord(record.record.view());
+                                !parsed.ok() || parsed->value != absl::StrCat(i, "=", version)) {
+                       ++wrong_;
+                     }
+                   }
+                   done.Notify();
+                 });
+    done.WaitForNotification();
+  }
+
+  L2Store& store_;
+  const Clock& clock_;
+  const int number_;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> rounds_{0};
+  std::atomic<int> wrong_{0};
+  std::string error_;
+  std::thread thread_;
+};
+
+TEST_F(RedisClusterTest, AThousandSlotsMoveUnderLoadAndNobodyNotices) {
+  StartCluster(3, 1);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(std::make_unique<Client>(*store_, clock_, i));
+  }
+  // Half of them to a server that had none, the other half between servers that have some.
+  for (uint16_t slot = 0; slot < 500; ++slot) {
+    const absl::Status moved = cluster_->MoveSlot(slot, 3);
+    ASSERT_TRUE(moved.ok()) << moved;
+  }
+  for (uint16_t slot = 10'000; slot < 10'500; ++slot) {
+    const absl::Status moved = cluster_->MoveSlot(slot, 2);
+    ASSERT_TRUE(moved.ok()) << moved;
+  }
+  for (const auto& client : clients) {
+    const int rounds = client->rounds();
+    ASSERT_TRUE(WaitUntil([&] { return client->rounds() >= rounds + 10; }, absl::Seconds(60)));
+    client->Stop();
+    EXPECT_EQ(client->error(), "");
+    EXPECT_EQ(client->wrong(), 0);
+  }
+  EXPECT_GT(observer_.redirects("MOVED"), 0u);
+  // The table has caught up: nothing is redirected any more.
+  const size_t moved = observer_.redirects("MOVED");
+  Client last(*store_, clock_, 0);
+  ASSERT_TRUE(WaitUntil([&] { return last.rounds() >= 10; }, absl::Seconds(60)));
+  last.Stop();
+  EXPECT_LE(observer_.redirects("MOVED"), moved + 5);
+}
+
+TEST_F(RedisClusterTest, KeysOfASlotOnItsWayAreReadWhereverTheyAre) {
+  StartCluster();
+  const std::vector<std::string> keys = KeysOfOneSlot(30);
+  std::vector<L2Key> all;
+  for (const std::string& key : keys) {
+    ASSERT_TRUE(ApplyStatus(Put(key, 1, key)).ok());
+    all.push_back(Key(key));
+  }
+  all.push_back(Key("{tag}missing"));
+  const uint16_t slot = RedisSlotOf(keys[0]);
+  const size_t to = Elsewhere(slot);
+  ASSERT_TRUE(cluster_->BeginMove(slot, to).ok());
+  ASSERT_TRUE(cluster_->MoveKeys(slot, to, 15).ok());
+  const std::vector<L2Record> records = Fetch(all);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    ASSERT_TRUE(records[i].status.ok()) << records[i].status;
+    ASSERT_FALSE(records[i].record.view().empty()) << keys[i];
+    EXPECT_EQ(ParseRecord(records[i].record.view())->value, keys[i]);
+  }
+  EXPECT_TRUE(records.back().status.ok()) << records.back().status;
+  EXPECT_TRUE(records.back().record.view().empty());
+  EXPECT_GT(observer_.redirects("ASK"), 0u);
+  EXPECT_GT(observer_.redirects("TRYAGAIN"), 0u);
+}
+
+TEST_F(RedisClusterTest, AWriteToASlotOnItsWayWaitsForItsArrival) {
+  StartCluster();
+  ASSERT_TRUE(ApplyStatus(Put("{tag}old", 1, "one")).ok());
+  const uint16_t slot = RedisSlotOf("{tag}old");
+  const size_t to = Elsewhere(slot);
+  ASSERT_TRUE(cluster_->BeginMove(slot, to).ok());
+  // A new key: on neither side are all keys that the script needs.
+  absl::Notification done;
+  absl::Status status = absl::UnknownError("not answered");
+  std::vector<L2Write> writes;
+  writes.push_back(Put("{tag}new", 1, "two"));
+  store_->Apply(std::move(writes), clock_.Now() + absl::Seconds(60),
+                [&](const std::vector<L2WriteResult>& results) {
+                  status = results[0].status;
+                  done.Notify();
+                });
+  ASSERT_TRUE(WaitUntil([&] { return observer_.redirects("TRYAGAIN") > 3; }, absl::Seconds(60)));
+  EXPECT_FALSE(done.HasBeenNotified());
+  ASSERT_TRUE(cluster_->MoveKeys(slot, to, 1000).ok());
+  ASSERT_TRUE(cluster_->EndMove(slot, to).ok());
+  done.WaitForNotification();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(ValueOf("{tag}new"), "two");
+  EXPECT_EQ(ValueOf("{tag}old"), "one");
+}
+
+TEST_F(RedisClusterTest, AWriteThatWaitsInVainFailsAtItsDeadlineAndDidNothing) {
+  StartCluster();
+  ASSERT_TRUE(ApplyStatus(Put("{tag}old", 1, "one")).ok());
+  const uint16_t slot = RedisSlotOf("{tag}old");
+  ASSERT_TRUE(cluster_->BeginMove(slot, Elsewhere(slot)).ok());
+  const absl::Status status = ApplyStatus(Put("{tag}new", 1, "two"), absl::Milliseconds(300));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("L2_UNAVAILABLE: Redis: TRYAGAIN"));
+  EXPECT_EQ(ValueOf("{tag}new"), "");
+}
+
+TEST_F(RedisClusterTest, AScriptThatTheNextServerDoesNotHaveIsSentToItWithAsking) {
+  StartCluster();
+  ASSERT_TRUE(ApplyStatus(Put("{tag}a", 1, "one")).ok());
+  const uint16_t slot = RedisSlotOf("{tag}a");
+  const size_t to = Elsewhere(slot);
+  ASSERT_TRUE(cluster_->BeginMove(slot, to).ok());
+  ASSERT_TRUE(cluster_->MoveKeys(slot, to, 1000).ok());
+  ASSERT_EQ(*cluster_->server(to).Command({"SCRIPT", "FLUSH"}), "+OK");
+  EXPECT_TRUE(ApplyStatus(Put("{tag}a", 2, "two")).ok());
+  EXPECT_GT(observer_.redirects("ASK"), 0u);
+  EXPECT_EQ(ValueOf("{tag}a"), "two");
+}
+
+TEST_F(RedisClusterTest, WritesOfOneCallToOneKeyKeepTheirOrderWhileItsSlotMoves) {
+  StartCluster();
+  const uint16_t slot = RedisSlotOf("{tag}k");
+  RedisStoreOptions options;
+  options.max_keys_per_call = 1;  // Each write is a command of its own.
+  OpenStore(options, cluster_->url());
+  for (int round = 0; round < 30; ++round) {
+    std::vector<L2Write> writes;
+    for (int i = 1; i <= 20; ++i) writes.push_back(Put("{tag}k", round * 100 + i, "v"));
+    absl::Notification done;
+    std::vector<L2WriteResult> results;
+    store_->Apply(std::move(writes), clock_.Now() + absl::Seconds(20),
+                  [&](std::vector<L2WriteResult> answer) {
+                    results = std::move(answer);
+                    done.Notify();
+                  });
+    const absl::Status moved = cluster_->MoveSlot(slot, Elsewhere(slot));
+    ASSERT_TRUE(moved.ok()) << moved;
+    done.WaitForNotification();
+    // None finds a later one stored before it.
+    for (const L2WriteResult& result : results) {
+      ASSERT_TRUE(result.status.ok()) << result.status;
+      ASSERT_EQ(result.outcome, L2WriteOutcome::kApplied);
+    }
+  }
+}
+
+TEST_F(RedisClusterTest, ADeadServerTakesItsSlotsWithItAndNothingElse) {
+  StartCluster();
+  std::vector<std::string> of_server(3);
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    ASSERT_TRUE(ApplyStatus(Put(key, 1, key)).ok());
+    of_server[cluster_->OwnerOf(RedisSlotOf(key))] = key;
+  }
+  cluster_->server(2).Kill();
+  EXPECT_EQ(Fetch({Key(of_server[2])})[0].status.code(), absl::StatusCode::kUnavailable);
+  // Until the others have noticed, which takes them cluster-node-timeout.
+  EXPECT_EQ(ValueOf(of_server[0]), of_server[0]);
+  EXPECT_EQ(ValueOf(of_server[1]), of_server[1]);
+  EXPECT_FALSE(store_->Health().connected);
+  ASSERT_TRUE(cluster_->server(2).Restart().ok());
+  EXPECT_TRUE(WaitUntil(
+      [&] { return ApplyStatus(Put(of_server[2], 2, "back"), absl::Milliseconds(500)).ok(); },
+      absl::Seconds(60)));
+  EXPECT_EQ(ValueOf(of_server[2]), "back");
+}
+
+TEST_F(RedisClusterTest, ServersThatSendCallsInACircleAreNotFollowedForEver) {
+  StartCluster();
+  const uint16_t slot = RedisSlotOf("nobody");
+  const size_t a = cluster_->OwnerOf(slot);
+  const size_t b = Elsewhere(slot);
+  const std::string id_of_b = *cluster_->server(b).Command({"CLUSTER", "MYID"});
+  const absl::Time start = absl::Now();
+  ASSERT_EQ(
+      *cluster_->server(a).Command({"CLUSTER", "SETSLOT", absl::StrCat(slot), "NODE", id_of_b}),
+      "+OK");
+  const absl::Status status = ApplyStatus(Put("nobody", 1, "one"), absl::Seconds(10));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("tried again in vain"));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+}
+
+TEST_F(RedisClusterTest, AWalkBeginsAnewWhenSlotsHaveMoved) {
+  StartCluster();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(ApplyStatus(Put(absl::StrCat("k", i), 1, "v")).ok());
+  }
+  const auto scan = [&](const std::string& from) {
+    absl::Notification done;
+    absl::StatusOr<L2ScanPage> page;
+    store_->Scan(from, 10, clock_.Now() + absl::Seconds(10),
+                 [&](absl::StatusOr<L2ScanPage> answer) {
+                   page = std::move(answer);
+                   done.Notify();
+                 });
+    done.WaitForNotification();
+    return page;
+  };
+  const absl::StatusOr<L2ScanPage> first = scan("");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const uint16_t slot = RedisSlotOf("k0");
+  ASSERT_TRUE(cluster_->MoveSlot(slot, Elsewhere(slot)).ok());
+  ASSERT_EQ(ValueOf("k0"), "v");  // The store has seen it.
+  EXPECT_EQ(scan(first->next).status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(scan("nonsense").status().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(scan("").ok());
+}
+
+TEST_F(RedisClusterTest, TheWrongSchemeIsNamed) {
+  StartCluster();
+  OpenStore({}, absl::StrCat("redis://127.0.0.1:", cluster_->server(0).port()));
+  EXPECT_TRUE(
+      WaitUntil([&] { return absl::StrContains(store_->Health().problem, "use redis+cluster://"); },
+                absl::Seconds(60)));
+  StartRedis();
+  OpenStore({}, absl::StrCat("redis+cluster://127.0.0.1:", redis_->port()));
+  EXPECT_THAT(std::string(ApplyStatus(Put("a", 1, "one")).message()),
+              HasSubstr("cluster support disabled"));
+  EXPECT_FALSE(store_->Health().connected);
+}
+
+}  // namespace
+}  // namespace meridian
