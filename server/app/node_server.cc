@@ -249,12 +249,12 @@ absl::Status NodeServer::Parts::MakeReplication() {
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
                           *replication_executor, clock, *replication_metrics, clock_guard,
                           [this](std::string_view name_space) {
-                            return namespaces->policies()->Of(name_space).replication !=
-                                   ReplicationMode::kLocal;
+                            return namespaces->policies()->Of(name_space).replication;
                           },
                           [this](std::string_view name_space, const std::string& key) {
                             WriteHeartbeat(name_space, key);
                           }}));
+  if (!region_l2.empty()) context->sync = &replication->sync();
   replication_metrics->AddLinks(registry, [this] { return Links(); });
   replication->Start();
   return absl::OkStatus();
@@ -539,6 +539,7 @@ void NodeServer::Stop(absl::Duration grace) {
   std::thread cancel([&parts, grace, done = &parts.servers_stopped]() mutable {
     while (!done->WaitForNotificationWithTimeout(grace)) {
       parts.peers->CancelAll();
+      if (parts.replication != nullptr) parts.replication->AnswerSyncWaits();
       grace = absl::Milliseconds(100);
     }
   });

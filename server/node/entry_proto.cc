@@ -77,6 +77,9 @@ void ToProto(const WriteResult& result, cache::v1::WriteResult* proto) {
   proto->set_status(static_cast<cache::v1::EntryStatus>(result.state));
   if (result.version.is_set()) ToProto(result.version, proto->mutable_version());
   proto->set_degraded(result.degraded);
+  for (const std::string& region : result.replicated_regions) {
+    proto->add_replicated_regions(region);
+  }
   if (result.state == EntryState::kError) ToProto(*result.error, proto->mutable_error());
 }
 
@@ -85,6 +88,8 @@ WriteResult FromProto(const cache::v1::WriteResult& proto) {
   result.state = StateFromProto(proto.status());
   if (proto.has_version()) result.version = FromProto(proto.version());
   result.degraded = proto.degraded();
+  result.replicated_regions.assign(proto.replicated_regions().begin(),
+                                   proto.replicated_regions().end());
   if (result.state == EntryState::kError) SetError(FromProto(proto.error()), &result);
   return result;
 }

@@ -19,6 +19,7 @@
 #include "server/node/l2_store.h"
 #include "server/node/namespaces.h"
 #include "server/node/peer_transport.h"
+#include "server/node/sync_replication.h"
 
 namespace meridian {
 
@@ -39,6 +40,8 @@ struct NodeContext {
   Executor* inflater = nullptr;
   // Whether this machine's clock may give versions; nullptr: it always may.
   ClockGuard* clock_guard = nullptr;
+  // Tells which other regions have a write; nullptr: there are none.
+  SyncReplication* sync = nullptr;
 
   // OK, or kFailedPrecondition (CLOCK_SKEW).
   absl::Status CheckClock() const {

@@ -91,6 +91,7 @@ struct WriteResult {
   EntryState state = EntryState::kOk;
   Version version;               // kOk: of this write. kConflict: the stored one, if any.
   bool degraded = false;
+  std::vector<std::string> replicated_regions;  // Namespaces with ReplicationMode::kSync.
   std::unique_ptr<Error> error;  // Only with kError.
 };
 

@@ -56,6 +56,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         results_(request.items.size()),
         stored_(request.items.size()),
         lives_(request.items.size()),
+        regions_(policy_.replication == ReplicationMode::kSync ? request.items.size() : 0),
         callback_(std::move(callback)) {}
 
   void Start() {
@@ -132,12 +133,50 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       sent.push_back({indexes[i], writes[i].version, EngineKey(request_.items[indexes[i]].key), {}});
       if (home == Home::kHere) sent.back().token = context_.engine.BeginFill(sent.back().key);
     }
+    // Before they are sent: no arrival is missed.
+    std::shared_ptr<SyncReplication::Batch> expected = ExpectRegions(sent, home);
     context_.l2.Apply(std::move(writes), LowerDeadline(),
-                      [self = shared_from_this(), sent = std::move(sent), home,
-                       attempt](std::vector<L2WriteResult> outcomes) {
+                      [self = shared_from_this(), sent = std::move(sent), home, attempt,
+                       expected = std::move(expected)](std::vector<L2WriteResult> outcomes) {
+                        if (expected != nullptr) self->AwaitRegions(expected, sent, outcomes);
                         self->TakeOutcomes(sent, outcomes, home, attempt);
                         self->Done();
                       });
+  }
+
+  // Of namespaces that replicate synchronously; the links of keys of others are elsewhere.
+  std::shared_ptr<SyncReplication::Batch> ExpectRegions(const std::vector<Sent>& sent, Home home) {
+    if (policy_.replication != ReplicationMode::kSync || context_.sync == nullptr ||
+        home == Home::kElsewhere) {
+      return nullptr;
+    }
+    std::vector<SyncReplication::Write> writes;
+    writes.reserve(sent.size());
+    for (const Sent& write : sent) {
+      writes.push_back(
+          {name_space_.name, std::string(request_.items[write.index].key), write.version});
+    }
+    return context_.sync->Expect(std::move(writes), LowerDeadline());
+  }
+
+  void AwaitRegions(const std::shared_ptr<SyncReplication::Batch>& expected,
+                    const std::vector<Sent>& sent, const std::vector<L2WriteResult>& outcomes) {
+    std::vector<size_t> indexes;  // Of `sent`.
+    std::vector<uint32_t> items;
+    for (size_t i = 0; i < sent.size(); ++i) {
+      if (!outcomes[i].status.ok() || outcomes[i].outcome != L2WriteOutcome::kApplied) continue;
+      indexes.push_back(i);
+      items.push_back(sent[i].index);
+    }
+    pending_.fetch_add(1, std::memory_order_relaxed);
+    context_.sync->Await(expected, std::move(indexes), policy_.sync_regions,
+                         [self = shared_from_this(),
+                          items = std::move(items)](std::vector<std::vector<std::string>> regions) {
+                           for (size_t i = 0; i < regions.size(); ++i) {
+                             self->regions_[items[i]] = std::move(regions[i]);
+                           }
+                           self->Done();
+                         });
   }
 
   // The item's value as it is stored: encoded once, by the node that carries the write out. Of one
@@ -361,6 +400,10 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
 
   void Done() {
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    for (size_t i = 0; i < regions_.size(); ++i) {
+      if (regions_[i].empty()) continue;  // What a peer has answered stays.
+      results_[i].replicated_regions = std::move(regions_[i]);
+    }
     callback_(std::move(results_));
   }
 
@@ -374,6 +417,8 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   std::vector<WriteResult> results_;
   std::vector<std::optional<StoredValue>> stored_;
   std::vector<absl::Duration> lives_;  // Of the last attempt.
+  // That have an item, by the owner's word; empty unless the namespace replicates synchronously.
+  std::vector<std::vector<std::string>> regions_;
   WriteCallback callback_;
   std::atomic<int> pending_{0};
 };

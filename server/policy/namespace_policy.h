@@ -19,8 +19,10 @@
 namespace meridian {
 
 enum class ReplicationMode {
-  kLocal,  // Stays in its region.
-  kAsync,  // Goes to every other region; the writer does not wait.
+  kLocal,           // Stays in its region.
+  kAsync,           // Goes to every other region; the writer does not wait.
+  kSync,            // As kAsync, and the answer names the regions that have it.
+  kInvalidateOnly,  // Other regions drop what they have; no value leaves its region.
 };
 
 enum class Priority : int8_t { kLow = -1, kNormal = 0, kHigh = 1, kCritical = 2 };
@@ -132,6 +134,7 @@ struct NamespacePolicy {
   // A request that carries one of these is not cached (4-04).
   std::vector<std::string> bypass_parameters;
   ReplicationMode replication = ReplicationMode::kAsync;
+  uint32_t sync_regions = 0;  // kSync: how many others a write waits for; 0: all.
 
   bool operator==(const NamespacePolicy&) const = default;
 

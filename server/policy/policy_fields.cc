@@ -61,6 +61,8 @@ constexpr Word<Priority> kPriorities[] = {{"low", Priority::kLow},
 constexpr Word<KeyHash> kHashes[] = {
     {"none", KeyHash::kNone}, {"md5", KeyHash::kMd5}, {"xxh3", KeyHash::kXxh3}};
 constexpr Word<ReplicationMode> kModes[] = {{"async", ReplicationMode::kAsync},
+                                            {"sync", ReplicationMode::kSync},
+                                            {"invalidate_only", ReplicationMode::kInvalidateOnly},
                                             {"local", ReplicationMode::kLocal}};
 constexpr Word<bool KeyPolicy::*> kForms[] = {{"trim", &KeyPolicy::trim},
                                               {"lowercase", &KeyPolicy::lowercase},
@@ -399,10 +401,17 @@ std::vector<PolicyField> FormFields() {
        "A request that carries one of these parameters is neither answered from the cache nor "
        "stored",
        "4-04", nullptr, SetParameters, nullptr, GetParameters},
-      {"replication", "async", "async, local",
-       "`async`: to every other region; `local`: stays in its region", "0-04",
-       MERIDIAN_SET(ReadWord(text, kModes, &policy.replication)), nullptr, nullptr,
+      {"replication", "async", "async, sync, invalidate_only, local",
+       "`async`: to every other region; `sync`: so, and an answer waits for `sync_regions` and "
+       "names "
+       "those that have it; `invalidate_only`: others drop what they have, and load it themselves; "
+       "`local`: stays in its region",
+       "0-04", MERIDIAN_SET(ReadWord(text, kModes, &policy.replication)), nullptr, nullptr,
        MERIDIAN_GET(WordOf(policy.replication, kModes))},
+      {"sync_regions", "0", "0..64",
+       "With `replication: sync`: for how many other regions a write waits; 0: all", "",
+       MERIDIAN_SET(ReadCount(text, 0, 64, &policy.sync_regions)), nullptr, nullptr,
+       MERIDIAN_GET(absl::StrCat(policy.sync_regions))},
   };
 }
 

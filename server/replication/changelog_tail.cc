@@ -100,16 +100,34 @@ void ChangelogTail::Begin(const std::vector<Asked>& asked,
 // --- The polls.
 
 void ChangelogTail::PollAfter(absl::Duration delay) {
-  gate_.PostAfter(delay, [this] { Poll(); });
+  gate_.PostAfter(delay, [this, poll = ++next_poll_] {
+    if (poll == next_poll_) Poll();
+  });
+}
+
+// As PollAfter, unless somebody waits.
+void ChangelogTail::PollSoon(absl::Duration delay) {
+  if (std::exchange(nudged_, false)) delay = absl::ZeroDuration();
+  resting_ = delay > absl::ZeroDuration();
+  PollAfter(delay);
+}
+
+void ChangelogTail::Nudge() {
+  if (std::exchange(resting_, false)) {
+    PollAfter(absl::ZeroDuration());
+  } else {
+    nudged_ = true;
+  }
 }
 
 void ChangelogTail::Poll() {
+  resting_ = false;
   std::vector<Asked> asked = Followed();
   const absl::Duration now = clock_.Monotonic();
   if (asked.empty()) {
     last_answer_ = now;
     suspect_ = false;
-    PollAfter(options_.idle_interval);
+    PollSoon(options_.idle_interval);
     return;
   }
   if (now - last_answer_ > options_.stall) suspect_ = true;
@@ -165,8 +183,8 @@ bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogS
   if (more) {
     PollAfter(absl::ZeroDuration());
   } else {
-    PollAfter(empty_polls_ < options_.idle_after_polls ? options_.active_interval
-                                                       : options_.idle_interval);
+    PollSoon(empty_polls_ < options_.idle_after_polls ? options_.active_interval
+                                                      : options_.idle_interval);
   }
   return !more;
 }

@@ -48,6 +48,9 @@ class ChangelogTail {
   // The slots that the node owns from now on, ascending.
   void SetOwned(const std::vector<uint32_t>& slots);
 
+  // Somebody waits for a change that was just made: polls now instead of at the next turn.
+  void Nudge();
+
   // How many owned slots are followed: the others wait for their first position.
   size_t followed() const;
 
@@ -76,6 +79,7 @@ class ChangelogTail {
   void Gap(const Asked& asked, GapKind kind);
   void Failed(const absl::Status& status);
   void PollAfter(absl::Duration delay);
+  void PollSoon(absl::Duration delay);
   void ForgetCount() {
     read_count_ = 0;
     ++reset_reads_;
@@ -102,6 +106,9 @@ class ChangelogTail {
   uint64_t reset_reads_ = 0;  // Grows when read_count_ is reset: reads under way do not count.
   bool suspect_ = false;  // Holes are looked for before the next read.
   int empty_polls_ = 0;
+  uint64_t next_poll_ = 0;  // Tells the poll that is due from one that Nudge has replaced.
+  bool resting_ = false;    // Between two polls, by the interval.
+  bool nudged_ = false;     // While a poll was under way.
   absl::Duration last_answer_;
   Backoff poll_backoff_;
   Backoff start_backoff_;

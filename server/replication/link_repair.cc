@@ -29,7 +29,7 @@ struct LinkRepair::Page {
 
 LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source,
                        L2Store& target, TaskGate gate, const Clock& clock,
-                       const ClockGuard& clock_guard, Wanted wanted, Mended mended)
+                       const ClockGuard& clock_guard, ModeOf mode_of, Mended mended)
     : options_(options),
       own_region_(std::move(own_region)),
       source_(source),
@@ -37,7 +37,7 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Stor
       gate_(std::move(gate)),
       clock_(clock),
       clock_guard_(clock_guard),
-      wanted_(std::move(wanted)),
+      mode_of_(std::move(mode_of)),
       mended_(std::move(mended)),
       fetch_limit_(options_.fetch_keys),
       backoff_(options_.backoff) {}
@@ -104,8 +104,10 @@ void LinkRepair::ReadPage() {
                page->next = std::move(scanned->next);
                for (L2Key& key : scanned->keys) {
                  const auto it = slots_.find(key.slot);
-                 if (it == slots_.end() || !it->second.in_pass || !wanted_(key.name_space))
+                 if (it == slots_.end() || !it->second.in_pass ||
+                     mode_of_(key.name_space) == ReplicationMode::kLocal) {
                    continue;
+                 }
                  if (walk_ == Walk::kTarget && !IsFenced(it->second)) continue;
                  page->keys.push_back(std::move(key));
                }
@@ -120,6 +122,8 @@ void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
     if (!there.ok()) return TargetFailedHere(there.status());
     compared_total_ += page->keys.size();
     for (size_t i = 0; i < page->keys.size(); ++i) {
+      // Where no values are sent, there is nothing to drop in a hole.
+      if (!(*there)[i].is_set() && !SendsValues(page->keys[i])) continue;
       const bool send = walk_ == Walk::kSource ? page->here[i] > (*there)[i]
                                                : !page->here[i].is_set() && (*there)[i].is_set() &&
                                                      (*there)[i].time() < horizon_;
@@ -182,6 +186,10 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
   for (size_t i = 0; i < keys.size(); ++i) {
+    if (!SendsValues(keys[i])) {
+      writes.push_back(DropOlderThan(keys[i], versions[i], now));
+      continue;
+    }
     absl::StatusOr<L2Write> write =
         ReplicatedWrite(keys[i], records[i].record.view(), now, options_.tombstone_ttl);
     // What cannot be sent (too large for a reply, forgotten meanwhile, no record) still overtakes

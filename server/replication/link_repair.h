@@ -34,6 +34,7 @@
 #include "common/resilience/backoff.h"
 #include "server/node/clock_guard.h"
 #include "server/node/l2_store.h"
+#include "server/policy/namespace_policy.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/task_gate.h"
 
@@ -58,12 +59,12 @@ struct LinkRepairStatus {
 
 class LinkRepair {
  public:
-  using Wanted = std::function<bool(std::string_view name_space)>;
+  using ModeOf = std::function<ReplicationMode(std::string_view name_space)>;
   using Mended = std::function<void(SlotTicket)>;
 
   // No reference is owned; all outlive this.
   LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source, L2Store& target,
-             TaskGate gate, const Clock& clock, const ClockGuard& clock_guard, Wanted wanted,
+             TaskGate gate, const Clock& clock, const ClockGuard& clock_guard, ModeOf mode_of,
              Mended mended);
 
   // Mends the slot, in a pass that begins after this call. `cursor` is what the target had.
@@ -102,6 +103,9 @@ class LinkRepair {
 
   bool IsFenced(const Slot& slot) const;
   bool NeedsFence() const;
+  bool SendsValues(const L2Key& key) const {
+    return mode_of_(key.name_space) != ReplicationMode::kInvalidateOnly;
+  }
   absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
 
   const LinkRepairOptions options_;
@@ -111,7 +115,7 @@ class LinkRepair {
   const TaskGate gate_;
   const Clock& clock_;
   const ClockGuard& clock_guard_;
-  const Wanted wanted_;
+  const ModeOf mode_of_;
   const Mended mended_;
 
   std::map<uint32_t, Slot> slots_;

@@ -10,6 +10,7 @@
 #include "server/replication/engine_coherence.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
+#include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
@@ -33,9 +34,9 @@ ReplicationLinkOptions LinkOptions(const ReplicationOptions& options) {
   return link;
 }
 
-ReplicationLink::ShouldReplicate WithInternal(ReplicationLink::ShouldReplicate should_replicate) {
-  return [should_replicate = std::move(should_replicate)](std::string_view name_space) {
-    return name_space == kInternalNamespace || should_replicate(name_space);
+ReplicationLink::ModeOf WithInternal(ReplicationLink::ModeOf mode_of) {
+  return [mode_of = std::move(mode_of)](std::string_view name_space) {
+    return name_space == kInternalNamespace ? ReplicationMode::kAsync : mode_of(name_space);
   };
 }
 
@@ -105,8 +106,9 @@ struct Replication::Parts {
         deps(std::move(d)),
         gate(deps.executor),
         coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
+        sync_waits(gate, deps.clock, [this] { tail.Nudge(); }),
         replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.clock_guard,
-                   deps.observer, WithInternal(deps.should_replicate)),
+                   deps.observer, WithInternal(deps.mode_of), sync_waits),
         cuts(options.own_region, NamesOf(deps.others), deps.own, deps.hybrid_clock, gate,
              deps.clock,
              [this](const std::string& region, const std::optional<RegionCut>& cut) {
@@ -127,6 +129,7 @@ struct Replication::Parts {
   const ReplicationDeps deps;
   const TaskGate gate;
   EngineCoherence coherence;
+  SyncWaits sync_waits;
   Replicator replicator;
   RegionCuts cuts;
   ClockWatch clock_watch;
@@ -192,9 +195,11 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
     return done(std::move(alone));
   }
   options.tombstone_ttl = parts->options.link.repair.tombstone_ttl;
-  // Heartbeats are left out: they move all the time.
+  // Heartbeats are left out: they move all the time. Where no values are sent, regions differ.
   auto wanted = [parts](std::string_view name_space) {
-    return name_space != kInternalNamespace && parts->deps.should_replicate(name_space);
+    if (name_space == kInternalNamespace) return false;
+    const ReplicationMode mode = parts->deps.mode_of(name_space);
+    return mode == ReplicationMode::kAsync || mode == ReplicationMode::kSync;
   };
   struct Start {
     RegionDiffOptions options;
@@ -244,6 +249,10 @@ void Replication::SetCut(const std::string& region, bool cut, std::string reason
     parts->cuts.Set(region, cut, std::move(reason), std::exchange(call->done, nullptr));
   });
 }
+
+SyncReplication& Replication::sync() { return parts_->sync_waits; }
+
+void Replication::AnswerSyncWaits() { parts_->sync_waits.AnswerAll(); }
 
 size_t Replication::followed_slots() const {
   return parts_->gate.Locked([this] { return parts_->tail.followed(); });

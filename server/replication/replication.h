@@ -57,8 +57,8 @@ struct ReplicationDeps {
   const Clock& clock;
   ReplicationObserver& observer;
   ClockGuard& clock_guard;  // Is told the stores' clocks.
-  // Whether a namespace leaves the region. Called on the executor. kInternalNamespace always does.
-  ReplicationLink::ShouldReplicate should_replicate;
+  // What of a namespace leaves the region. Called on the executor. kInternalNamespace always does.
+  ReplicationLink::ModeOf mode_of;
   Heartbeat::Write write_heartbeat;
 };
 
@@ -87,6 +87,11 @@ class Replication {
   // does not know, and for its own.
   void SetCut(const std::string& region, bool cut, std::string reason,
               std::function<void(absl::Status)> done);
+
+  // For writers of namespaces that replicate synchronously. Lives as long as this.
+  SyncReplication& sync();
+  // Answers all of them with what there is: the node is about to stop.
+  void AnswerSyncWaits();
 
   // How many owned slots are followed already; equal to the owned slots in the steady state.
   size_t followed_slots() const;

@@ -43,13 +43,14 @@ struct ReplicationLink::SyncRound {
 struct ReplicationLink::Shipment {
   uint64_t attempt;
   std::vector<SlotBatch> batches;
-  std::vector<L2Key> keys;  // Of all batches, in their order.
+  std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
   size_t open = 0;          // Batches that are not finished.
 };
 
 ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target,
                                  TaskGate gate, const Clock& clock, const ClockGuard& clock_guard,
-                                 ReplicationObserver& observer, ShouldReplicate should_replicate)
+                                 ReplicationObserver& observer, ModeOf mode_of,
+                                 SyncWaits& sync_waits)
     : options_(std::move(options)),
       own_id_(RegionId(options_.own_region)),
       target_id_(RegionId(options_.target_region)),
@@ -58,13 +59,15 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       gate_(std::move(gate)),
       clock_(clock),
       observer_(observer),
-      should_replicate_(std::move(should_replicate)),
+      mode_of_(std::move(mode_of)),
+      sync_waits_(sync_waits),
       backlog_(options_.queue_capacity,
                [this](const LogEntry& entry) {
-                 return entry.version.region == own_id_ && should_replicate_(entry.name_space);
+                 return entry.version.region == own_id_ &&
+                        mode_of_(entry.name_space) != ReplicationMode::kLocal;
                }),
       repair_(options_.repair, options_.own_region, source, target_, gate_, clock, clock_guard,
-              should_replicate_, [this](SlotTicket ticket) { Mended(ticket); }),
+              mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       problem_(absl::StrCat("the store of ", options_.own_region,
                             " has not said yet whether the region is cut")),
@@ -323,12 +326,17 @@ bool ReplicationLink::Ship() {
   if (shipment->batches.empty()) return false;
   for (const SlotBatch& batch : shipment->batches) {
     for (const LogEntry& entry : batch.changes) {
-      shipment->keys.push_back({batch.ticket.slot, entry.name_space, entry.key});
+      if (SendsValues(entry.name_space))
+        shipment->keys.push_back({batch.ticket.slot, entry.name_space, entry.key});
     }
   }
   shipment->open = shipment->batches.size();
   ++shipments_;
   slots_under_way_ += shipment->open;
+  if (shipment->keys.empty()) {
+    Fetched(shipment, {});
+    return true;
+  }
   source_.Fetch(
       shipment->keys, Deadline(),
       gate_.Reply<std::vector<L2Record>>(
@@ -345,11 +353,9 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
     return Failed(shipment->attempt, options_.own_region, status);
   }
   batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
-  size_t first = 0;
+  size_t next = 0;
   for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    const SlotBatch& batch = shipment->batches[i];
-    Apply(shipment, i, WritesOf(batch, records, first));
-    first += batch.changes.size();
+    Apply(shipment, i, WritesOf(shipment->batches[i], shipment->keys, records, &next));
   }
 }
 
@@ -375,13 +381,19 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records)
 }
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
-                                               const std::vector<L2Record>& records, size_t first) {
+                                               const std::vector<L2Key>& shipped,
+                                               const std::vector<L2Record>& records, size_t* next) {
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
-  for (size_t i = 0; i < batch.changes.size(); ++i) {
-    const LogEntry& entry = batch.changes[i];
-    const L2Record& record = records[first + i];
+  for (const LogEntry& entry : batch.changes) {
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
+    // The policy may change meanwhile: what was fetched is what counts.
+    if (*next == shipped.size() || shipped[*next].key != entry.key ||
+        shipped[*next].name_space != entry.name_space || shipped[*next].slot != key.slot) {
+      writes.push_back(DropOlderThan(key, entry.version, now));
+      continue;
+    }
+    const L2Record& record = records[(*next)++];
     // What cannot be sent still overtakes what is older over there.
     if (!record.status.ok()) Drop(record.status);  // One record alone is too large for a reply.
     if (!record.status.ok() || record.record.empty()) {
@@ -416,6 +428,7 @@ void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t in
 void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                               const std::vector<L2WriteResult>& results) {
   const absl::Status status = Count(results);
+  if (status.ok() && !sync_waits_.empty()) TellWaiting(shipment->batches[index], results);
   backlog_.Finish(shipment->batches[index], status.ok());
   const bool last = --shipment->open == 0;
   if (last) --shipments_;
@@ -427,6 +440,15 @@ void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t 
     if (shipment->attempt == attempt_) problem_.clear();
   }
   if (last) Pump();
+}
+
+// What was refused for good has not arrived. Refusals are rare: which one it was is not looked for.
+void ReplicationLink::TellWaiting(const SlotBatch& batch,
+                                  const std::vector<L2WriteResult>& results) {
+  for (const L2WriteResult& result : results) {
+    if (!result.status.ok()) return;
+  }
+  for (const LogEntry& entry : batch.changes) sync_waits_.Arrived(options_.target_region, entry);
 }
 
 // Counts what was applied; the first status for which the batch must be sent again, or OK.
@@ -499,6 +521,8 @@ LinkState ReplicationLink::State() const {
 
 void ReplicationLink::Report() {
   const LinkState state = State();
+  sync_waits_.SetReachable(options_.target_region,
+                           state != LinkState::kCut && state != LinkState::kDisconnected);
   if (state == reported_) return;
   reported_ = state;
   observer_.OnLinkState(options_.target_region, state, Status().problem);

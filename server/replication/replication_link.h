@@ -9,7 +9,9 @@
 //   does not slow another; after an error every cursor is asked for again, so that a target that
 //   came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
 //   the slot from the store itself.
-// Nothing is sent before SetCut has said that the target is not cut; what was sent before a cut may
+// Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
+// older. Nothing is sent before SetCut has said that the target is not cut; what was sent before a
+// cut may
 //   still arrive. Changes wait as they do for a target that is away.
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
 // the
@@ -34,12 +36,14 @@
 #include "common/base/version.h"
 #include "common/resilience/backoff.h"
 #include "server/node/l2_store.h"
+#include "server/policy/namespace_policy.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/cuttable_store.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_repair.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replication_observer.h"
+#include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
@@ -80,12 +84,12 @@ struct LinkStatus {
 
 class ReplicationLink final : public ChangeSink {
  public:
-  using ShouldReplicate = std::function<bool(std::string_view name_space)>;
+  using ModeOf = std::function<ReplicationMode(std::string_view name_space)>;
 
   // No reference is owned; all outlive this.
   ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target, TaskGate gate,
                   const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
-                  ShouldReplicate should_replicate);
+                  ModeOf mode_of, SyncWaits& sync_waits);
 
   void Start();
   // An operator's will; nullopt: replicate.
@@ -119,12 +123,16 @@ class ReplicationLink final : public ChangeSink {
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
   absl::Status CheckFetched(const std::vector<L2Record>& records);
-  std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
-                                size_t first);
+  std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Key>& shipped,
+                                const std::vector<L2Record>& records, size_t* next);
   void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                const std::vector<L2WriteResult>& results);
   absl::Status Count(const std::vector<L2WriteResult>& results);
+  void TellWaiting(const SlotBatch& batch, const std::vector<L2WriteResult>& results);
+  bool SendsValues(std::string_view name_space) const {
+    return mode_of_(name_space) != ReplicationMode::kInvalidateOnly;
+  }
   void FlushCursors();
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
@@ -141,7 +149,8 @@ class ReplicationLink final : public ChangeSink {
   const TaskGate gate_;
   const Clock& clock_;
   ReplicationObserver& observer_;
-  const ShouldReplicate should_replicate_;
+  const ModeOf mode_of_;
+  SyncWaits& sync_waits_;
   LinkBacklog backlog_;
   LinkRepair repair_;
 

@@ -24,7 +24,7 @@ class Replicator final : public ChangeSink {
   Replicator(const ReplicationLinkOptions& options, L2Store& own,
              const std::map<std::string, L2Store*>& others, const TaskGate& gate,
              const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
-             const ReplicationLink::ShouldReplicate& should_replicate);
+             const ReplicationLink::ModeOf& mode_of, SyncWaits& sync_waits);
 
   void Start();
 

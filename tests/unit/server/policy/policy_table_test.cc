@@ -94,7 +94,7 @@ TEST(PolicyTableTest, BadValuesNameFieldValueAndRule) {
       {"key: {hash: sha1}", "'sha1' is not one of none, md5, xxh3"},
       {"bypass_parameters: [\"a b\"]", "'a b' is not a word"},
       {"refresh: {ahead: 120%}", "'120%' is not a share from 0% to 100% or a duration"},
-      {"replication: sync", "'sync' is not one of async, local"},
+      {"replication: both", "'both' is not one of async, sync, invalidate_only, local"},
       {"ttl: 1s, ttl: 2s", "namespaces.t.ttl: given twice"},
       {"[a]: 1", "a key must be a plain word"},
   };

@@ -11,10 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/node/namespaces.h"
-#include "server/node/read_path.h"
-#include "server/node/write_path.h"
 #include "server/replication/clock_watch.h"
+#include "tests/unit/server/replication/node_stack.h"
 #include "tests/unit/server/replication/replication_world.h"
 
 namespace meridian {
@@ -22,71 +20,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::Optional;
-
-constexpr char kSpace[] = "task";
-
-// What a client may do to one node of the world.
-class Stack {
- public:
-  Stack(ReplicationWorld& world, std::string_view region, size_t index)
-      : world_(world),
-        region_(region),
-        node_(world.node(region, index)),
-        namespaces_(*node_.engine, PolicyTable()) {
-    context_ = std::unique_ptr<NodeContext>(new NodeContext{
-        node_.id, false, absl::Hours(24), node_.clock, *node_.hybrid_clock, *node_.engine,
-        namespaces_, *node_.wires[std::string(region)], no_peers_, node_.topology});
-    context_->clock_guard = &node_.clock_guard;
-    reads_ = std::make_unique<ReadPath>(*context_);
-    writes_ = std::make_unique<WritePath>(*context_);
-  }
-
-  // "ok" or the reason of the error.
-  std::string Write(WriteKind kind, const std::string& key, const std::string& value = "") {
-    WriteRequest request;
-    request.name_space = kSpace;
-    WriteItem item;
-    item.kind = kind;
-    item.key = key;
-    item.value = value;
-    item.ttl = absl::Hours(10);
-    request.items.push_back(std::move(item));
-    request.deadline = node_.clock.Now() + absl::Seconds(1);
-    std::string answer;
-    writes_->Write(request, [&](std::vector<WriteResult> results) {
-      answer = results[0].state == EntryState::kError ? results[0].error->reason : "ok";
-    });
-    world_.executor.RunFor(absl::Milliseconds(1));
-    return answer;
-  }
-  // The value, "miss" or the reason of the error.
-  std::string Read(const std::string& key) {
-    ReadRequest request;
-    request.name_space = kSpace;
-    request.keys = {key};
-    request.deadline = node_.clock.Now() + absl::Seconds(1);
-    std::string answer;
-    reads_->Read(request, [&](std::vector<ReadResult> results) {
-      answer = results[0].state == EntryState::kError ? results[0].error->reason
-               : results[0].state == EntryState::kOk  ? std::string(results[0].value.view())
-                                                      : "miss";
-    });
-    world_.executor.RunFor(absl::Milliseconds(1));
-    return answer;
-  }
-  ReplicationWorld::Node& node() { return node_; }
-  const std::string& region() const { return region_; }
-
- private:
-  ReplicationWorld& world_;
-  const std::string region_;
-  ReplicationWorld::Node& node_;
-  Namespaces namespaces_;
-  NoPeers no_peers_;
-  std::unique_ptr<NodeContext> context_;
-  std::unique_ptr<ReadPath> reads_;
-  std::unique_ptr<WritePath> writes_;
-};
 
 class ClockSkewTest : public testing::Test {
  protected:
@@ -96,11 +29,11 @@ class ClockSkewTest : public testing::Test {
         absl::Milliseconds(200);
     world_.Start();
     for (const char* region : {"us", "eu", "asia"}) {
-      stacks_.push_back(std::make_unique<Stack>(world_, region, 0));
+      stacks_.push_back(std::make_unique<NodeStack>(world_, region, 0));
     }
     world_.executor.RunFor(absl::Seconds(1));
   }
-  Stack& at(size_t i) { return *stacks_[i]; }
+  NodeStack& at(size_t i) { return *stacks_[i]; }
   void Converge() { world_.executor.RunFor(absl::Seconds(4)); }
   void SetWires(StoreWire::Mode mode) {
     for (auto& stack : stacks_) {
@@ -111,7 +44,7 @@ class ClockSkewTest : public testing::Test {
   }
 
   ReplicationWorld world_;
-  std::vector<std::unique_ptr<Stack>> stacks_;
+  std::vector<std::unique_ptr<NodeStack>> stacks_;
 };
 
 TEST_F(ClockSkewTest, ANodeThatIsOffIsToldByTheStoresAndRefusesWrites) {
@@ -200,7 +133,7 @@ TEST_F(ClockSkewTest, ARepairWaitsUntilTheClockIsRight) {
   for (int i = 0; i < 50; ++i) world_.Set("us", absl::StrCat("{t}", i), "v");
   world_.executor.RunFor(absl::Seconds(1));
   world_.StopNode(world_.node("us"));
-  world_.region("us").store->TrimLog(SlotOf(kSpace, "{t}"), 1);
+  world_.region("us").store->TrimLog(SlotOf("task", "{t}"), 1);
   at(0).node().clock.SetOffset(absl::Hours(48));  // Beyond the tombstones.
   world_.node("us").wires["eu"]->mode = StoreWire::Mode::kOpen;
   world_.Start();

@@ -18,7 +18,7 @@ using ::testing::SizeIs;
 class RegionDiffTest : public ::testing::Test {
  protected:
   RegionDiffTest() {
-    world_.local_namespaces = {"scratch"};
+    world_.modes = {{"scratch", ReplicationMode::kLocal}};
     world_.Start();
     for (int i = 0; i < 1200; ++i) world_.Set("us", absl::StrCat("k", i), "v");
     world_.Delete("eu", "k7");

@@ -279,7 +279,7 @@ TEST_F(TrimmedLogTest, IsReportedAndMendedByItself) {
   world_.Delete("us", "{a}deleted");
   for (int i = 0; i < 1500; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
   world_.Set("us", "{a}old", "2");
-  world_.local_namespaces = {"scratch"};
+  world_.modes = {{"scratch", ReplicationMode::kLocal}};
   world_.Set("us", "{a}secret", "s", absl::Hours(1), "scratch");
   for (int i = 0; i < 5; ++i) world_.Set("us", "{a}last", absl::StrCat(i));
   world_.executor.RunFor(kSoon);
@@ -399,7 +399,7 @@ TEST_F(TrimmedLogTest, BeyondTheTombstonesWhatIsOlderAndOnlyThereIsFenced) {
 
 TEST(ReplicationTest, LocalNamespacesNeverLeaveButTheirCursorMoves) {
   ReplicationWorld world({"us", "eu"});
-  world.local_namespaces = {"scratch"};
+  world.modes = {{"scratch", ReplicationMode::kLocal}};
   world.Start();
   world.executor.RunFor(kSoon);
   world.Set("us", "k", "secret", absl::Hours(1), "scratch");
@@ -522,7 +522,7 @@ TEST(ReplicationTest, BadOptionsAreRefusedByName) {
                   .clock = world.clock,
                   .observer = node.observer,
                   .clock_guard = node.clock_guard,
-                  .should_replicate = [](std::string_view) { return true; },
+                  .mode_of = [](std::string_view) { return ReplicationMode::kAsync; },
                   .write_heartbeat = [](std::string_view, const std::string&) {}});
     return created.status();
   };

@@ -186,9 +186,11 @@ void ReplicationWorld::Start() {
                          .clock = node->clock,
                          .observer = node->observer,
                          .clock_guard = node->clock_guard,
-                         .should_replicate =
+                         .mode_of =
                              [this](std::string_view name_space) {
-                               return local_namespaces.count(std::string(name_space)) == 0;
+                               const auto found = modes.find(std::string(name_space));
+                               return found == modes.end() ? ReplicationMode::kAsync
+                                                           : found->second;
                              },
                          .write_heartbeat =
                              [this, home](std::string_view name_space, const std::string& key) {

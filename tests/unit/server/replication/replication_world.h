@@ -161,7 +161,7 @@ class ReplicationWorld {
   FakeClock clock;
   FakeExecutor executor{clock};
   ReplicationOptions options;  // Of nodes started from now on.
-  std::set<std::string> local_namespaces;
+  std::map<std::string, ReplicationMode> modes;  // By namespace; kAsync for all others.
   std::vector<std::unique_ptr<Region>> regions;
 };
 
