@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,17 +19,31 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/l2/redis_store.h"
+#include "tests/contract/redis_store_fixture.h"
 
 namespace meridian {
 namespace {
 
-using ::testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
-// Accepts connections one after the other, answers the handshake properly, then says `say` once to
-// the first MGET, endlessly when `endless`.
+// Replies have at most 64 MiB, and may be copied; the rest is what a process needs.
+constexpr int64_t kMaxMemoryMib = 300;
+
+// What the server does to the first MGET of each connection.
+struct Hostility {
+  const char* name;
+  std::string say;                                         // Once,
+  std::string again = "";                                  // then this without end,
+  bool hang_up = false;                                    // or the end of the stream.
+  absl::StatusCode code = absl::StatusCode::kUnavailable;  // Of the read that met it.
+  std::string cause = "protocol";  // Why the connection was dropped; empty: it lives on.
+};
+
+// Accepts connections one after the other, answers the handshake properly, and is hostile then.
 class HostileServer {
  public:
-  HostileServer(std::string say, bool endless) : say_(std::move(say)), endless_(endless) {
+  explicit HostileServer(Hostility hostility) : hostility_(std::move(hostility)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -63,6 +76,10 @@ class HostileServer {
     for (std::thread& talk : talks) talk.join();
   }
 
+  static bool Send(int fd, const std::string& bytes) {
+    return send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+  }
+
   // Until the other side hangs up.
   void Talk(int fd) {
     std::string seen;
@@ -71,41 +88,37 @@ class HostileServer {
     while ((size = recv(fd, buffer, sizeof(buffer), 0)) > 0) {
       seen.append(buffer, static_cast<size_t>(size));
       if (absl::StrContains(seen, "MGET")) {
-        do {
-          if (send(fd, say_.data(), say_.size(), MSG_NOSIGNAL) <= 0) break;
-        } while (endless_);
+        Send(fd, hostility_.say);
+        while (!hostility_.again.empty() && Send(fd, hostility_.again)) {
+        }
+        if (hostility_.hang_up) break;
         seen.clear();
       } else if (absl::StrContains(seen, "PING")) {
         // INFO, CONFIG GET, SCRIPT LOAD twice, PING.
         const std::string hello = "$0\r\n\r\n*0\r\n$1\r\nx\r\n$1\r\nx\r\n+PONG\r\n";
-        send(fd, hello.data(), hello.size(), MSG_NOSIGNAL);
+        Send(fd, hello);
         seen.clear();
       }
     }
     close(fd);
   }
 
-  const std::string say_;
-  const bool endless_;
+  const Hostility hostility_;
   int listener_ = -1;
   uint16_t port_ = 0;
   std::atomic<int> connections_{0};
   std::thread acceptor_;
 };
 
-// Peak memory of this process in MiB.
+// Peak memory of this process in MiB since ForgetPeakMemory: /proc(5).
 int64_t PeakMemoryMib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss / 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) / 1024;
+  }
+  return 0;
 }
-
-struct Hostility {
-  const char* name;
-  std::string say;
-  bool endless = false;
-  absl::StatusCode code = absl::StatusCode::kUnavailable;
-};
+void ForgetPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 std::string Repeat(const std::string& text, int times) {
   std::string result;
@@ -117,46 +130,87 @@ class HostileTest : public ::testing::TestWithParam<Hostility> {};
 
 TEST_P(HostileTest, LosesItsConnectionAndNothingElse) {
   const SystemClock clock;
-  HostileServer server(GetParam().say, GetParam().endless);
+  RecordingObserver observer;  // Outlives the store.
+  HostileServer server(GetParam());
   auto loop = EventLoop::Create("l2-test");
   ASSERT_TRUE(loop.ok());
   RedisStoreOptions options;
   options.client.url = *ParseRedisUrl(absl::StrCat("redis://127.0.0.1:", server.port()));
   options.client.connection.connect_timeout = absl::Seconds(10);
-  options.client.connection.command_timeout = absl::Seconds(20);
-  auto store = RedisStore::Create(**loop, options, clock, nullptr);
+  options.client.connection.command_timeout =
+      GetParam().cause == "silence" ? absl::Milliseconds(300) : absl::Seconds(20);
+  auto store = RedisStore::Create(**loop, options, clock, &observer);
   ASSERT_TRUE(store.ok()) << store.status();
-
+  const auto read = [&] {
+    absl::Notification done;
+    std::vector<L2Record> records;
+    (*store)->Fetch({{1, "task", "a"}}, clock.Now() + absl::Seconds(30),
+                    [&](std::vector<L2Record> answer) {
+                      records = std::move(answer);
+                      done.Notify();
+                    });
+    done.WaitForNotification();
+    EXPECT_EQ(records.size(), 1u);
+    return records[0].status;
+  };
+  ASSERT_TRUE(observer.WaitForUps(2)) << "one for reads, one for writes";
+  ForgetPeakMemory();
   const int64_t before = PeakMemoryMib();
-  absl::Notification done;
-  std::vector<L2Record> records;
-  (*store)->Fetch({{1, "task", "a"}}, clock.Now() + absl::Seconds(30),
-                  [&](std::vector<L2Record> answer) {
-                    records = std::move(answer);
-                    done.Notify();
-                  });
-  done.WaitForNotification();
-  ASSERT_EQ(records.size(), 1u);
-  EXPECT_EQ(records[0].status.code(), GetParam().code) << records[0].status;
-  EXPECT_LT(PeakMemoryMib() - before, 300);
+  EXPECT_EQ(read().code(), GetParam().code);
+  if (GetParam().cause.empty()) {
+    EXPECT_EQ(read().code(), GetParam().code);
+    EXPECT_EQ(server.connections(), 2) << "it was asked again on the same connection";
+    EXPECT_THAT(observer.causes(), IsEmpty());
+  } else {
+    ASSERT_TRUE(observer.WaitForDowns(1)) << "the connection was not dropped";
+    EXPECT_THAT(observer.causes(), ElementsAre(GetParam().cause));
+    EXPECT_TRUE(observer.WaitForUps(3)) << "no new connection was made";
+  }
+  EXPECT_LT(PeakMemoryMib() - before, kMaxMemoryMib);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Replies, HostileTest,
     ::testing::Values(
-        Hostility{"NotRedis", "HTTP/1.1 400 Bad Request\r\n\r\n"},
-        Hostility{"HugeBulkHeader", "*1\r\n$9223372036854775807\r\n"},
-        Hostility{"BulkBeyondTheLimit", "*1\r\n$99999999\r\n"},
-        Hostility{"HugeArrayHeader", "*2147483647\r\n"}, Hostility{"NegativeBulk", "*1\r\n$-5\r\n"},
-        Hostility{"NestedDeep", Repeat("*1\r\n", 200)},
-        Hostility{"NestedWide", Repeat("*1000000\r\n", 7) + "?"},
-        Hostility{"EndlessLine", "-" + std::string(100'000, 'x'), true},
-        Hostility{"EndlessArrays", "*1000\r\n", true},
-        Hostility{"EndlessReplies", ":1\r\n", true, absl::StatusCode::kInternal},
-        Hostility{"BulkWithoutItsEnd", "*1\r\n$3\r\nabcdef\r\n"},
-        Hostility{"WrongShape", "+OK\r\n", false, absl::StatusCode::kInternal},
-        Hostility{"WrongCount", "*2\r\n$-1\r\n$-1\r\n", false, absl::StatusCode::kInternal},
-        Hostility{"UnaskedSecondReply", "*1\r\n$-1\r\n+WHO\r\n", false, absl::StatusCode::kOk}),
+        Hostility{.name = "NotRedis", .say = "HTTP/1.1 400 Bad Request\r\n\r\n"},
+        Hostility{.name = "HugeBulkHeader", .say = "*1\r\n$9223372036854775807\r\n"},
+        Hostility{.name = "BulkBeyondTheLimit", .say = "*1\r\n$99999999\r\n"},
+        Hostility{.name = "HugeArrayHeader", .say = "*2147483647\r\n"},
+        Hostility{.name = "NegativeBulk", .say = "*1\r\n$-5\r\n"},
+        Hostility{.name = "NestedDeep", .say = Repeat("*1\r\n", 200)},
+        Hostility{.name = "NestedWide", .say = Repeat("*1000000\r\n", 7) + "?"},
+        Hostility{.name = "NestedEndlessly", .say = "", .again = "*1\r\n"},
+        Hostility{.name = "EndlessLine", .say = "-", .again = std::string(100'000, 'x')},
+        Hostility{.name = "EndlessArrays", .say = "", .again = "*1000\r\n"},
+        Hostility{.name = "EndlessReplies",
+                  .say = ":1\r\n",
+                  .again = Repeat(":1\r\n", 1000),
+                  .code = absl::StatusCode::kInternal},
+        Hostility{.name = "EndlessElements",
+                  .say = "*1000000\r\n",
+                  .again = Repeat("$1000\r\n" + std::string(1000, 'x') + "\r\n", 100),
+                  .code = absl::StatusCode::kResourceExhausted},
+        Hostility{.name = "BulkWithoutItsEnd", .say = "*1\r\n$3\r\nabcdef\r\n"},
+        Hostility{.name = "HalfAReplyThenTheEnd",
+                  .say = "*1\r\n$10\r\nabc",
+                  .hang_up = true,
+                  .cause = "lost"},
+        Hostility{.name = "HalfAReplyThenSilence", .say = "*1\r\n$10\r\nabc", .cause = "silence"},
+        Hostility{.name = "HalfAHeaderThenTheEnd", .say = "*", .hang_up = true, .cause = "lost"},
+        Hostility{.name = "HalfAHeaderThenSilence", .say = "*", .cause = "silence"},
+        Hostility{.name = "TheEndAtOnce", .say = "", .hang_up = true, .cause = "lost"},
+        Hostility{.name = "SilenceAtOnce", .say = "", .cause = "silence"},
+        Hostility{.name = "WrongShape",
+                  .say = "+OK\r\n",
+                  .code = absl::StatusCode::kInternal,
+                  .cause = ""},
+        Hostility{.name = "WrongCount",
+                  .say = "*2\r\n$-1\r\n$-1\r\n",
+                  .code = absl::StatusCode::kInternal,
+                  .cause = ""},
+        Hostility{.name = "UnaskedSecondReply",
+                  .say = "*1\r\n$-1\r\n+WHO\r\n",
+                  .code = absl::StatusCode::kOk}),
     [](const auto& hostility) { return std::string(hostility.param.name); });
 
 }  // namespace
