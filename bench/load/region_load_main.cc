@@ -74,6 +74,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--reads", options.reads_per_second, "a second in each region")
       ->capture_default_str();
+  double timeout_ms = absl::ToDoubleMilliseconds(options.timeout);
+  app.add_option("--timeout-ms", timeout_ms, "of each call")->capture_default_str();
   app.add_option("--keys", options.keys, "of each region")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
@@ -85,6 +87,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
+  options.timeout = absl::Milliseconds(timeout_ms);
   Regions regions;
   for (const std::string& target : targets) {
     const std::vector<std::string> halves = absl::StrSplit(target, absl::MaxSplits('=', 1));

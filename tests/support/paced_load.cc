@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kMaxUnderWay = 2000;
 constexpr absl::Duration kStep = absl::Milliseconds(2);
-constexpr absl::Duration kTimeout = absl::Seconds(5);
 constexpr size_t kMaxDifferences = 20;
 constexpr size_t kReadBatch = 500;
 
@@ -80,11 +79,11 @@ void PacedLoad::WriteOne(uint64_t random) {
   }
   if (deleted) {
     CallOptions call;
-    call.timeout = kTimeout;
+    call.timeout = options_.timeout;
     client_.Invalidate(options_.name_space, KeyOf(key), call, done);
   } else {
     SetOptions set;
-    set.timeout = kTimeout;
+    set.timeout = options_.timeout;
     set.ttl = options_.ttl;
     client_.Set(options_.name_space, KeyOf(key), std::string(options_.value_bytes, 'v'), set, done);
   }
@@ -107,7 +106,7 @@ void PacedLoad::ReadOne(uint64_t random) {
     ++under_way_;
   }
   GetOptions get;
-  get.timeout = kTimeout;
+  get.timeout = options_.timeout;
   client_.Get(options_.name_space,
               KeyOf(static_cast<int>(random % static_cast<uint64_t>(options_.keys))), get,
               [this](const GetResult& result) {

@@ -32,6 +32,7 @@ struct PacedLoadOptions {
   int keys = 5000;
   size_t value_bytes = 100;
   absl::Duration ttl = absl::Hours(2);
+  absl::Duration timeout = absl::Seconds(5);  // Of each call.
   uint64_t seed = 1;
 };
 

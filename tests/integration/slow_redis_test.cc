@@ -1,0 +1,139 @@
+// A regional Redis that is stopped, or takes 200 ms for each answer: it is left alone within 2 s,
+// what L1 has is answered as fast as before, and the rest ends by its deadline.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/support/http_page.h"
+#include "tests/support/paced_load.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+constexpr char kSpace[] = "task";
+constexpr int kWarmKeys = 50;
+constexpr int kTimedReads = 2000;
+constexpr absl::Duration kPatience = absl::Seconds(40);
+// The goal is 2 s; a machine on which others build gets one more.
+constexpr absl::Duration kOpens = absl::Seconds(3);
+// Of those who ask for what L1 does not have. Less than Redis takes when it is slow.
+constexpr absl::Duration kDeadline = absl::Milliseconds(100);
+// What an answer may be late, because the client's timer and the machine are.
+constexpr absl::Duration kLate = absl::Milliseconds(300);
+
+class SlowRedisTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    TestClusterOptions options;
+    options.regions = {"us"};
+    options.nodes = 1;
+    options.fault_proxies = "redis";
+    cluster_ = StartTestCluster(options);
+    ASSERT_NE(cluster_, nullptr);
+    client_ = cluster_->NewClient("us");
+    for (int i = 0; i < kWarmKeys; ++i) {
+      ASSERT_TRUE(
+          WaitUntil([&] { return client_->Set(kSpace, WarmKey(i), "hot").ok(); }, kPatience));
+      ASSERT_TRUE(WaitUntil(
+          [&] { return client_->Get(kSpace, WarmKey(i)).source == ResultSource::kL1; }, kPatience));
+    }
+  }
+
+  static std::string WarmKey(int i) { return absl::StrCat("warm:", i); }
+  double CircuitState() const {
+    return FetchMetric(cluster_->Address("us-node-1", "http"), "meridian_l2_circuit_state");
+  }
+
+  // The median time of a read that L1 answers; every one must be answered.
+  absl::Duration MedianHit() {
+    std::vector<absl::Duration> times;
+    for (int i = 0; i < kTimedReads; ++i) {
+      const absl::Time began = absl::Now();
+      const GetResult read = client_->Get(kSpace, WarmKey(i % kWarmKeys));
+      times.push_back(absl::Now() - began);
+      EXPECT_EQ(read.source, ResultSource::kL1)
+          << (read.error == nullptr ? "" : read.error->message);
+      if (read.source != ResultSource::kL1) break;
+    }
+    std::nth_element(times.begin(), times.begin() + static_cast<ptrdiff_t>(times.size() / 2),
+                     times.end());
+    return times[times.size() / 2];
+  }
+
+  // The longest of some reads of what nobody has.
+  absl::Duration LongestMiss() {
+    absl::Duration longest;
+    GetOptions options;
+    options.timeout = kDeadline;
+    for (int i = 0; i < 50; ++i) {
+      const absl::Time began = absl::Now();
+      const GetResult read = client_->Get(kSpace, absl::StrCat("nobody has it:", i), options);
+      longest = std::max(longest, absl::Now() - began);
+      EXPECT_NE(read.status, ResultStatus::kOk);
+    }
+    return longest;
+  }
+
+  void ExpectItIsLeftAlone(const std::function<void()>& begin, const std::function<void()>& end) {
+    const absl::Duration before = MedianHit();
+    PacedLoadOptions misses;
+    misses.name = "misses";
+    misses.writes_per_second = 0;
+    misses.reads_per_second = 200;
+    misses.timeout = kDeadline;
+    PacedLoad load(*client_, misses);
+    ASSERT_TRUE(WaitUntil([&] { return load.reads() > 0; }, kPatience));
+    begin();
+    const absl::Time began = absl::Now();
+    EXPECT_TRUE(WaitUntil([&] { return CircuitState() != 0; }, kPatience));
+    const absl::Duration opened = absl::Now() - began;
+    EXPECT_LT(opened, kOpens);
+    const absl::Duration during = MedianHit();
+    const absl::Duration miss = LongestMiss();
+    std::printf(
+        "breaker open after %.2f s; L1 hits %.0f us before, %.0f us during; longest miss "
+        "%.0f ms\n",
+        absl::ToDoubleSeconds(opened), absl::ToDoubleMicroseconds(before),
+        absl::ToDoubleMicroseconds(during), absl::ToDoubleMilliseconds(miss));
+    EXPECT_LT(during, 2 * before + absl::Milliseconds(1)) << "scripts/bench slow-redis has figures";
+    EXPECT_LT(miss, kDeadline + kLate);
+    load.Stop();
+    EXPECT_GT(load.failed(), 0u);
+
+    end();
+    EXPECT_TRUE(WaitUntil([&] { return client_->Set(kSpace, "again", "works").ok(); }, kPatience,
+                          absl::Milliseconds(50)));
+    EXPECT_TRUE(WaitUntil(
+        [&] {
+          client_->Get(kSpace, absl::StrCat("probe:", absl::ToUnixMicros(absl::Now())));
+          return CircuitState() == 0;
+        },
+        kPatience));
+  }
+
+  std::unique_ptr<TestCluster> cluster_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(SlowRedisTest, OneThatIsStoppedIsLeftAloneWithinTwoSecondsAndHitsAreAsFastAsBefore) {
+  ExpectItIsLeftAlone([&] { cluster_->Stop("us-redis"); }, [&] { cluster_->Cont("us-redis"); });
+}
+
+TEST_F(SlowRedisTest, OneThatTakes200MsForEachAnswerIsLeftAloneAsWell) {
+  ExpectItIsLeftAlone([&] { cluster_->Fault("us-redis-proxy", "down.delay=200ms"); },
+                      [&] { cluster_->Fault("us-redis-proxy", "clear"); });
+}
+
+}  // namespace
+}  // namespace meridian
