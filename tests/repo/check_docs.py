@@ -8,7 +8,8 @@
   - no unfinished-work marks, no host of a package registry, no path of one person's machine;
   - every reason that an error may carry has its row in docs/wire.md;
   - every folder that is a library has its row in docs/architecture.md;
-  - a test that docs/requirements.md or docs/failure_modes.md names exists, and so does a metric.
+  - a test that docs/requirements.md, docs/failure_modes.md or docs/consistency.md names exists, and
+    so does a metric; no row of docs/consistency.md is without a test.
 Exit codes: 0 clean, 1 not.
 """
 
@@ -33,7 +34,7 @@ FORBIDDEN = [
 ]
 TEXT = {".md", ".h", ".cc", ".proto", ".py", ".sh", ".txt", ".cmake", ".json", ".yaml", ".yml",
         ".lua", ".html", ".js", ".svg", ""}
-NAMES_TESTS = ("docs/requirements.md", "docs/failure_modes.md")
+NAMES_TESTS = ("docs/requirements.md", "docs/failure_modes.md", "docs/consistency.md")
 # A test as the documents name it: `unit/engine_test`, `repo/buf_lint`, ...
 TEST_NAME = re.compile(r"`((?:unit|contract|integration|repo|fuzz)/[\w-]+)`")
 TEST_IN_CMAKE = re.compile(r"\bNAME\s+(\S+)\s+LABEL\s+(\w+)|\bNAME\s+((?:repo|integration)/\S+)")
@@ -76,6 +77,7 @@ def check_layer_table(root, names):
 
 # A test case as GoogleTest prints it, and a metric.
 TEST_CASE = re.compile(r"`([A-Z]\w*Test\.[A-Z]\w*)`")
+TEST_SUITE = re.compile(r"`([A-Z]\w*Test)\.\*`")
 TEST_CASE_IN_CODE = re.compile(r"^TEST(?:_[FP])?\((\w+),\s*(\w+)\)", re.MULTILINE)
 METRIC = re.compile(r"`(meridian_[a-z0-9_]+)(?:\{[^`]*)?`")
 
@@ -128,9 +130,26 @@ def check_cases_and_metrics(root, names):
         text = (root / document).read_text()
         for case in sorted(set(TEST_CASE.findall(text)) - cases):
             yield f"{document}: names the test {case}, which does not exist"
+        suites = {case.split(".")[0] for case in cases}
+        for suite in sorted(set(TEST_SUITE.findall(text)) - suites):
+            yield f"{document}: names the tests {suite}.*, of which there is none"
         for metric in sorted(set(METRIC.findall(text))):
             if f'"{metric}"' not in code:
                 yield f"{document}: names the metric {metric}, which does not exist"
+
+
+def check_rows_have_tests(root):
+    """Tables whose last column is "test" name one in every row."""
+    in_table = False
+    for number, line in enumerate((root / "docs" / "consistency.md").read_text().splitlines(), 1):
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line[:1] == "|" else []
+        if not cells:
+            in_table = False
+        elif cells[-1] == "test":
+            in_table = True
+        elif in_table and set(cells[-1]) != {"-"} and not (
+                TEST_CASE.search(cells[-1]) or TEST_SUITE.search(cells[-1])):
+            yield f"docs/consistency.md:{number}: the row names no test"
 
 
 def main():
@@ -151,6 +170,7 @@ def main():
     findings.extend(check_reasons(root, names))
     findings.extend(check_test_names(root, names))
     findings.extend(check_cases_and_metrics(root, names))
+    findings.extend(check_rows_have_tests(root))
     source_tree.finish("check_docs", findings)
 
 
