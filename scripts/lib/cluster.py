@@ -15,29 +15,31 @@ import shutil
 import time
 
 import fault_proxies
-from processes import (Interrupts, Problem, Process, free_port, http_get, metric_samples,
-                       read_ready_file, redis_answers, stop_all, wait_until)
+from processes import (Interrupts, Problem, Process, http_get, metric_samples, read_ready_file,
+                       redis_answers, stop_all, wait_until)
+from redis_shapes import RedisShapes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
-REDIS_PORT_TRIES = 8
 # Ready-file field -> the flag that gives the same address to a restarted process.
 NODE_ADDRESSES = {"data": "--data-address", "peer": "--peer-address",
                   "admin": "--admin-address", "http": "--http-address"}
 COORDINATOR_ADDRESSES = {"grpc": "--grpc-address", "http": "--http-address"}
+SERVERS = ("redis", "sentinel")  # Kinds that are redis-servers.
 ADDRESS_FLAGS = {"node": NODE_ADDRESSES, "coordinator": COORDINATOR_ADDRESSES,
                  "proxy": fault_proxies.ADDRESSES}
 
 
 @dataclasses.dataclass
 class Part:
-    """One redis, coordinator, node or proxy. `addresses` is empty until it has told them."""
+    """One process. `addresses` is empty until it has told them."""
 
-    kind: str  # "redis", "coordinator", "node" or "proxy".
+    kind: str  # "redis", "sentinel", "coordinator", "node" or "proxy".
     region: str
     process: Process
     addresses: dict = dataclasses.field(default_factory=dict)
     to: str = ""  # Of a proxy: the region whose Redis is behind it.
+    ca: str = ""  # Of a redis or sentinel with TLS: the file of the authority to trust.
 
     @property
     def name(self):
@@ -52,11 +54,14 @@ class Part:
         """Serving, by its own word."""
         if self.process.state() != "running" or not self.addresses:
             return False
-        if self.kind == "redis":
-            return redis_answers(int(self.addresses["redis"].rsplit(":", 1)[1]), self.process.pid)
+        if self.kind in SERVERS:
+            return redis_answers(self.redis_port(), self.process.pid, self.ca)
         if self.kind == "proxy":
             return self.faults() is not None
         return http_get(self.addresses["http"], "/readyz", timeout=1)[0] == 200
+
+    def redis_port(self):
+        return int(self.addresses["redis"].rsplit(":", 1)[1])
 
     def faults(self):
         """What a proxy does now, in its words; None when it does not answer."""
@@ -90,6 +95,7 @@ class Cluster:
         self.parts = []
         self.cut_regions = []
         self._lock = None
+        self._redis = None  # While it comes up.
 
     def lock(self):
         try:
@@ -122,7 +128,8 @@ class Cluster:
                           "of the cluster by hand, then delete the directory.") from None
         self.complete = state["complete"]
         self.cut_regions = state["cut_regions"]
-        self.parts = [Part(p["kind"], p["region"], Process(**p["process"]), p["addresses"], p["to"])
+        self.parts = [Part(p["kind"], p["region"], Process(**p["process"]), p["addresses"], p["to"],
+                           p["ca"])
                       for p in state["parts"]]
 
     def save(self):
@@ -146,11 +153,12 @@ class Cluster:
                 proxies.append({"name": part.name, "from": part.region, "to": part.to,
                                 **part.addresses, "pid": part.pid})
                 continue
-            region = regions.setdefault(part.region, {"redis": None, "coordinators": [],
-                                                      "nodes": []})
-            if part.kind == "redis":
-                port = int(part.addresses["redis"].rsplit(":", 1)[1])
-                region["redis"] = {"port": port, "pid": part.pid}
+            region = regions.setdefault(part.region, {"redis": None, "redis_servers": [],
+                                                      "coordinators": [], "nodes": []})
+            if part.kind in SERVERS:
+                region["redis"] = region["redis"] or {"port": part.redis_port(), "pid": part.pid}
+                region["redis_servers"].append({"name": part.name, **part.addresses,
+                                                "pid": part.pid})
             else:
                 region[part.kind + "s"].append({"name": part.name, **part.addresses,
                                                 "pid": part.pid})
@@ -182,8 +190,9 @@ class Cluster:
         deadline = time.monotonic() + options.timeout
         try:
             progress(f"redis-server for {', '.join(options.regions)}")
+            self._redis = RedisShapes(self, options, deadline)
             for region in options.regions:
-                self._start_redis(region, options, deadline)
+                self._redis.start(region)
             if options.fault_proxies:
                 progress("fault proxies")
                 self._start_all(list(self._proxies(options)), deadline)
@@ -204,11 +213,11 @@ class Cluster:
             self.stop()
             raise
 
-    def _new_part(self, kind, region, name, argv):
+    def new_part(self, kind, region, name, argv):
         return Part(kind, region, Process(name, [str(word) for word in argv],
                                           str(self.directory / "log" / f"{name}.log")))
 
-    def _launch(self, part):
+    def launch(self, part):
         self.ready_file(part).unlink(missing_ok=True)
         with Interrupts.held():
             part.process.spawn()
@@ -219,40 +228,12 @@ class Cluster:
     def ready_file(self, part):
         return self.directory / "run" / f"{part.name}.json"
 
-    def _start_redis(self, region, options, deadline):
-        name = f"{region}-redis"
-        program = shutil.which("redis-server")
-        if program is None:
-            raise Problem("redis-server is not installed: run scripts/setup")
-        folder = self.directory / "data" / name
-        folder.mkdir()
-        for attempt in range(REDIS_PORT_TRIES):
-            port = free_port()
-            part = self._new_part("redis", region, name, [
-                program, "--port", port, "--bind", LOOPBACK, "--save", "", "--appendonly", "no",
-                "--maxmemory", options.redis_maxmemory, "--maxmemory-policy", "volatile-lfu",
-                "--dir", folder])
-            part.addresses = {"redis": f"{LOOPBACK}:{port}"}
-            self._launch(part)
-            try:
-                wait_until("starting", part.process, deadline,
-                           lambda: redis_answers(port, part.process.pid))
-                return
-            except Problem:
-                # Somebody else took the port in between: another one.
-                self.parts.remove(part)
-                if attempt + 1 == REDIS_PORT_TRIES or part.process.state() != "dead":
-                    self.parts.append(part)
-                    raise
-
     def redis_url(self, region, source=None):
         """Of a region's Redis; as nodes of `source` reach it, when that is given."""
         name = (fault_proxies.redis_name(region) if source == region
                 else fault_proxies.link_name(source, region))
         proxy = next((part for part in self.parts if source and part.name == name), None)
-        if proxy:
-            return "redis://" + proxy.addresses["listen"]
-        return "redis://" + self.part(f"{region}-redis").addresses["redis"]
+        return self._redis.url(region, proxy.addresses["listen"] if proxy else None)
 
     def _proxies(self, options):
         for source in options.regions:
@@ -265,7 +246,7 @@ class Cluster:
 
     def _proxy(self, name, source, target, options):
         delay = options.wan_delay.get((source, target))
-        part = self._new_part("proxy", source, name, [
+        part = self.new_part("proxy", source, name, [
             options.binaries / fault_proxies.PROGRAM, "--target",
             self.part(f"{target}-redis").addresses["redis"], "--listen", f"{LOOPBACK}:0",
             "--control", f"{LOOPBACK}:0", "--set", f"delay={delay}" if delay else "",
@@ -279,7 +260,7 @@ class Cluster:
         for flag in COORDINATOR_ADDRESSES.values():
             argv += [flag, f"{LOOPBACK}:0"]
         argv += ["--redis", self.redis_url(region), *self._common_flags(name, options)]
-        return self._new_part("coordinator", region, name, argv)
+        return self.new_part("coordinator", region, name, argv)
 
     def _node(self, region, number, options):
         name = f"{region}-node-{number}"
@@ -294,7 +275,7 @@ class Cluster:
                 argv += ["--region-redis", f"{other}={self.redis_url(other, region)}"]
         argv += ["--l1-max-bytes", options.l1_max_bytes, *self._common_flags(name, options),
                  *options.node_flag]
-        return self._new_part("node", region, name, argv)
+        return self.new_part("node", region, name, argv)
 
     def _common_flags(self, name, options):
         return ["--ready-file", self.directory / "run" / f"{name}.json",
@@ -302,7 +283,7 @@ class Cluster:
 
     def _start_all(self, parts, deadline):
         for part in parts:
-            self._launch(part)
+            self.launch(part)
         for part in parts:
             self._await_ready_file(part, deadline)
 
@@ -331,11 +312,9 @@ class Cluster:
         argv = part.process.argv
         for field, flag in ADDRESS_FLAGS.get(part.kind, {}).items():
             argv[argv.index(flag) + 1] = part.addresses[field]
-        self._launch(part)
-        if part.kind == "redis":
-            port = int(part.addresses["redis"].rsplit(":", 1)[1])
-            wait_until("starting", part.process, deadline,
-                       lambda: redis_answers(port, part.process.pid))
+        self.launch(part)
+        if part.kind in SERVERS:
+            wait_until("starting", part.process, deadline, part.is_ready)
         else:
             self._await_ready_file(part, deadline)
         if part.kind == "node":
@@ -376,9 +355,9 @@ class Cluster:
         return ", ".join(names) or "none was started (up --fault-proxies links,redis)"
 
     def stop(self):
-        """Ends what was recorded and nothing else: nodes, coordinators, proxies, then Redis."""
+        """Ends what was recorded and nothing else: nodes first, Redis last."""
         with Interrupts.held():
-            for kind in ("node", "coordinator", "proxy", "redis"):
+            for kind in ("node", "coordinator", "proxy", "sentinel", "redis"):
                 stop_all([part.process for part in self.parts if part.kind == kind])
             self.parts = []
             self.cut_regions = []

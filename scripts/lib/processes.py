@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -219,20 +220,25 @@ def read_ready_file(path, pid):
     return ready if ready.get("pid") == pid else None
 
 
-def redis_answers(port, pid):
-    """True when the redis-server with this pid answers on this port: not a stranger's."""
+def redis_info(port, section, ca=""):
+    """A section of INFO of the redis-server on this port, over TLS with the authority `ca`; or ''."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(b"INFO server\r\n")
-            reply = b""
-            while b"process_id:" not in reply or not reply.endswith(b"\r\n"):
-                chunk = connection.recv(4096)
-                if not chunk:
-                    return False
-                reply += chunk
-    except OSError:
-        return False
-    return f"process_id:{pid}\r\n".encode() in reply
+            if ca:
+                connection = ssl.create_default_context(cafile=ca).wrap_socket(
+                    connection, server_hostname="127.0.0.1")
+            with connection, connection.makefile("rwb") as stream:
+                stream.write(f"INFO {section}\r\n".encode())
+                stream.flush()
+                header = stream.readline()  # "$<size>".
+                return stream.read(int(header[1:])).decode() if header[:1] == b"$" else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def redis_answers(port, pid, ca=""):
+    """True when the redis-server with this pid answers on this port: not a stranger's."""
+    return f"process_id:{pid}\r\n" in redis_info(port, "server", ca)
 
 
 def http_get(address, path, timeout=2.0):

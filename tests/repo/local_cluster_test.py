@@ -7,6 +7,7 @@ The programs come from MERIDIAN_BIN_DIR. Exit codes: 0 passed, 1 failed.
 """
 
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -85,6 +86,36 @@ class LocalClusterTest(unittest.TestCase):
         self.succeed(*UP)
         self.assertIn("running -> stopped", self.succeed("stop", "eu-node-1"))
         self.assertIn("stopped -> running", self.succeed("cont", "eu-node-1"))
+
+    def expect_values_cross(self):
+        """What is written in us is read in eu."""
+        ctl = pathlib.Path(os.environ["MERIDIAN_BIN_DIR"]) / "meridianctl"
+        target = {name: region["nodes"][0]["data"] for name, region in self.regions().items()}
+        subprocess.run([ctl, "set", "task", "k", "v", "--target", target["us"]], check=True,
+                       capture_output=True)
+        deadline = time.monotonic() + 20
+        while subprocess.run([ctl, "get", "task", "k", "--target", target["eu"]],
+                             capture_output=True).returncode:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(processes.POLL_SECONDS)
+
+    def test_redis_has_the_shape_that_is_asked_for(self):
+        for tls in ((), ("--redis-tls",)):
+            self.succeed(*UP, "--redis", "us=cluster,eu=sentinel", *tls)
+            self.succeed("status")
+            self.expect_values_cross()
+            names = {server["name"] for region in self.regions().values()
+                     for server in region["redis_servers"]}
+            self.assertEqual(names, {"us-redis-1", "us-redis-2", "us-redis-3", "eu-redis-1",
+                                     "eu-redis-2", "eu-sentinel-1", "eu-sentinel-2",
+                                     "eu-sentinel-3"})
+            self.succeed("kill", "eu-sentinel-1")
+            self.succeed("start", "eu-sentinel-1")
+            self.succeed("down")
+
+    def test_a_standalone_redis_with_tls_goes_through_proxies_too(self):
+        self.succeed(*UP, "--redis-tls", "--fault-proxies", "links,redis")
+        self.expect_values_cross()
 
     def faults(self):
         """By proxy, as `status` shows them."""

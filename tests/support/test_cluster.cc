@@ -79,7 +79,7 @@ absl::Status TestCluster::ReadAddresses() {
   for (const auto& [region, parts] : file["regions"].items()) {
     addresses_[region + "-redis"]["redis"] =
         absl::StrCat("127.0.0.1:", parts["redis"]["port"].get<int>());
-    for (const char* kind : {"coordinators", "nodes"}) {
+    for (const char* kind : {"coordinators", "nodes", "redis_servers"}) {
       for (const nlohmann::json& part : parts[kind]) {
         for (const auto& [field, value] : part.items()) {
           if (value.is_string()) addresses_[part["name"]][field] = value;
