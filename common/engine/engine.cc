@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -20,6 +21,11 @@ constexpr size_t kLooksPerFree = 4;
 // The part of `total` that shard `index` of `count` gets; the parts add up to `total`.
 size_t PartOf(size_t total, size_t index, size_t count) {
   return total / count + (index < total % count ? 1 : 0);
+}
+
+// The same of a pool's budget, of which no shard gets nothing: 0 would be no bound.
+size_t BudgetOf(size_t total, size_t index, size_t count) {
+  return total == 0 ? 0 : std::max<size_t>(PartOf(total, index, count), 1);
 }
 
 }  // namespace
@@ -84,7 +90,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
 }
 
 Engine::Engine(EngineOptions options) : options_(std::move(options)) {
-  pools_[kSharedPool] = PoolOptions{.policy = options_.policy};
+  for (std::atomic<ShardRange>& range : ranges_) range = all_shards();
+  pools_[kSharedPool] = PoolOptions{.policy = options_.policy, .shards = all_shards()};
 }
 
 Engine::~Engine() = default;
@@ -94,35 +101,103 @@ absl::Status Engine::SetPool(PoolId pool, const PoolOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("pool is ", pool, ", must be below ", kMaxPools));
   }
-  const size_t count = shards_.size();
-  for (const auto& [name, value] :
-       {std::pair{"max_bytes", options.max_bytes}, std::pair{"max_entries", options.max_entries}}) {
-    if (value != 0 && value < count) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " is ", value, ", must be 0 or at least the ", count, " shards"));
-    }
-  }
+  PoolOptions wanted = options;
+  if (!wanted.shards.has_value()) wanted.shards = all_shards();
+  const ShardRange shards = *wanted.shards;
+  const size_t count = shards.count();
   absl::MutexLock lock(&pools_mu_);
-  if (pools_[pool] == options) return absl::OkStatus();
-  RETURN_IF_ERROR(CheckDemotion(pool, options.demote_to));
-  const bool same_policy = pools_[pool].has_value() && pools_[pool]->policy == options.policy;
+  if (pools_[pool] == wanted) return absl::OkStatus();
+  if (shards.first + count > shards_.size() || shards.first % count != 0 ||
+      (pools_[pool].has_value() && pools_[pool]->shards != shards)) {
+    return absl::InvalidArgumentError(absl::StrCat("shards are ", count, " from ", shards.first,
+                                                   pools_[pool].has_value()
+                                                       ? ", must be those that the pool has"
+                                                       : ", must be a range of ChooseShards"));
+  }
+  RETURN_IF_ERROR(CheckDemotion(pool, wanted));
+  const bool same_policy = pools_[pool].has_value() && pools_[pool]->policy == wanted.policy;
   std::vector<PoolTable::Limits> limits;
   std::vector<PolicyLimits> policy_limits;
   for (size_t i = 0; i < count; ++i) {
-    limits.push_back({PartOf(options.max_bytes, i, count), PartOf(options.max_entries, i, count)});
-    policy_limits.push_back(shards_[i]->PolicyLimitsOf(limits[i]));
+    limits.push_back(
+        {BudgetOf(wanted.max_bytes, i, count), BudgetOf(wanted.max_entries, i, count)});
+    policy_limits.push_back(shards_[shards.first + i]->PolicyLimitsOf(limits[i]));
   }
   ASSIGN_OR_RETURN(std::vector<std::unique_ptr<EvictionPolicy>> policies,
-                   CreateEvictionPolicies(options.policy, policy_limits, {options_.hash_seed},
+                   CreateEvictionPolicies(wanted.policy, policy_limits, {options_.hash_seed},
                                           options_.hash_seed + count * pool));
   for (size_t i = 0; i < count; ++i) {
-    shards_[i]->SetPool(pool, limits[i], options.demote_to, same_policy, std::move(policies[i]));
+    shards_[shards.first + i]->SetPool(pool, limits[i], wanted.demote_to, same_policy,
+                                       std::move(policies[i]));
   }
-  pools_[pool] = options;
+  // The shards in turn, so that nobody waits for the same lock for long.
+  for (bool more = true; more;) {
+    more = false;
+    for (size_t i = 0; i < count; ++i) {
+      more |= shards_[shards.first + i]->ShrinkPool(pool, limits[i]);
+    }
+  }
+  pools_[pool] = std::move(wanted);
   return absl::OkStatus();
 }
 
-absl::Status Engine::CheckDemotion(PoolId pool, std::optional<PoolId> demote_to) const {
+double Engine::ShareOf(const PoolOptions& pool) const {
+  const auto share = [](size_t bound, size_t capacity) {
+    return bound == 0 || capacity == 0
+               ? 0.0
+               : static_cast<double>(std::min(bound, capacity)) / static_cast<double>(capacity);
+  };
+  return std::max(share(pool.max_bytes, options_.capacity_bytes),
+                  share(pool.max_entries, options_.capacity_entries));
+}
+
+ShardRange Engine::ChooseShards(std::span<const PoolOptions> pools) const {
+  const int most_bits = options_.shard_bits;
+  int bits = most_bits;
+  double share = 0;
+  for (const PoolOptions& pool : pools) {
+    if (pool.max_bytes == 0 && pool.max_entries == 0) return all_shards();
+    share += ShareOf(pool);
+    bits = std::min(bits, EngineOptions::ShardBitsFor(
+                              pool.max_bytes == 0 ? options_.capacity_bytes : pool.max_bytes,
+                              pool.max_entries == 0 ? options_.capacity_entries : pool.max_entries,
+                              shards_.size()));
+  }
+  const auto all = static_cast<double>(shards_.size());
+  while (bits < most_bits && share * all / static_cast<double>(size_t{1} << bits) > 0.5) ++bits;
+  std::vector<double> budgeted(shards_.size());  // Shares of each shard.
+  {
+    absl::MutexLock lock(&pools_mu_);
+    for (const std::optional<PoolOptions>& pool : pools_) {
+      if (!pool.has_value()) continue;
+      const ShardRange shards = *pool->shards;
+      const double part = ShareOf(*pool) * all / static_cast<double>(shards.count());
+      for (size_t i = 0; i < shards.count(); ++i) budgeted[shards.first + i] += part;
+    }
+  }
+  ShardRange best;
+  double least = std::numeric_limits<double>::infinity();
+  const size_t count = size_t{1} << bits;
+  for (size_t first = 0; first < shards_.size(); first += count) {
+    const auto begin = budgeted.begin() + static_cast<std::ptrdiff_t>(first);
+    const double most = *std::max_element(begin, begin + static_cast<std::ptrdiff_t>(count));
+    if (most >= least) continue;
+    least = most;
+    best = {static_cast<uint16_t>(first), static_cast<uint8_t>(bits)};
+  }
+  return best;
+}
+
+void Engine::PlaceNamespace(NamespaceId name_space, ShardRange shards) {
+  ranges_[name_space].store(shards, std::memory_order_relaxed);
+}
+
+ShardRange Engine::ShardsOf(NamespaceId name_space) const {
+  return ranges_[name_space].load(std::memory_order_relaxed);
+}
+
+absl::Status Engine::CheckDemotion(PoolId pool, const PoolOptions& options) const {
+  const std::optional<PoolId> demote_to = options.demote_to;
   if (!demote_to.has_value()) return absl::OkStatus();
   if (*demote_to >= kMaxPools) {
     return absl::InvalidArgumentError(
@@ -131,6 +206,10 @@ absl::Status Engine::CheckDemotion(PoolId pool, std::optional<PoolId> demote_to)
   if (!pools_[*demote_to].has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("demote_to is ", *demote_to, ", must be a pool that was set before"));
+  }
+  if (pools_[*demote_to]->shards != options.shards) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("demote_to is ", *demote_to, ", must be a pool in the same shards"));
   }
   for (std::optional<PoolId> next = demote_to; next.has_value();) {
     if (*next == pool) {

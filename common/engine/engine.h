@@ -72,12 +72,19 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Create(EngineOptions options);
   ~Engine();
 
-  // Creates the pool or changes it; what is over a smaller budget leaves at once. kSharedPool may
-  // be changed too. Its entries keep their order, as far as the new policy has one; O(entries of
-  // the pool) when `options` differ, so that is for changes of the configuration. Returns
-  // kInvalidArgument naming the field, the value and the rule: an unknown policy, an id or a
-  // demote_to that was not set before or that would close a circle, a budget below one a shard.
+  // Creates the pool or changes it; what is over a smaller budget leaves, 64 entries each time that
+  // a shard is locked, before this returns. kSharedPool may be changed too, but no pool changes its
+  // shards. Another policy takes over all entries of a shard in one lock hold, about 1 us an entry,
+  // in their order as far as it has one: that is for changes of the configuration. Returns kInvalidArgument naming the field, the value and the rule: an unknown
+  // policy, an id or a demote_to that was not set before, that would close a circle or that is in
+  // other shards.
   absl::Status SetPool(PoolId pool, const PoolOptions& options) ABSL_LOCKS_EXCLUDED(pools_mu_);
+
+  // The shards for pools that demote to each other: as few as ShardBitsFor wants for the smallest,
+  // so that a small budget is not cut into parts that are too small to be fair, but so many that
+  // the pools fill no shard by more than half; where least is budgeted for others. All shards when
+  // one of them has no bound. `shards` of the options is not looked at.
+  ShardRange ChooseShards(std::span<const PoolOptions> pools) const ABSL_LOCKS_EXCLUDED(pools_mu_);
 
   // What a pool holds; all zero for one that was never set.
   PoolUse UseOf(PoolId pool) const;
@@ -87,6 +94,13 @@ class Engine {
   // taken back. Lock-free when known.
   static constexpr size_t kMaxNamespaces = 1000;
   std::optional<NamespaceId> InternNamespace(std::string_view name_space);
+
+  // Where the namespace's keys live: in all shards, unless it was placed. REQUIRES for
+  // PlaceNamespace: no other call has named the namespace yet; the range is one of ChooseShards or
+  // ShardsOf.
+  void PlaceNamespace(NamespaceId name_space, ShardRange shards);
+  ShardRange ShardsOf(NamespaceId name_space) const;
+  ShardRange all_shards() const { return {0, static_cast<uint8_t>(options_.shard_bits)}; }
 
   // The hash that EntryKey wants.
   uint64_t HashOf(NamespaceId name_space, std::string_view key) const;
@@ -161,15 +175,21 @@ class Engine {
   explicit Engine(EngineOptions options);
 
   Shard& ShardOf(const EntryKey& key) const {
+    const ShardRange shards = ranges_[key.name_space].load(std::memory_order_relaxed);
     // Two shifts: a shift by 64 is undefined.
-    return *shards_[key.hash >> 1 >> (63 - options_.shard_bits)];
+    return *shards_[shards.first + (key.hash >> 1 >> (63 - shards.bits))];
   }
 
+  // Of all of L1, by the scarcer of its bounds.
+  double ShareOf(const PoolOptions& pool) const;
+
   // That no entry could be demoted for ever, if `pool` demoted to there.
-  absl::Status CheckDemotion(PoolId pool, std::optional<PoolId> demote_to) const
+  absl::Status CheckDemotion(PoolId pool, const PoolOptions& options) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(pools_mu_);
 
   const EngineOptions options_;
+  std::array<std::atomic<ShardRange>, 1024>
+      ranges_;  // By NamespaceId, which nodes keep in 10 bits.
   NamespaceTable namespaces_{kMaxNamespaces};
   SlotGenerations generations_;
   absl::Mutex drop_mu_;  // So that no drop overtakes one that frees; before the shards' locks.

@@ -6,6 +6,8 @@
 namespace meridian {
 namespace {
 
+constexpr size_t kStepEntries = 64;
+
 // The fair shares of pools with these caps (0: none) in `total`.
 std::vector<size_t> FairShares(const std::vector<size_t>& caps, size_t total) {
   size_t uncapped = 0;
@@ -49,6 +51,17 @@ void PoolTable::Configure(PoolId id, Limits limits, std::optional<PoolId> demote
     pool.policy = std::move(policy);
   }
   ComputeFairShares();
+}
+
+PoolTable::Limits PoolTable::StepTowards(PoolId id, Limits limits) const {
+  if (id >= pools_.size() || pools_[id].use.entries <= kStepEntries) return limits;
+  const PoolUse& use = pools_[id].use;
+  if (limits.entries != 0) limits.entries = std::max(limits.entries, use.entries - kStepEntries);
+  if (limits.bytes != 0) {
+    const size_t step = use.bytes / use.entries * kStepEntries;
+    limits.bytes = std::max(limits.bytes, use.bytes - step);
+  }
+  return limits;
 }
 
 void PoolTable::ComputeFairShares() {

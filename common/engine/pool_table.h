@@ -28,6 +28,7 @@ class PoolTable {
   struct Limits {
     size_t bytes = 0;
     size_t entries = 0;
+    friend bool operator==(const Limits&, const Limits&) = default;
   };
 
   // `shared` is the policy of kSharedPool.
@@ -45,10 +46,15 @@ class PoolTable {
   void Configure(PoolId id, Limits limits, std::optional<PoolId> demote_to,
                  std::unique_ptr<EvictionPolicy> policy);
 
+  // The next limits on the way of a pool to `limits`: those, or as far as it gets by giving up a
+  // few entries.
+  Limits StepTowards(PoolId id, Limits limits) const;
+
   // The rest REQUIRES a resolved id.
   EvictionPolicy& policy(PoolId id) { return *pools_[id].policy; }
   std::optional<PoolId> demote_to(PoolId id) const { return pools_[id].demote_to; }
   PoolUse use(PoolId id) const { return pools_[id].use; }
+  Limits limits(PoolId id) const { return pools_[id].limits; }
 
   // The most that one entry of this pool may take.
   size_t max_bytes(PoolId id) const;

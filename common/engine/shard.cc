@@ -386,8 +386,17 @@ void Shard::SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId>
   Removed removed;
   absl::MutexLock lock(&mu_);
   if (same_policy && pools_.policy(pool).Resize(PolicyLimitsOf(limits))) policy = nullptr;
-  pools_.Configure(pool, limits, demote_to, std::move(policy));
+  pools_.Configure(pool, pools_.StepTowards(pool, limits), demote_to, std::move(policy));
   EvictUntilFits(nullptr, &removed);
+}
+
+bool Shard::ShrinkPool(PoolId pool, PoolTable::Limits limits) {
+  Removed removed;
+  absl::MutexLock lock(&mu_);
+  if (pools_.limits(pool) == limits) return false;
+  pools_.Configure(pool, pools_.StepTowards(pool, limits), pools_.demote_to(pool), nullptr);
+  EvictUntilFits(nullptr, &removed);
+  return true;
 }
 
 size_t Shard::entries() const {

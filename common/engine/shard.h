@@ -49,9 +49,12 @@ class alignas(64) Shard {
 
   // What a policy of a pool with these limits may hold.
   PolicyLimits PolicyLimitsOf(PoolTable::Limits pool_limits) const;
-  // `policy` is used unless it is the same one as before and the old one can follow.
+  // `policy` is used unless it is the same one as before and the old one can follow. A pool does not
+  // get much smaller at once: call ShrinkPool with the same limits until it returns false. Another
+  // policy takes all entries over at once.
   void SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId> demote_to,
                bool same_policy, std::unique_ptr<EvictionPolicy> policy) ABSL_LOCKS_EXCLUDED(mu_);
+  bool ShrinkPool(PoolId pool, PoolTable::Limits limits) ABSL_LOCKS_EXCLUDED(mu_);
   PoolUse UseOf(PoolId pool) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // These are the methods of Engine, for the keys of this shard.

@@ -9,8 +9,15 @@
 
 namespace meridian {
 
-Namespaces::Namespaces(Engine& engine, PolicyTable policies)
-    : engine_(engine), policies_(std::make_shared<const PolicyTable>(std::move(policies))) {}
+namespace {
+
+constexpr char kFallback[] = "*";
+
+}  // namespace
+
+Namespaces::Namespaces(Engine& engine, PolicyTable policies) : engine_(engine) {
+  SetPolicies(std::make_shared<const PolicyTable>(std::move(policies)));
+}
 
 const Namespace* Namespaces::Resolve(std::string_view name) {
   {
@@ -18,16 +25,18 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
     const auto it = map_.find(ToAbsl(name));
     if (it != map_.end()) return it->second.get();
   }
+  absl::MutexLock change(&change_mu_);
   absl::MutexLock lock(&mu_);
   const auto it = map_.find(ToAbsl(name));
   if (it != map_.end()) return it->second.get();
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
-  const NamespacePolicy& policy = Keep(policies_->Of(name));
   auto added = std::make_unique<Namespace>(
-      name, *id, policy,
+      name, *id, Keep(policies_->Of(name)),
       map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr);
-  SetPools(*added, policy);
+  const Budget* budget = BudgetOf(added->name, *policies_);
+  if (budget != nullptr) engine_.PlaceNamespace(*id, budget->shards);
+  GivePools(*added, *policies_, &problems_);
   return map_.emplace(added->name, std::move(added)).first->second.get();
 }
 
@@ -37,45 +46,108 @@ std::shared_ptr<const PolicyTable> Namespaces::policies() const {
 }
 
 void Namespaces::SetPolicies(std::shared_ptr<const PolicyTable> policies) {
+  absl::MutexLock change(&change_mu_);
+  std::vector<std::string> problems;
+  SetBudgets(*policies, &problems);
   absl::MutexLock lock(&mu_);
   policies_ = std::move(policies);
-  problems_.clear();
   for (const auto& [name, name_space] : map_) {
-    const NamespacePolicy& policy = Keep(policies_->Of(name));
-    SetPools(*name_space, policy);
-    name_space->policy_.store(&policy, std::memory_order_release);
+    GivePools(*name_space, *policies_, &problems);
+    name_space->policy_.store(&Keep(policies_->Of(name)), std::memory_order_release);
+  }
+  problems_ = std::move(problems);
+}
+
+void Namespaces::SetBudgets(const PolicyTable& policies, std::vector<std::string>* problems) {
+  for (const auto& [name, policy] : policies.named()) SetBudget(name, policy, policies, problems);
+  SetBudget(kFallback, policies.fallback(), policies, problems);
+}
+
+void Namespaces::SetBudget(const std::string& name, const NamespacePolicy& policy,
+                           const PolicyTable& policies, std::vector<std::string>* problems) {
+  std::vector<PoolOptions> pools;
+  for (const PoolPolicy& pool : policy.pools) {
+    if (pools.size() == Namespace::kMaxOwnPools) break;
+    pools.push_back({.max_bytes = pool.max_bytes,
+                     .max_entries = pool.max_entries,
+                     .policy = pool.eviction.empty() ? engine_.options().policy : pool.eviction});
+  }
+  if (pools.empty()) return;
+  auto it = budgets_.find(name);
+  if (it == budgets_.end()) it = budgets_.emplace(name, MakeBudget(name, pools, policies)).first;
+  Budget& budget = it->second;
+  while (budget.pools.size() < pools.size() && next_pool_ < kMaxPools) {
+    budget.pools.push_back(next_pool_++);
+  }
+  if (budget.pools.size() < pools.size()) {
+    problems->push_back(absl::StrCat("namespace ", name, ": no pool of its own, there are ",
+                                     kMaxPools, " already; restart the node"));
+    return;
+  }
+  // From the coldest pool to the hottest, because each names the next colder one.
+  for (size_t i = pools.size(); i-- > 0;) {
+    if (i + 1 < pools.size()) pools[i].demote_to = budget.pools[i + 1];
+    pools[i].shards = budget.shards;
+    const absl::Status status = engine_.SetPool(budget.pools[i], pools[i]);
+    if (status.ok()) continue;
+    problems->push_back(absl::StrCat("namespace ", name, ": pool ", i, ": ", status.message()));
+    return;
   }
 }
 
-// From the coldest to the hottest, because each names the next colder one. Pools are never taken
-// back: a namespace that has fewer than before leaves pools behind that nothing enters.
-void Namespaces::SetPools(Namespace& name_space, const NamespacePolicy& policy) {
-  const std::vector<PoolPolicy>& pools = policy.pools;
-  const size_t count = std::min(pools.size(), Namespace::kMaxOwnPools);
-  std::optional<PoolId> colder;
-  for (size_t i = count; i-- > 0;) {
-    PoolId id = name_space.pool(i);
-    const bool is_new = id == kSharedPool;
-    if (is_new && next_pool_ >= kMaxPools) {
-      problems_.push_back(absl::StrCat("namespace ", name_space.name,
-                                       ": no pool of its own, there are ", kMaxPools, " already"));
-      return;
+Namespaces::Budget Namespaces::MakeBudget(const std::string& name,
+                                          const std::vector<PoolOptions>& pools,
+                                          const PolicyTable& policies) {
+  const std::optional<ShardRange> used = UsedShards(name, policies);
+  if (next_pool_ + pools.size() > kMaxPools) {
+    // What is left in the pools of a budget that is gone counts for the new one until it expires.
+    for (auto it = budgets_.begin(); it != budgets_.end(); ++it) {
+      const auto& [owner, budget] = *it;
+      const bool gone = owner == kFallback
+                            ? policies.fallback().pools.empty()
+                            : !policies.named().contains(owner) || policies.Of(owner).pools.empty();
+      if (!gone || budget.pools.size() < pools.size()) continue;
+      if (used.has_value() && budget.shards != *used) continue;
+      return std::move(budgets_.extract(it).mapped());
     }
-    if (is_new) id = next_pool_;
-    PoolOptions options;
-    options.max_bytes = pools[i].max_bytes;
-    options.max_entries = pools[i].max_entries;
-    options.policy = pools[i].eviction.empty() ? engine_.options().policy : pools[i].eviction;
-    options.demote_to = colder;
-    const absl::Status status = engine_.SetPool(id, options);
-    if (!status.ok()) {
-      problems_.push_back(
-          absl::StrCat("namespace ", name_space.name, ": pool ", i, ": ", status.message()));
-      return;
-    }
-    if (is_new) ++next_pool_;
-    name_space.pools_[i].store(id, std::memory_order_relaxed);
-    colder = id;
+  }
+  return {.shards = used.has_value() ? *used : engine_.ChooseShards(pools), .pools = {}};
+}
+
+std::optional<ShardRange> Namespaces::UsedShards(const std::string& name,
+                                                 const PolicyTable& policies) const {
+  absl::ReaderMutexLock lock(&mu_);
+  if (name != kFallback) {
+    const auto it = map_.find(name);
+    return it == map_.end() ? std::nullopt
+                            : std::optional<ShardRange>(engine_.ShardsOf(it->second->id));
+  }
+  for (const auto& [other, name_space] : map_) {
+    if (!policies.named().contains(other)) return engine_.all_shards();
+  }
+  return std::nullopt;
+}
+
+const Namespaces::Budget* Namespaces::BudgetOf(const std::string& name,
+                                               const PolicyTable& policies) const {
+  const auto it = budgets_.find(policies.named().contains(name) ? name : kFallback);
+  const size_t pools = std::min(policies.Of(name).pools.size(), Namespace::kMaxOwnPools);
+  const bool has = it != budgets_.end() && pools > 0 && it->second.pools.size() >= pools;
+  return has ? &it->second : nullptr;
+}
+
+void Namespaces::GivePools(Namespace& name_space, const PolicyTable& policies,
+                           std::vector<std::string>* problems) {
+  const Budget* budget = BudgetOf(name_space.name, policies);
+  if (budget != nullptr && budget->shards != engine_.ShardsOf(name_space.id)) {
+    problems->push_back(absl::StrCat("namespace ", name_space.name,
+                                     ": it was used before it had this budget, which begins "
+                                     "when the node is restarted"));
+    budget = nullptr;
+  }
+  for (size_t i = 0; i < Namespace::kMaxOwnPools; ++i) {
+    const bool own = budget != nullptr && i < budget->pools.size();
+    name_space.pools_[i].store(own ? budget->pools[i] : kSharedPool, std::memory_order_relaxed);
   }
 }
 

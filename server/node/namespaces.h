@@ -15,7 +15,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -93,8 +95,9 @@ class Namespaces {
   // `engine` is not owned and outlives this.
   Namespaces(Engine& engine, PolicyTable policies);
 
-  // nullptr when there are Engine::kMaxNamespaces others already.
-  const Namespace* Resolve(std::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
+  // nullptr when there are Engine::kMaxNamespaces others already. A namespace that was never used
+  // waits for a change of the policies that is under way.
+  const Namespace* Resolve(std::string_view name) ABSL_LOCKS_EXCLUDED(change_mu_, mu_);
 
   // All that were used, sorted by name.
   std::vector<const Namespace*> List() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -105,21 +108,50 @@ class Namespaces {
   // What of the policies' budgets cannot be done, or not wholly; for people.
   std::vector<std::string> Problems() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Puts other policies in force, for every request that begins from now on.
-  void SetPolicies(std::shared_ptr<const PolicyTable> policies) ABSL_LOCKS_EXCLUDED(mu_);
+  // Puts other policies in force, for every request that begins from now on. Those that are under
+  // way, and those that begin while the engine's pools change, do not wait.
+  void SetPolicies(std::shared_ptr<const PolicyTable> policies)
+      ABSL_LOCKS_EXCLUDED(change_mu_, mu_);
 
  private:
+  // The pools of a named namespace, or those of "*", which all others share.
+  struct Budget {
+    ShardRange shards;
+    std::vector<PoolId> pools;  // As in the policy.
+  };
+
+  // Makes the engine's pools those of the policies. Budgets that are gone lose their pools only
+  // when others need them: nothing enters those any more.
+  void SetBudgets(const PolicyTable& policies, std::vector<std::string>* problems)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  void SetBudget(const std::string& name, const NamespacePolicy& policy,
+                 const PolicyTable& policies, std::vector<std::string>* problems)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  // A new budget of so many pools, or that of a namespace that has none any more.
+  Budget MakeBudget(const std::string& name, const std::vector<PoolOptions>& pools,
+                    const PolicyTable& policies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  // Where the entries of who has this budget are, when it is used already.
+  std::optional<ShardRange> UsedShards(const std::string& name, const PolicyTable& policies) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Of the namespace, or of "*".
+  const Budget* BudgetOf(const std::string& name, const PolicyTable& policies) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+  void GivePools(Namespace& name_space, const PolicyTable& policies,
+                 std::vector<std::string>* problems) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
+
   // `policy`, or the equal one that was in force before.
   const NamespacePolicy& Keep(const NamespacePolicy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Makes the engine's pools those of `policy`, before it is in force.
-  void SetPools(Namespace& name_space, const NamespacePolicy& policy)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
   Engine& engine_;
+
+  // Held while policies change and while a namespace is added; before mu_.
+  absl::Mutex change_mu_ ABSL_ACQUIRED_BEFORE(mu_);
+  // By the namespace's name, or "*". Only namespaces that have pools, or had.
+  std::map<std::string, Budget> budgets_ ABSL_GUARDED_BY(change_mu_);
+  PoolId next_pool_ ABSL_GUARDED_BY(change_mu_) = kSharedPool + 1;
+
   mutable absl::Mutex mu_;
   std::shared_ptr<const PolicyTable> policies_ ABSL_GUARDED_BY(mu_);
-  PoolId next_pool_ ABSL_GUARDED_BY(mu_) = kSharedPool + 1;
   std::vector<std::string> problems_ ABSL_GUARDED_BY(mu_);
   // Every policy that was ever in force, each once: readers hold plain pointers.
   std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(mu_);

@@ -263,7 +263,7 @@ absl::StatusOr<PolicyTable> PolicyTable::Read(const std::string& file, const YAM
       return reader.Error(
           line, path,
           absl::StrCat("the namespaces up to here have ", pools, " budgets in L1; at most ",
-                       kMaxPoolsInAll, " are possible: let some share one tier, or have none"));
+                       kMaxPoolsInAll, " are possible: a tier is a budget of each namespace in it; let some have none"));
     }
     (name == "*" ? table.fallback_ : table.named_[name]) = std::move(policy);
   }

@@ -174,6 +174,67 @@ TEST_F(EnginePoolsTest, ASmallerBudgetIsKeptAtOnceAndTheOrderStays) {
   ExpectConsistent(*engine_);
 }
 
+TEST_F(EnginePoolsTest, ASmallBudgetLivesInFewShardsAndIsExactThere) {
+  engine_ = MakeEngine({.capacity_bytes = size_t{64} << 20, .shard_bits = 3});
+  const NamespaceId small = *engine_->InternNamespace("small");
+  const PoolOptions options = {.max_entries = 100};
+  const ShardRange shards = engine_->ChooseShards({&options, 1});
+  EXPECT_EQ(shards.count(), 1);
+  SetPool(kHot, {.max_entries = 100, .shards = shards});
+  engine_->PlaceNamespace(small, shards);
+  const auto put = [&](int i) {
+    Entry entry = MakeEntry("value", V(1));
+    entry.pool = kHot;
+    return engine_->Put(KeyOf(*engine_, "small", absl::StrCat("k", i)), entry, kNow);
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 100; ++i) put(i);
+  }
+  EXPECT_EQ(engine_->UseOf(kHot).entries, 100) << "no key has driven out another";
+  for (int i = 100; i < 200; ++i) put(i);
+  EXPECT_EQ(engine_->UseOf(kHot).entries, 100);
+  ExpectConsistent(*engine_);
+}
+
+TEST_F(EnginePoolsTest, ShardsAreChosenWhereLeastIsBudgeted) {
+  engine_ = MakeEngine({.capacity_bytes = size_t{64} << 20, .shard_bits = 3});
+  const size_t mib = size_t{1} << 20;
+  const auto choose = [&](const PoolOptions& options) {
+    return engine_->ChooseShards({&options, 1});
+  };
+  EXPECT_EQ(choose({}), engine_->all_shards()) << "no bound";
+  EXPECT_EQ(choose({.max_bytes = 64 * mib}), engine_->all_shards());
+  EXPECT_EQ(choose({.max_bytes = 7 * mib}), (ShardRange{0, 1}));
+  SetPool(1, {.max_bytes = 7 * mib, .shards = choose({.max_bytes = 7 * mib})});
+  EXPECT_EQ(choose({.max_bytes = 7 * mib}), (ShardRange{2, 1}));
+  SetPool(2, {.max_bytes = 3 * mib, .shards = choose({.max_bytes = 3 * mib})});
+  EXPECT_EQ(engine_->ChooseShards({}).bits, 3);
+  EXPECT_EQ(choose({.max_entries = 10}), (ShardRange{3, 0}));
+  // A pool that is large for a shard gets more of them than it would fill by number.
+  engine_ = MakeEngine({.capacity_bytes = 8 * mib, .capacity_entries = 800, .shard_bits = 3});
+  EXPECT_EQ(choose({.max_entries = 200}).count(), 4);
+}
+
+TEST_F(EnginePoolsTest, ABudgetBelowOneAShardIsOneAShard) {
+  engine_ = MakeEngine({.capacity_bytes = 1 << 20, .shard_bits = 2});
+  SetPool(kHot, {.max_entries = 2});
+  Fill("h", 200, 10, kHot);
+  EXPECT_EQ(engine_->UseOf(kHot).entries, 4);
+}
+
+TEST_F(EnginePoolsTest, APoolThatShrinksALotDoesSoInStepsAndEndsWithinItsBudget) {
+  engine_ = MakeEngine({.capacity_bytes = size_t{64} << 20, .shard_bits = 1});
+  SetPool(kWarm, {});
+  SetPool(kHot, {.demote_to = kWarm});
+  Fill("h", 20'000, 10, kHot);
+  SetPool(kHot, {.max_bytes = 9'999, .max_entries = 1'000, .demote_to = kWarm});
+  const PoolUse use = engine_->UseOf(kHot);
+  EXPECT_LE(use.bytes, 9'999);
+  EXPECT_GT(use.bytes, 9'000);
+  EXPECT_EQ(use.entries + engine_->UseOf(kWarm).entries, 20'000) << "victims are demoted";
+  ExpectConsistent(*engine_);
+}
+
 TEST_F(EnginePoolsTest, SetPoolNamesWhatIsWrong) {
   engine_ = MakeEngine({.capacity_bytes = 1000, .shard_bits = 2});
   const auto message = [&](PoolId pool, const PoolOptions& options) {
@@ -182,11 +243,14 @@ TEST_F(EnginePoolsTest, SetPoolNamesWhatIsWrong) {
     return std::string(status.message());
   };
   EXPECT_THAT(message(128, {}), HasSubstr("pool is 128"));
-  EXPECT_THAT(message(kHot, {.max_bytes = 3}), HasSubstr("max_bytes is 3"));
-  EXPECT_THAT(message(kHot, {.max_entries = 3}), HasSubstr("max_entries is 3"));
+  EXPECT_THAT(message(kHot, {.shards = ShardRange{1, 1}}), HasSubstr("shards are 2 from 1"));
+  EXPECT_THAT(message(kHot, {.shards = ShardRange{0, 3}}), HasSubstr("shards are 8 from 0"));
   EXPECT_THAT(message(kHot, {.policy = "nonesuch"}), HasSubstr("'nonesuch'"));
   EXPECT_THAT(message(kHot, {.demote_to = 200}), HasSubstr("demote_to is 200"));
   EXPECT_THAT(message(kHot, {.demote_to = kWarm}), HasSubstr("set before"));
+  SetPool(kCold, {.shards = ShardRange{2, 1}});
+  EXPECT_THAT(message(kHot, {.demote_to = kCold}), HasSubstr("the same shards"));
+  EXPECT_THAT(message(kCold, {}), HasSubstr("those that the pool has"));
   SetPool(kWarm, {});
   SetPool(kHot, {.demote_to = kWarm});
   EXPECT_THAT(message(kWarm, {.demote_to = kHot}), HasSubstr("leads back to pool 2"));

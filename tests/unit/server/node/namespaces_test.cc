@@ -58,6 +58,55 @@ TEST_F(NamespacesTest, BudgetsThatL1CannotHoldAreProblems) {
   EXPECT_EQ(namespaces.Problems().size(), 0u);
 }
 
+TEST_F(NamespacesTest, StrangersShareTheBudgetOfTheRest) {
+  Namespaces namespaces(*engine_, Table("task: {max_entries: 50}\n\"*\": {max_entries: 80}"));
+  const Namespace* first = namespaces.Resolve("stranger0");
+  for (int i = 1; i < 200; ++i) {
+    const Namespace* other = namespaces.Resolve("stranger" + std::to_string(i));
+    EXPECT_EQ(other->pool(0), first->pool(0));
+  }
+  EXPECT_NE(first->pool(0), kSharedPool);
+  const Namespace* task = namespaces.Resolve("task");
+  EXPECT_NE(task->pool(0), kSharedPool) << "its pool was not taken by others";
+  EXPECT_NE(task->pool(0), first->pool(0));
+  EXPECT_TRUE(namespaces.Problems().empty());
+}
+
+TEST_F(NamespacesTest, PoolsOfBudgetsThatAreGoneAreUsedAgain) {
+  Namespaces namespaces(*engine_, Table("task: {max_entries: 50}"));
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "n" + std::to_string(i);
+    namespaces.SetPolicies(Shared("task: {max_entries: 50}\n" + name + ": {max_entries: 40}"));
+    EXPECT_NE(namespaces.Resolve(name)->pool(0), kSharedPool) << name;
+    EXPECT_NE(namespaces.Resolve(name)->pool(0), namespaces.Resolve("task")->pool(0));
+    EXPECT_TRUE(namespaces.Problems().empty()) << namespaces.Problems()[0];
+  }
+  EXPECT_EQ(namespaces.Resolve("n0")->pool(0), kSharedPool) << "it has no budget any more";
+}
+
+TEST_F(NamespacesTest, ASmallBudgetHoldsWhatItSays) {
+  engine_ = *Engine::Create({.capacity_bytes = 64 << 20, .shard_bits = 3});
+  Namespaces namespaces(*engine_, Table("tiny: {max_entries: 4}"));
+  const Namespace* tiny = namespaces.Resolve("tiny");
+  EXPECT_EQ(engine_->ShardsOf(tiny->id).count(), 1);
+  // Who was used before has all shards, and keeps them.
+  const Namespace* late = namespaces.Resolve("late");
+  namespaces.SetPolicies(Shared("tiny: {max_entries: 4}\nlate: {max_entries: 100}"));
+  EXPECT_EQ(engine_->ShardsOf(late->id), engine_->all_shards());
+  EXPECT_NE(late->pool(0), kSharedPool);
+  EXPECT_TRUE(namespaces.Problems().empty());
+}
+
+TEST_F(NamespacesTest, ABudgetThatMustWaitForARestartIsAProblem) {
+  engine_ = *Engine::Create({.capacity_bytes = 64 << 20, .shard_bits = 3});
+  Namespaces namespaces(*engine_, Table("task: {max_entries: 4}\n\"*\": {max_bytes: 32MiB}"));
+  const Namespace* task = namespaces.Resolve("task");
+  namespaces.SetPolicies(Shared("\"*\": {max_bytes: 32MiB}"));
+  EXPECT_EQ(task->pool(0), kSharedPool);
+  ASSERT_EQ(namespaces.Problems().size(), 1);
+  EXPECT_NE(namespaces.Problems()[0].find("when the node is restarted"), std::string::npos);
+}
+
 TEST_F(NamespacesTest, RequestsSeeOneWholePolicyWhileItChanges) {
   // Two fields that always agree: a reader that saw half a policy would see them differ.
   Namespaces namespaces(*engine_, Table("task: {ttl: 1s, l1_ttl: 1s}"));
