@@ -88,16 +88,17 @@ class LocalClusterTest(unittest.TestCase):
         self.assertIn("stopped -> running", self.succeed("cont", "eu-node-1"))
 
     def expect_values_cross(self):
-        """What is written in us is read in eu."""
+        """What is written in one region is read in the other."""
         ctl = pathlib.Path(os.environ["MERIDIAN_BIN_DIR"]) / "meridianctl"
         target = {name: region["nodes"][0]["data"] for name, region in self.regions().items()}
-        subprocess.run([ctl, "set", "task", "k", "v", "--target", target["us"]], check=True,
-                       capture_output=True)
         deadline = time.monotonic() + 20
-        while subprocess.run([ctl, "get", "task", "k", "--target", target["eu"]],
-                             capture_output=True).returncode:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(processes.POLL_SECONDS)
+        for writer, reader in (("us", "eu"), ("eu", "us")):
+            subprocess.run([ctl, "set", "task", writer, "v", "--target", target[writer]],
+                           check=True, capture_output=True)
+            while subprocess.run([ctl, "get", "task", writer, "--target", target[reader]],
+                                 capture_output=True).returncode:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(processes.POLL_SECONDS)
 
     def test_redis_has_the_shape_that_is_asked_for(self):
         for tls in ((), ("--redis-tls",)):

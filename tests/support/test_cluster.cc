@@ -54,6 +54,8 @@ absl::Status TestCluster::Up(const TestClusterOptions& options) {
   for (const std::string& flag : options.node_flags) {
     child.words.push_back(absl::StrCat("--node-flag=", flag));
   }
+  if (!options.redis.empty()) child.words.insert(child.words.end(), {"--redis", options.redis});
+  if (options.redis_tls) child.words.push_back("--redis-tls");
   if (!options.fault_proxies.empty()) {
     child.words.insert(child.words.end(), {"--fault-proxies", options.fault_proxies});
   }
@@ -77,8 +79,6 @@ absl::Status TestCluster::ReadAddresses() {
                                                     /*allow_exceptions=*/false);
   if (!file.is_object()) return absl::InternalError("cluster.json is no JSON object");
   for (const auto& [region, parts] : file["regions"].items()) {
-    addresses_[region + "-redis"]["redis"] =
-        absl::StrCat("127.0.0.1:", parts["redis"]["port"].get<int>());
     for (const char* kind : {"coordinators", "nodes", "redis_servers"}) {
       for (const nlohmann::json& part : parts[kind]) {
         for (const auto& [field, value] : part.items()) {

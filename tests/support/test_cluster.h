@@ -28,7 +28,9 @@ struct TestClusterOptions {
   int coordinators = 1;                      // A region.
   std::vector<std::string> node_flags = {};  // For every node.
   std::string fault_proxies = "";            // "links", "redis" or "links,redis".
-  std::string wan_delay = "";                // One-way, "us-eu=40ms,us-asia=80ms"; needs "links".
+  std::string redis = "";  // "sentinel", "cluster", or by region: "us=cluster,eu=sentinel".
+  bool redis_tls = false;
+  std::string wan_delay = "";  // One-way, "us-eu=40ms,us-asia=80ms"; needs "links".
 };
 
 class TestCluster {
