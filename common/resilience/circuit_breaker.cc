@@ -8,6 +8,10 @@
 namespace meridian {
 namespace {
 
+// A dependency that dies under steady load has the successes of a whole window behind it: they must
+// not hide its death for half a window.
+constexpr int64_t kRecentBuckets = 2;
+
 absl::Status Invalid(const char* field, const std::string& value, const char* rule) {
   return absl::InvalidArgumentError(
       absl::StrCat("circuit breaker: ", field, " is ", value, ", must be ", rule));
@@ -104,14 +108,17 @@ void CircuitBreaker::Count(absl::Duration now, bool failed) {
 
 bool CircuitBreaker::TooManyFailures(absl::Duration now) const {
   const int64_t index = now / (options_.window / static_cast<int64_t>(kBuckets));
-  int calls = 0;
-  int failures = 0;
-  for (const Bucket& bucket : buckets_) {
-    if (bucket.index <= index - static_cast<int64_t>(kBuckets)) continue;
-    calls += bucket.calls;
-    failures += bucket.failures;
-  }
-  return calls >= options_.min_calls && failures >= options_.failure_ratio * calls;
+  const auto too_many = [&](int64_t last_buckets) {
+    int calls = 0;
+    int failures = 0;
+    for (const Bucket& bucket : buckets_) {
+      if (bucket.index <= index - last_buckets) continue;
+      calls += bucket.calls;
+      failures += bucket.failures;
+    }
+    return calls >= options_.min_calls && failures >= options_.failure_ratio * calls;
+  };
+  return too_many(kRecentBuckets) || too_many(static_cast<int64_t>(kBuckets));
 }
 
 void CircuitBreaker::Open(absl::Duration now, double random) {

@@ -1,7 +1,7 @@
 // CircuitBreaker says whether it makes sense to call a dependency now.
 //
-// Closed: calls go through. It opens when the share of failures among enough calls of the last
-//   window is too high, or after several failed connects in a row. Open: calls fail at once, for
+// Closed: calls go through. It opens when too many of the calls fail, in the last window or in the
+//   last fifth of it, or after several failed connects in a row. Open: calls fail at once, for
 //   `open_for`, doubling up to `max_open_for` each time a probe fails. Half open: a few probes go
 //   through; when all have succeeded it closes, when one fails it opens again.
 // Every admitted call carries a ticket. A result whose ticket is of an earlier state is ignored, so

@@ -51,6 +51,22 @@ TEST_F(CircuitBreakerTest, OpensAtHalfOfTheCallsNotBelow) {
   EXPECT_EQ(breaker_.state(), State::kOpen);
 }
 
+TEST_F(CircuitBreakerTest, ADeathUnderSteadyLoadOpensItSoonWhateverWentWellBefore) {
+  for (const int calls_per_second : {60, 200, 5000}) {
+    for (int offset_ms = 0; offset_ms < 1000; offset_ms += 100) {
+      CircuitBreaker breaker{CircuitBreakerOptions()};
+      const absl::Duration gap = absl::Seconds(1) / calls_per_second;
+      const absl::Duration death =
+          absl::Ceil(now_, absl::Seconds(1)) + absl::Seconds(30) + absl::Milliseconds(offset_ms);
+      for (; now_ < death; now_ += gap) breaker.OnSuccess(*breaker.TryEnter(now_), now_);
+      for (; breaker.state() == State::kClosed; now_ += gap) {
+        breaker.OnFailure(*breaker.TryEnter(now_), now_, kMiddle);
+      }
+      EXPECT_LT(now_ - death, absl::Milliseconds(1100)) << calls_per_second << " " << offset_ms;
+    }
+  }
+}
+
 TEST_F(CircuitBreakerTest, FailuresOfAnEarlierWindowAreForgotten) {
   Fail(49);
   now_ += absl::Seconds(10);
