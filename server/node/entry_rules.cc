@@ -65,7 +65,7 @@ void Boost(const NodeContext& context, const Namespace& name_space, const Namesp
 void PromotePool(const NodeContext& context, const Namespace& name_space,
                  const NamespacePolicy& policy, const EntryKey& key, const Entry& entry) {
   for (size_t i = 1; i < std::min(policy.pools.size(), Namespace::kMaxOwnPools); ++i) {
-    const uint32_t wanted = std::min<uint32_t>(policy.pools[i].promote_hits, kMaxEntryHits);
+    const uint32_t wanted = policy.pools[i].promote_hits;
     if (wanted == 0 || entry.hits < wanted || entry.pool != name_space.pool(i)) continue;
     if (context.engine.Adjust(key, entry.version, {.pool = name_space.pool(i - 1)})) {
       Count(name_space.counters.pool_promotions);

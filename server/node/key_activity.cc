@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "server/policy/namespace_policy.h"
+
 namespace meridian {
 namespace {
 
@@ -43,13 +45,16 @@ struct KeyActivity::Cell {
   float gap_deviation = 0;
   uint32_t stored_until = 0;  // Whole seconds, rounded down: L1 must not outlive L2.
   uint32_t refreshed_ms = 0;  // Wraps around.
-  uint16_t misses = 0;
-  uint8_t hits = 0;
+  uint16_t hits = 0;
+  uint8_t misses = 0;
   bool was_placed = false;
 };
 
 KeyActivity::KeyActivity(size_t cells) : buckets_(cells / kWays), cells_(new Cell[cells]()) {
   static_assert(sizeof(Cell) == 48);
+  static_assert(kMaxHits == std::numeric_limits<decltype(Cell::hits)>::max());
+  // A threshold is told from one hit more, and that one from all that follow.
+  static_assert(kMaxResidenceHits + 1 < kMaxHits);
   assert(cells >= 256 && (cells & (cells - 1)) == 0);
 }
 

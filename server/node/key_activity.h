@@ -35,8 +35,10 @@ struct KeyFacts {
   double access_variance = 0;
   // Requests a minute, by the last gaps; falls while nobody asks.
   double requests_per_minute = 0;
-  uint32_t misses = 0;  // Of L1, one after the other, since the last hit or placement.
-  // Hits of the last stay in L1, the present one if it is there; up to 255. nullopt: never was.
+  // Of L1, one after the other, since the last hit or placement; up to 255.
+  uint32_t misses = 0;
+  // Hits of the last stay in L1, the present one if it is there; up to kMaxHits. nullopt: never
+  // was.
   std::optional<uint32_t> hits;
   // Until when L2 holds the value that was last put into L1. Zero: not known.
   absl::Duration stored_until;
@@ -44,6 +46,7 @@ struct KeyFacts {
 
 class KeyActivity {
  public:
+  static constexpr uint32_t kMaxHits = 65'535;  // More are counted as so many.
   static constexpr size_t kDefaultCells = size_t{1} << 16;
 
   // REQUIRES: `cells` is a power of two, at least 256.

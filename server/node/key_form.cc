@@ -12,6 +12,44 @@ namespace {
 
 bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+// The value of a hexadecimal digit, or -1.
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = Lower(c);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// Takes the next byte of a percent-encoded text. A '%' that encodes nothing stands for itself.
+// REQUIRES: `text` is not empty.
+char TakeDecoded(std::string_view* text) {
+  const char c = text->front();
+  if (c == '%' && text->size() >= 3) {
+    const int high = HexDigit((*text)[1]);
+    const int low = HexDigit((*text)[2]);
+    if (high >= 0 && low >= 0) {
+      text->remove_prefix(3);
+      return static_cast<char>(high * 16 + low);
+    }
+  }
+  text->remove_prefix(1);
+  return c;
+}
+
+// True when the name of a key's parameter, as it is there, is `wanted`.
+bool IsParameter(const KeyPolicy& policy, std::string_view name, std::string_view wanted) {
+  while (policy.trim && !name.empty() && IsSpace(name.front())) name.remove_prefix(1);
+  while (policy.trim && !name.empty() && IsSpace(name.back())) name.remove_suffix(1);
+  if (name == wanted) return true;
+  for (const char c : wanted) {
+    if (name.empty()) return false;
+    const char found = TakeDecoded(&name);
+    if (policy.lowercase ? Lower(found) != Lower(c) : found != c) return false;
+  }
+  return name.empty();
+}
+
 std::string Normalized(const KeyPolicy& policy, std::string_view key) {
   if (policy.trim) {
     while (!key.empty() && IsSpace(key.front())) key.remove_prefix(1);
@@ -19,12 +57,20 @@ std::string Normalized(const KeyPolicy& policy, std::string_view key) {
   }
   std::string form;
   form.reserve(key.size());
+  bool in_text = false;  // A space or '?' was kept, so that no later ':' ends the prefix.
   for (const char c : key) {
-    if (policy.collapse_spaces && IsSpace(c)) {
-      if (form.empty() || form.back() != ' ') form.push_back(' ');
-    } else {
-      form.push_back(policy.lowercase && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+    if (IsSpace(c)) {
+      if (policy.trim && !in_text && !form.empty() && form.back() == ':') continue;
+      in_text = true;
+      if (!policy.collapse_spaces) {
+        form.push_back(c);
+      } else if (form.empty() || form.back() != ' ') {
+        form.push_back(' ');
+      }
+      continue;
     }
+    if (c == '?') in_text = true;
+    form.push_back(policy.lowercase ? Lower(c) : c);
   }
   return form;
 }
@@ -78,7 +124,7 @@ bool IsBypassed(const NamespacePolicy& policy, std::string_view key) {
     const std::string_view parameter = query.substr(0, query.find('&'));
     const std::string_view name = parameter.substr(0, parameter.find('='));
     for (const std::string& bypassed : policy.bypass_parameters) {
-      if (name == bypassed) return true;
+      if (IsParameter(policy.key, name, bypassed)) return true;
     }
     query.remove_prefix(std::min(parameter.size() + 1, query.size()));
   }

@@ -2,14 +2,16 @@
 // namespace's policy (3-09, 4-04). The node that a client calls applies it, before the limits and
 // the slot; between nodes only formed keys travel, and the answer is for the caller's key.
 //
+// A key is a prefix and a text: the prefix ends with the last ':' before the text's first space or
+// '?'. `context:How are you?` has the text `How are you?`.
+//
 //   1. bypass: a key whose query (what follows the first '?', `a=1&b=2`) names one of
-//      bypass_parameters is not cached.
-//   2. normalise: spaces at both ends go, runs of spaces become one, ASCII letters become small.
-//   3. hash: what is longer than hash_above bytes becomes its prefix up to and with the last ':'
-//   before
-//      the first space or '?', and the hash of the rest as lower-case hex: MD5 (32 digits) or
-//      XXH3-128 (32 digits). `context:How are you?` becomes `context:` and the digits of `How are
-//      you?`.
+//      bypass_parameters is not cached. Names may be percent-encoded; their letters may be large
+//      where the policy makes them small.
+//   2. normalise: spaces around the text and at the key's begin go, runs of spaces become one,
+//      ASCII letters become small.
+//   3. hash: of a key that is longer than hash_above bytes the text becomes its hash, in lower-case
+//      hex: MD5 (32 digits) or XXH3-128 (32 digits).
 // Thread safety: pure functions. Cost: no allocation when nothing changes.
 
 #ifndef MERIDIAN_SERVER_NODE_KEY_FORM_H_

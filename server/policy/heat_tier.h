@@ -20,8 +20,9 @@ struct HeatTier {
   absl::Duration ttl_min;
   absl::Duration ttl_max;
   std::string eviction;
-  uint64_t max_bytes = 0;     // Of each namespace.
-  uint64_t max_entries = 0;   // Of each namespace; 0: no such limit.
+  uint64_t max_bytes = 0;    // Of each namespace.
+  uint64_t max_entries = 0;  // Of each namespace; 0: no such limit.
+  // At most kMaxEntryHits.
   uint32_t promote_hits = 0;  // Into the hotter tier that the namespace names, if any; 0: never.
 
   bool operator==(const HeatTier&) const = default;

@@ -29,6 +29,12 @@ enum class Priority : int8_t { kLow = -1, kNormal = 0, kHigh = 1, kCritical = 2 
 
 enum class KeyHash : uint8_t { kNone, kMd5, kXxh3 };
 
+// Thresholds of hits in one residence are at most this: what a node counts of a key goes beyond it.
+inline constexpr uint32_t kMaxResidenceHits = 65'000;
+
+// Thresholds of requests a day are at most this: beyond it the decaying count is coarse.
+inline constexpr uint32_t kMaxDailyRequests = 1'000'000;
+
 // Life in L1 by use: > boost_hits hits in one residence -> boost_ttl, < cut_hits -> cut_ttl, else
 // the namespace's own (0-08). A key of high volatility is never lifted.
 struct AdaptiveTtl {

@@ -21,6 +21,7 @@
 #include "server/policy/build_info.h"
 #include "server/policy/redis_url.h"
 #include "server/policy/text.h"
+#include "server/policy/yaml_document.h"
 
 namespace meridian {
 namespace {
@@ -34,7 +35,8 @@ std::string Where(const std::string& file, const YAML::Node& node) {
   return absl::StrCat(file, ":", node.Mark().line + 1);
 }
 
-absl::Status Prefixed(const std::string& where, const std::string& what, const absl::Status& status) {
+absl::Status Prefixed(const std::string& where, const std::string& what,
+                      const absl::Status& status) {
   return absl::InvalidArgumentError(
       absl::StrCat(where, ": ", what, ": ", std::string(status.message())));
 }
@@ -136,21 +138,20 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
 
   std::map<std::string, Value> values;
   for (const Option& option : options_) {
-    values[option.name] =
-        Value{option.list ? SplitList({option.default_text})
-                          : std::vector<std::string>{option.default_text},
-              "default"};
+    values[option.name] = Value{option.list ? SplitList({option.default_text})
+                                            : std::vector<std::string>{option.default_text},
+                                "default"};
   }
-  if (const auto it = environment.find("MERIDIAN_CONFIG"); file.empty() && it != environment.end()) {
+  if (const auto it = environment.find("MERIDIAN_CONFIG");
+      file.empty() && it != environment.end()) {
     file = it->second;
   }
   if (!file.empty()) RETURN_IF_ERROR(ReadFile(file, &values));
   for (const Option& option : options_) {
     const std::string variable = EnvironmentName(option.name);
     if (const auto it = environment.find(variable); it != environment.end()) {
-      values[option.name] = Value{option.list ? SplitList({it->second})
-                                              : std::vector<std::string>{it->second},
-                                  variable};
+      values[option.name] = Value{
+          option.list ? SplitList({it->second}) : std::vector<std::string>{it->second}, variable};
     }
     if (app.count("--" + option.name) > 0) {
       const std::vector<std::string>& texts = flags[option.name];
@@ -169,14 +170,15 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
 absl::Status OptionSet::ReadFile(const std::string& path, std::map<std::string, Value>* values) {
   ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path));
   try {
-    const YAML::Node root = YAML::Load(text);
+    ASSIGN_OR_RETURN(const YAML::Node root, LoadYaml(path, text));
     if (root.IsNull()) return absl::OkStatus();
     if (!root.IsMap()) {
       return absl::InvalidArgumentError(absl::StrCat(path, ":1: must be a map of settings"));
     }
     return ReadYaml(path, "", root, values);
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ":", error.mark.line + 1, ": ", error.msg));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":", error.mark.line + 1, ": ", error.msg));
   }
 }
 
@@ -195,6 +197,10 @@ absl::Status OptionSet::ReadYaml(const std::string& file, const std::string& pat
       return absl::InvalidArgumentError(absl::StrCat(where, ": ", child, ": given twice"));
     }
     if (const auto section = sections_.find(child); section != sections_.end()) {
+      if (item.second.IsNull()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, ": ", child, ": is empty; for none, write {}"));
+      }
       RETURN_IF_ERROR(section->second(file, item.second));
       continue;
     }
@@ -207,10 +213,10 @@ absl::Status OptionSet::ReadYaml(const std::string& file, const std::string& pat
         RETURN_IF_ERROR(ReadYaml(file, child, item.second, values));
         continue;
       }
-      return absl::InvalidArgumentError(
-          prefix ? absl::StrCat(where, ": ", child, ": must be a map")
-                 : absl::StrCat(where, ": ", child, ": unknown; did you mean ",
-                                NearestYamlPath(child), "?"));
+      return absl::InvalidArgumentError(prefix ? absl::StrCat(where, ": ", child, ": must be a map")
+                                               : absl::StrCat(where, ": ", child,
+                                                              ": unknown; did you mean ",
+                                                              NearestYamlPath(child), "?"));
     }
     Value value;
     value.origin = where;
@@ -221,8 +227,8 @@ absl::Status OptionSet::ReadYaml(const std::string& file, const std::string& pat
       for (const auto& element : item.second) value.texts.push_back(element.as<std::string>());
     } else if (option->list && item.second.IsMap()) {
       for (const auto& element : item.second) {
-        value.texts.push_back(absl::StrCat(element.first.as<std::string>(), "=",
-                                           element.second.as<std::string>()));
+        value.texts.push_back(
+            absl::StrCat(element.first.as<std::string>(), "=", element.second.as<std::string>()));
       }
     } else {
       return absl::InvalidArgumentError(
@@ -237,8 +243,8 @@ void OptionSet::Print(const std::map<std::string, Value>& values) const {
   for (const Option& option : options_) {
     const Value& value = values.at(option.name);
     const std::string text = absl::StrJoin(value.texts, ",");
-    std::cout << option.yaml_path << ": " << (option.secret && !text.empty() ? "***" : text) << "  # "
-              << value.origin << "\n";
+    std::cout << option.yaml_path << ": " << (option.secret && !text.empty() ? "***" : text)
+              << "  # " << value.origin << "\n";
   }
 }
 

@@ -15,7 +15,6 @@ namespace {
 
 constexpr absl::Duration kShortest = absl::Milliseconds(1);
 constexpr absl::Duration kLongest = absl::Hours(24 * 365);
-constexpr uint64_t kMaxCount = 1'000'000'000;
 constexpr size_t kMaxNames = 64;      // Of states or parameters.
 constexpr size_t kMaxNameBytes = 64;  // As of a state_hint.
 
@@ -280,16 +279,16 @@ std::vector<PolicyField> TtlFields() {
        "Life in L1 by hits; needs `l1_ttl`, which is the life between the two", "0-08, 1-07",
        MERIDIAN_SET(ReadBool(text, &policy.adaptive_ttl.enabled)), nullptr, nullptr,
        MERIDIAN_GET(BoolText(policy.adaptive_ttl.enabled))},
-      {"adaptive_ttl.boost_hits", "50", "> cut_hits",
+      {"adaptive_ttl.boost_hits", "50", "cut_hits + 1..65000",
        "More hits than this in one residence give `boost_ttl`; never to a key of high volatility",
-       "0-08", MERIDIAN_SET(ReadCount(text, 0, kMaxCount, &policy.adaptive_ttl.boost_hits)),
+       "0-08", MERIDIAN_SET(ReadCount(text, 0, kMaxResidenceHits, &policy.adaptive_ttl.boost_hits)),
        nullptr, nullptr, MERIDIAN_GET(absl::StrCat(policy.adaptive_ttl.boost_hits))},
       {"adaptive_ttl.boost_ttl", "2m", "l1_ttl..ttl", "", "0-08",
        MERIDIAN_SET(ReadDuration(text, kShortest, &policy.adaptive_ttl.boost_ttl)), nullptr,
        nullptr, MERIDIAN_GET(DurationText(policy.adaptive_ttl.boost_ttl))},
-      {"adaptive_ttl.cut_hits", "5", "< boost_hits", "Fewer hits than this give `cut_ttl`", "0-08",
-       MERIDIAN_SET(ReadCount(text, 0, kMaxCount, &policy.adaptive_ttl.cut_hits)), nullptr, nullptr,
-       MERIDIAN_GET(absl::StrCat(policy.adaptive_ttl.cut_hits))},
+      {"adaptive_ttl.cut_hits", "5", "0..boost_hits - 1", "Fewer hits than this give `cut_ttl`",
+       "0-08", MERIDIAN_SET(ReadCount(text, 0, kMaxResidenceHits, &policy.adaptive_ttl.cut_hits)),
+       nullptr, nullptr, MERIDIAN_GET(absl::StrCat(policy.adaptive_ttl.cut_hits))},
       {"adaptive_ttl.cut_ttl", "20s", "1ms..l1_ttl", "", "0-08",
        MERIDIAN_SET(ReadDuration(text, kShortest, &policy.adaptive_ttl.cut_ttl)), nullptr, nullptr,
        MERIDIAN_GET(DurationText(policy.adaptive_ttl.cut_ttl))},
@@ -357,10 +356,9 @@ std::vector<PolicyField> PlaceFields() {
          return absl::OkStatus();
        },
        nullptr, nullptr, MERIDIAN_GET(absl::StrCat(policy.admission.max_size))},
-      {"admission.min_hits", "50", "0..1000000000",
-       "Keys asked for more often than this go into L1", "0-17",
-       MERIDIAN_SET(ReadCount(text, 0, kMaxCount, &policy.admission.min_hits)), nullptr, nullptr,
-       MERIDIAN_GET(absl::StrCat(policy.admission.min_hits))},
+      {"admission.min_hits", "50", "0..1000000", "Keys asked for more often than this go into L1",
+       "0-17", MERIDIAN_SET(ReadCount(text, 0, kMaxDailyRequests, &policy.admission.min_hits)),
+       nullptr, nullptr, MERIDIAN_GET(absl::StrCat(policy.admission.min_hits))},
       {"promotion_misses", "1", "1..100",
        "L1 misses of a key after which its value goes from L2 to L1: 1 at once, 3 to wait for "
        "proof",
@@ -389,17 +387,22 @@ std::vector<PolicyField> FormFields() {
        MERIDIAN_SET(ReadCount(text, 1, 9, &policy.compression.level)), nullptr, nullptr,
        MERIDIAN_GET(absl::StrCat(policy.compression.level))},
       {"key.normalize", "", "a list of trim, lowercase, collapse_spaces",
-       "Forms of a key that are one key", "3-09", nullptr, SetForms, nullptr, GetForms},
+       "Forms of a key that are one key: spaces at its ends and in front of its text go, large "
+       "ASCII "
+       "letters (no others) become small, runs of spaces become one space",
+       "3-09", nullptr, SetForms, nullptr, GetForms},
       {"key.hash", "none", "none, md5, xxh3",
-       "What follows the key's last `:` is stored as its hash: `context:{md5}`", "3-09",
-       MERIDIAN_SET(ReadWord(text, kHashes, &policy.key.hash)), nullptr, nullptr,
+       "The key's text, which follows the last `:` before the first space or `?`, is stored as its "
+       "hash: `context:{md5}`",
+       "3-09", MERIDIAN_SET(ReadWord(text, kHashes, &policy.key.hash)), nullptr, nullptr,
        MERIDIAN_GET(WordOf(policy.key.hash, kHashes))},
       {"key.hash_above", "0", "0..1024", "Only keys longer than this many bytes are hashed", "3-09",
        MERIDIAN_SET(ReadCount(text, 0, 1024, &policy.key.hash_above)), nullptr, nullptr,
        MERIDIAN_GET(absl::StrCat(policy.key.hash_above))},
       {"bypass_parameters", "", "up to 64 names",
-       "A request that carries one of these parameters is neither answered from the cache nor "
-       "stored",
+       "A key that carries one of these parameters (`?name=value&...`; the name may be "
+       "percent-encoded, and in large letters with `lowercase`) is neither answered from the "
+       "cache nor stored",
        "4-04", nullptr, SetParameters, nullptr, GetParameters},
       {"replication", "async", "async, sync, invalidate_only, local",
        "`async`: to every other region; `sync`: so, and an answer waits for `sync_regions` and "

@@ -1,10 +1,28 @@
 #include "server/policy/policy_store.h"
 
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "common/base/strings.h"
 #include "server/policy/text.h"
 
 namespace meridian {
+namespace {
+
+// True when there is nothing in a YAML text but blanks, comments and marks of documents.
+bool SaysNothing(std::string_view text) {
+  for (const absl::string_view line : absl::StrSplit(ToAbsl(text), '\n')) {
+    const absl::string_view words = absl::StripAsciiWhitespace(line);
+    if (!words.empty() && words[0] != '#' && words != "---" && words != "...") return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 PolicyStore::PolicyStore(PolicyStoreOptions options, Executor& executor, const Clock& clock,
                          Apply apply, Report report)
@@ -13,7 +31,8 @@ PolicyStore::PolicyStore(PolicyStoreOptions options, Executor& executor, const C
       clock_(clock),
       apply_(std::move(apply)),
       report_(std::move(report)),
-      seen_text_(options_.text) {
+      seen_text_(options_.text),
+      says_nothing_(SaysNothing(options_.text)) {
   status_.file = options_.file;
   status_.loaded_at = clock_.Now();
 }
@@ -38,9 +57,17 @@ void PolicyStore::ReadNow(bool asked) {
   if (!changed && !asked) return;
   seen_error_ = error;
   seen_text_ = text.ok() ? std::optional<std::string>(*text) : std::nullopt;
+  const bool says_nothing = text.ok() && SaysNothing(*text);
+  if (says_nothing && !says_nothing_) {
+    text = absl::InvalidArgumentError(
+        absl::StrCat(options_.file,
+                     ":1: the file says nothing, as when it is being written; for no policies, "
+                     "write `namespaces: {}`"));
+  }
   absl::StatusOr<PolicyTable> table =
       text.ok() ? PolicyTable::ReadFile(options_.file, *text, options_.kind)
                 : absl::StatusOr<PolicyTable>(text.status());
+  if (table.ok()) says_nothing_ = says_nothing;
   if (table.ok()) apply_(std::make_shared<const PolicyTable>(*std::move(table)));
   PolicyStoreStatus status;
   {

@@ -6,7 +6,8 @@
 // touched changes nothing.
 // Promise: `apply` is given whole, valid tables, one after the other. A file that is wrong or gone
 //   changes nothing: what was in force stays, the problem is told by Status() until the file is
-//   right again, and is logged once for each text.
+//   right again, and is logged once for each text. So does a file that says nothing, as an editor
+//   leaves it for a moment: who wants no policies writes `namespaces: {}`.
 // Cost: one read of a small file every `poll`.
 // Thread safety: all methods may be called concurrently; `apply` runs on the executor.
 
@@ -74,6 +75,7 @@ class PolicyStore {
   // On the executor only: the text, or the error, that was seen last.
   std::optional<std::string> seen_text_;
   std::string seen_error_;
+  bool says_nothing_;  // What is in force was read from a file that says nothing.
 
   mutable absl::Mutex mu_;
   PolicyStoreStatus status_ ABSL_GUARDED_BY(mu_);

@@ -11,9 +11,11 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "common/engine/entry.h"
 #include "server/policy/policy_draft.h"
 #include "server/policy/policy_fields.h"
 #include "server/policy/text.h"
+#include "server/policy/yaml_document.h"
 
 namespace meridian {
 namespace {
@@ -163,7 +165,7 @@ absl::Status Reader::ReadTier(const std::string& path, const YAML::Node& node,
         name == "max_entries") {
       status = FindPolicyField(name)->set(text, &draft);
     } else if (name == "promote_hits") {
-      const absl::StatusOr<uint64_t> hits = ParseInteger(text, 0, 1'000'000);
+      const absl::StatusOr<uint64_t> hits = ParseInteger(text, 0, kMaxEntryHits);
       status = hits.status();
       if (hits.ok()) tier->promote_hits = static_cast<uint32_t>(*hits);
     } else {
@@ -209,15 +211,6 @@ absl::Status Reader::ReadTiers(const YAML::Node& node, HeatTiers* tiers) const {
     }
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<YAML::Node> Load(const std::string& file, const std::string& text) {
-  try {
-    return YAML::Load(text);
-  } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
-  }
 }
 
 }  // namespace
@@ -272,7 +265,7 @@ absl::StatusOr<PolicyTable> PolicyTable::Read(const std::string& file, const YAM
 
 absl::StatusOr<PolicyTable> PolicyTable::ReadFile(const std::string& file, const std::string& text,
                                                   FileKind kind) {
-  ASSIGN_OR_RETURN(const YAML::Node root, Load(file, text));
+  ASSIGN_OR_RETURN(const YAML::Node root, LoadYaml(file, text));
   if (root.IsNull()) return PolicyTable();
   const Reader reader(file);
   if (!root.IsMap()) return reader.Error(Reader::LineOf(root), "file", "must be a map of sections");
@@ -283,6 +276,10 @@ absl::StatusOr<PolicyTable> PolicyTable::ReadFile(const std::string& file, const
   bool has_namespaces = false;
   for (const auto& item : root) {
     const std::string key = item.first.Scalar();
+    // Of a section without a value yaml-cpp knows only where the next one begins.
+    if ((key == "tiers" || key == "namespaces") && item.second.IsNull()) {
+      return reader.Error(Reader::LineOf(item.first), key, "is empty; for none, write {}");
+    }
     if (key == "tiers") {
       tiers.reset(item.second);
       has_tiers = true;
@@ -298,7 +295,7 @@ absl::StatusOr<PolicyTable> PolicyTable::ReadFile(const std::string& file, const
 }
 
 absl::Status PolicyTable::ReadText(const std::string& file, const std::string& text) {
-  ASSIGN_OR_RETURN(const YAML::Node node, Load(file, text));
+  ASSIGN_OR_RETURN(const YAML::Node node, LoadYaml(file, text));
   ASSIGN_OR_RETURN(*this, Read(file, nullptr, &node));
   return absl::OkStatus();
 }

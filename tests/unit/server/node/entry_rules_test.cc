@@ -110,6 +110,32 @@ TEST_F(EntryRulesTest, Line0_08MoreThan50HitsLengthenTheLifeInL1AndFewerThan5Cut
   EXPECT_EQ(name_space().counters.boosts, 1);
 }
 
+// The largest thresholds that a policy may have are counted up to.
+TEST_F(EntryRulesTest, Line0_08TheLargestThresholdsOfHitsWork) {
+  Start([](NamespacePolicy& policy) {
+    policy.l1_ttl = absl::Seconds(45);
+    policy.adaptive_ttl.enabled = true;
+    policy.adaptive_ttl.boost_hits = kMaxResidenceHits;
+    policy.adaptive_ttl.cut_hits = kMaxResidenceHits - 1;
+  });
+  WriteOne(node(0), SetOf("hot", "v"));
+  WriteOne(node(0), SetOf("warm", "v"));
+  WriteOne(node(0), SetOf("cold", "v"));
+  ReadTimes("hot", kMaxResidenceHits);
+  ReadTimes("warm", kMaxResidenceHits - 1);
+  ReadTimes("cold", kMaxResidenceHits - 2);
+  EXPECT_EQ(L1Left("hot"), absl::Seconds(45));
+  ReadTimes("hot", 1);
+  EXPECT_EQ(L1Left("hot"), absl::Seconds(120));
+  ReadTimes("hot", 1000);
+  EXPECT_EQ(name_space().counters.boosts, 1) << "a count that stands still earns nothing more";
+  clock_.Advance(absl::Seconds(121));
+  for (const char* key : {"hot", "warm", "cold"}) EXPECT_EQ(Show(ReadOne(node(0), key)), "v@L2");
+  EXPECT_EQ(L1Left("hot"), absl::Seconds(120));
+  EXPECT_EQ(L1Left("warm"), absl::Seconds(45));
+  EXPECT_EQ(L1Left("cold"), absl::Seconds(20));
+}
+
 TEST_F(EntryRulesTest, Line0_08ABoostNeverOutlivesL2) {
   Start([](NamespacePolicy& policy) {
     policy.l1_ttl = absl::Seconds(45);
@@ -286,6 +312,18 @@ TEST_F(EntryRulesTest, Line2_12AValueStartsInThePoolOfItsLifeAndItsHitsMoveItUp)
   ReadTimes("long", 1);
   EXPECT_EQ(PoolOf("long"), hot);
   EXPECT_EQ(name_space().counters.pool_promotions, 1);
+}
+
+TEST_F(EntryRulesTest, Line2_12TheLargestNumberOfHitsThatPromoteIsCounted) {
+  Start([](NamespacePolicy& policy) {
+    policy.pools = {{.tier = "hot", .max_bytes = 1 << 20, .ttl_max = absl::Seconds(60)},
+                    {.tier = "warm", .max_bytes = 2 << 20, .promote_hits = kMaxEntryHits}};
+  });
+  WriteOne(node(0), SetOf("k", "v"));
+  ReadTimes("k", kMaxEntryHits - 1);
+  EXPECT_EQ(PoolOf("k"), name_space().pool(1));
+  ReadTimes("k", 1);
+  EXPECT_EQ(PoolOf("k"), name_space().pool(0));
 }
 
 TEST_F(EntryRulesTest, Line2_12WhatTheHotPoolHasNoRoomForMovesDown) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/hash.h"
+#include "server/policy/namespace_policy.h"
 
 namespace meridian {
 namespace {
@@ -90,11 +91,24 @@ TEST(KeyActivityTest, HitsAreThoseOfTheLastStay) {
   activity.OnPlaced(kKey, kStart + absl::Seconds(10) + absl::Milliseconds(900));
   EXPECT_EQ(activity.Look(kKey, kStart).hits, 0);
   EXPECT_EQ(activity.Look(kKey, kStart).stored_until, kStart + absl::Seconds(10));
-  for (int i = 0; i < 300; ++i) activity.OnHit(kKey, kStart);
-  EXPECT_EQ(activity.Look(kKey, kStart).hits, 255);
+  for (uint32_t i = 0; i < KeyActivity::kMaxHits + 100; ++i) activity.OnHit(kKey, kStart);
+  EXPECT_EQ(activity.Look(kKey, kStart).hits, KeyActivity::kMaxHits);
   activity.OnMiss(kKey, kStart + absl::Seconds(20));
-  EXPECT_EQ(activity.Look(kKey, kStart).hits, 255)
+  EXPECT_EQ(activity.Look(kKey, kStart).hits, KeyActivity::kMaxHits)
       << "the stay is over, its hits are what is known";
+}
+
+TEST(KeyActivityTest, TheLargestThresholdOfDailyRequestsIsCountedUpTo) {
+  KeyActivity activity;
+  for (uint32_t i = 0; i < kMaxDailyRequests; ++i) activity.OnMiss(kKey, kStart);
+  EXPECT_EQ(activity.Look(kKey, kStart).requests_24h, kMaxDailyRequests);
+  activity.OnMiss(kKey, kStart);
+  EXPECT_GT(activity.Look(kKey, kStart).requests_24h, kMaxDailyRequests);
+  // As spread over a day, where every step decays.
+  absl::Duration now = kStart;
+  const absl::Duration gap = absl::Hours(24) / (2 * kMaxDailyRequests);
+  for (uint32_t i = 0; i < 4 * kMaxDailyRequests; ++i, now += gap) activity.OnHit(kKey + 1, now);
+  EXPECT_GT(activity.Look(kKey + 1, now).requests_24h, kMaxDailyRequests);
 }
 
 TEST(KeyActivityTest, OneCallerRefreshesInAnInterval) {

@@ -35,7 +35,19 @@ TEST(KeyFormTest, Line3_09QuestionsThatDifferInSpellingAreOneKey) {
   const std::string key = Form(policy, "context:How are you?");
   EXPECT_EQ(key, "context:35179a54ea587953021400eb0cd23201");
   EXPECT_EQ(Form(policy, " context:how ARE  you?  "), key);
+  EXPECT_EQ(Form(policy, "context: \tHow are you?"), key);
   EXPECT_NE(Form(policy, "context:how are you"), key);
+}
+
+TEST(KeyFormTest, SpacesInFrontOfTheTextAreTrimmed) {
+  EXPECT_EQ(Form({.trim = true}, "context: what is x"), "context:what is x");
+  EXPECT_EQ(Form({.trim = true}, " a: b:\n c: d "), "a:b:c:d");
+  EXPECT_EQ(Form({.trim = true}, "a:what now: this"), "a:what now: this") << "within the text";
+  EXPECT_EQ(Form({.trim = true}, "a:why?b: c"), "a:why?b: c");
+  EXPECT_EQ(Form({.collapse_spaces = true}, "a:  b"), "a: b") << "nobody asked to trim";
+  for (const char* key : {" a: b: c: d", "a:  : b", "a ?: b", "::  x"}) {
+    EXPECT_EQ(Form(kAll, Form(kAll, key)), Form(kAll, key)) << "a form is its own form";
+  }
 }
 
 TEST(KeyFormTest, TheHashesAreTheStandardOnes) {
@@ -69,6 +81,27 @@ TEST(KeyFormTest, Line4_04AKeyWithABypassParameterIsNotCached) {
   EXPECT_TRUE(IsBypassed(policy, "recommendations:7:list?page=2&confidence_min"));
   EXPECT_TRUE(IsBypassed(policy, "?&category_filter="));
   EXPECT_FALSE(IsBypassed(policy, "k?"));
+}
+
+TEST(KeyFormTest, Line4_04AParameterIsFoundInEverySpelling) {
+  NamespacePolicy policy;
+  policy.bypass_parameters = {"agent_filter", "Min"};
+  EXPECT_TRUE(IsBypassed(policy, "k?agent%5Ffilter=x"));
+  EXPECT_TRUE(IsBypassed(policy, "k?a=1&%61gent%5ffilter"));
+  EXPECT_FALSE(IsBypassed(policy, "k?agent%5Ffilter2=x"));
+  EXPECT_FALSE(IsBypassed(policy, "k?agent%5"));
+  EXPECT_FALSE(IsBypassed(policy, "k?agent%zzfilter"));
+  EXPECT_FALSE(IsBypassed(policy, "k?Agent_Filter=x")) << "its keys differ by case";
+  EXPECT_FALSE(IsBypassed(policy, "k? agent_filter=x"));
+  policy.key.lowercase = true;
+  EXPECT_TRUE(IsBypassed(policy, "k?Agent_Filter=x"));
+  EXPECT_TRUE(IsBypassed(policy, "k?AGENT%5FFILTER=x"));
+  EXPECT_TRUE(IsBypassed(policy, "k?%4dIN"));
+  policy.key.trim = true;
+  EXPECT_TRUE(IsBypassed(policy, "k? agent_filter =x"));
+  policy.bypass_parameters = {"100%", "a%5Fb"};
+  EXPECT_TRUE(IsBypassed(policy, "k?100%=1"));
+  EXPECT_TRUE(IsBypassed(policy, "k?a%5Fb=1")) << "as the policy has it";
 }
 
 }  // namespace

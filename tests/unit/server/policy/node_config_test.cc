@@ -15,8 +15,8 @@ using testing::Not;
 
 class NodeConfigTest : public testing::Test {
  protected:
-  absl::StatusOr<std::optional<NodeConfig>> Parse(std::vector<std::string> flags,
-                                                  std::map<std::string, std::string> environment = {}) {
+  absl::StatusOr<std::optional<NodeConfig>> Parse(
+      std::vector<std::string> flags, std::map<std::string, std::string> environment = {}) {
     std::vector<const char*> argv = {"meridian-node"};
     for (const std::string& flag : flags) argv.push_back(flag.c_str());
     return NodeConfig::Parse(static_cast<int>(argv.size()), argv.data(), environment);
@@ -44,7 +44,8 @@ TEST_F(NodeConfigTest, DefaultsAreSafeAndWorkAtOnce) {
 }
 
 TEST_F(NodeConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefaults) {
-  const std::string file = Write("node: {id: from-file, region: from-file}\nl1: {max_bytes: 1MiB}\n");
+  const std::string file =
+      Write("node: {id: from-file, region: from-file}\nl1: {max_bytes: 1MiB}\n");
   const auto config = Parse({"--config", file, "--id", "from-flag"},
                             {{"MERIDIAN_ID", "from-env"}, {"MERIDIAN_REGION", "from-env"}});
   ASSERT_TRUE(config.ok()) << config.status();
@@ -55,8 +56,9 @@ TEST_F(NodeConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefaults) {
 }
 
 TEST_F(NodeConfigTest, ErrorsNameFileLineAndField) {
-  EXPECT_THAT(ErrorOf("node:\n  id: n1\nl1:\n  max_bites: 3\n"),
-              HasSubstr("node_config_test.yaml:4: l1.max_bites: unknown; did you mean l1.max_bytes?"));
+  EXPECT_THAT(
+      ErrorOf("node:\n  id: n1\nl1:\n  max_bites: 3\n"),
+      HasSubstr("node_config_test.yaml:4: l1.max_bites: unknown; did you mean l1.max_bytes?"));
   EXPECT_THAT(ErrorOf("node:\n  id: UPPER\n"), HasSubstr("yaml:2: node.id: 'UPPER' is not"));
   EXPECT_THAT(ErrorOf("l1:\n  max_bytes: 64XB\n"), HasSubstr("yaml:2: l1.max_bytes: '64XB'"));
   EXPECT_THAT(ErrorOf("node:\n  id: a\n  id: b\n"), HasSubstr("yaml:3: node.id: given twice"));
@@ -64,15 +66,22 @@ TEST_F(NodeConfigTest, ErrorsNameFileLineAndField) {
   EXPECT_THAT(ErrorOf("- a\n"), HasSubstr("must be a map"));
   EXPECT_THAT(ErrorOf("node:\n  id: \"open\n"), HasSubstr("node_config_test.yaml:"));
   EXPECT_THAT(ErrorOf("node:\n  id: [a, b]\n"), HasSubstr("yaml:2: node.id: must be one value"));
+  EXPECT_THAT(ErrorOf("node:\n  id: a\n---\nnode:\n  id: b\n"),
+              HasSubstr("node_config_test.yaml:4: a second document begins"));
+  EXPECT_THAT(ErrorOf("namespaces:\nl1: {max_bytes: 64MiB}\n"),
+              HasSubstr("yaml:1: namespaces: is empty; for none, write {}"));
+  EXPECT_THAT(ErrorOf("l1: {max_bytes: 64MiB}\n\ntiers:\n"), HasSubstr("yaml:3: tiers: is empty"));
   EXPECT_THAT(ErrorOf("unknown_section: 1\n"), HasSubstr("yaml:1: unknown_section: unknown"));
 }
 
 TEST_F(NodeConfigTest, NamespaceErrorsNameFileLineAndField) {
   EXPECT_THAT(ErrorOf("namespaces:\n  task:\n    ttl: 0\n"),
               HasSubstr("yaml:3: namespaces.task.ttl: '0' is not from 1ms to 365d"));
-  EXPECT_THAT(ErrorOf("namespaces:\n  task: {tlt: 5m}\n"), HasSubstr("yaml:2: namespaces.task.tlt"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {tlt: 5m}\n"),
+              HasSubstr("yaml:2: namespaces.task.tlt"));
   EXPECT_THAT(ErrorOf("namespaces:\n  Task: {ttl: 5m}\n"), HasSubstr("yaml:2: namespaces: 'Task'"));
-  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"), HasSubstr("'sync' is not one of async, local"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"),
+              HasSubstr("'sync' is not one of async, local"));
 }
 
 TEST_F(NodeConfigTest, PoliciesAreByNamespaceWithAFallback) {
@@ -88,7 +97,8 @@ TEST_F(NodeConfigTest, PoliciesAreByNamespaceWithAFallback) {
 
 TEST_F(NodeConfigTest, RegionsAndPeersAreChecked) {
   EXPECT_TRUE(Parse({"--region", "us", "--redis", "redis://h:1", "--region-redis", "eu=redis://h:2",
-                     "--region-redis", "asia=redis://h:3"}).ok());
+                     "--region-redis", "asia=redis://h:3"})
+                  .ok());
   const auto message = [](const absl::StatusOr<std::optional<NodeConfig>>& config) {
     return config.ok() ? std::string("no error") : std::string(config.status().message());
   };

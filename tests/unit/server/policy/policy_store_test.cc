@@ -24,9 +24,9 @@ constexpr char kWrong[] = "namespaces:\n  task: {ttl: soon}\n";
 
 class PolicyStoreTest : public testing::Test {
  protected:
-  void Start(const std::string& file) {
+  void Start(const std::string& file, const std::string& text = kOld) {
     store_ = std::make_unique<PolicyStore>(
-        PolicyStoreOptions{.file = file, .text = kOld}, executor_, clock_,
+        PolicyStoreOptions{.file = file, .text = text}, executor_, clock_,
         [this](std::shared_ptr<const PolicyTable> table) { applied_.push_back(std::move(table)); },
         [this](const PolicyStoreStatus& status) { reports_.push_back(status); });
     store_->Start();
@@ -95,6 +95,42 @@ TEST_F(PolicyStoreTest, AFileThatIsGoneIsAProblemUntilItIsBack) {
   Poll();
   ASSERT_THAT(applied_, SizeIs(1));
   EXPECT_EQ(store_->Status().problem, "");
+}
+
+// An editor that empties the file before it writes must not take the policies away for a poll.
+TEST_F(PolicyStoreTest, AnEmptyFileIsAProblemAndKeepsWhatIsInForce) {
+  WriteFile(file_, kOld);
+  Start(file_);
+  int failed = 0;
+  for (const char* text : {"", " \n\t\n", "# nothing\n---\n"}) {
+    WriteFile(file_, text);
+    Poll();
+    EXPECT_THAT(applied_, SizeIs(0));
+    EXPECT_EQ(store_->Status().failed_reloads, ++failed);
+    EXPECT_THAT(store_->Status().problem, HasSubstr("namespaces: {}"));
+  }
+  WriteFile(file_, kNew);
+  Poll();
+  ASSERT_THAT(applied_, SizeIs(1));
+  EXPECT_EQ(store_->Status().problem, "");
+  WriteFile(file_, "namespaces: {}\n");
+  Poll();
+  ASSERT_THAT(applied_, SizeIs(2));
+  EXPECT_EQ(Ttl(), NamespacePolicy().ttl);
+}
+
+TEST_F(PolicyStoreTest, AFileThatWasEmptyFromTheBeginningIsNoProblem) {
+  WriteFile(file_, "");
+  Start(file_, "");
+  store_->Reload();
+  executor_.RunDue();
+  EXPECT_EQ(store_->Status().failed_reloads, 0);
+  WriteFile(file_, kNew);
+  Poll();
+  WriteFile(file_, "");
+  Poll();
+  EXPECT_EQ(store_->Status().failed_reloads, 1);
+  EXPECT_EQ(Ttl(), absl::Seconds(60));
 }
 
 TEST_F(PolicyStoreTest, APipeInTheFilesPlaceIsAProblemAndNotWaitedFor) {

@@ -67,6 +67,19 @@ TEST(PolicyTableTest, UnknownFieldsNameTheNearest) {
   EXPECT_THAT(ErrorOf("namespace: {}\n"), HasSubstr("p.yaml:1: namespace: unknown; a policy file"));
 }
 
+TEST(PolicyTableTest, AFileIsOneDocument) {
+  EXPECT_TRUE(Read("---\nnamespaces: {}\n").ok());
+  EXPECT_THAT(ErrorOf("namespaces: {}\n---\nnonsense: 1\n"),
+              HasSubstr("p.yaml:3: a second document begins"));
+  EXPECT_THAT(ErrorOf("namespaces: {}\n---\n"), HasSubstr("a second document begins"));
+}
+
+TEST(PolicyTableTest, AnEmptySectionIsReportedWhereItStands) {
+  EXPECT_EQ(ErrorOf("tiers: {}\nnamespaces:\n"),
+            "p.yaml:2: namespaces: is empty; for none, write {}");
+  EXPECT_EQ(ErrorOf("tiers:\n\nnamespaces: {}\n"), "p.yaml:1: tiers: is empty; for none, write {}");
+}
+
 TEST(PolicyTableTest, BadValuesNameFieldValueAndRule) {
   const struct {
     const char* yaml;
@@ -87,6 +100,12 @@ TEST(PolicyTableTest, BadValuesNameFieldValueAndRule) {
       {"eviction: magic", "namespaces.t.eviction: 'magic' is not one of "},
       {"priority: urgent", "'urgent' is not one of low, normal, high, critical"},
       {"cost: 9", "'9' is not a number from 0.125 to 8"},
+      {"l1_ttl: 45s, adaptive_ttl: {boost_hits: 65001}",
+       "namespaces.t.adaptive_ttl.boost_hits: '65001' is not a whole number from 0 to 65000"},
+      {"l1_ttl: 45s, adaptive_ttl: {cut_hits: 65001}",
+       "namespaces.t.adaptive_ttl.cut_hits: '65001' is not a whole number from 0 to 65000"},
+      {"admission: {min_hits: 1000001}",
+       "namespaces.t.admission.min_hits: '1000001' is not a whole number from 0 to 1000000"},
       {"promotion_misses: 0", "'0' is not a whole number from 1 to 100"},
       {"compression: {level: 10}", "namespaces.t.compression.level: '10' is not a whole number"},
       {"compression: 1024", "namespaces.t.compression: must be a map of fields"},
@@ -103,6 +122,20 @@ TEST(PolicyTableTest, BadValuesNameFieldValueAndRule) {
                 testing::AllOf(HasSubstr("p.yaml:2: "), HasSubstr(each.message)))
         << each.yaml;
   }
+}
+
+TEST(PolicyTableTest, ThresholdsOfHitsAreWithinWhatIsCounted) {
+  const NamespacePolicy policy =
+      Policy("l1_ttl: 45s, adaptive_ttl: {boost_hits: 65000, cut_hits: 64999}");
+  EXPECT_EQ(policy.adaptive_ttl.boost_hits, 65000u);
+  EXPECT_EQ(policy.adaptive_ttl.cut_hits, 64999u);
+  EXPECT_THAT(ErrorOf("tiers:\n  warm:\n    promote_hits: 64\n"),
+              HasSubstr("p.yaml:3: tiers.warm.promote_hits: '64' is not a whole number from 0 to "
+                        "63"));
+  const auto table =
+      Read("tiers:\n  warm: {promote_hits: 63}\nnamespaces:\n  t: {tier: [hot, warm]}\n");
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->Of("t").pools[1].promote_hits, 63u);
 }
 
 TEST(PolicyTableTest, RulesBetweenFieldsAreCheckedWhereTheyWereWritten) {

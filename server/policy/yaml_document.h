@@ -1,0 +1,22 @@
+// LoadYaml reads a configuration file's text. Thread safety: a pure function.
+
+#ifndef MERIDIAN_SERVER_POLICY_YAML_DOCUMENT_H_
+#define MERIDIAN_SERVER_POLICY_YAML_DOCUMENT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace YAML {
+class Node;
+}
+
+namespace meridian {
+
+// The one document of `text`; a null node when there is none. A second document would be settings
+// that nobody reads, so that it is refused. Errors begin with "file:line: ".
+absl::StatusOr<YAML::Node> LoadYaml(const std::string& file, const std::string& text);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_POLICY_YAML_DOCUMENT_H_
