@@ -19,6 +19,7 @@ namespace {
 struct ExplainArguments {
   std::string name_space;
   std::string key;
+  bool as_cached = false;
 };
 
 std::string TierName(cache::v1::Source tier) {
@@ -38,6 +39,10 @@ std::string Readable(const admin::v1::ExplainKeyResponse& response) {
                        ? "nobody"
                        : absl::StrCat(response.owner(), " (", response.owner_address(), ")"),
                    "\nepoch   ", response.epoch(), "\nregion  ", response.region());
+  if (!response.cached_key().empty()) absl::StrAppend(&text, "\ncached  ", response.cached_key());
+  if (response.bypassed()) {
+    absl::StrAppend(&text, "\nbypass  yes: the policy has the key neither answered nor stored");
+  }
   if (!response.l2_key().empty()) absl::StrAppend(&text, "\nL2 key  ", response.l2_key());
   TextTable table({"tier", "state", "version", "ttl", "size", "tags"});
   for (const admin::v1::TierState& tier : response.tiers()) {
@@ -66,6 +71,7 @@ ExitCode RunExplain(const Session& session, const ExplainArguments& arguments) {
   } else {
     request.mutable_key()->set_key_bytes(arguments.key);
   }
+  request.mutable_key()->set_as_cached(arguments.as_cached);
   admin::v1::ExplainKeyResponse response;
   ResultError error;
   if (!CallAnyAdmin(session, &admin::v1::AdminService::Stub::ExplainKey, request, &response,
@@ -87,7 +93,9 @@ void AddExplain(CLI::App& app, CommandContext context) {
   CLI::App* command =
       app.add_subcommand("explain", "Say where a key lives and what each tier holds of it");
   command->add_option("namespace", arguments->name_space, "data type")->required();
-  command->add_option("key", arguments->key, "key")->required();
+  command->add_option("key", arguments->key, "key, as clients have it")->required();
+  command->add_flag("--as-cached", arguments->as_cached,
+                    "the key is in its cached form, as one that was seen in Redis");
   command->footer(
       "Examples:\n"
       "  meridianctl explain task task:42\n"

@@ -25,13 +25,14 @@
 #include "client/cli/replay_trace.h"
 #include "client/cli/replay_workload.h"
 #include "client/cli/session.h"
+#include "common/base/number_option.h"
 #include "common/base/status_macros.h"
 
 namespace meridian::cli {
 namespace {
 
 constexpr uint64_t kDefaultRequests = 300'000;
-constexpr int64_t kMostRequests = 10'000'000'000;
+constexpr uint64_t kMostRequests = 10'000'000'000;
 constexpr absl::Duration kReadyWithin = absl::Seconds(10);
 
 struct ReplayArguments {
@@ -235,7 +236,7 @@ void AddReplayOptions(CLI::App& command, ReplayArguments& arguments) {
   command
       .add_option("--requests", arguments.requests,
                   "how many (default: 300000; a trace: all of it)")
-      ->check(CLI::Range(int64_t{1}, kMostRequests));
+      ->check(WholeNumber(1, kMostRequests));
   command.add_option("--regions", arguments.regions,
                      "comma separated (default: all of the cluster file)");
   command
@@ -244,18 +245,18 @@ void AddReplayOptions(CLI::App& command, ReplayArguments& arguments) {
       ->check(CLI::IsMember({"split", "each"}))
       ->capture_default_str();
   command.add_option("--seed", arguments.seed, "of traffic and regions")
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
+      ->check(WholeNumber(0, std::numeric_limits<uint64_t>::max()))
       ->capture_default_str();
   command.add_option("--batch", arguments.batch, "keys of a batch")
-      ->check(CLI::Range(1, 1000))
+      ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command.add_option("--concurrency", arguments.concurrency, "batches in flight")
-      ->check(CLI::Range(1, 1000))
+      ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command
       .add_option("--verify-propagation", arguments.verify_propagation,
                   "then: how soon the other regions see a set and an invalidation, N times")
-      ->check(CLI::Range(0, 1'000'000));
+      ->check(WholeNumber(0, 1'000'000));
   command.add_flag("--diff", arguments.diff,
                    "then: read up to 20000 of the keys in all regions, and report what differs");
 }

@@ -10,9 +10,13 @@
 #include "client/cli/proto_json.h"
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
+#include "common/base/number_option.h"
 
 namespace meridian::cli {
 namespace {
+
+constexpr uint64_t kMostEntries = uint64_t{1} << 40;  // As max_entries of a policy.
+constexpr uint64_t kMostBytes = uint64_t{1} << 50;
 
 struct WhatIfArguments {
   std::string name_space;
@@ -24,20 +28,22 @@ struct WhatIfArguments {
 
 // A bound as people read it.
 std::string BoundText(uint64_t bound) { return bound == 0 ? "-" : absl::StrCat(bound); }
+std::string LifeText(uint64_t ms) {
+  return DurationText(absl::Milliseconds(static_cast<int64_t>(ms)));
+}
 std::string RateText(double rate) { return absl::StrFormat("%.1f %%", 100 * rate); }
 
 std::string Readable(const admin::v1::WhatIfRequest& asked,
                      const admin::v1::WhatIfResponse& answer) {
   TextTable table({"", "entries", "bytes", "life in L1", "policy", "hit rate"});
   table.Add({"as it is", BoundText(answer.present_max_entries()),
-             BoundText(answer.present_max_bytes()), "as given", answer.present_policy(),
-             RateText(answer.hit_rate())});
+             BoundText(answer.present_max_bytes()), LifeText(answer.present_ttl_ms()),
+             answer.present_policy(), RateText(answer.hit_rate())});
   table.Add(
       {"as asked",
        BoundText(asked.max_entries() != 0 ? asked.max_entries() : answer.present_max_entries()),
        BoundText(asked.max_bytes() != 0 ? asked.max_bytes() : answer.present_max_bytes()),
-       asked.ttl_ms() == 0 ? "as given"
-                           : DurationText(absl::Milliseconds(static_cast<int64_t>(asked.ttl_ms()))),
+       LifeText(asked.ttl_ms() != 0 ? asked.ttl_ms() : answer.present_ttl_ms()),
        asked.policy().empty() ? answer.present_policy() : asked.policy(),
        RateText(answer.predicted_hit_rate())});
   std::string text = absl::StrCat(
@@ -83,9 +89,12 @@ void AddWhatIf(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand(
       "what-if", "Predict the hit rate of L1 with another size, life or eviction policy");
   command->add_option("namespace", arguments->name_space, "data type")->required();
-  command->add_option("--max-entries", arguments->max_entries,
-                      "entries of the namespace in L1 of a node");
-  command->add_option("--max-bytes", arguments->max_bytes, "bytes of it, overhead included");
+  command
+      ->add_option("--max-entries", arguments->max_entries,
+                   "entries of the namespace in L1 of a node")
+      ->check(WholeNumber(1, kMostEntries));
+  command->add_option("--max-bytes", arguments->max_bytes, "bytes of it, overhead included")
+      ->check(WholeNumber(1, kMostBytes));
   command->add_option("--ttl", arguments->ttl, "life in L1, such as 45s")
       ->check(PositiveDurationProblem);
   command->add_option("--policy", arguments->policy, "eviction policy");

@@ -96,6 +96,8 @@ std::variant<NamespaceWhatIf, Error> AskWhatIf(const NodeContext& context,
   }
   NamespaceWhatIf result;
   result.present = PresentShape(context, *found);
+  const NamespacePolicy& policy = found->policy();
+  result.present_ttl = policy.l1_ttl > absl::ZeroDuration() ? policy.l1_ttl : policy.ttl;
   if (asked.max_entries == 0) asked.max_entries = result.present.max_entries;
   if (asked.max_bytes == 0) asked.max_bytes = result.present.max_bytes;
   if (asked.policy.empty()) asked.policy = result.present.policy;

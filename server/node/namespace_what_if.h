@@ -22,8 +22,9 @@ struct NamespaceWhatIf {
   WhatIfAnswer answer;
   CacheShape present;
   CacheShape asked;
-  double sample_rate = 1;  // The share of the keys that were followed.
-  absl::Duration span;     // From the first to the last request that was followed.
+  absl::Duration present_ttl;  // Life in L1 by the policy: l1_ttl, or ttl without one.
+  double sample_rate = 1;      // The share of the keys that were followed.
+  absl::Duration span;         // From the first to the last request that was followed.
 };
 
 // `asked`: zero and empty mean "as it is". The present size of a namespace without a budget is what

@@ -13,6 +13,7 @@
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/node/entry_proto.h"
+#include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/node/namespace_what_if.h"
 #include "server/policy/build_info.h"
@@ -35,12 +36,25 @@ const std::string& KeyOf(const admin::v1::KeyRef& ref) {
   return ref.has_key_bytes() ? ref.key_bytes() : ref.key();
 }
 
-std::optional<Error> CheckKeyRef(const admin::v1::KeyRef& ref) {
+// A key as the policy in force has it cached: operators give keys as clients do, or as cached.
+struct CachedKey {
+  std::string key;
+  bool is_bypassed = false;
+};
+
+std::optional<Error> FormKeyRef(const NodeContext& context, const admin::v1::KeyRef& ref,
+                                CachedKey* cached) {
   if (auto error = limits::CheckNamespace(ref.namespace_())) {
     error->details.field = "key.namespace";
     return error;
   }
-  return limits::CheckKey(KeyOf(ref), ref.has_key_bytes() ? "key.key_bytes" : "key.key");
+  const std::shared_ptr<const PolicyTable> policies = context.namespaces.policies();
+  const NamespacePolicy& policy = policies->Of(ref.namespace_());
+  std::string storage;
+  cached->key =
+      ref.as_cached() ? KeyOf(ref) : std::string(FormKey(policy.key, KeyOf(ref), &storage));
+  cached->is_bypassed = IsBypassed(policy, KeyOf(ref));
+  return limits::CheckKey(cached->key, ref.has_key_bytes() ? "key.key_bytes" : "key.key");
 }
 
 const char* HoldingName(Holding holding) {
@@ -71,6 +85,7 @@ void FillWhatIf(const NamespaceWhatIf& result, admin::v1::WhatIfResponse* respon
   response->set_present_max_entries(result.present.max_entries);
   response->set_present_max_bytes(result.present.max_bytes);
   response->set_present_policy(result.present.policy);
+  response->set_present_ttl_ms(Ms(result.present_ttl));
 }
 
 void FillTiers(const std::vector<TierReport>& reports, admin::v1::ExplainKeyResponse* response) {
@@ -98,14 +113,15 @@ AdminServiceHandlers::AdminServiceHandlers(const NodeContext& context, WritePath
       background_(background),
       sources_(std::move(sources)) {}
 
-grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(
-    Context* context, const admin::v1::GetStatusRequest*, admin::v1::GetStatusResponse* response) {
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(Context* context,
+                                                          const admin::v1::GetStatusRequest*,
+                                                          admin::v1::GetStatusResponse* response) {
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   response->set_node(context_.node_id);
   response->set_region(sources_.region);
   response->set_version(std::string(BuildVersion()));
-  response->set_uptime_seconds(static_cast<uint64_t>(
-      absl::ToInt64Seconds(context_.clock.Monotonic() - sources_.started)));
+  response->set_uptime_seconds(
+      static_cast<uint64_t>(absl::ToInt64Seconds(context_.clock.Monotonic() - sources_.started)));
   response->set_epoch(topology->epoch());
   response->set_owned_slots(static_cast<uint32_t>(topology->SlotsOf(context_.node_id).size()));
   response->set_l1_entries(context_.engine.entries());
@@ -183,9 +199,12 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::GetRing(Context* context,
 grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
     Context* context, const admin::v1::ExplainKeyRequest* request,
     admin::v1::ExplainKeyResponse* response) {
-  if (auto error = CheckKeyRef(request->key())) return FailUnary(context, ToGrpcStatus(*error));
+  CachedKey cached;
+  if (auto error = FormKeyRef(context_, request->key(), &cached)) {
+    return FailUnary(context, ToGrpcStatus(*error));
+  }
   const std::string& name_space = request->key().namespace_();
-  const std::string& key = KeyOf(request->key());
+  const std::string& key = cached.key;
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   const uint32_t slot = SlotOf(name_space, key);
   const Member* owner = topology->OwnerOf(slot);
@@ -193,6 +212,8 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
   response->set_epoch(topology->epoch());
   response->set_region(sources_.region);
   response->set_l2_key(absl::StrCat("m:{", slot, "}:e:", name_space, ":", absl::CHexEscape(key)));
+  if (key != KeyOf(request->key())) response->set_cached_key(absl::CHexEscape(key));
+  response->set_bypassed(cached.is_bypassed);
   if (owner != nullptr) {
     response->set_owner(owner->id);
     response->set_owner_address(owner->data_address);
@@ -212,7 +233,8 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
       [response, reactor](absl::StatusOr<std::vector<TierReport>> reports) {
         if (!reports.ok()) {
           reactor->Finish(MakeError(grpc::StatusCode::UNAVAILABLE, reason::kOwnerUnavailable,
-                                    absl::StrCat("node ", response->owner(), " owns the key and "
+                                    absl::StrCat("node ", response->owner(),
+                                                 " owns the key and "
                                                  "does not answer: ",
                                                  std::string(reports.status().message()))));
           return;
@@ -226,16 +248,19 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
 grpc::ServerUnaryReactor* AdminServiceHandlers::InvalidateKey(
     Context* context, const admin::v1::InvalidateKeyRequest* request,
     admin::v1::InvalidateKeyResponse* response) {
-  if (auto error = CheckKeyRef(request->key())) return FailUnary(context, ToGrpcStatus(*error));
+  auto cached = std::make_shared<CachedKey>();
+  if (auto error = FormKeyRef(context_, request->key(), cached.get())) {
+    return FailUnary(context, ToGrpcStatus(*error));
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto write = std::make_shared<WriteRequest>();
   write->name_space = request->key().namespace_();
   WriteItem item;
   item.kind = WriteKind::kInvalidate;
-  item.key = KeyOf(request->key());
+  item.key = cached->key;
   write->items.push_back(std::move(item));
   write->deadline = DeadlineOf(*context, context_.clock.Now());
-  writes_.Write(*write, [write, response, reactor](std::vector<WriteResult> results) {
+  writes_.Write(*write, [write, cached, response, reactor](std::vector<WriteResult> results) {
     if (results[0].state == EntryState::kError) {
       reactor->Finish(ToGrpcStatus(*results[0].error));
       return;
@@ -252,9 +277,9 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::FlushL1(Context* context,
   if (!request->confirm()) {
     ErrorDetails details;
     details.field = "confirm";
-    return FailUnary(context, MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
-                                        "this makes the node cold; say confirm: true",
-                                        std::move(details)));
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                               "this makes the node cold; say confirm: true", std::move(details)));
   }
   response->set_dropped_entries(context_.engine.Clear());
   return Done(context);
@@ -341,10 +366,10 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
   }
   if (what_ifs_.fetch_add(1) >= kMaxWhatIfs) {
     what_ifs_.fetch_sub(1);
-    return FailUnary(context,
-                     MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
-                               absl::StrCat(kMaxWhatIfs, " what-if questions are under way; ask "
-                                            "again in a second")));
+    return FailUnary(context, MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,
+                                        absl::StrCat(kMaxWhatIfs,
+                                                     " what-if questions are under way; ask "
+                                                     "again in a second")));
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   background_.Post([this, request, response, reactor] {
@@ -395,8 +420,9 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(
     Context* context, const admin::v1::DiffRegionsRequest* request,
     admin::v1::DiffRegionsResponse* response) {
   if (sources_.diff == nullptr) {
-    return FailUnary(context, MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kNoOtherRegion,
-                                        "this node has no regional store to compare"));
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kNoOtherRegion,
+                               "this node has no regional store to compare"));
   }
   if (diffing_.exchange(true)) {
     return FailUnary(context, MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kOverloaded,

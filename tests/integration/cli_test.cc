@@ -180,16 +180,25 @@ TEST_F(CliTest, RingAndStatusShowEveryNode) {
 }
 
 TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
-  for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{},
-                                             {"get", "task"},
-                                             {"set", "task", "k", "v", "--ttl", "soon"},
-                                             {"set", "task", "k", "v", "--expected-version", "7"},
-                                             {"get", "task", "k", "--no-such-flag"},
-                                             {"get", "task", "k", "--timeout", "never"},
-                                             {"invalidate", "task"},
-                                             {"invalidate", "task", "k", "--all"},
-                                             {"mset", "task", "no pair"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {},
+           {"get", "task"},
+           {"set", "task", "k", "v", "--ttl", "soon"},
+           {"set", "task", "k", "v", "--expected-version", "7"},
+           {"get", "task", "k", "--no-such-flag"},
+           {"get", "task", "k", "--timeout", "never"},
+           {"what-if", "task", "--max-entries=-1"},
+           {"what-if", "task", "--max-entries=0"},
+           {"what-if", "task", "--max-entries", "010"},
+           {"what-if", "task", "--max-bytes=-1"},
+           {"what-if", "task", "--max-bytes=99999999999999999999"},
+           {"replay", "--seed=-1"},
+           {"replay", "--requests=99999999999999999999"},
+           {"replay", "--batch=-1"},
+           {"replay", "--concurrency=0x10"},
+           {"invalidate", "task"},
+           {"invalidate", "task", "k", "--all"},
+           {"mset", "task", "no pair"}}) {
     const CommandResult result = Ctl(words);
     EXPECT_EQ(result.exit_code, kUsage) << testing::PrintToString(words);
     EXPECT_THAT(result.out, IsEmpty());

@@ -11,8 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "client/cpp/client.h"
 #include "common/base/hash.h"
+#include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
+#include "tests/support/child_process.h"
 #include "tests/support/http_page.h"
 #include "tests/support/redis_process.h"
 #include "tests/support/stub.h"
@@ -128,6 +130,60 @@ TEST_F(ValueFormsTest, KeysAreCachedInTheirFormAndAnsweredInTheCallers) {
   EXPECT_EQ(read.entries(0).value(), "seven");
   EXPECT_EQ(read.entries(1).value(), "ten");
   EXPECT_EQ(read.entries(2).status(), cache::v1::ENTRY_STATUS_MISS) << "hashed, so not too long";
+}
+
+TEST_F(ValueFormsTest, Line3_09OperatorsNameKeysAsClientsDo) {
+  const std::string question = "context:How many  WORDS does a question have before it is hashed?";
+  SetAll(*stub_, {question, "user:7"}, "ten");
+  const auto admin = NewStub<admin::v1::AdminService>(node_->admin());
+  const auto explain = [&](const std::string& key, bool as_cached = false) {
+    admin::v1::ExplainKeyRequest request;
+    request.mutable_key()->set_as_cached(as_cached);
+    request.mutable_key()->set_namespace_(kSpace);
+    request.mutable_key()->set_key(key);
+    admin::v1::ExplainKeyResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = admin->ExplainKey(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  };
+  const admin::v1::ExplainKeyResponse formed = explain(question);
+  EXPECT_THAT(formed.cached_key(), testing::MatchesRegex("context:[0-9a-f]{32}"));
+  EXPECT_EQ(formed.slot(), SlotOf(kSpace, formed.cached_key()));
+  EXPECT_EQ(formed.l2_key(), RedisKey(formed.cached_key()));
+  EXPECT_EQ(Redis({"EXISTS", formed.l2_key()}), "1");
+  EXPECT_FALSE(formed.bypassed());
+  ASSERT_EQ(formed.tiers_size(), 2);
+  for (const auto& tier : formed.tiers()) EXPECT_EQ(tier.state(), "value");
+  const admin::v1::ExplainKeyResponse seen = explain(formed.cached_key(), true);
+  EXPECT_EQ(seen.l2_key(), formed.l2_key());
+  EXPECT_EQ(seen.cached_key(), "");
+  EXPECT_EQ(seen.tiers(1).state(), "value");
+  EXPECT_EQ(explain("user:7").cached_key(), "") << "it is cached as it is";
+  EXPECT_EQ(explain(" USER:7").cached_key(), "user:7");
+  EXPECT_EQ(explain(std::string(5000, 'k')).tiers(1).state(), "absent")
+      << "hashed, so not too long";
+  EXPECT_TRUE(explain("list:7?agent_filter=x").bypassed());
+  EXPECT_FALSE(explain("list:7?page=2").bypassed());
+
+  admin::v1::InvalidateKeyRequest invalidate;
+  invalidate.mutable_key()->set_namespace_(kSpace);
+  invalidate.mutable_key()->set_key(question);
+  admin::v1::InvalidateKeyResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(admin->InvalidateKey(&context, invalidate, &response).ok());
+  EXPECT_EQ(GetAll(*stub_, {question}).entries(0).status(), cache::v1::ENTRY_STATUS_MISS);
+
+  const auto ctl = [&](const std::string& key) {
+    return RunCommand(
+               {ProgramPath("meridianctl"), "explain", kSpace, key, "--admin", node_->admin()},
+               absl::Seconds(30))
+        .out;
+  };
+  EXPECT_THAT(ctl("USER:7"), HasSubstr("\ncached  user:7\n"));
+  EXPECT_THAT(ctl("user:7"), testing::Not(HasSubstr("cached")));
+  EXPECT_THAT(ctl("list:7?agent_filter=x"), HasSubstr("\nbypass  yes"));
+  EXPECT_THAT(ctl("user:7"), testing::Not(HasSubstr("bypass")));
 }
 
 TEST_F(ValueFormsTest, AKeyThatIsNotToBeCachedIsAMissAndItsSetSaysSo) {

@@ -102,6 +102,8 @@ TEST_F(WhatIfCallTest, WhatIsPredictedIsWhatANodeOfThatSizeThenHas) {
                                        absl::Seconds(30));
   EXPECT_EQ(ctl.exit_code, 0) << ctl.err;
   EXPECT_THAT(ctl.out, HasSubstr("as asked"));
+  EXPECT_EQ(answer.present_ttl_ms(), 3'600'000);
+  EXPECT_THAT(ctl.out, testing::MatchesRegex("(.|\n)*as it is +200 [^\n]* 1h (.|\n)*"));
 
   Start(600);
   EXPECT_NEAR(answer.predicted_hit_rate(), Load(), 0.02);

@@ -78,6 +78,8 @@ TEST(AiPlatformProfileTest, MemoryPrioritiesCompressionConnections_1_08_1_09) {
   EXPECT_EQ(config.l2_connections, 25u);
   EXPECT_EQ(config.policies.Of("auth").priority, Priority::kCritical);
   EXPECT_EQ(config.policies.Of("session").priority, Priority::kHigh);
+  EXPECT_EQ(config.policies.Of("team").priority, Priority::kHigh);
+  EXPECT_EQ(config.policies.Of("generation").priority, Priority::kNormal);
   EXPECT_EQ(config.policies.Of("system").priority, Priority::kLow);
   for (const auto& [name, policy] : config.policies.named()) {
     EXPECT_TRUE(policy.compression.enabled) << name;

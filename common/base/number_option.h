@@ -1,0 +1,27 @@
+// Numbers as options of command lines. The checks are for CLI11, whose own readers take "-1" for
+// 18446744073709551615, what is too large for the largest that there is, "010" for 8, and let a NaN
+// through every range.
+//
+// Thread safety: pure functions.
+
+#ifndef MERIDIAN_COMMON_BASE_NUMBER_OPTION_H_
+#define MERIDIAN_COMMON_BASE_NUMBER_OPTION_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace meridian {
+
+// Empty when the text is fine, else what is wrong with it.
+using OptionCheck = std::function<std::string(const std::string& text)>;
+
+// Decimal digits, no sign, no leading zeros: a number from `low` to `high`.
+OptionCheck WholeNumber(uint64_t low, uint64_t high);
+
+// A decimal number from `low` to `high`, both finite.
+OptionCheck FiniteNumber(double low, double high);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_COMMON_BASE_NUMBER_OPTION_H_
