@@ -80,8 +80,8 @@ TEST_F(NodeConfigTest, NamespaceErrorsNameFileLineAndField) {
   EXPECT_THAT(ErrorOf("namespaces:\n  task: {tlt: 5m}\n"),
               HasSubstr("yaml:2: namespaces.task.tlt"));
   EXPECT_THAT(ErrorOf("namespaces:\n  Task: {ttl: 5m}\n"), HasSubstr("yaml:2: namespaces: 'Task'"));
-  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: sync}\n"),
-              HasSubstr("'sync' is not one of async, local"));
+  EXPECT_THAT(ErrorOf("namespaces:\n  task: {replication: both}\n"),
+              HasSubstr("'both' is not one of async, sync, invalidate_only, local"));
 }
 
 TEST_F(NodeConfigTest, PoliciesAreByNamespaceWithAFallback) {
