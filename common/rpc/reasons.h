@@ -30,6 +30,7 @@ inline constexpr char kOwnerUnavailable[] = "OWNER_UNAVAILABLE";
 inline constexpr char kNoOwner[] = "NO_OWNER";
 inline constexpr char kNotLeader[] = "NOT_LEADER";
 inline constexpr char kShuttingDown[] = "SHUTTING_DOWN";
+inline constexpr char kHintsFull[] = "HINTS_FULL";
 inline constexpr char kOutcomeUnknown[] = "OUTCOME_UNKNOWN";
 
 // FAILED_PRECONDITION

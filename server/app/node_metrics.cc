@@ -158,6 +158,25 @@ void AddClockMetrics(const ClockGuard& guard, MetricRegistry& registry) {
       });
 }
 
+void AddHintMetrics(const NodeContext& context, MetricRegistry& registry) {
+  const auto stats = [&context] { return context.hints->Stats(context.clock.Monotonic()); };
+  registry.AddGauge("meridian_hints_entries", "Writes accepted without Redis that wait for it.",
+                    [stats] { return static_cast<double>(stats().entries); });
+  registry.AddGauge("meridian_hints_bytes", "Memory of these writes.",
+                    [stats] { return static_cast<double>(stats().bytes); });
+  registry.AddGauge("meridian_hints_oldest_seconds", "How long the oldest has waited; 0: none.",
+                    [stats] { return absl::ToDoubleSeconds(stats().oldest); });
+  registry.AddCallbackCounters(
+      {"meridian_hints_total", "Writes while Redis was away, by what became of them.", {"result"}},
+      [stats] {
+        const HintStats now = stats();
+        return Samples{{{"accepted"}, static_cast<double>(now.accepted_total)},
+                       {{"refused"}, static_cast<double>(now.refused_total)},
+                       {{"replayed"}, static_cast<double>(now.replayed_total)},
+                       {{"overtaken"}, static_cast<double>(now.overtaken_total)}};
+      });
+}
+
 Samples OwnershipSamples(const NodeContext& context) {
   const TopologyHolder::Snapshot topology = context.topology.Get();
   Samples samples;
@@ -245,6 +264,7 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
   AddCompressionMetrics(context, registry);
+  if (context.hints != nullptr) AddHintMetrics(context, registry);
   if (context.clock_guard != nullptr) AddClockMetrics(*context.clock_guard, registry);
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
     return static_cast<double>(context.topology.Get()->epoch());

@@ -96,6 +96,7 @@ struct NodeServer::Parts {
   NodeConfig config;
   SystemClock clock;
   ClockGuard clock_guard{clock};
+  std::unique_ptr<HintLog> hints;
   absl::Duration started = clock.Monotonic();
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;
@@ -186,6 +187,9 @@ absl::Status NodeServer::Parts::MakeCache() {
       *namespaces, *l2, *peers, topology});
   context->inflater = inflater.get();
   context->clock_guard = &clock_guard;
+  hints = std::make_unique<HintLog>(
+      HintLogOptions{.max_bytes = config.hints_max_bytes, .max_age = config.hints_max_age});
+  if (!config.redis_url.empty()) context->hints = hints.get();
   reads = std::make_unique<ReadPath>(*context);
   writes = std::make_unique<WritePath>(*context);
   explainer = std::make_unique<Explainer>(*context);
@@ -247,7 +251,7 @@ absl::Status NodeServer::Parts::MakeReplication() {
       Replication::Create(
           std::move(options),
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
-                          *replication_executor, clock, *replication_metrics, clock_guard,
+                          *replication_executor, clock, *replication_metrics, clock_guard, *hints,
                           [this](std::string_view name_space) {
                             return namespaces->policies()->Of(name_space).replication;
                           },
@@ -306,6 +310,12 @@ std::vector<std::string> NodeServer::Parts::Warnings() const {
                                     absl::FormatDuration(absl::AbsDuration(offset.ahead)),
                                     offset.ahead > absl::ZeroDuration() ? " behind" : " ahead",
                                     "; check NTP there"));
+  }
+  if (const HintStats stats = hints->Stats(clock.Monotonic()); stats.entries > 0) {
+    warnings.push_back(absl::StrCat(
+        stats.entries, " writes that were accepted without Redis wait for it, the oldest for ",
+        absl::FormatDuration(absl::Trunc(stats.oldest, absl::Seconds(1))),
+        "; they are lost if this process ends"));
   }
   for (const LinkStatus& link : Links()) {
     if (link.state != LinkState::kCut) continue;
@@ -559,6 +569,10 @@ NodeServer::~NodeServer() {
   parts.admin_server.reset();
   parts.peer_server.reset();
   if (parts.replication != nullptr) parts.replication->Stop();
+  if (parts.hints != nullptr && !parts.hints->empty()) {
+    spdlog::error("{} writes that were accepted without Redis are lost: it did not come back",
+                  parts.hints->Stats(parts.clock.Monotonic()).entries);
+  }
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();
   parts.coordinator_client.reset();

@@ -15,6 +15,7 @@
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
+#include "server/node/hint_log.h"
 #include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
 #include "server/node/namespaces.h"
@@ -40,6 +41,8 @@ struct NodeContext {
   Executor* inflater = nullptr;
   // Whether this machine's clock may give versions; nullptr: it always may.
   ClockGuard* clock_guard = nullptr;
+  // Writes that wait for the regional store; nullptr: none may.
+  HintLog* hints = nullptr;
   // Tells which other regions have a write; nullptr: there are none.
   SyncReplication* sync = nullptr;
 

@@ -121,6 +121,28 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
 
   // Turns what L2 has under a key into the key's result; with `fill`, also puts it into L1.
   void TakeRecord(const L2Record& record, uint32_t index, const Miss* fill) {
+    if (context_.hints != nullptr && !context_.hints->empty()) {
+      if (const std::optional<L2Record> hint = NewerHint(record, request_.keys[index])) {
+        TakeStored(*hint, index, fill, Tier::kL1);
+        return;
+      }
+    }
+    TakeStored(record, index, fill, Tier::kL2);
+  }
+
+  // A write that waits for the store, if it is newer than what the store has said.
+  std::optional<L2Record> NewerHint(const L2Record& record, std::string_view key) const {
+    std::optional<std::string> hint = context_.hints->Find(name_space_.name, key);
+    if (!hint) return std::nullopt;
+    if (record.status.ok()) {
+      const absl::StatusOr<Record> stored = ParseRecord(record.record.view());
+      const absl::StatusOr<Record> waiting = ParseRecord(*hint);
+      if (stored.ok() && waiting.ok() && stored->version >= waiting->version) return std::nullopt;
+    }
+    return L2Record{absl::OkStatus(), Buffer::CopyOf(*hint)};
+  }
+
+  void TakeStored(const L2Record& record, uint32_t index, const Miss* fill, Tier tier) {
     ReadResult& result = results_[index];
     if (!record.status.ok()) {
       Count(name_space_.counters.errors, 1);
@@ -148,9 +170,9 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
       Count(name_space_.counters.misses, 1);
       return;
     }
-    Count(name_space_.counters.l2_hits, 1);
+    Count(tier == Tier::kL1 ? name_space_.counters.l1_hits : name_space_.counters.l2_hits, 1);
     result.state = EntryState::kOk;
-    result.tier = Tier::kL2;
+    result.tier = tier;
     result.version = parsed->version;
     result.value = Buffer::CopyOf(parsed->value);
     result.encoding = parsed->encoding;

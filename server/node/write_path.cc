@@ -126,7 +126,8 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     const absl::Time now = context_.clock.Now();
     std::vector<L2Write> writes;
     writes.reserve(indexes.size());
-    for (const uint32_t index : indexes) writes.push_back(MakeWrite(index, now));
+    for (const uint32_t index : indexes)
+      writes.push_back(MakeWrite(index, now, context_.versions.Next()));
     std::vector<Sent> sent;
     sent.reserve(writes.size());
     for (size_t i = 0; i < writes.size(); ++i) {
@@ -190,12 +191,12 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     return *stored;
   }
 
-  L2Write MakeWrite(uint32_t index, absl::Time now) {
+  L2Write MakeWrite(uint32_t index, absl::Time now, Version version) {
     const WriteItem& item = request_.items[index];
     L2Write write;
     write.key = L2Key{SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)};
     write.kind = item.kind == WriteKind::kTouch ? L2WriteKind::kTouch : L2WriteKind::kPut;
-    write.version = context_.versions.Next();
+    write.version = version;
     if (item.if_absent) write.condition = L2Condition::kIfAbsent;
     if (item.expected_version.is_set()) {
       write.condition = L2Condition::kIfVersion;
@@ -241,6 +242,10 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     const WriteItem& item = request_.items[sent.index];
     WriteResult& result = results_[sent.index];
     if (!outcome.status.ok()) {
+      if (home == Home::kHere && MayWait(item, outcome.status)) {
+        KeepHint(item, sent, &result);
+        return true;
+      }
       // It may have been applied: what L1 holds may be old, and is given up.
       if (home == Home::kHere) context_.engine.Erase(sent.key, sent.version);
       SetError(FromStatus(outcome.status), &result);
@@ -252,6 +257,9 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         result.version = sent.version;
         CountWrite(item);
         if (home == Home::kHere) UpdateL1(item, sent);
+        if (context_.hints != nullptr && !context_.hints->empty()) {
+          context_.hints->Overtaken(name_space_.name, item.key, sent.version);
+        }
         return true;
       case L2WriteOutcome::kConflict:
         result.state = EntryState::kConflict;
@@ -272,6 +280,29 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     if (attempt < kMaxAttempts && context_.clock.Now() < LowerDeadline()) return false;
     SetError(Contended(outcome.stored), &result);
     return true;
+  }
+
+  // Whether the write is accepted without the regional store. A condition cannot be judged here,
+  // and a touch is of a value that only the store has.
+  bool MayWait(const WriteItem& item, const absl::Status& why) const {
+    return context_.hints != nullptr && policy_.write_without_redis && !item.conditional() &&
+           item.kind != WriteKind::kTouch &&
+           (absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why));
+  }
+
+  void KeepHint(const WriteItem& item, const Sent& sent, WriteResult* result) {
+    const absl::Status kept = context_.hints->Add(
+        MakeWrite(sent.index, context_.clock.Now(), sent.version), context_.clock.Monotonic());
+    if (!kept.ok()) {
+      context_.engine.Erase(sent.key, sent.version);
+      SetError(FromStatus(kept), result);
+      return;
+    }
+    result->state = EntryState::kOk;
+    result->version = sent.version;
+    result->degraded = true;
+    CountWrite(item);
+    UpdateL1(item, sent);
   }
 
   void UpdateL1(const WriteItem& item, const Sent& sent) {

@@ -1,12 +1,16 @@
-// WritePath carries out writes: by the owner, with a version of its own, in the regional store first
-// and then in L1.
+// WritePath carries out writes: by the owner, with a version of its own, in the regional store
+// first and then in L1.
 //
 // Promise: an OK means that the regional store has it (L1 alone when none is configured); a plain
 //   write that meets something newer takes a newer version and tries again, so that it wins over
 //   everything that was there when it began; conditions are judged in the store, atomically.
-// An owner that does not answer is gone around: this node writes to the regional store itself, and the
-//   owner learns of it from the changelog. Conditional writes are not repeated that way, because the
-//   first attempt may have been carried out: they fail with OUTCOME_UNKNOWN.
+// While the regional store is away, a namespace may let its owner keep plain Sets and Invalidates
+// in a
+//   HintLog and in L1; they are answered as degraded.
+// An owner that does not answer is gone around: this node writes to the regional store itself, and
+// the
+//   owner learns of it from the changelog. Conditional writes are not repeated that way, because
+//   the first attempt may have been carried out: they fail with OUTCOME_UNKNOWN.
 // Of a key that is repeated in one request, the last item wins.
 // Thread safety: Write may be called concurrently.
 

@@ -140,6 +140,7 @@ struct NamespacePolicy {
   // A request that carries one of these is not cached (4-04).
   std::vector<std::string> bypass_parameters;
   ReplicationMode replication = ReplicationMode::kAsync;
+  bool write_without_redis = false;  // Writes are accepted while the regional Redis is away.
   uint32_t sync_regions = 0;  // kSync: how many others a write waits for; 0: all.
 
   bool operator==(const NamespacePolicy&) const = default;

@@ -190,6 +190,12 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"tombstone-ttl", "redis.tombstone_ttl", "24h",
             "How long a deleted key is remembered: longer than any region outage to survive",
             SetDuration(&config->tombstone_ttl, absl::Seconds(1))});
+  set->AddBytes(&config->hints_max_bytes, 0,
+                {"hints-max-bytes", "redis.hints_max_bytes", "64MiB",
+                 "Memory for writes that were accepted while Redis is away; then they fail"});
+  set->Add({"hints-max-age", "redis.hints_max_age", "10m",
+            "No more writes are accepted without Redis once the oldest has waited so long",
+            SetDuration(&config->hints_max_age, absl::Seconds(1))});
 }
 
 void AddEngineOptions(NodeConfig* config, OptionSet* set) {

@@ -39,6 +39,8 @@ struct NodeConfig {
   uint32_t l2_connections = 2;
   uint64_t changelog_max_entries = 0;           // A slot.
   absl::Duration tombstone_ttl;
+  uint64_t hints_max_bytes = 0;
+  absl::Duration hints_max_age;
   bool insecure = false;                        // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

@@ -63,6 +63,7 @@ constexpr Word<ReplicationMode> kModes[] = {{"async", ReplicationMode::kAsync},
                                             {"sync", ReplicationMode::kSync},
                                             {"invalidate_only", ReplicationMode::kInvalidateOnly},
                                             {"local", ReplicationMode::kLocal}};
+constexpr Word<bool> kWithoutRedis[] = {{"refuse", false}, {"accept", true}};
 constexpr Word<bool KeyPolicy::*> kForms[] = {{"trim", &KeyPolicy::trim},
                                               {"lowercase", &KeyPolicy::lowercase},
                                               {"collapse_spaces", &KeyPolicy::collapse_spaces}};
@@ -415,6 +416,12 @@ std::vector<PolicyField> FormFields() {
        "With `replication: sync`: for how many other regions a write waits; 0: all", "",
        MERIDIAN_SET(ReadCount(text, 0, 64, &policy.sync_regions)), nullptr, nullptr,
        MERIDIAN_GET(absl::StrCat(policy.sync_regions))},
+      {"write_without_redis", "refuse", "refuse, accept",
+       "While the regional Redis is away: `refuse`: writes fail; `accept`: the owner keeps Sets "
+       "and "
+       "Invalidates in memory, answers `degraded`, and writes them when it is back",
+       "", MERIDIAN_SET(ReadWord(text, kWithoutRedis, &policy.write_without_redis)), nullptr,
+       nullptr, MERIDIAN_GET(WordOf(policy.write_without_redis, kWithoutRedis))},
   };
 }
 

@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
+#include "server/replication/hint_replay.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
 #include "server/replication/sync_waits.h"
@@ -115,6 +116,7 @@ struct Replication::Parts {
                replicator.SetCut(region, cut);
              }),
         clock_watch(AllStores(options, deps), deps.clock_guard, gate, deps.clock, deps.observer),
+        hint_replay(deps.hints, deps.own, gate, deps.clock),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
@@ -133,6 +135,7 @@ struct Replication::Parts {
   Replicator replicator;
   RegionCuts cuts;
   ClockWatch clock_watch;
+  HintReplay hint_replay;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -162,6 +165,7 @@ void Replication::Start() {
     parts->replicator.Start();
     parts->cuts.Start();
     parts->clock_watch.Start();
+    parts->hint_replay.Start();
     if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
   });
 }

@@ -25,6 +25,7 @@
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
+#include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
@@ -57,6 +58,7 @@ struct ReplicationDeps {
   const Clock& clock;
   ReplicationObserver& observer;
   ClockGuard& clock_guard;  // Is told the stores' clocks.
+  HintLog& hints;           // Is replayed.
   // What of a namespace leaves the region. Called on the executor. kInternalNamespace always does.
   ReplicationLink::ModeOf mode_of;
   Heartbeat::Write write_heartbeat;

@@ -30,6 +30,7 @@ class NodeStack {
         node_.id, false, absl::Hours(24), node_.clock, *node_.hybrid_clock, *node_.engine,
         namespaces_, *node_.wires[std::string(region)], no_peers_, node_.topology});
     context_->clock_guard = &node_.clock_guard;
+    context_->hints = &node_.hints;
     context_->sync = &node_.replication->sync();
     reads_ = std::make_unique<ReadPath>(*context_);
     writes_ = std::make_unique<WritePath>(*context_);

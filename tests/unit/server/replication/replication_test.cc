@@ -522,6 +522,7 @@ TEST(ReplicationTest, BadOptionsAreRefusedByName) {
                   .clock = world.clock,
                   .observer = node.observer,
                   .clock_guard = node.clock_guard,
+                  .hints = node.hints,
                   .mode_of = [](std::string_view) { return ReplicationMode::kAsync; },
                   .write_heartbeat = [](std::string_view, const std::string&) {}});
     return created.status();

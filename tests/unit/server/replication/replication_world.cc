@@ -186,6 +186,7 @@ void ReplicationWorld::Start() {
                          .clock = node->clock,
                          .observer = node->observer,
                          .clock_guard = node->clock_guard,
+                         .hints = node->hints,
                          .mode_of =
                              [this](std::string_view name_space) {
                                const auto found = modes.find(std::string(name_space));

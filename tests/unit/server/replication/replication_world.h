@@ -108,6 +108,7 @@ class ReplicationWorld {
     std::string id;
     SkewedClock clock;
     ClockGuard clock_guard{clock};
+    HintLog hints{{.max_bytes = size_t{1} << 20, .max_age = absl::Minutes(10)}};
     std::unique_ptr<Engine> engine;
     std::unique_ptr<HybridClock> hybrid_clock;
     TopologyHolder topology;
