@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
+#include "common/base/number_option.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/redis_store.h"
 #include "server/node/record.h"
@@ -135,7 +136,9 @@ int Main(int argc, char** argv) {
   app.add_option("--in-flight", options.in_flight, "concurrent batches")
       ->check(CLI::Range(1, 500))
       ->capture_default_str();
-  app.add_option("--seconds", options.seconds, "how long")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "how long")
+      ->check(FiniteNumber(0.001, 3600))
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

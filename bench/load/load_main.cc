@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/load/closed_loop.h"
 #include "client/cpp/client.h"
+#include "common/base/number_option.h"
 #include "meridian/cache/v1/cache_service.pb.h"
 
 namespace meridian {
@@ -158,7 +159,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "of measuring, after 0.5 s of warm-up")
-      ->check(CLI::PositiveNumber)
+      ->check(FiniteNumber(0.001, 3600))
       ->capture_default_str();
   app.add_flag("--fill,!--no-fill", options.fill, "store all keys first (default)");
   app.add_flag("--json", options.json, "print JSON (always)");

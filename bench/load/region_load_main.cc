@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "common/base/number_option.h"
 #include "tests/support/paced_load.h"
 
 namespace meridian {
@@ -68,14 +69,18 @@ int Main(int argc, char** argv) {
   PacedLoadOptions options;
   app.add_option("--target", targets, "REGION=HOST:PORT[,HOST:PORT...] (repeatable)")->required();
   app.add_option("--writes", options.writes_per_second, "a second in each region, deletes included")
+      ->check(FiniteNumber(0, 1e6))
       ->capture_default_str();
   app.add_option("--deletes", options.deletes, "their share")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(FiniteNumber(0, 1))
       ->capture_default_str();
   app.add_option("--reads", options.reads_per_second, "a second in each region")
+      ->check(FiniteNumber(0, 1e6))
       ->capture_default_str();
   double timeout_ms = absl::ToDoubleMilliseconds(options.timeout);
-  app.add_option("--timeout-ms", timeout_ms, "of each call")->capture_default_str();
+  app.add_option("--timeout-ms", timeout_ms, "of each call")
+      ->check(FiniteNumber(1, 3.6e6))
+      ->capture_default_str();
   app.add_option("--keys", options.keys, "of each region")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();

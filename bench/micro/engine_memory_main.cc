@@ -8,6 +8,7 @@
 // asked for and put when they are not there, so that what its policy remembers of what left is
 // there too. The process holds nothing else, and makes keys and values one at a time.
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -15,9 +16,11 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "common/base/hash.h"
 #include "common/engine/engine.h"
+#include "common/engine/eviction_policy.h"
 
 namespace meridian {
 namespace {
@@ -87,10 +90,15 @@ bool Parse(const char* text, size_t* number) {
 int main(int argc, char** argv) {
   size_t entries = 0;
   size_t value_bytes = 0;
-  if (argc < 3 || argc > 4 || !meridian::Parse(argv[1], &entries) ||
-      !meridian::Parse(argv[2], &value_bytes)) {
-    std::fprintf(stderr, "usage: meridian-engine-memory ENTRIES VALUE_BYTES [POLICY]\n");
+  const std::string policy = argc == 4 ? argv[3] : "adaptive";
+  const std::vector<std::string> known = meridian::EvictionPolicyNames();
+  if (argc < 3 || argc > 4 || !meridian::Parse(argv[1], &entries) || entries == 0 ||
+      !meridian::Parse(argv[2], &value_bytes) ||
+      std::find(known.begin(), known.end(), policy) == known.end()) {
+    std::fprintf(stderr, "usage: meridian-engine-memory ENTRIES VALUE_BYTES [POLICY]\npolicies:");
+    for (const std::string& name : known) std::fprintf(stderr, " %s", name.c_str());
+    std::fprintf(stderr, "\n");
     return 2;
   }
-  return meridian::Run(entries, value_bytes, argc == 4 ? argv[3] : "adaptive");
+  return meridian::Run(entries, value_bytes, policy);
 }

@@ -16,6 +16,7 @@ namespace meridian::sim {
 namespace {
 
 constexpr double kNanosPerSecond = 1e9;
+constexpr double kMaxSeconds = 4e9;  // Two of them are nanoseconds in 64 bits.
 constexpr int64_t kTickNs = 1'000'000;
 constexpr int kMaxLine = 256;
 
@@ -42,7 +43,8 @@ bool ParseLine(std::string_view line, Request* request) {
     return false;
   }
   if (line != "g" && line != "s") return false;
-  if (!(time_s >= 0) || !(ttl_s >= 0)) return false;
+  const auto is_time = [](double seconds) { return seconds >= 0 && seconds <= kMaxSeconds; };
+  if (!is_time(time_s) || !is_time(ttl_s)) return false;
   request->time_ns = static_cast<int64_t>(time_s * kNanosPerSecond);
   request->ttl_ns = static_cast<int64_t>(ttl_s * kNanosPerSecond);
   return true;

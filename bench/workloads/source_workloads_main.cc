@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 
 #include "bench/workloads/pareto_experiment.h"
 #include "bench/workloads/persona_experiment.h"
+#include "common/base/number_option.h"
 
 namespace {
 
@@ -40,10 +42,15 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--tuned", profiles.tuned, "Configuration that we found better")->required();
   app.add_option("--hours", hours, "Virtual hours that are measured, default 3")
-      ->check(CLI::Range(0.1, 100.0));
-  app.add_option("--seed", seed, "Of the random draws, default 1");
+      ->check(meridian::FiniteNumber(0.1, 100));
+  app.add_option("--seed", seed, "Of the random draws, default 1")
+      ->check(meridian::WholeNumber(0, std::numeric_limits<uint64_t>::max()));
   app.add_flag("--json", json, "One JSON object instead of tables");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
 
   const absl::StatusOr<meridian::PersonaReport> persona =
       meridian::RunPersonaExperiment(profiles, hours, seed);

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy
+from bench_tools import (BINARIES_HELP, build, number, output_of, warn_when_busy,
+                         whole_number)
 from cluster import LOOPBACK, ROOT, Cluster
 from processes import (Interrupts, Problem, Process, free_port, redis_answers, wait_until)
 
@@ -143,10 +144,12 @@ def report(options, results):
 
 
 def add_arguments(parser):
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    parser.add_argument("--seconds", type=float, default=4, help="of each measurement, default 4")
-    parser.add_argument("--in-flight", type=int, default=50, help="concurrent Gets, default 50")
-    parser.add_argument("--batches-in-flight", type=int, default=16,
+    parser.add_argument("--rounds", type=whole_number(1, 1000), default=3, help="default 3")
+    parser.add_argument("--seconds", type=number(0.1, 3600), default=4,
+                        help="of each measurement, default 4")
+    parser.add_argument("--in-flight", type=whole_number(1, 100000), default=50,
+                        help="concurrent Gets, default 50")
+    parser.add_argument("--batches-in-flight", type=whole_number(1, 100000), default=16,
                         help="concurrent BatchGets, default 16")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 

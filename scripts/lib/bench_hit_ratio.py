@@ -16,7 +16,7 @@ import pathlib
 import subprocess
 import sys
 
-from bench_tools import BINARIES_HELP, build
+from bench_tools import BINARIES_HELP, build, check_exit, number, whole_number
 from cluster import ROOT
 from hit_ratio_plot import draw
 from hit_ratio_score import Reference, summarize
@@ -28,9 +28,17 @@ BINARY = "meridian-hit-ratio"
 DEFAULT_TRACES = ROOT.parent / "shared" / "traces"
 
 
+def shares(text):
+    """For argparse: a comma-separated list of shares, as it is."""
+    for word in text.split(","):
+        number(1e-9, 1)(word)
+    return text
+
+
 def add_arguments(parser):
     parser.add_argument("files", nargs="*", metavar="TRACE.csv.gz")
-    parser.add_argument("--sizes", help="shares of the trace, default 0.001,0.01,0.05,0.1,0.2")
+    parser.add_argument("--sizes", type=shares,
+                        help="shares of the trace, default 0.001,0.01,0.05,0.1,0.2")
     parser.add_argument("--by", choices=["count", "bytes"], default="count",
                         help="what the shares are of: keys (default) or bytes")
     parser.add_argument("--policy", help="names, default all that the engine knows")
@@ -45,7 +53,7 @@ def add_arguments(parser):
                         help="a summary of all traces of the folder, against published policies")
     parser.add_argument("--traces", type=pathlib.Path, metavar="FOLDER",
                         help="for --score, default ../shared/traces")
-    parser.add_argument("--threads", type=int, default=2, help="default 2")
+    parser.add_argument("--threads", type=whole_number(1, 64), default=2, help="default 2")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
 
@@ -67,8 +75,7 @@ def simulate(options, files):
             text.write(line)
             if not options.score:
                 print(line, end="", flush=True)
-    if process.returncode:
-        raise Problem(f"{BINARY} failed with exit code {process.returncode}")
+    check_exit(BINARY, process.returncode)
     text.seek(0)
     return list(csv.DictReader(text))
 

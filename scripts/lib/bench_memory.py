@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy
+from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy, whole_number
 from cluster import LOOPBACK
 from processes import Interrupts, Problem, Process, free_port, redis_answers, wait_until
 
@@ -28,8 +28,9 @@ EXPIRY_SECONDS = 3600
 
 
 def add_arguments(parser):
-    parser.add_argument("--entries", type=int, default=1000000, help="default 1,000,000")
-    parser.add_argument("--value-size", type=int, default=100, help="in bytes, default 100")
+    parser.add_argument("--entries", type=whole_number(1, 10**9), default=1000000, help="default 1,000,000")
+    parser.add_argument("--value-size", type=whole_number(0, 8 << 20), default=100,
+                        help="in bytes, default 100")
     parser.add_argument("--policy", default="adaptive", help="eviction policy of the engine, default adaptive")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
@@ -136,7 +137,7 @@ def run(options):
     taken = {}
     try:
         engine = json.loads(output_of(binaries / BINARY, options.entries, options.value_size,
-                                      options.policy))
+                                      options.policy, measures=True))
         if engine["data_bytes"] != data:
             raise Problem(f"the engine was filled with other data: {engine}")
         taken["meridian"] = engine["rss_bytes"]

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy
+from bench_tools import BINARIES_HELP, build, number, output_of, warn_when_busy
 from cluster import LOOPBACK, ROOT, Cluster, positive
 from processes import (Interrupts, Problem, Process, free_port, histogram_quantile, http_get,
                        metric_samples, redis_answers, wait_until)
@@ -53,7 +53,7 @@ class Regions:
         self._folder = folder
         self._binaries = binaries
         output_of(ROOT / "scripts" / "local-cluster", "--dir", folder, "up", "--regions",
-                  ",".join(REGIONS), "--nodes", 1, "--bin", binaries, *flags)
+                  ",".join(REGIONS), "--nodes", 1, "--bin", binaries, *flags, measures=True)
         cluster = Cluster(folder)
         cluster.load()
         self.addresses = {region: cluster.part(f"{region}-node-1").addresses for region in REGIONS}
@@ -277,8 +277,10 @@ def measure_apply(options, folder, binaries):
 
 def add_arguments(parser):
     parser.add_argument("--only", choices=PARTS, help="one of the measurements")
-    parser.add_argument("--seconds", type=float, default=15, help="of the lag, default 15")
-    parser.add_argument("--cut-seconds", type=float, default=30, help="of the cut, default 30")
+    parser.add_argument("--seconds", type=number(1, 3600), default=15,
+                        help="of the lag, default 15")
+    parser.add_argument("--cut-seconds", type=number(1, 3600), default=30,
+                        help="of the cut, default 30")
     parser.add_argument("--full", action="store_true", help="a cut of 10 minutes")
     parser.add_argument("--wan-delay", default="", metavar="PAIRS",
                         help="of the catch-up; as for scripts/local-cluster up, default none")

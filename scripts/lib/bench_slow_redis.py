@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from bench_regions import Load
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy
+from bench_tools import BINARIES_HELP, build, number, output_of, warn_when_busy
 from cluster import ROOT, Cluster, positive
 from processes import Interrupts, Problem, http_get, metric_samples
 
@@ -127,7 +127,8 @@ def report(options, results):
 
 def add_arguments(parser):
     parser.add_argument("--rounds", type=positive, default=3, help="default 3")
-    parser.add_argument("--seconds", type=float, default=2, help="of each measurement, default 2")
+    parser.add_argument("--seconds", type=number(0.1, 3600), default=2,
+                        help="of each measurement, default 2")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
 

@@ -11,9 +11,8 @@ Reported beside the figures that the sources state. Fails when the model does no
 import pathlib
 import subprocess
 
-from bench_tools import BINARIES_HELP, build
+from bench_tools import BINARIES_HELP, build, check_exit, number, whole_number
 from cluster import ROOT
-from processes import Problem
 
 NAME = "source-workloads"
 SUMMARY = "the headline experiments of sources 000 and 004, in virtual time"
@@ -22,8 +21,10 @@ PROFILES = ROOT / "config"
 
 
 def add_arguments(parser):
-    parser.add_argument("--hours", type=float, default=3, help="virtual hours, default 3")
-    parser.add_argument("--seed", type=int, default=1, help="of the random draws, default 1")
+    parser.add_argument("--hours", type=number(0.1, 100), default=3,
+                        help="virtual hours, default 3")
+    parser.add_argument("--seed", type=whole_number(0, 2**64 - 1), default=1,
+                        help="of the random draws, default 1")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
@@ -35,5 +36,4 @@ def run(options):
     if options.json:
         words.append("--json")
     result = subprocess.run([str(word) for word in words], stdin=subprocess.DEVNULL, check=False)
-    if result.returncode:
-        raise Problem(f"{BINARY} failed with exit code {result.returncode}")
+    check_exit(BINARY, result.returncode)

@@ -62,6 +62,35 @@ class UsageTest(unittest.TestCase):
         for count in ("0", "-5", "many", "1e6"):
             self.expect_refused("--requests", "demo", f"--requests={count}")
 
+    def test_figures_of_nothing_are_wrong_usage(self):
+        for said, *words in (("'0'", "memory", "--entries", "0"),
+                             ("'-1'", "memory", "--value-size=-1"),
+                             ("'many'", "memory", "--entries", "many"),
+                             ("'nan'", "hit-ratio", "x.csv.gz", "--sizes", "0.1,nan"),
+                             ("'2'", "hit-ratio", "x.csv.gz", "--sizes", "2"),
+                             ("'0'", "hit-ratio", "x.csv.gz", "--threads", "0"),
+                             ("'nan'", "source-workloads", "--hours", "nan"),
+                             ("'-1'", "source-workloads", "--seed=-1"),
+                             ("'inf'", "data-path", "--seconds", "inf"),
+                             ("'0'", "data-path", "--rounds", "0"),
+                             ("'nan'", "regions", "--cut-seconds", "nan"),
+                             ("'nan'", "slow-redis", "--seconds", "nan")):
+            self.expect_refused(said, "bench", *words)
+
+    def test_what_a_measuring_program_refuses_is_wrong_usage(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, *words in (("meridian-hit-ratio", "hit-ratio", "x.csv.gz"),
+                                 ("source-workloads", "source-workloads"),
+                                 ("meridian-engine-memory", "memory")):
+                for code in (1, 2):
+                    program = pathlib.Path(folder) / name
+                    program.write_text(f"#!/bin/sh\necho no such policy >&2\nexit {code}\n")
+                    program.chmod(0o755)
+                    result = run("bench", *words, "--bin", folder)
+                    self.assertEqual(result.returncode, code, f"{name}: {result.stderr}")
+                    self.assertIn("no such policy", result.stderr)
+                    self.assertNotIn("Traceback", result.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

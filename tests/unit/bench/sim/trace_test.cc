@@ -58,6 +58,8 @@ TEST_F(TraceTest, WhatIsNoTraceIsRefusedWithFileAndLine) {
   ExpectRefused("0,-1,0,0,g\n", ":1:");
   ExpectRefused("-1,1,0,0,g\n", ":1:");
   ExpectRefused("nan,1,0,0,g\n", ":1:");
+  ExpectRefused("inf,1,0,0,g\n", ":1:");
+  ExpectRefused("0,1,0,1e300,g\n", ":1:");
   ExpectRefused("0,1,0,0,x\n", ":1:");
   ExpectRefused("0,1,0,0\n", ":1:");
   ExpectRefused("0,1,0,0,g,\n", ":1:");
