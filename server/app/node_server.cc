@@ -6,10 +6,10 @@
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <map>
 #include <optional>
 #include <random>
-#include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/executor.h"
 #include "common/base/status_macros.h"
@@ -345,6 +346,14 @@ Readiness NodeServer::Parts::ReadinessNow() const {
   if (now->members()[index].state != MemberState::kServing) return {false, "not serving yet"};
   if (const absl::Status status = clock_guard.Check(); !status.ok()) {
     return {false, std::string(status.message())};
+  }
+  if (replication != nullptr) {
+    const std::vector<std::string> waits = replication->WaitsForFences();
+    if (!waits.empty()) {
+      return {false, absl::StrCat("this region was away for longer than tombstones are kept; waits "
+                                  "until ",
+                                  absl::StrJoin(waits, ", "), " has said what was deleted")};
+    }
   }
   return {true, absl::StrCat("serving in epoch ", now->epoch())};
 }

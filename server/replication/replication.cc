@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
+#include "server/replication/fence_wait.h"
 #include "server/replication/hint_replay.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
@@ -116,6 +117,8 @@ struct Replication::Parts {
                replicator.SetCut(region, cut);
              }),
         clock_watch(AllStores(options, deps), deps.clock_guard, gate, deps.clock, deps.observer),
+        fence_wait({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.others,
+                   gate, deps.clock),
         hint_replay(deps.hints, deps.own, gate, deps.clock),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
@@ -125,6 +128,7 @@ struct Replication::Parts {
     const std::vector<uint32_t> slots = deps.topology.Get()->SlotsOf(options.node_id);
     tail.SetOwned(slots);
     heartbeat.SetOwned(slots);
+    fence_wait.SetOwned(slots);
   }
 
   const ReplicationOptions options;
@@ -135,6 +139,7 @@ struct Replication::Parts {
   Replicator replicator;
   RegionCuts cuts;
   ClockWatch clock_watch;
+  FenceWait fence_wait;
   HintReplay hint_replay;
   ChangelogTail tail;
   Heartbeat heartbeat;
@@ -252,6 +257,10 @@ void Replication::SetCut(const std::string& region, bool cut, std::string reason
   parts->gate.Post([parts, call, region, cut, reason = std::move(reason)]() mutable {
     parts->cuts.Set(region, cut, std::move(reason), std::exchange(call->done, nullptr));
   });
+}
+
+std::vector<std::string> Replication::WaitsForFences() const {
+  return parts_->fence_wait.WaitsFor();
 }
 
 SyncReplication& Replication::sync() { return parts_->sync_waits; }

@@ -90,6 +90,10 @@ class Replication {
   void SetCut(const std::string& region, bool cut, std::string reason,
               std::function<void(absl::Status)> done);
 
+  // Regions that must tell this one what was deleted before a node that starts is ready; see
+  // FenceWait. Empty: none.
+  std::vector<std::string> WaitsForFences() const;
+
   // For writers of namespaces that replicate synchronously. Lives as long as this.
   SyncReplication& sync();
   // Answers all of them with what there is: the node is about to stop.
