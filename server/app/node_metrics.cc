@@ -377,16 +377,21 @@ ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own
       applied_(registry.AddCounters({"meridian_replication_applied_total",
                                      "Changes sent to another region, by result.",
                                      {"to", "result"}})),
-      link_gaps_(registry.AddCounters({"meridian_replication_lost_total",
-                                       "Slots of which changes were trimmed before a region got them.",
-                                       {"to"}})),
-      dropped_(registry.AddCounters({"meridian_replication_dropped_total",
-                                     "Changes left out because their record is malformed or refused.",
-                                     {"to"}})),
+      link_gaps_(
+          registry.AddCounters({"meridian_replication_lost_total",
+                                "Slots of which changes were trimmed before a region got them.",
+                                {"to"}})),
+      dropped_(
+          registry.AddCounters({"meridian_replication_dropped_total",
+                                "Changes left out because their record is malformed or refused.",
+                                {"to"}})),
       tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
                                        "Polls of the changelog that failed.")),
       tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
                                      "Slots whose L1 was dropped because changes may be missing.")),
+      lost_(
+          registry.AddCounter("meridian_changelog_lost_total",
+                              "Acknowledged changes that the regional Redis has lost, at least.")),
       clock_skew_(registry.AddCounter("meridian_clock_skew_total",
                                       "Versions more than 60 s ahead of this clock.")) {
   HistogramFamily& lags = registry.AddHistograms(
@@ -496,6 +501,14 @@ void ReplicationMetrics::OnTailError(const absl::Status& status) {
 void ReplicationMetrics::OnTailGap(uint32_t slot) {
   tail_gaps_.Add();
   spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
+}
+
+void ReplicationMetrics::OnLostChanges(uint32_t slot, size_t count) {
+  lost_.Add(count);
+  spdlog::error(
+      "changelog: slot {}: the regional Redis came back older and has lost at least {} "
+      "acknowledged changes",
+      slot, count);
 }
 
 void ReplicationMetrics::OnOwnClock(const absl::Status& status) {

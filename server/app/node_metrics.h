@@ -63,6 +63,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnDropped(const std::string& target, const absl::Status& why) override;
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
+  void OnLostChanges(uint32_t slot, size_t count) override;
   void OnOwnClock(const absl::Status& status) override;
   void OnClockSkew(const absl::Status& status) override;
 
@@ -74,6 +75,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   CounterFamily& dropped_;
   Counter& tail_errors_;
   Counter& tail_gaps_;
+  Counter& lost_;
   Counter& clock_skew_;
 };
 

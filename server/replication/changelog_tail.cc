@@ -177,6 +177,12 @@ bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogS
     if (slot == nullptr) continue;  // Lost while the answer was on its way.
     for (ChangeSink* sink : sinks_) sink->OnChanges(slot->position, slice);
     slot->position = slice.entries.back().position;
+    const size_t first =
+        slice.entries.size() > kRemembered ? slice.entries.size() - kRemembered : 0;
+    for (size_t i = first; i < slice.entries.size(); ++i) {
+      slot->recent.push_back(slice.entries[i].position);
+    }
+    while (slot->recent.size() > kRemembered) slot->recent.pop_front();
     if (slice.entries.size() >= options_.read_limit) more = true;
   }
   empty_polls_ = slices.empty() ? std::min(empty_polls_ + 1, options_.idle_after_polls) : 0;
@@ -200,7 +206,10 @@ void ChangelogTail::CheckEnds(std::vector<Asked> asked) {
                        if (!ends.ok()) return Failed(ends.status());
                        std::vector<Asked> grown;  // Only these can have been trimmed.
                        for (size_t i = 0; i < asked.size(); ++i) {
-                         if ((*ends)[i] < asked[i].position) Gap(asked[i], GapKind::kRestarted);
+                         if ((*ends)[i] < asked[i].position) {
+                           CountLost(asked[i], (*ends)[i]);
+                           Gap(asked[i], GapKind::kRestarted);
+                         }
                          if ((*ends)[i] > asked[i].position) grown.push_back(asked[i]);
                        }
                        CheckStarts(std::move(grown));
@@ -243,6 +252,16 @@ void ChangelogTail::Gap(const Asked& asked, GapKind kind) {
   ForgetCount();
   observer_.OnTailGap(asked.slot);
   for (ChangeSink* sink : sinks_) sink->OnGap(asked.slot, kind);
+}
+
+void ChangelogTail::CountLost(const Asked& asked, LogPosition end) {
+  Slot* slot = Find(asked);
+  if (slot == nullptr) return;
+  const auto lost =
+      static_cast<size_t>(std::count_if(slot->recent.begin(), slot->recent.end(),
+                                        [end](LogPosition position) { return position > end; }));
+  slot->recent.clear();
+  if (lost > 0) observer_.OnLostChanges(asked.slot, lost);
 }
 
 void ChangelogTail::Failed(const absl::Status& status) {

@@ -3,7 +3,10 @@
 //
 // Promise: a slot's first position is read before its sinks hear OnSlotGained, so nothing that is
 //   written afterwards is missed. After an error, or when nothing was heard for `stall`, every slot
-//   is checked for lost entries before the next read, and exactly those with a hole get OnGap.
+//   is checked for lost entries before the next read, and exactly those with a hole get OnGap. A
+//   log that ends before what was told (a failover, or a store that came back older) has lost
+//   changes that were acknowledged: they are counted, as far as the last kRemembered of a slot
+//   show.
 // Cost: one ReadLogs of all owned slots every 10 ms (20 ms when idle), never two at a time.
 // Thread safety: none; everything runs behind the gate.
 
@@ -11,6 +14,7 @@
 #define MERIDIAN_SERVER_REPLICATION_CHANGELOG_TAIL_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <random>
 #include <vector>
@@ -38,6 +42,8 @@ struct ChangelogTailOptions {
 
 class ChangelogTail {
  public:
+  static constexpr size_t kRemembered = 64;
+
   // Nothing is owned; everything outlives this.
   ChangelogTail(ChangelogTailOptions options, L2Store& store, TaskGate gate, const Clock& clock,
                 ReplicationObserver& observer, std::vector<ChangeSink*> sinks);
@@ -59,6 +65,7 @@ class ChangelogTail {
     uint64_t generation = 0;  // Tells a slot from the same slot before it was lost.
     bool followed = false;
     LogPosition position;     // Everything up to here has been told.
+    std::deque<LogPosition> recent;  // The last of them, to count those that a store has lost.
   };
   struct Asked {
     uint32_t slot;
@@ -77,6 +84,8 @@ class ChangelogTail {
   void CheckEnds(std::vector<Asked> asked);
   void CheckStarts(std::vector<Asked> asked);
   void Gap(const Asked& asked, GapKind kind);
+  // The log ends before what was told: counts what is gone.
+  void CountLost(const Asked& asked, LogPosition end);
   void Failed(const absl::Status& status);
   void PollAfter(absl::Duration delay);
   void PollSoon(absl::Duration delay);

@@ -51,6 +51,10 @@ class ReplicationObserver {
   // This machine's clock was found to be off (CLOCK_SKEW), or (OK) right again.
   virtual void OnOwnClock(const absl::Status& status) {}
 
+  // At least so many changes of the slot that had been acknowledged are gone from the regional
+  // store: it came back older, as after a failover to a replica that had not got them.
+  virtual void OnLostChanges(uint32_t slot, size_t count) {}
+
   // A version too far ahead of this clock arrived; it counts as written, the clock does not follow.
   virtual void OnClockSkew(const absl::Status& status) {}
 };

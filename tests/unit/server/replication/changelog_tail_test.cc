@@ -270,6 +270,32 @@ TEST_F(ChangelogTailTest, AStoreThatCameBackEmptyWithLowerIdsIsFollowedFromItsBe
   EXPECT_EQ(diary_.lines.back(), "{a}new");
 }
 
+TEST_F(ChangelogTailTest, AcknowledgedChangesThatAStoreHasLostAreCounted) {
+  StartOwning({SlotOfKey("{a}"), SlotOfKey("{b}")});
+  for (int i = 0; i < 5; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  Run(absl::Milliseconds(50));
+  for (int i = 0; i < 100; ++i) world_.Set("us", absl::StrCat("{b}", i), "v");
+  Run(absl::Milliseconds(50));
+  // An outage without loss counts nothing.
+  wire_.mode = StoreWire::Mode::kRefused;
+  Run(absl::Seconds(1));
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_EQ(observer_.lost, 0u);
+
+  wire_.mode = StoreWire::Mode::kRefused;
+  Run(absl::Seconds(1));
+  world_.Wipe(world_.region("us"));
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_EQ(observer_.lost, 5 + ChangelogTail::kRemembered);  // Of {b} as far as remembered.
+  wire_.mode = StoreWire::Mode::kRefused;
+  Run(absl::Seconds(1));
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_EQ(observer_.lost, 5 + ChangelogTail::kRemembered);  // Once.
+}
+
 TEST_F(ChangelogTailTest, AFirstPositionThatCannotBeReadIsAskedForAgain) {
   wire_.mode = StoreWire::Mode::kRefused;
   StartOwning({SlotOfKey("k")});

@@ -96,7 +96,9 @@ class RecordingObserver final : public ReplicationObserver {
   int link_gaps = 0;
   int dropped = 0;
   int tail_errors = 0;
+  void OnLostChanges(uint32_t, size_t count) override { lost += count; }
   int skews = 0;
+  size_t lost = 0;
   std::vector<absl::StatusCode> own_clock;
 };
 
