@@ -1,11 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
@@ -43,6 +45,18 @@ std::string L2Text(const admin::v1::L2Status& l2) {
   return absl::StrCat(l2.connected() ? "up" : "down", ", breaker ", l2.breaker());
 }
 
+// Of a region's servers, when there are several: only those that are not well.
+void AppendEndpoints(const admin::v1::GetStatusResponse& status, const admin::v1::L2Status& l2,
+                     std::string* remarks) {
+  if (l2.endpoints_size() < 2) return;
+  for (const admin::v1::L2Endpoint& endpoint : l2.endpoints()) {
+    if (endpoint.connected() && endpoint.breaker() == "closed") continue;
+    absl::StrAppend(remarks, "\n", status.node(), ": Redis of ", l2.region(), ", server ",
+                    endpoint.address(), ": ", endpoint.connected() ? "up" : "down", ", breaker ",
+                    endpoint.breaker());
+  }
+}
+
 std::string MiB(uint64_t bytes) {
   return absl::StrFormat("%.1f", static_cast<double>(bytes) / (1 << 20));
 }
@@ -51,6 +65,7 @@ std::string Readable(const std::vector<NodeState>& nodes) {
   TextTable table({"region", "node", "version", "up", "epoch", "slots", "L1 entries", "L1 MiB",
                    "L2", "other regions"});
   std::string remarks;
+  std::set<std::string> chains;  // One, unless nodes are configured differently.
   for (const NodeState& node : nodes) {
     if (!node.answered) {
       absl::StrAppend(&remarks, "\n", node.address, ": does not answer: ", node.error.message);
@@ -68,7 +83,9 @@ std::string Readable(const std::vector<NodeState>& nodes) {
                absl::StrCat(MiB(status.l1_bytes()), "/", MiB(status.l1_limit_bytes())),
                status.l2_size() == 0 ? "none" : L2Text(status.l2(0)),
                others.empty() ? "-" : others});
+    chains.insert(absl::StrJoin(status.fallback_chain(), ", then "));
     for (const admin::v1::L2Status& l2 : status.l2()) {
+      AppendEndpoints(status, l2, &remarks);
       if (l2.problem().empty()) continue;
       absl::StrAppend(&remarks, "\n", status.node(), ": Redis of ", l2.region(), ": ",
                       l2.problem());
@@ -76,6 +93,9 @@ std::string Readable(const std::vector<NodeState>& nodes) {
     for (const std::string& warning : status.warnings()) {
       absl::StrAppend(&remarks, "\n", status.node(), ": ", warning);
     }
+  }
+  for (const std::string& chain : chains) {
+    absl::StrAppend(&remarks, "\nanswers come from ", chain);
   }
   return table.ToText() + (remarks.empty() ? "" : "\n" + remarks);
 }

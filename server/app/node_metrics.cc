@@ -276,6 +276,14 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
                      [&context] { return OwnershipSamples(context); });
 }
 
+namespace {
+
+double BreakerNumber(std::string_view breaker) {
+  return breaker == "closed" ? 0 : breaker == "open" ? 1 : 2;
+}
+
+}  // namespace
+
 // One region's connections.
 class L2Metrics::RegionObserver final : public L2Observer {
  public:
@@ -304,6 +312,7 @@ class L2Metrics::RegionObserver final : public L2Observer {
   void Redirected(std::string_view kind) override {
     metrics_.redirects_.With({region_, kind}).Add();
   }
+  void ReadFromReplica() override { metrics_.replica_reads_.With({region_}).Add(); }
   void PrimaryChanged(std::string_view from, std::string_view to) override {
     metrics_.primary_changes_.With({region_}).Add();
     spdlog::warn("redis of {}: {} is the primary now, it was {}", region_, to, from);
@@ -333,6 +342,10 @@ L2Metrics::L2Metrics(MetricRegistry& registry)
           {"meridian_l2_redirects_total",
            "Commands that came back not carried out, because their data is elsewhere.",
            {"region", "kind"}})),
+      replica_reads_(registry.AddCounters(
+          {"meridian_l2_replica_reads_total",
+           "Reads that did not reach their primary and were asked of a replica.",
+           {"region"}})),
       primary_changes_(registry.AddCounters(
           {"meridian_l2_primary_changes_total",
            "Times that the sentinels of a region have named another primary.",
@@ -354,10 +367,33 @@ void L2Metrics::AddStates(
                      [stores] {
                        Samples samples;
                        for (const auto& [region, health] : stores()) {
-                         const double state = health.breaker == "closed" ? 0
-                                              : health.breaker == "open" ? 1
-                                                                         : 2;
-                         samples.push_back({{region}, state});
+                         samples.push_back({{region}, BreakerNumber(health.breaker)});
+                       }
+                       return samples;
+                     });
+  registry.AddGauges({"meridian_l2_endpoint_circuit_state",
+                      "Circuit breaker of one server: 0 closed, 1 open, 2 half open.",
+                      {"region", "endpoint"}},
+                     [stores] {
+                       Samples samples;
+                       for (const auto& [region, health] : stores()) {
+                         for (const L2Endpoint& endpoint : health.endpoints) {
+                           samples.push_back(
+                               {{region, endpoint.address}, BreakerNumber(endpoint.breaker)});
+                         }
+                       }
+                       return samples;
+                     });
+  registry.AddGauges({"meridian_l2_connections",
+                      "Open connections to one server.",
+                      {"region", "endpoint"}},
+                     [stores] {
+                       Samples samples;
+                       for (const auto& [region, health] : stores()) {
+                         for (const L2Endpoint& endpoint : health.endpoints) {
+                           samples.push_back({{region, endpoint.address},
+                                              static_cast<double>(endpoint.connections)});
+                         }
                        }
                        return samples;
                      });

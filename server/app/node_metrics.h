@@ -44,6 +44,7 @@ class L2Metrics {
   CounterFamily& errors_;
   CounterFamily& reconnects_;
   CounterFamily& redirects_;
+  CounterFamily& replica_reads_;
   CounterFamily& primary_changes_;
   std::vector<std::unique_ptr<RegionObserver>> observers_;
 };

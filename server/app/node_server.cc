@@ -80,7 +80,7 @@ absl::StatusOr<std::unique_ptr<RedisStore>> CreateStore(EventLoop& loop, const N
                                                         L2Observer* observer) {
   RedisStoreOptions options;
   ASSIGN_OR_RETURN(options.client.url, ParseRedisUrl(url));
-  options.client.read_connections = static_cast<int>(std::max(config.l2_connections, 2u) - 1);
+  options.client.read_connections = static_cast<int>(config.l2_connections - 1);
   options.client.connection.command_timeout = config.l2_timeout;
   // Several round trips under TLS, between continents for other regions.
   if (options.client.url.tls || url != config.redis_url) {

@@ -154,6 +154,7 @@ L2Health ClusterRoute::Health() const {
     const L2Health one = client->Health();
     health.connected &= one.connected;
     if (one.breaker != "closed" && health.breaker != "open") health.breaker = one.breaker;
+    health.endpoints.insert(health.endpoints.end(), one.endpoints.begin(), one.endpoints.end());
     if (health.problem.empty() && !one.problem.empty()) {
       health.problem = absl::StrCat(client->address().text(), ": ", one.problem);
     }

@@ -88,7 +88,7 @@ ClusterRoute::~ClusterRoute() {
       Settle(retry.call, retry.index,
              absl::UnavailableError("L2_UNAVAILABLE: the store is closing"));
     }
-    for (auto& [address, endpoint] : endpoints_) endpoint.client->Close();
+    for (auto& [place, endpoint] : endpoints_) endpoint.client->Close();
   });
   // The clients' own closing, then what that has posted.
   loop_.PostAndWait([] {});
@@ -224,8 +224,15 @@ bool ClusterRoute::Follow(const std::shared_ptr<Call>& call, size_t index, const
   const std::optional<Redirect> redirect = ParseRedirect(text, from);
   if (!redirect) {
     // Also a server that is gone: another one may have its slots by now.
-    if (text.empty() && error.code() == absl::StatusCode::kUnavailable) RefreshSoon();
-    return false;
+    if (!IsUnreachable(error)) return false;
+    RefreshSoon();
+    RedisCommand& command = call->commands[index];
+    if (!options_.url.replica_reads || !std::exchange(command.replica_ok, false)) return false;
+    const std::shared_ptr<RedisClient> replica = ReplicaOf(static_cast<uint16_t>(command.slot));
+    if (replica == nullptr) return false;
+    if (observer_ != nullptr) observer_->ReadFromReplica();
+    SendTo(replica, call, {index});
+    return true;
   }
   if (call->redirects[index]++ == kMaxRedirects) return false;
   if (redirect->ask) {
@@ -284,10 +291,11 @@ void ClusterRoute::Settle(const std::shared_ptr<Call>& call, size_t index,
   }
 }
 
-std::shared_ptr<RedisClient> ClusterRoute::ClientAt(const RedisAddress& address) {
-  Endpoint& endpoint = endpoints_[address];
+std::shared_ptr<RedisClient> ClusterRoute::ClientAt(const RedisAddress& address, bool replica) {
+  Endpoint& endpoint = endpoints_[{address, replica}];
   if (endpoint.client == nullptr) {
     RedisClient::Hooks hooks;
+    hooks.read_replica = replica;
     hooks.on_event = [this](RedisClient::Event event) {
       if (event == RedisClient::Event::kDown && !stopped_) RefreshSoon();
     };
@@ -298,9 +306,24 @@ std::shared_ptr<RedisClient> ClusterRoute::ClientAt(const RedisAddress& address)
   return endpoint.client;
 }
 
+std::shared_ptr<RedisClient> ClusterRoute::ReplicaOf(uint16_t slot) {
+  const std::shared_ptr<const Map> map = CurrentMap();
+  const std::optional<size_t> primary = map->table.PrimaryOf(slot);
+  if (!primary) return nullptr;
+  for (const RedisAddress& address : map->table.ReplicasOf(*primary)) {
+    std::shared_ptr<RedisClient> replica = ClientAt(address, true);
+    if (replica->Health().connected) return replica;
+  }
+  return nullptr;
+}
+
 void ClusterRoute::Install(SlotTable table) {
   auto map = std::make_shared<Map>();
-  for (const RedisAddress& primary : table.primaries()) map->clients.push_back(ClientAt(primary));
+  for (size_t i = 0; i < table.primaries().size(); ++i) {
+    map->clients.push_back(ClientAt(table.primaries()[i]));
+    if (!options_.url.replica_reads) continue;
+    for (const RedisAddress& replica : table.ReplicasOf(i)) ClientAt(replica, true);
+  }
   map->table = std::move(table);
   absl::MutexLock lock(&mu_);
   map_ = std::move(map);
@@ -324,7 +347,9 @@ void ClusterRoute::Refresh() {
   // Any server that is known, in random order so that no single one is asked by everybody; then the
   // seeds, which may have moved.
   std::vector<RedisAddress> candidates;
-  for (const auto& [address, endpoint] : endpoints_) candidates.push_back(address);
+  for (const auto& [place, endpoint] : endpoints_) {
+    if (!place.second) candidates.push_back(place.first);
+  }
   std::shuffle(candidates.begin(), candidates.end(), random_);
   for (const RedisAddress& seed : options_.url.seeds) {
     if (std::find(candidates.begin(), candidates.end(), seed) == candidates.end()) {

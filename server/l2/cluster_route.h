@@ -5,7 +5,8 @@
 // times. TRYAGAIN, which a slot on its way answers to commands of several keys, is tried again
 // until the deadline; a cluster without a primary for the slot (CLUSTERDOWN, READONLY, LOADING,
 // MASTERDOWN) a few times. All of these say that the command was not carried out. What a lost
-// connection did is not known: it fails with kUnavailable.
+// connection did is not known: it fails with kUnavailable. With replica_reads, a read that does not
+// reach its primary is asked of a replica instead, which may not yet have the last writes.
 // The table is asked for again after every sign of change, with some pause between, and now and
 // then. Writes of one call that share a slot are sent one after the other, so that their order
 // stays whatever moves. Calls wait for the very first table; when there is none, they fail at once.
@@ -18,6 +19,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -66,7 +68,8 @@ class ClusterRoute final : public RedisRoute {
   };
 
   std::shared_ptr<const Map> CurrentMap() const ABSL_LOCKS_EXCLUDED(mu_);
-  std::shared_ptr<RedisClient> ClientAt(const RedisAddress& address);
+  std::shared_ptr<RedisClient> ClientAt(const RedisAddress& address, bool replica = false);
+  std::shared_ptr<RedisClient> ReplicaOf(uint16_t slot) ABSL_LOCKS_EXCLUDED(mu_);
   void Install(SlotTable table) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Calls. All on the loop.
@@ -99,7 +102,7 @@ class ClusterRoute final : public RedisRoute {
 
   // Loop only.
   std::minstd_rand random_;
-  std::map<RedisAddress, Endpoint> endpoints_;
+  std::map<std::pair<RedisAddress, bool>, Endpoint> endpoints_;  // true: read as a replica.
   std::unique_ptr<WaitingCalls> waiting_;
   std::multimap<absl::Duration, Retry> retries_;  // By time.
   std::unique_ptr<LoopTimer> retry_timer_;

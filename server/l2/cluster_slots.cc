@@ -79,6 +79,7 @@ absl::StatusOr<SlotTable> SlotTable::Parse(const Reply& reply, const RedisAddres
     size_t first;
     size_t last;
     RedisAddress primary;
+    std::vector<RedisAddress> replicas;
   };
   std::vector<Range> ranges;
   std::map<RedisAddress, uint16_t> index_of;
@@ -91,14 +92,22 @@ absl::StatusOr<SlotTable> SlotTable::Parse(const Reply& reply, const RedisAddres
     }
     ASSIGN_OR_RETURN(RedisAddress primary, ParseNode(range.elements[2], asked));
     index_of.emplace(primary, 0);
-    ranges.push_back({static_cast<size_t>(first), static_cast<size_t>(last), std::move(primary)});
+    std::vector<RedisAddress> replicas;
+    for (size_t i = 3; i < range.elements.size(); ++i) {
+      ASSIGN_OR_RETURN(RedisAddress replica, ParseNode(range.elements[i], asked));
+      replicas.push_back(std::move(replica));
+    }
+    ranges.push_back({static_cast<size_t>(first), static_cast<size_t>(last), std::move(primary),
+                      std::move(replicas)});
   }
   SlotTable table;
   for (auto& [address, index] : index_of) {
     index = static_cast<uint16_t>(table.primaries_.size());
     table.primaries_.push_back(address);
   }
-  for (const Range& range : ranges) {
+  table.replicas_.resize(table.primaries_.size());
+  for (Range& range : ranges) {
+    table.replicas_[index_of[range.primary]] = std::move(range.replicas);
     std::fill(table.primary_of_.begin() + static_cast<ptrdiff_t>(range.first),
               table.primary_of_.begin() + static_cast<ptrdiff_t>(range.last) + 1,
               index_of[range.primary]);
@@ -124,6 +133,7 @@ SlotTable SlotTable::With(uint16_t slot, const RedisAddress& primary) const {
   const auto index = static_cast<uint16_t>(at - table.primaries_.begin());
   if (at == table.primaries_.end() || *at != primary) {
     table.primaries_.insert(at, primary);
+    table.replicas_.insert(table.replicas_.begin() + index, std::vector<RedisAddress>());
     for (uint16_t& other : table.primary_of_) {
       if (other != kNobody && other >= index) ++other;
     }

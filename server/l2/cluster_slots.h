@@ -33,6 +33,8 @@ class SlotTable {
 
   // Primaries that have slots, sorted.
   const std::vector<RedisAddress>& primaries() const { return primaries_; }
+  // Of that primary, as far as they are known.
+  const std::vector<RedisAddress>& ReplicasOf(size_t primary) const { return replicas_[primary]; }
   // Index into primaries(); nullopt: nobody serves this slot.
   std::optional<size_t> PrimaryOf(uint16_t slot) const {
     return primary_of_[slot] == kNobody ? std::nullopt : std::optional<size_t>(primary_of_[slot]);
@@ -48,6 +50,7 @@ class SlotTable {
   static constexpr uint16_t kNobody = 0xffff;
 
   std::vector<RedisAddress> primaries_;
+  std::vector<std::vector<RedisAddress>> replicas_;  // By primary.
   std::vector<uint16_t> primary_of_ = std::vector<uint16_t>(kRedisSlotCount, kNobody);
 };
 

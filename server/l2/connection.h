@@ -87,7 +87,10 @@ class Connection {
   // `deadline` is on the monotonic clock. What cannot be sent is answered before Send returns.
   void Send(std::string head, Bytes body, absl::Duration deadline, Handler handler);
 
+  bool started() const { return state_ != State::kIdle; }
   bool ready() const { return state_ == State::kReady; }
+  // Requests that wait for their reply, or to be sent.
+  size_t in_flight() const { return pending_.size() + queue_.size(); }
 
  private:
   enum class State { kIdle, kConnecting, kHandshake, kReady, kWaiting };

@@ -31,6 +31,9 @@ class L2Observer {
   virtual void ConnectionUp() = 0;
   virtual void ConnectionDown(std::string_view cause, std::string_view why, bool was_ready) = 0;
 
+  // A read did not reach its primary and was asked of a replica.
+  virtual void ReadFromReplica() {}
+
   // The sentinels have named another primary. Writes that the old one had acknowledged, but not yet
   // handed to the new one, are lost.
   virtual void PrimaryChanged(std::string_view from, std::string_view to) {}

@@ -16,6 +16,13 @@
 namespace meridian {
 namespace {
 
+// Indices of the connections.
+constexpr size_t kWrites = 0;
+constexpr size_t kReplication = 1;
+constexpr size_t kFirstRead = 2;
+
+constexpr size_t kBusyRequests = 16;
+
 // What stands before the command's bytes.
 std::string HeadOf(const RedisCommand& command, bool with_source) {
   std::string head;
@@ -49,8 +56,8 @@ absl::Status Invalid(const char* field, std::string value, const char* rule) {
 
 absl::Status RedisClientOptions::Validate() const {
   if (url.seeds.empty()) return Invalid("url", "empty", "redis://host:port");
-  if (read_connections < 1 || read_connections > 32) {
-    return Invalid("read_connections", absl::StrCat(read_connections), "1-32");
+  if (read_connections < 1 || read_connections > 64) {
+    return Invalid("read_connections", absl::StrCat(read_connections), "1-64");
   }
   if (connection.connect_timeout <= absl::ZeroDuration()) {
     return Invalid("connect_timeout", absl::FormatDuration(connection.connect_timeout), "positive");
@@ -68,7 +75,8 @@ struct RedisClient::Call {
   std::vector<RedisCommand> commands;
   RedisReplies replies;
   size_t left = 0;
-  size_t connection = 0;
+  RedisLane lane = RedisLane::kRead;
+  Connection* connection = nullptr;  // All of a call goes over one.
   absl::Duration started;
   absl::Duration deadline;
   CircuitBreaker::Ticket ticket = 0;
@@ -96,7 +104,7 @@ RedisClient::RedisClient(EventLoop& loop, RedisAddress address, const RedisClien
       hooks_(std::move(hooks)),
       breaker_(options_.breaker),
       random_(std::random_device()()),
-      ready_(static_cast<size_t>(options_.read_connections) + 2, false) {}
+      ready_(kFirstRead + static_cast<size_t>(options_.read_connections), false) {}
 
 RedisClient::~RedisClient() { assert(connections_.empty()); }
 
@@ -110,16 +118,16 @@ void RedisClient::Close() {
 }
 
 void RedisClient::OpenConnections() {
-  const size_t count = static_cast<size_t>(options_.read_connections) + 2;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < kFirstRead + static_cast<size_t>(options_.read_connections); ++i) {
     connections_.push_back(std::make_unique<Connection>(
         loop_, clock_, address_, tls_, options_.connection, Handshake(),
         Connection::Events{[this, i] { OnReady(i); },
                            [this, i](absl::Status why, DownCause cause, bool was_ready) {
                              OnDown(i, why, cause, was_ready);
                            }}));
-    if (i + 1 < count) connections_.back()->Start();
   }
+  connections_[kWrites]->Start();
+  connections_[kFirstRead]->Start();
 }
 
 std::vector<Connection::HandshakeStep> RedisClient::Handshake() {
@@ -133,6 +141,7 @@ std::vector<Connection::HandshakeStep> RedisClient::Handshake() {
   if (url.database != 0) {
     steps.push_back({CommandOf({"SELECT", absl::StrCat(url.database)}), StatusOfReply});
   }
+  if (hooks_.read_replica) steps.push_back({CommandOf({"READONLY"}), StatusOfReply});
   if (hooks_.must_be_primary) steps.push_back({CommandOf({"ROLE"}), CheckIsPrimary});
   // These may be forbidden to us; then we do not know.
   steps.push_back({CommandOf({"INFO", "server"}), [this](const Reply& reply) {
@@ -198,17 +207,27 @@ void RedisClient::CheckMemory(const Reply& config) {
   memory_problem_ = std::move(problem);
 }
 
-size_t RedisClient::ConnectionFor(RedisLane lane) {
-  const uint32_t reads = static_cast<uint32_t>(options_.read_connections);
-  switch (lane) {
-    case RedisLane::kWrite:
-      return 0;
-    case RedisLane::kRead:
-      return 1 + next_read_.fetch_add(1, std::memory_order_relaxed) % reads;
-    case RedisLane::kReplicate:
-      return 1 + reads;
+Connection& RedisClient::ConnectionFor(RedisLane lane) {
+  if (lane == RedisLane::kWrite) return *connections_[kWrites];
+  if (lane == RedisLane::kReplicate) {
+    connections_[kReplication]->Start();
+    return *connections_[kReplication];
   }
-  return 0;
+  // The one that waits for the fewest replies. A large reply holds up what is behind it, so that
+  // another connection is opened when all are busy.
+  size_t best = kFirstRead;
+  size_t i = kFirstRead + 1;
+  for (; i < connections_.size() && connections_[i]->started(); ++i) {
+    if (connections_[i]->ready() &&
+        (!connections_[best]->ready() ||
+         connections_[i]->in_flight() < connections_[best]->in_flight())) {
+      best = i;
+    }
+  }
+  if (connections_[best]->in_flight() >= kBusyRequests && i < connections_.size()) {
+    connections_[i]->Start();
+  }
+  return *connections_[best];
 }
 
 void RedisClient::Submit(RedisLane lane, std::vector<RedisCommand> commands, absl::Time deadline,
@@ -220,7 +239,7 @@ void RedisClient::Submit(RedisLane lane, std::vector<RedisCommand> commands, abs
   auto call = std::make_shared<Call>();
   call->started = clock_.Monotonic();
   call->deadline = call->started + (deadline - clock_.Now());
-  call->connection = ConnectionFor(lane);
+  call->lane = lane;
   call->left = commands.size();
   absl::Status refusal;
   {
@@ -241,6 +260,7 @@ void RedisClient::Submit(RedisLane lane, std::vector<RedisCommand> commands, abs
       call->replies.resize(commands.size(), absl::UnknownError("not answered"));
       call->commands = std::move(commands);
       loop_.Post([this, call = std::move(call)] {
+        call->connection = &ConnectionFor(call->lane);
         for (size_t i = 0; i < call->commands.size(); ++i) Send(call, i, false);
       });
     }
@@ -259,8 +279,7 @@ void RedisClient::Refuse(const std::vector<RedisCommand>& commands, const absl::
 }
 
 void RedisClient::Send(const std::shared_ptr<Call>& call, size_t index, bool with_source) {
-  Connection& connection = *connections_[call->connection];
-  connection.Start();
+  Connection& connection = *call->connection;
   const RedisCommand& command = call->commands[index];
   if (command.asking) {
     static const Connection::Bytes kAsking =
@@ -374,9 +393,8 @@ double RedisClient::Random() { return std::uniform_real_distribution<double>(0.0
 L2Health RedisClient::Health() const {
   absl::MutexLock lock(&mu_);
   L2Health health;
-  // Replication's connection is the last one and may never be needed.
-  health.connected =
-      std::all_of(ready_.begin(), ready_.end() - 1, [](bool ready) { return ready; });
+  // The others are opened when they are needed.
+  health.connected = ready_[kWrites] && ready_[kFirstRead];
   health.breaker = std::string(breaker_.state_name());
   health.address = address_.text();
   if (!health.connected) {
@@ -388,6 +406,9 @@ L2Health RedisClient::Health() const {
       health.problem += memory_problem_;
     }
   }
+  health.endpoints.push_back({health.address, health.connected, health.breaker,
+                              static_cast<int>(std::count(ready_.begin(), ready_.end(), true)),
+                              health.problem});
   return health;
 }
 

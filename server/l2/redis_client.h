@@ -1,17 +1,16 @@
 // RedisClient sends commands to one endpoint, a redis-server at one address, over a few pipelined
 // connections. Which endpoint gets what is a RedisRoute's business.
 //
-// It owns what every user of that server shares: the connections (one lane for writes, so that they
-// keep their order; one for reads; one for replication, opened when first used), the circuit
-// breaker, the check of Redis' configuration, and the way from EVALSHA to EVAL.
-// Promise: `done` of every Submit is called exactly once: on the loop, or on the caller's stack
-// when nothing could be sent. It must not block. Close fails what is pending. Thread safety:
+// It owns what every user of that server shares: the connections (one for writes, so that they keep
+// their order; one for reads, and more when all of them are busy; one for replication, opened when
+// first used), the circuit breaker, the check of Redis' configuration, and the way from EVALSHA to
+// EVAL. Promise: `done` of every Submit is called exactly once: on the loop, or on the caller's
+// stack when nothing could be sent. It must not block. Close fails what is pending. Thread safety:
 // Submit, Close and Health may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_L2_REDIS_CLIENT_H_
 #define MERIDIAN_SERVER_L2_REDIS_CLIENT_H_
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <random>
@@ -36,7 +35,7 @@ namespace meridian {
 
 struct RedisClientOptions {
   RedisUrl url;
-  int read_connections = 1;  // Besides one for writes and one for replication.
+  int read_connections = 1;  // At most, besides one for writes and one for replication.
   ConnectionOptions connection;
   CircuitBreakerOptions breaker;
   // Answers that take longer than a caller's shorter deadline count as failures only from here on.
@@ -55,6 +54,7 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   };
   struct Hooks {
     bool must_be_primary = false;         // Otherwise connects fail: ROLE is asked.
+    bool read_replica = false;            // Of a cluster: READONLY is said first.
     std::function<void(Event)> on_event;  // On the loop. May be empty.
   };
 
@@ -87,7 +87,7 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   std::vector<Connection::HandshakeStep> Handshake();
   void CheckServer(const Reply& info) ABSL_LOCKS_EXCLUDED(mu_);
   void CheckMemory(const Reply& config) ABSL_LOCKS_EXCLUDED(mu_);
-  size_t ConnectionFor(RedisLane lane);
+  Connection& ConnectionFor(RedisLane lane);
   void Send(const std::shared_ptr<Call>& call, size_t index, bool with_source);
   void OnReply(const std::shared_ptr<Call>& call, size_t index, bool with_source,
                absl::StatusOr<Reply> reply);
@@ -107,14 +107,13 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   const Clock& clock_;
   L2Observer* const observer_;
   const Hooks hooks_;
-  std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, reads, replication.
-  std::atomic<uint32_t> next_read_{0};
+  std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, replication, reads.
 
   mutable absl::Mutex mu_;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   CircuitBreaker breaker_ ABSL_GUARDED_BY(mu_);
   std::minstd_rand random_ ABSL_GUARDED_BY(mu_);
-  std::vector<bool> ready_ ABSL_GUARDED_BY(mu_);  // By connection.
+  std::vector<bool> ready_ ABSL_GUARDED_BY(mu_);  // By connection: writes, replication, reads.
   absl::Status last_error_ ABSL_GUARDED_BY(mu_);
   std::string version_problem_ ABSL_GUARDED_BY(mu_);
   std::string memory_problem_ ABSL_GUARDED_BY(mu_);

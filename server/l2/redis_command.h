@@ -24,6 +24,7 @@ struct RedisCommand {
   const Script* script = nullptr;
   size_t script_arguments = 0;  // How many arguments `bytes` holds.
   int slot = 0;                 // Redis' hash slot of its keys. Only Redis Cluster looks.
+  bool replica_ok = false;      // A replica may answer when the primary cannot.
   bool divisible = false;       // The caller asks for its keys one by one after a TRYAGAIN.
   bool asking = false;  // Follows an ASK: the server takes it though the slot is not yet its.
 
@@ -42,6 +43,11 @@ enum class RedisLane { kWrite, kRead, kReplicate };
 // In order of the commands. An error reply of Redis is a status here (StatusOfError).
 using RedisReplies = std::vector<absl::StatusOr<Reply>>;
 using RedisDone = std::function<void(RedisReplies)>;
+
+// True when the server could not be reached, or gave no answer: another one may have it.
+inline bool IsUnreachable(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable && RedisErrorOf(status).empty();
+}
 
 }  // namespace meridian
 

@@ -163,6 +163,7 @@ void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range>
       return EntryRedisKey(call->keys[call->plan.At(i)]);
     }));
     SetSlot(call->keys[call->plan.At(range.begin)].slot, &commands.back());
+    commands.back().replica_ok = true;
     commands.back().divisible = range.end - range.begin > 1;
   }
   const absl::Time deadline = call->deadline;

@@ -1,5 +1,6 @@
 #include "server/l2/sentinel_route.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -16,8 +17,12 @@ SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
     waiting_ = std::make_unique<WaitingCalls>(loop_, clock_);
     watch_ = std::make_unique<SentinelWatch>(
         loop_, clock_, options_.url, SentinelOptions(), tls_.get(),
-        SentinelWatch::Events{[this](const RedisAddress& address) { OnFound(address); },
-                              [this](const absl::Status& why) { OnLost(why); }});
+        SentinelWatch::Events{
+            [this](const RedisAddress& primary, const std::vector<RedisAddress>& replicas) {
+              OnFound(primary);
+              if (options_.url.replica_reads) OnReplicas(replicas);
+            },
+            [this](const absl::Status& why) { OnLost(why); }});
   });
 }
 
@@ -32,7 +37,10 @@ SentinelRoute::~SentinelRoute() {
     waiting_.reset();
     absl::MutexLock lock(&mu_);
     if (primary_ != nullptr) primary_->Close();
+    for (const std::shared_ptr<RedisClient>& replica : replicas_) replica->Close();
   });
+  // Closing fails reads, which may go on to a replica, and fail there.
+  loop_.PostAndWait([] {});
   loop_.PostAndWait([] {});
 }
 
@@ -54,7 +62,9 @@ void SentinelRoute::Submit(RedisLane lane, std::vector<RedisCommand> commands, a
       return;
     }
   }
-  if (refusal.ok()) {
+  if (refusal.ok() && lane == RedisLane::kRead && options_.url.replica_reads) {
+    SubmitRead(*primary, std::move(commands), deadline, std::move(done));
+  } else if (refusal.ok()) {
     primary->Submit(lane, std::move(commands), deadline, std::move(done));
   } else {
     done(RedisReplies(commands.size(), refusal));
@@ -108,6 +118,59 @@ void SentinelRoute::OnFound(const RedisAddress& address) {
   waiting_->Release([&](WaitingCalls::Call call) {
     primary->Submit(call.lane, std::move(call.commands), call.deadline, std::move(call.done));
   });
+}
+
+void SentinelRoute::OnReplicas(const std::vector<RedisAddress>& addresses) {
+  std::vector<std::shared_ptr<RedisClient>> replicas;
+  std::vector<std::shared_ptr<RedisClient>> gone;
+  absl::MutexLock lock(&mu_);
+  for (const std::shared_ptr<RedisClient>& replica : replicas_) {
+    const bool stays =
+        std::find(addresses.begin(), addresses.end(), replica->address()) != addresses.end();
+    (stays ? replicas : gone).push_back(replica);
+  }
+  for (const RedisAddress& address : addresses) {
+    const bool known = std::any_of(replicas.begin(), replicas.end(), [&](const auto& replica) {
+      return replica->address() == address;
+    });
+    if (known) continue;
+    replicas.push_back(
+        RedisClient::Open(loop_, address, options_, tls_.get(), clock_, observer_, {}));
+  }
+  replicas_ = std::move(replicas);
+  for (const std::shared_ptr<RedisClient>& replica : gone) replica->Close();
+}
+
+std::shared_ptr<RedisClient> SentinelRoute::AnyReplica() {
+  absl::MutexLock lock(&mu_);
+  if (closed_) return nullptr;
+  for (size_t i = 0; i < replicas_.size(); ++i) {
+    const std::shared_ptr<RedisClient>& replica = replicas_[next_replica_++ % replicas_.size()];
+    if (replica->Health().connected) return replica;
+  }
+  return nullptr;
+}
+
+void SentinelRoute::SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands,
+                               absl::Time deadline, RedisDone done) {
+  const bool all_may = std::all_of(commands.begin(), commands.end(),
+                                   [](const RedisCommand& command) { return command.replica_ok; });
+  if (!all_may) {
+    primary.Submit(RedisLane::kRead, std::move(commands), deadline, std::move(done));
+    return;
+  }
+  std::vector<RedisCommand> again = commands;
+  primary.Submit(RedisLane::kRead, std::move(commands), deadline,
+                 [this, again = std::move(again), deadline,
+                  done = std::move(done)](RedisReplies replies) mutable {
+                   const bool failed =
+                       std::any_of(replies.begin(), replies.end(),
+                                   [](const auto& reply) { return IsUnreachable(reply.status()); });
+                   const std::shared_ptr<RedisClient> replica = failed ? AnyReplica() : nullptr;
+                   if (replica == nullptr) return done(std::move(replies));
+                   if (observer_ != nullptr) observer_->ReadFromReplica();
+                   replica->Submit(RedisLane::kRead, std::move(again), deadline, std::move(done));
+                 });
 }
 
 uint64_t SentinelRoute::Generation() const {

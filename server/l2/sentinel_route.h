@@ -4,7 +4,10 @@
 // sentinels name another one, the whole pool of connections to the old one is dropped: what was
 // sent and not answered fails with kUnavailable, outcome unknown. A lost connection and a READONLY
 // answer make it ask the sentinels at once. Calls wait for the very first answer of the sentinels;
-// later, while there is no primary, they fail at once. Thread safety, promise: those of RedisRoute.
+// later, while there is no primary, they fail at once. With replica_reads, a read that does not
+// reach the primary is asked of a replica instead, which may
+// not yet have the last writes.
+// Thread safety, promise: those of RedisRoute.
 
 #ifndef MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
 #define MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
@@ -39,6 +42,10 @@ class SentinelRoute final : public RedisRoute {
 
  private:
   void OnFound(const RedisAddress& address) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnReplicas(const std::vector<RedisAddress>& addresses) ABSL_LOCKS_EXCLUDED(mu_);
+  std::shared_ptr<RedisClient> AnyReplica() ABSL_LOCKS_EXCLUDED(mu_);
+  void SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands, absl::Time deadline,
+                  RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
   void OnLost(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t Generation() const ABSL_LOCKS_EXCLUDED(mu_);
   void Wait(WaitingCalls::Call call) ABSL_LOCKS_EXCLUDED(mu_);
@@ -55,7 +62,9 @@ class SentinelRoute final : public RedisRoute {
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<RedisClient> primary_ ABSL_GUARDED_BY(mu_);  // nullptr: not known.
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;               // Of primary_.
-  absl::Status problem_ ABSL_GUARDED_BY(mu_);                  // Of the last round of questions.
+  std::vector<std::shared_ptr<RedisClient>> replicas_ ABSL_GUARDED_BY(mu_);
+  size_t next_replica_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Status problem_ ABSL_GUARDED_BY(mu_);  // Of the last round of questions.
 };
 
 }  // namespace meridian

@@ -29,6 +29,7 @@ SentinelWatch::SentinelWatch(EventLoop& loop, const Clock& clock, const RedisUrl
       events_(std::move(events)),
       address_command_(BytesOf({"SENTINEL", "get-master-addr-by-name", url.group})),
       epoch_command_(BytesOf({"SENTINEL", "MASTER", url.group})),
+      replicas_command_(BytesOf({"SENTINEL", "REPLICAS", url.group})),
       random_(std::random_device()()),
       timer_(loop, [this] { Ask(); }) {
   ConnectionOptions connection;
@@ -83,13 +84,15 @@ void SentinelWatch::OnMessage(const Reply& message) {
 void SentinelWatch::Ask() {
   if (outstanding_ > 0) return;
   answers_.assign(queries_.size(), Answer());
-  outstanding_ = 2 * queries_.size();
+  outstanding_ = 3 * queries_.size();
   const absl::Duration deadline = clock_.Monotonic() + options_.timeout;
   for (size_t i = 0; i < queries_.size(); ++i) {
     queries_[i]->Send("", address_command_, deadline,
                       [this, i](absl::StatusOr<Reply> reply) { TakeAddress(i, std::move(reply)); });
     queries_[i]->Send("", epoch_command_, deadline,
                       [this, i](const absl::StatusOr<Reply>& reply) { TakeEpoch(i, reply); });
+    queries_[i]->Send("", replicas_command_, deadline,
+                      [this, i](const absl::StatusOr<Reply>& reply) { TakeReplicas(i, reply); });
   }
 }
 
@@ -103,6 +106,29 @@ void SentinelWatch::TakeAddress(size_t sentinel, absl::StatusOr<Reply> reply) {
   if (reply.ok() && reply->elements.size() == 2 &&
       absl::SimpleAtoi(ToAbsl(reply->elements[1].text()), &port) && port > 0 && port < 65536) {
     answer.address = {std::string(reply->elements[0].text()), static_cast<uint16_t>(port)};
+  }
+  OneAnswered();
+}
+
+void SentinelWatch::TakeReplicas(size_t sentinel, const absl::StatusOr<Reply>& reply) {
+  for (size_t i = 0; reply.ok() && i < reply->elements.size(); ++i) {
+    RedisAddress address;
+    int port = 0;
+    std::string_view flags;
+    const std::vector<Reply>& fields = reply->elements[i].elements;
+    for (size_t field = 0; field + 1 < fields.size(); field += 2) {
+      const std::string_view value = fields[field + 1].text();
+      if (fields[field].text() == "ip") address.host = value;
+      if (fields[field].text() == "port" && !absl::SimpleAtoi(ToAbsl(value), &port)) port = 0;
+      if (fields[field].text() == "flags") flags = value;
+    }
+    if (address.host.empty() || port < 1 || port > 65535) continue;
+    if (absl::StrContains(ToAbsl(flags), "down") ||
+        absl::StrContains(ToAbsl(flags), "disconnected")) {
+      continue;
+    }
+    address.port = static_cast<uint16_t>(port);
+    answers_[sentinel].replicas.push_back(std::move(address));
   }
   OneAnswered();
 }
@@ -137,8 +163,8 @@ void SentinelWatch::Decide() {
                    ? absl::ZeroDuration()
                    : WithJitter(hurry ? options_.hurry : options_.poll, kJitter, random));
   if (best != nullptr) {
-    const RedisAddress address = *best->address;
-    events_.found(address);
+    const Answer found = *best;
+    events_.found(*found.address, found.replicas);
   } else if (reached) {
     events_.lost(absl::UnavailableError(
         absl::StrCat("L2_UNAVAILABLE: no sentinel of ", url_.address(), " knows this group")));

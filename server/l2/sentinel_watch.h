@@ -38,7 +38,8 @@ class SentinelWatch {
  public:
   struct Events {
     // After each round that had an answer, also when it is the same as before.
-    std::function<void(const RedisAddress&)> found;
+    std::function<void(const RedisAddress& primary, const std::vector<RedisAddress>& replicas)>
+        found;
     // After each round that had none, saying whether no sentinel answered or none knows the name.
     std::function<void(absl::Status)> lost;
   };
@@ -56,11 +57,13 @@ class SentinelWatch {
     absl::Status status;
     std::optional<RedisAddress> address;
     uint64_t epoch = 0;
+    std::vector<RedisAddress> replicas;  // That this sentinel reaches.
   };
 
   std::vector<Connection::HandshakeStep> Handshake(bool subscribe) const;
   void Ask();
   void TakeAddress(size_t sentinel, absl::StatusOr<Reply> reply);
+  void TakeReplicas(size_t sentinel, const absl::StatusOr<Reply>& reply);
   void TakeEpoch(size_t sentinel, const absl::StatusOr<Reply>& reply);
   void OneAnswered();
   void Decide();
@@ -72,6 +75,7 @@ class SentinelWatch {
   const Events events_;
   const Connection::Bytes address_command_;
   const Connection::Bytes epoch_command_;
+  const Connection::Bytes replicas_command_;
   std::minstd_rand random_;
 
   std::vector<Answer> answers_;  // By sentinel, of the round under way.

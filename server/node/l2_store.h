@@ -104,13 +104,23 @@ struct L2ScanPage {
   std::string next;  // Where to go on; empty: that was the last page.
 };
 
+// One server of the store.
+struct L2Endpoint {
+  std::string address;
+  bool connected = false;
+  std::string breaker = "closed";  // Its own circuit breaker.
+  int connections = 0;             // That are open now.
+  std::string problem;             // For people; empty: none.
+};
+
 // How the store is, for status pages and for decisions that must be made before sending.
 struct L2Health {
   bool configured = true;
   bool connected = false;
-  std::string breaker = "closed";  // "closed", "open", "half_open".
+  std::string breaker = "closed";  // "closed", "open", "half_open": the worst of the endpoints.
   std::string address;             // Without credentials.
   std::string problem;             // For people; empty: none.
+  std::vector<L2Endpoint> endpoints;
 };
 
 class L2Store {

@@ -182,8 +182,9 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"l2-timeout", "redis.timeout", "1s",
             "Silence of a Redis that owes an answer, after which its connection is dropped",
             SetDuration(&config->l2_timeout, absl::Milliseconds(10))});
-  set->Add({"l2-connections", "redis.connections", "2", "Connections to the regional Redis, 1..64",
-            SetInteger(&config->l2_connections, 1, 64)});
+  set->Add({"l2-connections", "redis.connections", "2", "Connections to each server of the regional Redis at most, 2..64: one for writes, the "
+            "others for reads and opened when all are busy",
+            SetInteger(&config->l2_connections, 2, 64)});
   set->Add({"changelog-max-entries", "redis.changelog_max_entries", "100000",
             "Changes that each slot's changelog keeps, about",
             SetInteger(&config->changelog_max_entries, 100, 100'000'000)});

@@ -154,14 +154,15 @@ absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
     return absl::OkStatus();
   }
   // Another name is not shown: it may be the rest of a password with a '?' in it.
-  if (name != "tls" && (name != "verify" || !url->tls)) {
+  if (name != "tls" && name != "replica_reads" && (name != "verify" || !url->tls)) {
     return Invalid(
-        "a query knows ca, cert, key, server_name and verify (with TLS), sentinel_user, "
-        "sentinel_password (with sentinels) and tls");
+        "a query knows ca, cert, key, server_name and verify (with TLS), sentinel_user and "
+        "sentinel_password (with sentinels), tls and replica_reads");
   }
   const absl::StatusOr<bool> flag = ParseBool(*value);
-  if (!flag.ok()) return Invalid("tls and verify must be true or false");
+  if (!flag.ok()) return Invalid("tls, verify and replica_reads must be true or false");
   if (name == "verify") url->tls->verify = *flag;
+  if (name == "replica_reads") url->replica_reads = *flag;
   return absl::OkStatus();
 }
 
@@ -171,6 +172,9 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
   }
   const std::vector<std::string> parameters = absl::StrSplit(ToAbsl(text), '&');
   for (const std::string& parameter : parameters) {
+    if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "replica_reads=")) {
+      return Invalid("replica_reads is for redis+sentinel:// and redis+cluster://");
+    }
     if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "tls=")) {
       return Invalid("tls is for redis+sentinel:// and redis+cluster://; use rediss://");
     }

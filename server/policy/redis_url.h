@@ -9,7 +9,8 @@
 //
 // A query sets the rest: tls=true (sentinels with their group, and clusters), ca=FILE (default:
 // the system's authorities), cert=FILE and key=FILE (our own certificate), server_name=NAME (that
-// the server must prove; default: the host), verify=false; sentinel_user and sentinel_password.
+// the server must prove; default: the host), verify=false; sentinel_user and sentinel_password;
+// replica_reads=true (sentinels and clusters: reads whose primary cannot be reached ask a replica).
 // User, password and values of the query may be percent-encoded; an IPv6 host stands in brackets.
 // Errors and address() never show the password.
 
@@ -56,6 +57,7 @@ struct RedisUrl {
   std::string sentinel_user;
   std::string sentinel_password;  // Empty: no AUTH with sentinels.
   std::optional<RedisTls> tls;
+  bool replica_reads = false;
 
   // host:port, or group@host:port,..., for logs and status pages.
   std::string address() const;

@@ -134,6 +134,14 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(Context* context,
     status->set_connected(l2.health.connected);
     status->set_breaker(l2.health.breaker);
     status->set_problem(l2.health.problem);
+    for (const L2Endpoint& endpoint : l2.health.endpoints) {
+      admin::v1::L2Endpoint* server = status->add_endpoints();
+      server->set_address(endpoint.address);
+      server->set_connected(endpoint.connected);
+      server->set_breaker(endpoint.breaker);
+      server->set_connections(static_cast<uint32_t>(endpoint.connections));
+      server->set_problem(endpoint.problem);
+    }
   }
   response->add_fallback_chain("l1");
   if (!context_.l1_only) response->add_fallback_chain("l2");

@@ -269,12 +269,59 @@ TEST_F(RedisClusterTest, ADeadServerTakesItsSlotsWithItAndNothingElse) {
   // Until the others have noticed, which takes them cluster-node-timeout.
   EXPECT_EQ(ValueOf(of_server[0]), of_server[0]);
   EXPECT_EQ(ValueOf(of_server[1]), of_server[1]);
-  EXPECT_FALSE(store_->Health().connected);
+  const L2Health health = store_->Health();
+  EXPECT_FALSE(health.connected);
+  ASSERT_EQ(health.endpoints.size(), 3u);
+  for (const L2Endpoint& endpoint : health.endpoints) {
+    const std::string dead = absl::StrCat("127.0.0.1:", cluster_->server(2).port());
+    EXPECT_EQ(endpoint.connected, endpoint.address != dead) << endpoint.address;
+  }
   ASSERT_TRUE(cluster_->server(2).Restart().ok());
   EXPECT_TRUE(WaitUntil(
       [&] { return ApplyStatus(Put(of_server[2], 2, "back"), absl::Milliseconds(500)).ok(); },
       absl::Seconds(60)));
   EXPECT_EQ(ValueOf(of_server[2]), "back");
+}
+
+TEST_F(RedisClusterTest, AReplicaAnswersReadsAndThenTakesOver) {
+  StartCluster(3, 1);
+  const std::string id = *cluster_->server(0).Command({"CLUSTER", "MYID"});
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        return *cluster_->server(3).Command({"CLUSTER", "REPLICATE", id}) == "+OK";
+      },
+      absl::Seconds(60)));
+  std::string key;
+  for (int i = 0; key.empty(); ++i) {
+    if (cluster_->OwnerOf(RedisSlotOf(absl::StrCat("k", i))) == 0) key = absl::StrCat("k", i);
+  }
+  ASSERT_TRUE(ApplyStatus(Put(key, 1, "one")).ok());
+  const auto size = [&](size_t server) { return *cluster_->server(server).Command({"DBSIZE"}); };
+  ASSERT_TRUE(WaitUntil([&] { return size(3) == size(0); }, absl::Seconds(60)));
+  // A server names a replica only after it has heard how far that is.
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(WaitUntil(
+        [&] {
+          return *cluster_->server(i).Command(
+                     {"EVAL",
+                      "local longest = 0 "
+                      "for _, range in ipairs(redis.call('CLUSTER', 'SLOTS')) do "
+                      "longest = math.max(longest, #range) end return longest",
+                      "0"}) == ":4";
+        },
+        absl::Seconds(60)));
+  }
+  const int ups = observer_.ups();
+  OpenStore({}, cluster_->url() + "?replica_reads=true");
+  ASSERT_EQ(ValueOf(key), "one");
+  ASSERT_TRUE(observer_.WaitForUps(ups + 8));  // Two connections to each of four servers.
+  cluster_->server(0).Kill();
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(ValueOf(key), "one");
+  EXPECT_GE(observer_.replica_reads(), 50);
+  ASSERT_TRUE(
+      WaitUntil([&] { return ApplyStatus(Put(key, 2, "two"), absl::Milliseconds(500)).ok(); },
+                absl::Seconds(60)));
+  EXPECT_EQ(ValueOf(key), "two");
 }
 
 TEST_F(RedisClusterTest, ServersThatSendCallsInACircleAreNotFollowedForEver) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/l2/apply_batch.h"
 #include "tests/contract/redis_store_fixture.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/wait_until.h"
@@ -171,6 +172,35 @@ TEST_F(RedisSentinelTest, WritesGoOnWithinEightSecondsAfterThePrimaryIsKilled) {
   EXPECT_TRUE(store_->Health().connected) << store_->Health().problem;
   RecordProperty("pause_ms", static_cast<int>(absl::ToInt64Milliseconds(load.longest_pause())));
   std::printf("writes paused for %s\n", absl::FormatDuration(load.longest_pause()).c_str());
+}
+
+TEST_F(RedisSentinelTest, ReadsGoOnAtAReplicaWhenThePrimaryDies) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url() + "?replica_reads=true");
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  for (size_t i = 1; i < 3; ++i) {
+    ASSERT_TRUE(WaitUntil(
+        [&] {
+          return servers_[i]->Command({"EXISTS", EntryRedisKey(Key("a"))}).value_or("") == ":1";
+        },
+        absl::Seconds(60)));
+  }
+  // The store has met the replicas, one connection for reads and one for writes each.
+  ASSERT_TRUE(observer_.WaitForUps(6));
+  servers_[0]->Kill();
+  ASSERT_FALSE(ApplyStatus(Put("b", 1, "one"), absl::Milliseconds(500)).ok());
+  // Before the sentinels have noticed: later they drop the replicas' connections too, for a moment.
+  for (int i = 0; i < 50; ++i) {
+    const L2Record record = Fetch({Key("a")}, absl::Milliseconds(500))[0];
+    ASSERT_TRUE(record.status.ok()) << record.status;
+    ASSERT_EQ(ParseRecord(record.record.view())->value, "one");
+  }
+  EXPECT_GE(observer_.replica_reads(), 50);
+  // And when there is a new one, all is as before.
+  ASSERT_TRUE(
+      WaitUntil([&] { return ApplyStatus(Put("a", 2, "two"), absl::Milliseconds(500)).ok(); },
+                absl::Seconds(60)));
+  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
 }
 
 TEST_F(RedisSentinelTest, APrimaryThatBecomesAReplicaIsLeft) {

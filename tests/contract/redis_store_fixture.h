@@ -4,6 +4,7 @@
 #ifndef MERIDIAN_TESTS_CONTRACT_REDIS_STORE_FIXTURE_H_
 #define MERIDIAN_TESTS_CONTRACT_REDIS_STORE_FIXTURE_H_
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -60,6 +61,8 @@ class RecordingObserver final : public L2Observer {
     absl::MutexLock lock(&mu_);
     return redirects_.count(kind);
   }
+  void ReadFromReplica() override { ++replica_reads_; }
+  int replica_reads() const { return replica_reads_; }
   void PrimaryChanged(std::string_view, std::string_view) override {
     absl::MutexLock lock(&mu_);
     ++primary_changes_;
@@ -102,6 +105,7 @@ class RecordingObserver final : public L2Observer {
   }
 
  private:
+  std::atomic<int> replica_reads_{0};
   absl::Mutex mu_;
   std::multiset<std::string> commands_ ABSL_GUARDED_BY(mu_);
   int primary_changes_ ABSL_GUARDED_BY(mu_) = 0;

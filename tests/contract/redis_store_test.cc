@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/hash.h"
 #include "gmock/gmock.h"
@@ -77,6 +78,41 @@ TEST_F(RedisStoreTest, ASilentRedisIsAnsweredAtTheDeadlineAndOpensTheBreaker) {
   }
   while (observer_.breaker() != "closed") Fetch({Key("a")});
   EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
+}
+
+TEST_F(RedisStoreTest, ThePoolGrowsWhenItsConnectionsAreBusyAndNotBeyondItsLimit) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.read_connections = 4;
+  OpenStore(options);
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  ASSERT_TRUE(Fetch({Key("a")})[0].status.ok());
+  // Calls one after the other need one connection for reads, beside that for writes.
+  for (int i = 0; i < 100; ++i) Fetch({Key("a")});
+  ASSERT_EQ(store_->Health().endpoints.size(), 1u);
+  EXPECT_EQ(store_->Health().endpoints[0].connections, 2);
+  // While Redis does not answer, all that are open are busy: each call opens one more.
+  redis_->Stop();
+  absl::BlockingCounter left(300);
+  for (int i = 0; i < 300; ++i) {
+    store_->Fetch({Key("a")}, clock_.Now() + absl::Seconds(30), [&](std::vector<L2Record> records) {
+      EXPECT_TRUE(records[0].status.ok()) << records[0].status;
+      left.DecrementCount();
+    });
+  }
+  redis_->Cont();
+  left.Wait();
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  for (int round = 0; round < 100 && observer_.ups() < 5; ++round) {
+    absl::BlockingCounter answers(300);
+    for (int i = 0; i < 300; ++i) {
+      store_->Fetch({Key("a")}, clock_.Now() + absl::Seconds(30),
+                    [&](const std::vector<L2Record>&) { answers.DecrementCount(); });
+    }
+    answers.Wait();
+  }
+  EXPECT_EQ(store_->Health().endpoints[0].connections, 5);
+  EXPECT_EQ(observer_.ups(), 5);
 }
 
 TEST_F(RedisStoreTest, AScriptThatRedisHasLostIsSentAgain) {

@@ -66,6 +66,18 @@ TEST(SlotTableTest, TakesRangesAndLeavesHoles) {
   EXPECT_EQ(table->covered_slots(), kRedisSlotCount - 49);
 }
 
+TEST(SlotTableTest, ReplicasFollowTheirPrimary) {
+  const std::string node = "*3\r\n$1\r\nr\r\n:7\r\n$2\r\nid\r\n";
+  const std::string with_replica = absl::StrCat("*4", Range(0, 5, "b", 2).substr(2), node);
+  const auto table = SlotTable::Parse(ReplyOf("*1\r\n" + with_replica), {"seed", 7});
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_THAT(table->ReplicasOf(0), ElementsAre(RedisAddress{"r", 7}));
+  // Another primary that comes before it.
+  const SlotTable after = table->With(3, {"a", 1});
+  EXPECT_TRUE(after.ReplicasOf(0).empty());
+  EXPECT_THAT(after.ReplicasOf(1), ElementsAre(RedisAddress{"r", 7}));
+}
+
 TEST(SlotTableTest, AServerWithoutANameIsWhereItWasAsked) {
   for (const std::string& host : {std::string(), std::string("?")}) {
     const auto table = SlotTable::Parse(ReplyOf("*1\r\n" + Range(0, 5, host, 9)), {"seed", 7});

@@ -79,6 +79,13 @@ TEST(RedisUrlTest, SentinelsHaveTheirOwnPasswordAndTls) {
   EXPECT_FALSE(ParseRedisUrl("redis+sentinel://h/g?tls=false")->tls.has_value());
 }
 
+TEST(RedisUrlTest, ReplicaReadsAreForShapesThatHaveReplicas) {
+  EXPECT_FALSE(ParseRedisUrl("redis+cluster://h")->replica_reads);
+  EXPECT_TRUE(ParseRedisUrl("redis+cluster://h?replica_reads=true")->replica_reads);
+  EXPECT_TRUE(ParseRedisUrl("redis+sentinel://h/g?replica_reads=true")->replica_reads);
+  EXPECT_FALSE(ParseRedisUrl("redis://h?replica_reads=true").ok());
+}
+
 TEST(RedisUrlTest, AListOfHostsThatMeansNothingIsRefused) {
   for (const char* text :
        {"redis://h1,h2", "rediss://h1,h2/0", "redis+sentinel://h1,/g", "redis+sentinel://,h/g",
