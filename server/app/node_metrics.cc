@@ -417,6 +417,10 @@ ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own
           registry.AddCounters({"meridian_replication_lost_total",
                                 "Slots of which changes were trimmed before a region got them.",
                                 {"to"}})),
+      target_losses_(registry.AddCounters(
+          {"meridian_replication_target_losses_total",
+           "Slots of which another region's store has less than it had answered.",
+           {"to"}})),
       dropped_(
           registry.AddCounters({"meridian_replication_dropped_total",
                                 "Changes left out because their record is malformed or refused.",
@@ -515,6 +519,12 @@ void ReplicationMetrics::OnLinkState(const std::string& target, LinkState state,
   } else {
     spdlog::warn("replication to {}: {}: {}", target, LinkStateName(state), problem);
   }
+}
+
+void ReplicationMetrics::OnTargetLoss(const std::string& target, size_t slots) {
+  target_losses_.With({target}).Add(slots);
+  spdlog::warn("replication to {}: its store has lost what it had of {} slots; it is sent again",
+               target, slots);
 }
 
 void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {

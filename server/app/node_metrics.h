@@ -61,6 +61,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnApplied(const std::string& target, size_t applied, size_t stale) override;
   void OnLinkState(const std::string& target, LinkState state, const std::string& problem) override;
   void OnLinkGap(const std::string& target, uint32_t slot) override;
+  void OnTargetLoss(const std::string& target, size_t slots) override;
   void OnDropped(const std::string& target, const absl::Status& why) override;
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
@@ -73,6 +74,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   std::vector<std::pair<uint16_t, Histogram*>> lags_;  // By region id; owned by the registry.
   CounterFamily& applied_;
   CounterFamily& link_gaps_;
+  CounterFamily& target_losses_;
   CounterFamily& dropped_;
   Counter& tail_errors_;
   Counter& tail_gaps_;

@@ -152,7 +152,8 @@ class L2Store {
   // ReadLogs of many slots, which is why followers ask it first.
   virtual void ChangeCount(absl::Time deadline, CountCallback callback) { callback(uint64_t{0}); }
 
-  // The last position of each slot's changelog, {0,0} for an empty one. In order of `slots`.
+  // The last position that each slot's changelog ever had, whatever was trimmed; {0,0} for one that
+  // is not there. In order of `slots`.
   virtual void LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                        PositionsCallback callback) = 0;
 

@@ -91,6 +91,29 @@ void LinkBacklog::Unsync() {
   for (auto& [number, slot] : slots_) slot.synced = false;
 }
 
+void LinkBacklog::Unsync(uint32_t slot) {
+  const auto it = slots_.find(slot);
+  if (it != slots_.end()) it->second.synced = false;
+}
+
+std::vector<LinkBacklog::Acked> LinkBacklog::AckedSlots() const {
+  std::vector<Acked> acked;
+  for (const auto& [number, slot] : slots_) {
+    if (slot.synced && slot.acked != LogPosition{}) {
+      acked.push_back({{number, slot.generation}, slot.acked});
+    }
+  }
+  return acked;
+}
+
+bool LinkBacklog::NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition end) {
+  Slot* slot = Find(ticket);
+  if (slot == nullptr || (slot->lost_cursor == cursor && slot->lost_end == end)) return false;
+  slot->lost_cursor = cursor;
+  slot->lost_end = end;
+  return true;
+}
+
 std::vector<SlotTicket> LinkBacklog::Unsynced() const {
   std::vector<SlotTicket> tickets;
   for (const auto& [number, slot] : slots_) {

@@ -60,6 +60,14 @@ class LinkBacklog {
   void Restart(uint32_t slot);
   // Asks for every slot's cursor again, as after an error: the target may have lost data.
   void Unsync();
+  void Unsync(uint32_t slot);
+
+  // Synced slots of which the target has something, and how far that goes.
+  struct Acked {
+    SlotTicket ticket;
+    LogPosition cursor;
+  };
+  std::vector<Acked> AckedSlots() const;
 
   // Slots whose cursor must be fetched and which have no batch under way.
   std::vector<SlotTicket> Unsynced() const;
@@ -75,6 +83,9 @@ class LinkBacklog {
   bool KnowsHole(SlotTicket ticket, LogPosition after, LogPosition start) const;
   void Mended(SlotTicket ticket);
   bool mending(SlotTicket ticket) const;
+  // The log that the target's cursor is of is no more, a new one ends at `end`: true when that is
+  // news. What was in the old log must be looked for in the store.
+  bool NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition end);
   // Up to where changes were looked at; {0,0} for a slot that is no longer here.
   LogPosition Queued(SlotTicket ticket) const;
 
@@ -114,6 +125,8 @@ class LinkBacklog {
     bool mending = false;  // Changes are missing somewhere before queued, the last time here:
     LogPosition hole_after;
     LogPosition hole_start;
+    LogPosition lost_cursor;  // Of NoteLostLog.
+    LogPosition lost_end;
     bool in_turn = false;  // In turn_.
     LogPosition acked;     // The target has it.
     LogPosition told;      // A cursor up to here was sent, answered or not.

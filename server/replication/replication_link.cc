@@ -78,6 +78,7 @@ void ReplicationLink::Start() { Tick(); }
 
 void ReplicationLink::Tick() {
   FlushCursors();
+  CheckTarget();
   Report();
   gate_.PostAfter(options_.tick, [this] { Tick(); });
 }
@@ -116,10 +117,12 @@ void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
 }
 
 void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
-  // What the tail missed of a trimmed log, this link notices by the hole before the next change.
   if (kind == GapKind::kRestarted) {
     backlog_.Restart(slot);
     repair_.Remove(slot);  // The hole is found again by the cursor, which did not move.
+  } else {
+    // What the tail missed would seem to join on: the hole is found between cursor and log.
+    backlog_.Unsync(slot);
   }
   SchedulePump();
 }
@@ -184,34 +187,37 @@ void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
   for (size_t i = 0; i < round->slots.size(); ++i) {
     if (round->cursors[i] < round->ends[i]) {
       reads.push_back({round->slots[i], LogPosition{}});
+    } else if (round->cursors[i] > round->ends[i] &&
+               backlog_.NoteLostLog(round->tickets[i], round->cursors[i], round->ends[i])) {
+      LostLog(round->tickets[i], round->ends[i]);
     }
   }
   if (reads.empty()) return Synced(*round);
-  source_.ReadLogs(std::move(reads), 1, Deadline(),
-                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-                       [this, round](const absl::StatusOr<std::vector<LogSlice>>& firsts) {
-                         if (!firsts.ok()) {
-                           syncing_ = false;
-                           return Failed(round->attempt, options_.own_region, firsts.status());
-                         }
-                         std::map<uint32_t, LogPosition> starts;
-                         for (const LogSlice& slice : *firsts) {
-                           starts[slice.slot] = slice.entries.front().position;
-                         }
-                         for (size_t i = 0; i < round->slots.size(); ++i) {
-                           const auto start = starts.find(round->slots[i]);
-                           if (start == starts.end()) continue;
-                           // The hole that is being mended is not a new one.
-                           const SlotTicket ticket = round->tickets[i];
-                           const LogPosition after = backlog_.mending(ticket)
-                                                         ? backlog_.Queued(ticket)
-                                                         : round->cursors[i];
-                           if (start->second > after) {
-                             Hole(ticket, round->cursors[i], after, start->second);
-                           }
-                         }
-                         Synced(*round);
-                       }));
+  source_.ReadLogs(
+      std::move(reads), 1, Deadline(),
+      gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+          [this, round](const absl::StatusOr<std::vector<LogSlice>>& firsts) {
+            if (!firsts.ok()) {
+              syncing_ = false;
+              return Failed(round->attempt, options_.own_region, firsts.status());
+            }
+            std::map<uint32_t, LogPosition> starts;
+            for (const LogSlice& slice : *firsts) {
+              starts[slice.slot] = slice.entries.front().position;
+            }
+            for (size_t i = 0; i < round->slots.size(); ++i) {
+              if (round->cursors[i] >= round->ends[i]) continue;
+              // Without a first entry all of them were trimmed.
+              const auto found = starts.find(round->slots[i]);
+              const LogPosition start = found == starts.end() ? round->ends[i] : found->second;
+              // The hole that is being mended is not a new one.
+              const SlotTicket ticket = round->tickets[i];
+              const LogPosition after =
+                  backlog_.mending(ticket) ? backlog_.Queued(ticket) : round->cursors[i];
+              if (start > after) Hole(ticket, round->cursors[i], after, start);
+            }
+            Synced(*round);
+          }));
 }
 
 void ReplicationLink::Synced(const SyncRound& round) {
@@ -273,8 +279,10 @@ void ReplicationLink::CheckHoles(uint64_t attempt, std::vector<CatchUpRead> aske
                          }
                          for (const CatchUpRead& read : asked) {
                            const auto start = starts.find(read.ticket.slot);
-                           if (start == starts.end() || start->second <= read.after) continue;
-                           Hole(read.ticket, read.after, read.after, start->second);
+                           if (read.after == LogPosition{}) continue;
+                           const LogPosition first =
+                               start == starts.end() ? read.known_end : start->second;
+                           if (first > read.after) Hole(read.ticket, read.after, read.after, first);
                          }
                          TakeReads(asked, slices);
                          Pump();
@@ -306,6 +314,15 @@ void ReplicationLink::Hole(SlotTicket ticket, LogPosition cursor, LogPosition af
   }
   backlog_.Mend(ticket, after, start);
   repair_.Add(ticket, cursor);
+}
+
+// The new log is read from its beginning; what was only in the old one is found by comparison. The
+// age of the cursor tells nothing of a store that may have lost more than its log: no fence.
+void ReplicationLink::LostLog(SlotTicket ticket, LogPosition end) {
+  ++gaps_total_;
+  observer_.OnLinkGap(options_.target_region, ticket.slot);
+  backlog_.Mend(ticket, LogPosition{}, end);
+  repair_.Add(ticket, LogPosition{});
 }
 
 void ReplicationLink::Mended(SlotTicket ticket) {
@@ -489,6 +506,35 @@ void ReplicationLink::FlushCursors() {
     target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.cursor, {}, Deadline(),
                             [](const std::vector<L2WriteResult>&) {});
   }
+}
+
+// A store may lose what it had without any call of ours failing: it restarts between two of them,
+// or another server takes its place that was behind. Then its cursors are behind what it answered.
+void ReplicationLink::CheckTarget() {
+  if (paused_ || cut_ || checking_ || ++ticks_ % options_.check_ticks != 0) return;
+  std::vector<LinkBacklog::Acked> acked = backlog_.AckedSlots();
+  if (acked.empty()) return;
+  std::vector<uint32_t> slots;
+  for (const LinkBacklog::Acked& slot : acked) slots.push_back(slot.ticket.slot);
+  checking_ = true;
+  target_.FetchCursors(options_.own_region, std::move(slots), Deadline(),
+                       gate_.Reply<absl::StatusOr<std::vector<LogPosition>>>(
+                           [this, attempt = attempt_, acked = std::move(acked)](
+                               const absl::StatusOr<std::vector<LogPosition>>& cursors) {
+                             checking_ = false;
+                             if (!cursors.ok()) {
+                               return Failed(attempt, options_.target_region, cursors.status());
+                             }
+                             size_t behind = 0;
+                             for (size_t i = 0; i < acked.size(); ++i) {
+                               if ((*cursors)[i] >= acked[i].cursor) continue;
+                               backlog_.Unsync(acked[i].ticket.slot);
+                               ++behind;
+                             }
+                             if (behind == 0) return;
+                             observer_.OnTargetLoss(options_.target_region, behind);
+                             Pump();
+                           }));
 }
 
 // --- Errors and status.

@@ -6,8 +6,8 @@
 // with the cursor: at least once, last writer wins, in any order.
 //
 // Promise: memory is bounded whatever the target does; links share nothing, so that a slow region
-//   does not slow another; after an error every cursor is asked for again, so that a target that
-//   came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
+//   does not slow another; after an error, and when the target has less than it had answered, cursors
+//   are asked for again, so that a target that came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
 //   the slot from the store itself.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
 // older. Nothing is sent before SetCut has said that the target is not cut; what was sent before a
@@ -60,6 +60,7 @@ struct ReplicationLinkOptions {
   size_t read_slots = 16;
   size_t cursors_per_tick = 128;
   absl::Duration tick = absl::Seconds(1);
+  uint64_t check_ticks = 5;  // How often the target's cursors are compared with what it answered.
   absl::Duration timeout = absl::Seconds(5);
   BackoffOptions backoff{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)};
   uint64_t seed = 0;  // Spreads the retries of different nodes.
@@ -119,6 +120,7 @@ class ReplicationLink final : public ChangeSink {
   void CheckHoles(uint64_t attempt, std::vector<CatchUpRead> asked, std::vector<LogSlice> slices);
   void TakeReads(const std::vector<CatchUpRead>& asked, const std::vector<LogSlice>& slices);
   void Hole(SlotTicket ticket, LogPosition cursor, LogPosition after, LogPosition start);
+  void LostLog(SlotTicket ticket, LogPosition end);
   void Mended(SlotTicket ticket);
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
@@ -134,6 +136,7 @@ class ReplicationLink final : public ChangeSink {
     return mode_of_(name_space) != ReplicationMode::kInvalidateOnly;
   }
   void FlushCursors();
+  void CheckTarget();
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
   void Drop(const absl::Status& why);
@@ -157,6 +160,8 @@ class ReplicationLink final : public ChangeSink {
   bool pump_scheduled_ = false;
   bool syncing_ = false;
   bool reading_ = false;
+  bool checking_ = false;
+  uint64_t ticks_ = 0;
   bool paused_ = true;  // Waits for the backoff, or for the first word about a cut.
   std::optional<RegionCut> cut_;
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.

@@ -39,6 +39,9 @@ class ReplicationObserver {
   // Changes that `target` never got were trimmed from the changelog of `slot`, which is mended now.
   virtual void OnLinkGap(const std::string& target, uint32_t slot) {}
 
+  // `target` has less of so many slots than it had answered before: it is sent again.
+  virtual void OnTargetLoss(const std::string& target, size_t slots) {}
+
   // A change was left out because its record is malformed or refused for good.
   virtual void OnDropped(const std::string& target, const absl::Status& why) {}
 

@@ -111,6 +111,18 @@ TEST_P(L2StoreContractTest, AllSlotsAtOnce) {
   EXPECT_THAT(*harness_->FetchCursors("eu", slots), SizeIs(kSlotCount));
 }
 
+TEST_P(L2StoreContractTest, AnEmptiedLogStillTellsHowFarItWentAndALostOneDoesNot) {
+  const L2Key key = Key("a");
+  harness_->Apply({Put(key, V(1), "one"), Put(key, V(2), "two")});
+  const LogPosition end = LogOf(key.slot).back().position;
+  EXPECT_THAT(*harness_->LogEnds({key.slot}), ElementsAre(end));
+  harness_->EmptyLog(key.slot);
+  EXPECT_THAT(*harness_->LogEnds({key.slot}), ElementsAre(end));
+  EXPECT_THAT(*harness_->ReadLogs({{key.slot, LogPosition{}}}, 10), IsEmpty());
+  harness_->LoseLog(key.slot);
+  EXPECT_THAT(*harness_->LogEnds({key.slot}), ElementsAre(LogPosition()));
+}
+
 TEST_P(L2StoreContractTest, ReplicatedWritesKeepTheirVersionsAndMoveTheCursor) {
   const L2Key key = Key("a");
   const auto replicate = [&](LogPosition cursor, std::vector<L2Write> writes) {

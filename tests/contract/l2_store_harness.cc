@@ -27,6 +27,8 @@ class FakeHarness final : public L2StoreHarness {
   void PlantForeign(const L2Key& key, const std::string& bytes) override {
     store_.Plant(key, bytes, absl::Hours(1));
   }
+  void EmptyLog(uint32_t slot) override { store_.TrimLog(slot, 0); }
+  void LoseLog(uint32_t slot) override { store_.LoseLog(slot); }
 
  protected:
   L2Store& store() override { return store_; }
@@ -89,6 +91,12 @@ class StandaloneHarness final : public RedisHarness {
   void PlantForeign(const L2Key& key, const std::string& bytes) override {
     OrDie(SharedRedis().Command({"SET", EntryRedisKey(key), bytes}));
   }
+  void EmptyLog(uint32_t slot) override {
+    OrDie(SharedRedis().Command({"XTRIM", LogRedisKey(slot), "MAXLEN", "0"}));
+  }
+  void LoseLog(uint32_t slot) override {
+    OrDie(SharedRedis().Command({"DEL", LogRedisKey(slot)}));
+  }
 };
 
 class ClusterHarness final : public RedisHarness {
@@ -97,9 +105,16 @@ class ClusterHarness final : public RedisHarness {
     if (!SharedCluster().FlushAll().ok()) std::abort();
   }
   void PlantForeign(const L2Key& key, const std::string& bytes) override {
-    RedisProcess& owner =
-        SharedCluster().server(SharedCluster().OwnerOf(RedisHashSlotOf(key.slot)));
-    OrDie(owner.Command({"SET", EntryRedisKey(key), bytes}));
+    OrDie(OwnerOf(key.slot).Command({"SET", EntryRedisKey(key), bytes}));
+  }
+  void EmptyLog(uint32_t slot) override {
+    OrDie(OwnerOf(slot).Command({"XTRIM", LogRedisKey(slot), "MAXLEN", "0"}));
+  }
+  void LoseLog(uint32_t slot) override { OrDie(OwnerOf(slot).Command({"DEL", LogRedisKey(slot)})); }
+
+ private:
+  static RedisProcess& OwnerOf(uint32_t slot) {
+    return SharedCluster().server(SharedCluster().OwnerOf(RedisHashSlotOf(slot)));
   }
 };
 

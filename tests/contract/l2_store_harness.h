@@ -27,6 +27,9 @@ class L2StoreHarness {
   virtual void LetPass(absl::Duration duration) = 0;
   // Stores bytes that no Apply wrote.
   virtual void PlantForeign(const L2Key& key, const std::string& bytes) = 0;
+  // Takes everything out of a slot's changelog, or the changelog itself away.
+  virtual void EmptyLog(uint32_t slot) = 0;
+  virtual void LoseLog(uint32_t slot) = 0;
 
   std::vector<L2Record> Fetch(std::vector<L2Key> keys) {
     return Fetch(std::move(keys), Deadline());

@@ -425,6 +425,12 @@ void FakeL2Store::TrimLog(uint32_t slot, size_t keep) {
   while (log.size() > keep) log.pop_front();
 }
 
+void FakeL2Store::LoseLog(uint32_t slot) {
+  absl::MutexLock lock(&state_->mu);
+  state_->logs[slot].clear();
+  state_->log_ends[slot] = LogPosition{};
+}
+
 FakeL2Store::Calls FakeL2Store::calls() const {
   absl::MutexLock lock(&state_->mu);
   return state_->calls;

@@ -80,6 +80,8 @@ class FakeL2Store final : public L2Store {
 
   // Forgets the first entries of a changelog, as MAXLEN does, until `keep` are left.
   void TrimLog(uint32_t slot, size_t keep);
+  // The changelog is gone as a whole, as an evicted or deleted key is.
+  void LoseLog(uint32_t slot);
 
   Calls calls() const;
   // The stored bytes, nullopt when there are none or their retention is over.

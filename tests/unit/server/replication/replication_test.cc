@@ -231,6 +231,23 @@ TEST(ReplicationTest, ATargetThatComesBackEmptyIsFilledFromTheLog) {
   EXPECT_THAT(world.Get("eu", keys[0]), Optional(std::string("newer")));
 }
 
+// It restarts between two calls of the link: none fails.
+TEST(ReplicationTest, ATargetThatLosesItsDataUnseenIsFilledAgain) {
+  ReplicationWorld world({"us", "eu"});
+  world.Start();
+  const std::vector<std::string> keys = Keys(100);
+  for (const std::string& key : keys) world.Set("us", key, "v");
+  world.executor.RunFor(absl::Seconds(3));
+  EXPECT_EQ(world.DifferingKeys(keys), 0);
+  world.Wipe(world.region("eu"));
+  EXPECT_GT(world.DifferingKeys(keys), 0);
+  world.executor.RunFor(absl::Seconds(10));
+  EXPECT_EQ(world.DifferingKeys(keys), 0);
+  EXPECT_EQ(world.node("us").observer.target_losses, 1);
+  world.executor.RunFor(absl::Seconds(30));
+  EXPECT_EQ(world.node("us").observer.target_losses, 1);
+}
+
 TEST(ReplicationTest, AnOwnStoreThatComesBackEmptyWithOlderIdsIsFollowedAgain) {
   ReplicationWorld world({"us", "eu"});
   world.Start();
@@ -298,6 +315,63 @@ TEST_F(TrimmedLogTest, IsReportedAndMendedByItself) {
   EXPECT_THAT(world_.Get("eu", "{a}last"), Optional(std::string("4")));
   EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
   EXPECT_EQ(world_.Get("eu", "{a}secret", "scratch"), std::nullopt);
+}
+
+TEST_F(TrimmedLogTest, ALogOfWhichNothingIsLeftIsMendedToo) {
+  world_.Set("us", "{a}old", "1");
+  world_.Set("us", "{a}deleted", "1");
+  Cut();
+  world_.Delete("us", "{a}deleted");
+  world_.Set("us", "{a}old", "2");
+  world_.executor.RunFor(kSoon);
+  TrimAndHeal(0);
+  world_.executor.RunFor(absl::Seconds(10));
+  EXPECT_EQ(world_.node("us").observer.link_gaps, 1);
+  EXPECT_GE(Link().repair.mended_total, 1u);
+  EXPECT_THAT(world_.Get("eu", "{a}old"), Optional(std::string("2")));
+  EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
+  EXPECT_EQ(Link().state, LinkState::kStreaming);
+}
+
+TEST_F(TrimmedLogTest, ALogThatIsLostAsAWholeIsMendedToo) {
+  world_.Set("us", "{a}old", "1");
+  world_.Set("us", "{a}deleted", "1");
+  Cut();
+  world_.Delete("us", "{a}deleted");
+  world_.Set("us", "{a}old", "2");
+  world_.executor.RunFor(kSoon);
+  world_.region("us").store->LoseLog(kSlot);
+  Wire().mode = StoreWire::Mode::kOpen;
+  world_.executor.RunFor(absl::Seconds(10));
+  EXPECT_GE(world_.node("us").observer.link_gaps, 1);
+  EXPECT_THAT(world_.Get("eu", "{a}old"), Optional(std::string("2")));
+  EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
+  EXPECT_EQ(Link().state, LinkState::kStreaming);
+  const uint64_t compared = Link().repair.compared_total;
+  Wire().mode = StoreWire::Mode::kRefused;
+  world_.executor.RunFor(absl::Seconds(1));
+  Wire().mode = StoreWire::Mode::kOpen;
+  world_.executor.RunFor(absl::Seconds(10));
+  EXPECT_EQ(Link().repair.compared_total, compared) << "the same loss is mended once";
+}
+
+// What other processes wrote and trimmed while this one could not read its own store.
+TEST_F(TrimmedLogTest, WhatTheTailMissedIsNotTakenForRead) {
+  world_.Start();
+  world_.Set("us", "{a}0", "v");
+  world_.executor.RunFor(absl::Seconds(3));
+  StoreWire& own = *world_.node("us").wires.at("us");
+  own.mode = StoreWire::Mode::kRefused;
+  world_.executor.RunFor(absl::Seconds(1));
+  world_.Set("us", "{a}1", "missed");
+  world_.Set("us", "{a}2", "seen");
+  world_.executor.RunFor(kSoon);
+  world_.region("us").store->TrimLog(kSlot, 1);
+  own.mode = StoreWire::Mode::kOpen;
+  world_.executor.RunFor(absl::Seconds(10));
+  EXPECT_EQ(world_.DifferingKeys({"{a}0", "{a}1", "{a}2"}), 0);
+  EXPECT_EQ(world_.node("us").observer.link_gaps, 1);
+  EXPECT_EQ(Link().state, LinkState::kStreaming);
 }
 
 TEST_F(TrimmedLogTest, TheCursorStaysUntilItIsMendedSoThatANewOwnerFindsTheHole) {

@@ -84,6 +84,7 @@ class RecordingObserver final : public ReplicationObserver {
     states[target].push_back(state);
   }
   void OnLinkGap(const std::string&, uint32_t) override { ++link_gaps; }
+  void OnTargetLoss(const std::string&, size_t) override { ++target_losses; }
   void OnDropped(const std::string&, const absl::Status&) override { ++dropped; }
   void OnTailError(const absl::Status&) override { ++tail_errors; }
   void OnTailGap(uint32_t slot) override { tail_gaps.insert(slot); }
@@ -94,6 +95,7 @@ class RecordingObserver final : public ReplicationObserver {
   std::map<std::string, std::vector<LinkState>> states;
   std::set<uint32_t> tail_gaps;
   int link_gaps = 0;
+  int target_losses = 0;
   int dropped = 0;
   int tail_errors = 0;
   void OnLostChanges(uint32_t, size_t count) override { lost += count; }
