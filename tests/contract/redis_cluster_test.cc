@@ -246,8 +246,8 @@ TEST_F(RedisClusterTest, WritesOfOneCallToOneKeyKeepTheirOrderWhileItsSlotMoves)
                     done.Notify();
                   });
     const absl::Status moved = cluster_->MoveSlot(slot, Elsewhere(slot));
+    done.WaitForNotification();  // Before anything that returns: the call refers to this frame.
     ASSERT_TRUE(moved.ok()) << moved;
-    done.WaitForNotification();
     // None finds a later one stored before it.
     for (const L2WriteResult& result : results) {
       ASSERT_TRUE(result.status.ok()) << result.status;

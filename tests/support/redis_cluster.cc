@@ -86,6 +86,18 @@ absl::Status RedisCluster::Run(size_t server, const std::vector<std::string>& ar
 absl::Status RedisCluster::BeginMove(uint16_t slot, size_t to) {
   const size_t from = owner_[slot];
   const std::string number = absl::StrCat(slot);
+  // Who has just got the slot may hear by gossip, for a moment, that it is still another one's.
+  absl::Status last;
+  WaitUntil(
+      [&] {
+        last = TryBeginMove(number, from, to);
+        return last.ok() || !absl::StrContains(last.message(), "not the owner");
+      },
+      absl::Seconds(10));
+  return last;
+}
+
+absl::Status RedisCluster::TryBeginMove(const std::string& number, size_t from, size_t to) {
   if (absl::Status status = Run(to, {"CLUSTER", "SETSLOT", number, "IMPORTING", ids_[from]});
       !status.ok()) {
     return status;

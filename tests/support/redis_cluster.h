@@ -41,6 +41,7 @@ class RedisCluster {
   absl::Status FlushAll();
 
  private:
+  absl::Status TryBeginMove(const std::string& number, size_t from, size_t to);
   RedisCluster() = default;
   absl::Status Join(size_t primaries);
   absl::Status Run(size_t server, const std::vector<std::string>& arguments);
