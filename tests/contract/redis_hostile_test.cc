@@ -28,7 +28,11 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 // Replies have at most 64 MiB, and may be copied; the rest is what a process needs.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int64_t kMaxMemoryMib = 2000;  // What is freed stays for a while, and has shadows.
+#else
 constexpr int64_t kMaxMemoryMib = 300;
+#endif
 
 // What the server does to the first MGET of each connection.
 struct Hostility {
