@@ -6,16 +6,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/replication/replicated_write.h"
 
 namespace meridian {
 namespace {
-
-// Refused because of what was sent: sending it again would be refused again.
-bool IsAboutTheWrite(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) ||
-         absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
-}
 
 // A circuit breaker refused the call without asking the store.
 bool WasNotAsked(const absl::Status& status) {
@@ -27,9 +20,6 @@ bool WasNotAsked(const absl::Status& status) {
 // must not cost the link its longest wait.
 constexpr absl::Duration kBreakerWait = absl::Milliseconds(100);
 
-// A fetch of one key that is refused so often is refused for its size, not for the store's load.
-constexpr int kMaxRefusals = 5;
-
 }  // namespace
 
 struct ReplicationLink::SyncRound {
@@ -38,13 +28,6 @@ struct ReplicationLink::SyncRound {
   std::vector<uint32_t> slots;
   std::vector<LogPosition> cursors;
   std::vector<LogPosition> ends;
-};
-
-struct ReplicationLink::Shipment {
-  uint64_t attempt;
-  std::vector<SlotBatch> batches;
-  std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
-  size_t open = 0;          // Batches that are not finished.
 };
 
 ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target,
@@ -330,173 +313,7 @@ void ReplicationLink::Mended(SlotTicket ticket) {
   Pump();
 }
 
-// --- Fetch here, apply there.
-
-bool ReplicationLink::Ship() {
-  if (shipments_ >= options_.max_fetches || slots_under_way_ >= options_.max_slots) return false;
-  const size_t by_bytes =
-      static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
-  const size_t limit = std::clamp<size_t>(by_bytes, 1, batch_limit_);
-  auto shipment = std::make_shared<Shipment>();
-  shipment->attempt = attempt_;
-  shipment->batches = backlog_.TakeBatches(limit, options_.max_slots - slots_under_way_);
-  if (shipment->batches.empty()) return false;
-  for (const SlotBatch& batch : shipment->batches) {
-    for (const LogEntry& entry : batch.changes) {
-      if (SendsValues(entry.name_space))
-        shipment->keys.push_back({batch.ticket.slot, entry.name_space, entry.key});
-    }
-  }
-  shipment->open = shipment->batches.size();
-  ++shipments_;
-  slots_under_way_ += shipment->open;
-  if (shipment->keys.empty()) {
-    Fetched(shipment, {});
-    return true;
-  }
-  source_.Fetch(
-      shipment->keys, Deadline(),
-      gate_.Reply<std::vector<L2Record>>(
-          [this, shipment](const std::vector<L2Record>& records) { Fetched(shipment, records); }));
-  return true;
-}
-
-void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
-                              const std::vector<L2Record>& records) {
-  if (absl::Status status = CheckFetched(records); !status.ok()) {
-    for (const SlotBatch& batch : shipment->batches) backlog_.Finish(batch, false);
-    --shipments_;
-    slots_under_way_ -= shipment->open;
-    return Failed(shipment->attempt, options_.own_region, status);
-  }
-  batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
-  size_t next = 0;
-  for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    Apply(shipment, i, WritesOf(shipment->batches[i], shipment->keys, records, &next));
-  }
-}
-
-// Why the shipment must be fetched again, or OK. A single record that is too large is no reason.
-absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records) {
-  absl::Status refused;
-  bool any_ok = false;
-  for (const L2Record& record : records) {
-    if (record.status.ok()) {
-      any_ok = true;
-    } else if (absl::IsResourceExhausted(record.status)) {
-      refused = record.status;
-    } else {
-      return record.status;
-    }
-  }
-  if (refused.ok() || any_ok || (records.size() == 1 && ++refused_alone_ >= kMaxRefusals)) {
-    refused_alone_ = 0;
-    return absl::OkStatus();
-  }
-  batch_limit_ = std::max<size_t>(1, records.size() / 2);
-  return refused;
-}
-
-std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
-                                               const std::vector<L2Key>& shipped,
-                                               const std::vector<L2Record>& records, size_t* next) {
-  const absl::Time now = clock_.Now();
-  std::vector<L2Write> writes;
-  for (const LogEntry& entry : batch.changes) {
-    L2Key key{batch.ticket.slot, entry.name_space, entry.key};
-    // The policy may change meanwhile: what was fetched is what counts.
-    if (*next == shipped.size() || shipped[*next].key != entry.key ||
-        shipped[*next].name_space != entry.name_space || shipped[*next].slot != key.slot) {
-      writes.push_back(DropOlderThan(key, entry.version, now));
-      continue;
-    }
-    const L2Record& record = records[(*next)++];
-    // What cannot be sent still overtakes what is older over there.
-    if (!record.status.ok()) Drop(record.status);  // One record alone is too large for a reply.
-    if (!record.status.ok() || record.record.empty()) {
-      writes.push_back(DropOlderThan(key, entry.version, now));
-      continue;
-    }
-    average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
-    absl::StatusOr<L2Write> write =
-        ReplicatedWrite(key, record.record.view(), now, options_.repair.tombstone_ttl);
-    if (!write.ok()) {
-      Drop(write.status());
-      writes.push_back(DropOlderThan(key, entry.version, now));
-    } else if (write->version.region != target_id_) {  // The target has its own writes.
-      writes.push_back(*std::move(write));
-    }
-  }
-  return writes;
-}
-
-void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t index,
-                            std::vector<L2Write> writes) {
-  const SlotBatch& batch = shipment->batches[index];
-  const LogPosition cursor = batch.mending ? LogPosition{} : batch.cursor;
-  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, cursor, std::move(writes),
-                          Deadline(),
-                          gate_.Reply<std::vector<L2WriteResult>>(
-                              [this, shipment, index](const std::vector<L2WriteResult>& results) {
-                                Applied(shipment, index, results);
-                              }));
-}
-
-void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
-                              const std::vector<L2WriteResult>& results) {
-  const absl::Status status = Count(results);
-  if (status.ok() && !sync_waits_.empty()) TellWaiting(shipment->batches[index], results);
-  backlog_.Finish(shipment->batches[index], status.ok());
-  const bool last = --shipment->open == 0;
-  if (last) --shipments_;
-  --slots_under_way_;
-  if (!status.ok()) {
-    Failed(shipment->attempt, options_.target_region, status);
-  } else if (!results.empty()) {
-    backoff_.Reset();
-    if (shipment->attempt == attempt_) problem_.clear();
-  }
-  if (last) Pump();
-}
-
-// What was refused for good has not arrived. Refusals are rare: which one it was is not looked for.
-void ReplicationLink::TellWaiting(const SlotBatch& batch,
-                                  const std::vector<L2WriteResult>& results) {
-  for (const L2WriteResult& result : results) {
-    if (!result.status.ok()) return;
-  }
-  for (const LogEntry& entry : batch.changes) sync_waits_.Arrived(options_.target_region, entry);
-}
-
-// Counts what was applied; the first status for which the batch must be sent again, or OK.
-absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
-  absl::Status again;
-  size_t applied = 0;
-  size_t stale = 0;
-  for (const L2WriteResult& result : results) {
-    if (!result.status.ok()) {
-      if (IsAboutTheWrite(result.status)) {
-        Drop(result.status);
-      } else {
-        again.Update(result.status);
-      }
-    } else if (result.outcome == L2WriteOutcome::kApplied) {
-      ++applied;
-      last_applied_ = std::max(last_applied_, result.stored);
-    } else {
-      ++stale;
-    }
-  }
-  applied_total_ += applied;
-  stale_total_ += stale;
-  if (applied + stale > 0) observer_.OnApplied(options_.target_region, applied, stale);
-  return again;
-}
-
-void ReplicationLink::Drop(const absl::Status& why) {
-  ++dropped_total_;
-  observer_.OnDropped(options_.target_region, why);
-}
+// --- Cursors.
 
 // Foreign and local changes move the cursor, too, or a restart would read them all again. Nobody
 // waits for the answer: a cursor that did not arrive is only an older place to begin at.
