@@ -150,6 +150,13 @@ absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
                                                                     : text.substr(equals + 1));
   if (!value || value->empty()) return Invalid("a parameter of the query without a value");
   if (std::string* target = TextParameter(name, url)) {
+    // A name that ends early for who checks it would be no check.
+    const bool is_secret = name.substr(0, 9) == "sentinel_";
+    for (const char c : is_secret ? std::string() : *value) {
+      if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
+        return Invalid("ca, cert, key and server_name must have no control characters");
+      }
+    }
     *target = *value;
     return absl::OkStatus();
   }
@@ -181,7 +188,10 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
     if (url->shape != RedisShape::kSentinel && absl::StartsWith(parameter, "sentinel_")) {
       return Invalid("sentinel_user and sentinel_password are for redis+sentinel://");
     }
-    if (parameter == "tls=true") url->tls.emplace();
+    if (absl::StartsWith(parameter, "tls=")) {  // Before the parameters that need it.
+      const auto value = PercentDecode(std::string_view(parameter).substr(4));
+      if (value && ParseBool(*value).value_or(false)) url->tls.emplace();
+    }
   }
   for (const std::string& parameter : parameters) RETURN_IF_ERROR(ParseParameter(parameter, url));
   if (!url->sentinel_user.empty() && url->sentinel_password.empty()) {

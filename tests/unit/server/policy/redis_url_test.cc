@@ -123,6 +123,22 @@ TEST(RedisUrlTest, AClusterIsFoundThroughSomeOfItsServers) {
   }
 }
 
+TEST(RedisUrlTest, TlsIsOnHoweverItIsSpelled) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl("redis+cluster://h?tls=%74rue&ca=/ca.pem");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_TRUE(url->tls.has_value());
+  EXPECT_FALSE(ParseRedisUrl("redis+cluster://h?tls=false")->tls.has_value());
+}
+
+TEST(RedisUrlTest, ANameThatWouldSwitchTheCheckOffIsRefused) {
+  for (const char* text : {"rediss://h?server_name=%00", "rediss://h?server_name=a%00b",
+                           "rediss://h?ca=/c%0Aa.pem", "rediss://h?key=/k%7F&cert=/c"}) {
+    const absl::Status status = ParseRedisUrl(text).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("control characters")) << text;
+  }
+}
+
 TEST(RedisUrlTest, ErrorsNeverShowThePassword) {
   for (const char* text :
        {"redis://u:hunter2@", "redis://u:hunter2@h:0", "redis://u:hunter2@h:99999",
