@@ -58,7 +58,12 @@ std::vector<std::string> AdminAddresses(const Session& session, ResultError* err
     if (!addresses.empty()) return addresses;
   }
   cache::v1::Topology topology;
-  if (!FetchTopology(session, &topology, error)) return {};
+  if (!FetchTopology(session, &topology, error)) {
+    // It is a server, and not one for data: the admin address, most likely.
+    const auto targets = session.Targets();
+    if (error->code == absl::StatusCode::kUnimplemented && targets.ok()) return *targets;
+    return {};
+  }
   std::vector<std::string> addresses;
   for (const cache::v1::Member& member : topology.members()) {
     if (!member.admin_address().empty()) addresses.push_back(member.admin_address());

@@ -46,7 +46,7 @@ bool CallNode(const Session& session, const std::string& address, Method method,
 bool FetchTopology(const Session& session, cache::v1::Topology* topology, ResultError* error);
 
 // Where AdminService may be asked: --admin; the cluster file's for --region; else what the topology
-// says. Empty fills `error`.
+// says; a target that serves no data is taken for an admin address itself. Empty fills `error`.
 std::vector<std::string> AdminAddresses(const Session& session, ResultError* error);
 
 // Asks the admin addresses one after the other until one answers.

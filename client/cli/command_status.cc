@@ -114,6 +114,10 @@ ExitCode RunStatus(const Session& session) {
     node.address = std::move(address);
     nodes.push_back(std::move(node));
   }
+  const bool wrong_port = std::all_of(nodes.begin(), nodes.end(), [](const NodeState& node) {
+    return !node.answered && node.error.code == absl::StatusCode::kUnimplemented;
+  });
+  if (wrong_port) return session.Fail(nodes.front().error);
   if (session.json()) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const NodeState& node : nodes) {

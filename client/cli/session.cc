@@ -121,6 +121,11 @@ std::string Session::Advice(const ResultError& error) const {
     return absl::StrCat(where, " did not answer within ", DurationText(timeout_),
                         ": more time with --timeout 30s, or see scripts/local-cluster status");
   }
+  // gRPC's own word: the port belongs to another service. What Meridian has not built says so.
+  if (error.code == absl::StatusCode::kUnimplemented && error.reason == "UNIMPLEMENTED") {
+    return "this port does not serve that call: --target takes data addresses (port 7400 unless "
+           "configured otherwise), --admin the admin address of one node (7402)";
+  }
   if (error.reason == "OUTCOME_UNKNOWN")
     return "read the key to see what is stored: meridianctl get";
   return "";

@@ -179,6 +179,27 @@ TEST_F(CliTest, RingAndStatusShowEveryNode) {
   EXPECT_THAT(nowhere.err, AllOf(HasSubstr("mars"), HasSubstr("us")));
 }
 
+TEST_F(CliTest, TheAdminAddressIsUnderstoodAndAWrongPortIsExplained) {
+  const std::string admin = cluster_->Address("us-node-1", "admin");
+  const CommandResult status =
+      RunCommand({ProgramPath("meridianctl"), "status", "--target", admin});
+  EXPECT_EQ(status.exit_code, kOk) << status.err;
+  EXPECT_THAT(status.out, HasSubstr("us-node-1"));
+  EXPECT_EQ(
+      RunCommand({ProgramPath("meridianctl"), "region", "status", "--target", admin}).exit_code,
+      kOk);
+  // Data is not to be had there.
+  const CommandResult get =
+      RunCommand({ProgramPath("meridianctl"), "get", "task", "k", "--target", admin});
+  EXPECT_EQ(get.exit_code, kFailed);
+  EXPECT_THAT(get.err, AllOf(HasSubstr("--target"), HasSubstr("--admin")));
+  // The other way round.
+  const std::string data = cluster_->Address("us-node-1", "data");
+  const CommandResult wrong = RunCommand({ProgramPath("meridianctl"), "status", "--admin", data});
+  EXPECT_EQ(wrong.exit_code, kFailed);
+  EXPECT_THAT(wrong.err, AllOf(HasSubstr("--target"), HasSubstr("--admin")));
+}
+
 TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {},
