@@ -1,5 +1,5 @@
-// The stable reasons of Meridian's errors. docs/wire.md says for each when it comes, with which code,
-// and whether to try again.
+// The stable reasons of Meridian's errors. docs/wire.md says for each when it comes, with which
+// code, and whether to try again.
 
 #ifndef MERIDIAN_COMMON_RPC_REASONS_H_
 #define MERIDIAN_COMMON_RPC_REASONS_H_
@@ -8,6 +8,7 @@ namespace meridian::reason {
 
 // INVALID_ARGUMENT
 inline constexpr char kNamespaceInvalid[] = "NAMESPACE_INVALID";
+inline constexpr char kNamespaceReserved[] = "NAMESPACE_RESERVED";
 inline constexpr char kKeyEmpty[] = "KEY_EMPTY";
 inline constexpr char kKeyTooLong[] = "KEY_TOO_LONG";
 inline constexpr char kValueTooLarge[] = "VALUE_TOO_LARGE";
@@ -40,16 +41,16 @@ inline constexpr char kClockSkew[] = "CLOCK_SKEW";
 inline constexpr char kNoTraffic[] = "NO_TRAFFIC";
 
 // Others
-inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";    // DEADLINE_EXCEEDED
-inline constexpr char kOverloaded[] = "OVERLOADED";                 // RESOURCE_EXHAUSTED
-inline constexpr char kAnswerTooLarge[] = "ANSWER_TOO_LARGE";       // RESOURCE_EXHAUSTED
-inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES"; // RESOURCE_EXHAUSTED
-inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";          // DATA_LOSS
-inline constexpr char kWriteContended[] = "WRITE_CONTENDED";        // ABORTED
-inline constexpr char kNoOtherRegion[] = "NO_OTHER_REGION";         // FAILED_PRECONDITION
-inline constexpr char kRegionCut[] = "REGION_CUT";                  // FAILED_PRECONDITION
-inline constexpr char kUnknownRegion[] = "UNKNOWN_REGION";          // NOT_FOUND
-inline constexpr char kNotBuilt[] = "NOT_BUILT";                    // UNIMPLEMENTED
+inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";     // DEADLINE_EXCEEDED
+inline constexpr char kOverloaded[] = "OVERLOADED";                  // RESOURCE_EXHAUSTED
+inline constexpr char kAnswerTooLarge[] = "ANSWER_TOO_LARGE";        // RESOURCE_EXHAUSTED
+inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES";  // RESOURCE_EXHAUSTED
+inline constexpr char kCorruptRecord[] = "CORRUPT_RECORD";           // DATA_LOSS
+inline constexpr char kWriteContended[] = "WRITE_CONTENDED";         // ABORTED
+inline constexpr char kNoOtherRegion[] = "NO_OTHER_REGION";          // FAILED_PRECONDITION
+inline constexpr char kRegionCut[] = "REGION_CUT";                   // FAILED_PRECONDITION
+inline constexpr char kUnknownRegion[] = "UNKNOWN_REGION";           // NOT_FOUND
+inline constexpr char kNotBuilt[] = "NOT_BUILT";                     // UNIMPLEMENTED
 
 }  // namespace meridian::reason
 

@@ -15,8 +15,10 @@ Error Invalid(const char* reason, std::string message, std::string field) {
 }
 
 Error NotBuilt(std::string_view what, std::string field) {
-  Error error{grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
-              absl::StrCat(ToAbsl(what), " is not built yet"), {}};
+  Error error{grpc::StatusCode::UNIMPLEMENTED,
+              reason::kNotBuilt,
+              absl::StrCat(ToAbsl(what), " is not built yet"),
+              {}};
   error.details.field = std::move(field);
   return error;
 }
@@ -55,6 +57,14 @@ std::optional<Error> CheckNamespace(std::string_view name_space) {
   }
   return Invalid(reason::kNamespaceInvalid,
                  absl::StrCat("namespace ", QuoteKey(name_space), " is not [a-z0-9_.-]{1,64}"),
+                 "namespace");
+}
+
+std::optional<Error> CheckWritableNamespace(std::string_view name_space) {
+  if (name_space != kInternalNamespace) return CheckNamespace(name_space);
+  return Invalid(reason::kNamespaceReserved,
+                 absl::StrCat("only nodes write into the namespace ", ToAbsl(kInternalNamespace),
+                              "; take another one"),
                  "namespace");
 }
 
@@ -111,7 +121,7 @@ std::optional<Error> CheckReadOptions(const cache::v1::ReadOptions& options) {
 }
 
 std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view key,
-                                  std::string_view field) {
+                                   std::string_view field) {
   if (auto error = CheckKey(key, Sub(field, "key"))) return error;
   if (entry.value().size() > kMaxValueBytes) {
     return Invalid(reason::kValueTooLarge,

@@ -1,9 +1,9 @@
 // Heartbeat writes one small entry a second into a slot that this node owns, so that replication to
 // every other region, and its lag, is measured when nobody else writes.
 //
-// The entry goes the way of every write. Its key names the region, and a tag whose slot is one of the
-// node's: no two nodes write the same entry.
-// Thread safety: none; everything runs behind the gate.
+// The entry goes the way of every write. Its key names the region, and a tag whose slot is one of
+// the node's: no two nodes write the same entry. Thread safety: none; everything runs behind the
+// gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_HEARTBEAT_H_
 #define MERIDIAN_SERVER_REPLICATION_HEARTBEAT_H_
@@ -15,15 +15,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/node/limits.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
 
-// Of entries that Meridian itself writes. Always replicated.
-inline constexpr std::string_view kInternalNamespace = "_meridian";
-
-// A key `heartbeat:<region>:{<tag>}` of kInternalNamespace whose slot is one of `slots` (ascending);
-// empty when there are none.
+// A key `heartbeat:<region>:{<tag>}` of kInternalNamespace whose slot is one of `slots`
+// (ascending); empty when there are none.
 std::string HeartbeatKey(std::string_view region, const std::vector<uint32_t>& slots);
 
 class Heartbeat {

@@ -260,6 +260,10 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::InvalidateKey(
   if (auto error = FormKeyRef(context_, request->key(), cached.get())) {
     return FailUnary(context, ToGrpcStatus(*error));
   }
+  if (auto error = limits::CheckWritableNamespace(request->key().namespace_())) {
+    error->details.field = "key.namespace";
+    return FailUnary(context, ToGrpcStatus(*error));
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto write = std::make_shared<WriteRequest>();
   write->name_space = request->key().namespace_();

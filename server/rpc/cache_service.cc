@@ -269,7 +269,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext*
                                                     cache::v1::SetResponse* response) {
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kSet, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->entry().key());
   if (!error) error = limits::CheckSetEntry(request->entry(), key, "entry");
@@ -290,7 +290,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerCon
                                                          cache::v1::BatchSetResponse* response) {
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kBatchSet, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
   if (!error) {
     error = limits::CheckBatch(static_cast<size_t>(request->entries_size()),
                                request->ByteSizeLong(), "entries");
@@ -323,7 +323,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
     cache::v1::InvalidateResponse* response) {
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kInvalidate, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
   if (!error && request->target_case() == cache::v1::InvalidateRequest::TARGET_NOT_SET) {
     error = Error{grpc::StatusCode::INVALID_ARGUMENT,
                   reason::kTargetMissing,
@@ -356,7 +356,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
   auto call =
       std::make_shared<Call>(*this, context, RpcMethod::kBatchInvalidate, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
   if (!error) {
     error = limits::CheckBatch(static_cast<size_t>(request->keys_size()), request->ByteSizeLong(),
                                "keys");
@@ -386,7 +386,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContex
                                                       cache::v1::TouchResponse* response) {
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kTouch, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->key());
   if (!error) error = limits::CheckKey(key, "key");

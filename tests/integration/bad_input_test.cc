@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "tests/support/redis_process.h"
 #include "tests/support/stub.h"
@@ -124,11 +125,68 @@ TEST_F(BadInputTest, ANamespaceHasOneTo64CharactersOfItsAlphabet) {
   }
 }
 
+// A client that could write there could stop replication (`cut:us:eu`), or hide that it stands
+// still.
+TEST_F(BadInputTest, OnlyNodesWriteIntoTheNamespaceOfTheNodes) {
+  const std::string space = "_meridian";
+  const auto refused = IsWireError(INVALID_ARGUMENT, "NAMESPACE_RESERVED", "namespace");
+  const std::string key = "cut:local:eu";
+  cache::v1::SetRequest set = SetOf(key);
+  set.set_namespace_(space);
+  EXPECT_THAT(Set(set), refused);
+  {
+    grpc::ClientContext context;
+    cache::v1::BatchSetRequest request;
+    request.set_namespace_(space);
+    *request.add_entries() = set.entry();
+    cache::v1::BatchSetResponse response;
+    EXPECT_THAT(stub_->BatchSet(&context, request, &response), refused);
+  }
+  {
+    grpc::ClientContext context;
+    cache::v1::InvalidateRequest request;
+    request.set_namespace_(space);
+    request.set_key(key);
+    cache::v1::InvalidateResponse response;
+    EXPECT_THAT(stub_->Invalidate(&context, request, &response), refused);
+  }
+  {
+    grpc::ClientContext context;
+    cache::v1::BatchInvalidateRequest request;
+    request.set_namespace_(space);
+    request.add_keys(key);
+    cache::v1::BatchInvalidateResponse response;
+    EXPECT_THAT(stub_->BatchInvalidate(&context, request, &response), refused);
+  }
+  {
+    grpc::ClientContext context;
+    cache::v1::TouchRequest request;
+    request.set_namespace_(space);
+    request.set_key(key);
+    cache::v1::TouchResponse response;
+    EXPECT_THAT(stub_->Touch(&context, request, &response), refused);
+  }
+  {
+    grpc::ClientContext context;
+    admin::v1::InvalidateKeyRequest request;
+    request.mutable_key()->set_namespace_(space);
+    request.mutable_key()->set_key(key);
+    admin::v1::InvalidateKeyResponse response;
+    EXPECT_THAT(NewStub<admin::v1::AdminService>(node_->admin())
+                    ->InvalidateKey(&context, request, &response),
+                IsWireError(INVALID_ARGUMENT, "NAMESPACE_RESERVED", "key.namespace"));
+  }
+  cache::v1::Entry entry;  // Looking is allowed, and nothing was stored.
+  EXPECT_TRUE(Get(space, key, &entry).ok());
+  EXPECT_EQ(entry.status(), cache::v1::ENTRY_STATUS_MISS);
+}
+
 TEST_F(BadInputTest, AKeyHasOneTo1024BytesOfAnyKind) {
   std::string binary;
   for (int i = 0; i < 256; ++i) binary.push_back(static_cast<char>(i));
-  for (const std::string& good : {std::string("k"), std::string(1024, 'k'), binary,
-                                  std::string(1, '\0'), std::string("{}"), std::string("m:{7}:e:")}) {
+  for (const std::string& good :
+       {std::string("k"), std::string(1024, 'k'), binary, std::string(1, '\0'), std::string("{}"),
+        std::string("m:{7}:e:")}) {
     ASSERT_TRUE(Set(SetOf(good, "value of " + good)).ok());
     cache::v1::Entry entry;
     ASSERT_TRUE(Get(kSpace, good, &entry).ok());
@@ -178,7 +236,8 @@ TEST_F(BadInputTest, AValueHasAtMost8MiB) {
 }
 
 TEST_F(BadInputTest, ABatchHasOneTo1000EntriesAndAtMost32MiB) {
-  const auto batch_set = [](int entries, size_t value_bytes, cache::v1::BatchSetResponse* response) {
+  const auto batch_set = [](int entries, size_t value_bytes,
+                            cache::v1::BatchSetResponse* response) {
     cache::v1::BatchSetRequest request;
     request.set_namespace_(kSpace);
     for (int i = 0; i < entries; ++i) {
