@@ -83,8 +83,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(EngineOptions options) {
       std::vector<std::unique_ptr<EvictionPolicy>> policies,
       CreateEvictionPolicies(checked.policy, policy_limits, hasher, checked.hash_seed));
   for (size_t i = 0; i < count; ++i) {
-    engine->shards_.push_back(std::make_unique<Shard>(
-        limits[i], checked.charge, hasher, std::move(policies[i]), engine->generations_));
+    engine->shards_.push_back(std::make_unique<Shard>(limits[i], checked.charge, hasher,
+                                                      std::move(policies[i]), engine->generations_,
+                                                      engine->fences_));
   }
   return engine;
 }

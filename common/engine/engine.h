@@ -4,8 +4,9 @@
 //
 // Promise: an expired entry is invisible at once; bytes() never exceeds the capacity when no call
 //   runs; of two versions of a key the newer one stays, in whatever order they come while it is
-//   resident; a fill (FillToken) never puts a value in that a write or an erase has overtaken
-//   meanwhile. A fill may be refused without need, when a key that shares its counter was written.
+//   resident; what a fence covers is invisible at once; a fill (FillToken) never puts a value in
+//   that a write or an erase has overtaken meanwhile. A fill may be refused without need, when a
+//   key that shares its counter was written.
 // Pools: a pool (SetPool) is a part of the entries with a budget and an eviction policy of its
 //   own. Its budget is a cap inside the capacity; caps may add up to more than that. When a pool
 //   is over its cap it gives way itself; when only the capacity is exceeded, the pool furthest
@@ -38,6 +39,7 @@
 #include "common/base/block_arena.h"
 #include "common/engine/engine_stats.h"
 #include "common/engine/entry.h"
+#include "common/engine/fence_table.h"
 #include "common/engine/fill_token.h"
 #include "common/engine/lookup.h"
 #include "common/engine/namespace_table.h"
@@ -75,9 +77,9 @@ class Engine {
   // Creates the pool or changes it; what is over a smaller budget leaves, 64 entries each time that
   // a shard is locked, before this returns. kSharedPool may be changed too, but no pool changes its
   // shards. Another policy takes over all entries of a shard in one lock hold, about 1 us an entry,
-  // in their order as far as it has one: that is for changes of the configuration. Returns kInvalidArgument naming the field, the value and the rule: an unknown
-  // policy, an id or a demote_to that was not set before, that would close a circle or that is in
-  // other shards.
+  // in their order as far as it has one: that is for changes of the configuration. Returns
+  // kInvalidArgument naming the field, the value and the rule: an unknown policy, an id or a
+  // demote_to that was not set before, that would close a circle or that is in other shards.
   absl::Status SetPool(PoolId pool, const PoolOptions& options) ABSL_LOCKS_EXCLUDED(pools_mu_);
 
   // The shards for pools that demote to each other: as few as ShardBitsFor wants for the smallest,
@@ -151,12 +153,19 @@ class Engine {
   // versions of its key out.
   void DropSlot(uint32_t slot) ABSL_LOCKS_EXCLUDED(drop_mu_);
 
+  // What was invalidated many keys at once. A fence makes the entries that it covers invisible, and
+  // keeps later ones that it covers out (kOvertaken); memory comes back as for DropSlot, within
+  // about 10 s of calls of Advance.
+  FenceTable& fences() { return fences_; }
+  const FenceTable& fences() const { return fences_; }
+
   // Removes everything and returns how many entries there were.
   size_t Clear();
 
-  // Frees at most `limit` entries that expired or whose slot was dropped; returns how many. Looks
-  // at O(limit) entries, so it may return less although more is left. Call it often (every 100 ms),
-  // with the number of entries that may expire in that time. A `now` that goes back frees nothing.
+  // Frees at most `limit` entries that expired, were fenced or whose slot was dropped; returns how
+  // many. Looks at O(limit) entries, so it may return less although more is left. Call it often
+  // (every 100 ms), with the number of entries that may expire in that time. A `now` that goes back
+  // frees nothing.
   size_t Advance(absl::Duration now, size_t limit);
 
   // Sums over the shards, each locked in turn. Expired and dropped entries count until freed.
@@ -192,6 +201,7 @@ class Engine {
       ranges_;  // By NamespaceId, which nodes keep in 10 bits.
   NamespaceTable namespaces_{kMaxNamespaces};
   SlotGenerations generations_;
+  FenceTable fences_;
   absl::Mutex drop_mu_;  // So that no drop overtakes one that frees; before the shards' locks.
   std::vector<std::unique_ptr<Shard>> shards_;
   mutable absl::Mutex pools_mu_;  // Held while shards are told; before their locks.

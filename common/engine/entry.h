@@ -37,7 +37,7 @@ struct Entry {
       {};                 // On the monotonic clock that the engine's callers pass as `now`.
   uint32_t raw_size = 0;  // Bytes when inflated; value.size() for kIdentity.
   Encoding encoding = Encoding::kIdentity;
-  Buffer tags = {};           // Encoded by EncodeTags (server/node/record.h); empty: none.
+  Buffer tags = {};           // Encoded by EncodeTags (tag_list.h); empty: none.
   PoolId pool = kSharedPool;  // An id that was never configured means the shared pool.
   // The logarithm to the base 2 of what an entry is worth beside others of its size and use, from
   // its priority and its cost: kMinWeight to kMaxWeight. Policies may regard it.

@@ -76,6 +76,8 @@ class EntryNode {
     }
     return {reinterpret_cast<const char*>(this + 1), rep_.bytes_between()};
   }
+  // Encoded; see tag_list.h.
+  std::string_view tags() const { return has_extra_ ? extra()->tags.view() : std::string_view(); }
   size_t charge(ChargeMode mode = ChargeMode::kAll) const;
   void CopyTo(Entry* entry);
   // Whether Buffers refer into the block. When not, only CopyTo can change that.

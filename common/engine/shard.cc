@@ -10,6 +10,10 @@ namespace {
 constexpr size_t kAdvanceBatch = 64;
 constexpr size_t kAdvanceLooks = 256;
 
+// How often all entries are looked through for what fences have killed, at most: nobody sees those,
+// and some services fence all the time.
+constexpr int64_t kFenceWalkNs = 10'000'000'000;
+
 int64_t Nanos(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
 
 }  // namespace
@@ -33,10 +37,12 @@ class Shard::Removed {
 };
 
 Shard::Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
-             std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations)
+             std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations,
+             const FenceTable& fences)
     : limits_(limits),
       charge_(charge),
       generations_(generations),
+      fences_(fences),
       table_(hasher),
       pools_(limits, std::move(policy)) {}
 
@@ -115,7 +121,8 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
   bool grew = false;
 
   absl::MutexLock lock(&mu_);
-  const bool overtaken = kind != PutKind::kPut && token != TokenOf(key);
+  const bool overtaken = (kind != PutKind::kPut && token != TokenOf(key)) ||
+                         fences_.Covers(key.name_space, key.key, entry.tags.view(), version.hlc);
   if (kind != PutKind::kFill) VoidFills(key);
   entry.pool = pools_.Resolve(entry.pool);
   too_large = too_large || charge > pools_.max_bytes(entry.pool);
@@ -124,7 +131,7 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
     too_large = node == nullptr;  // The process has no room for small blocks left.
   }
   if (overtaken) {
-    if (kind == PutKind::kWritten) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
+    if (kind != PutKind::kFill) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
   bool placed = false;
@@ -316,7 +323,7 @@ size_t Shard::Advance(absl::Duration now, size_t limit, size_t* looks) {
     const size_t batch_looks = std::min(*looks, kAdvanceLooks);
     size_t looks_left = batch_looks;
     size_t freed_now = FreeExpired(Nanos(now), batch, &looks_left, &removed);
-    freed_now += FreeDropped(batch - freed_now, &looks_left, &removed);
+    freed_now += FreeDropped(Nanos(now), batch - freed_now, &looks_left, &removed);
     freed += freed_now;
     *looks -= batch_looks - looks_left;
     if (freed_now < batch && looks_left > 0) break;  // Nothing is left to do.
@@ -334,11 +341,15 @@ size_t Shard::FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* 
   return freed;
 }
 
-size_t Shard::FreeDropped(size_t limit, size_t* looks, Removed* removed) {
+size_t Shard::FreeDropped(int64_t now_ns, size_t limit, size_t* looks, Removed* removed) {
   if (!walking_) {
     const uint64_t drops = generations_.drops();
-    if (drops == drops_seen_) return 0;
+    const uint64_t fences = fences_.changes();
+    const bool fenced = fences != fences_seen_ && now_ns >= next_fence_walk_ns_;
+    if (drops == drops_seen_ && !fenced) return 0;
     drops_seen_ = drops;
+    fences_seen_ = fences;
+    next_fence_walk_ns_ = now_ns + kFenceWalkNs;
     walk_bucket_ = 0;
     walking_ = true;
   }

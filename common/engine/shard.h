@@ -30,6 +30,7 @@
 #include "common/engine/entry_node.h"
 #include "common/engine/entry_table.h"
 #include "common/engine/eviction_policy.h"
+#include "common/engine/fence_table.h"
 #include "common/engine/fill_token.h"
 #include "common/engine/key_hasher.h"
 #include "common/engine/lookup.h"
@@ -42,16 +43,17 @@ namespace meridian {
 
 class alignas(64) Shard {
  public:
-  // `policy` is that of the shared pool. `generations` is not owned and outlives this.
+  // `policy` is that of the shared pool. `generations` and `fences` are not owned and outlive this.
   Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
-        std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations);
+        std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations,
+        const FenceTable& fences);
   ~Shard();
 
   // What a policy of a pool with these limits may hold.
   PolicyLimits PolicyLimitsOf(PoolTable::Limits pool_limits) const;
-  // `policy` is used unless it is the same one as before and the old one can follow. A pool does not
-  // get much smaller at once: call ShrinkPool with the same limits until it returns false. Another
-  // policy takes all entries over at once.
+  // `policy` is used unless it is the same one as before and the old one can follow. A pool does
+  // not get much smaller at once: call ShrinkPool with the same limits until it returns false.
+  // Another policy takes all entries over at once.
   void SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId> demote_to,
                bool same_policy, std::unique_ptr<EvictionPolicy> policy) ABSL_LOCKS_EXCLUDED(mu_);
   bool ShrinkPool(PoolId pool, PoolTable::Limits limits) ABSL_LOCKS_EXCLUDED(mu_);
@@ -78,7 +80,7 @@ class alignas(64) Shard {
   size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
   size_t entries() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Frees every entry whose slot was dropped.
+  // Frees every entry whose slot was dropped, and what is fenced.
   void FreeAllDropped() ABSL_LOCKS_EXCLUDED(mu_);
 
   // What the blocks of the entries take.
@@ -93,7 +95,8 @@ class alignas(64) Shard {
   static constexpr size_t kFillCounters = 256;
 
   bool IsCurrent(const EntryNode& node) const {
-    return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations;
+    return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations &&
+           !fences_.Covers(node.name_space(), node.key(), node.tags(), node.version().hlc);
   }
   bool GetLocked(const EntryKey& key, absl::Duration now, Entry* entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -123,13 +126,14 @@ class alignas(64) Shard {
   void Unlink(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  size_t FreeDropped(size_t limit, size_t* looks, Removed* removed)
+  size_t FreeDropped(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   EngineCounters& CountersOf(NamespaceId name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const PoolTable::Limits limits_;
   const ChargeMode charge_;
   const SlotGenerations& generations_;
+  const FenceTable& fences_;
 
   const BlockArena::Owner arena_ = BlockArena::Create();
 
@@ -140,8 +144,10 @@ class alignas(64) Shard {
   std::vector<EngineCounters> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
   // How many writes there were of the keys that share a counter: a fill that began before is void.
   std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
-  // The walk through the table that frees dropped entries.
-  uint64_t drops_seen_ ABSL_GUARDED_BY(mu_) = 0;  // generations_.drops() when the walk began.
+  // The walk through the table that frees entries that were dropped or fenced.
+  uint64_t drops_seen_ ABSL_GUARDED_BY(mu_) = 0;   // generations_.drops() when the walk began.
+  uint64_t fences_seen_ ABSL_GUARDED_BY(mu_) = 0;  // The same of fences_.changes().
+  int64_t next_fence_walk_ns_ ABSL_GUARDED_BY(mu_) = 0;  // Not before, for fences alone.
   size_t walk_bucket_ ABSL_GUARDED_BY(mu_) = 0;
   bool walking_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -130,29 +130,4 @@ absl::StatusOr<Record> ParseRecord(std::string_view bytes) {
   return record;
 }
 
-std::string EncodeTags(const std::vector<std::string>& tags) {
-  std::string encoded;
-  for (const std::string& tag : tags) {
-    assert(tag.size() <= std::numeric_limits<uint16_t>::max());
-    char size[2];
-    WriteLittleEndian(tag.size(), sizeof(size), size);
-    encoded.append(size, sizeof(size));
-    encoded.append(tag);
-  }
-  return encoded;
-}
-
-std::optional<std::vector<std::string>> DecodeTags(std::string_view encoded) {
-  std::vector<std::string> tags;
-  while (!encoded.empty()) {
-    if (encoded.size() < 2) return std::nullopt;
-    const size_t size = ReadLittleEndian(encoded.substr(0, 2));
-    encoded.remove_prefix(2);
-    if (size > encoded.size()) return std::nullopt;
-    tags.emplace_back(encoded.substr(0, size));
-    encoded.remove_prefix(size);
-  }
-  return tags;
-}
-
 }  // namespace meridian

@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "common/base/version.h"
 #include "common/engine/entry.h"
+#include "common/engine/tag_list.h"
 
 namespace meridian {
 
@@ -54,11 +55,6 @@ void AppendRecord(const Record& record, std::string* out);
 // Returns kDataLoss naming what is wrong for anything that AppendRecord does not write, a wrong
 // checksum included. Cost: one pass over the bytes; never allocates but for an error.
 absl::StatusOr<Record> ParseRecord(std::string_view bytes);
-
-// Tags as one string: each a little-endian 16-bit size and the bytes. Empty for no tags.
-std::string EncodeTags(const std::vector<std::string>& tags);
-// nullopt for bytes that EncodeTags does not write.
-std::optional<std::vector<std::string>> DecodeTags(std::string_view encoded);
 
 }  // namespace meridian
 
