@@ -317,6 +317,13 @@ class L2Metrics::RegionObserver final : public L2Observer {
     metrics_.primary_changes_.With({region_}).Add();
     spdlog::warn("redis of {}: {} is the primary now, it was {}", region_, to, from);
   }
+  void SentinelChanged(std::string_view sentinel, std::string_view problem) override {
+    if (problem.empty()) {
+      spdlog::info("redis of {}: sentinel {} is well again", region_, sentinel);
+    } else {
+      spdlog::warn("redis of {}: sentinel {}: {}", region_, sentinel, problem);
+    }
+  }
   void BreakerChanged(std::string_view state) override {
     spdlog::warn("redis of {}: circuit breaker {}", region_, state);
   }
@@ -393,6 +400,19 @@ void L2Metrics::AddStates(
                          for (const L2Endpoint& endpoint : health.endpoints) {
                            samples.push_back({{region, endpoint.address},
                                               static_cast<double>(endpoint.connections)});
+                         }
+                       }
+                       return samples;
+                     });
+  registry.AddGauges({"meridian_l2_sentinel_up",
+                      "1 when a sentinel answers, and is believed.",
+                      {"region", "sentinel"}},
+                     [stores] {
+                       Samples samples;
+                       for (const auto& [region, health] : stores()) {
+                         for (const L2Sentinel& sentinel : health.sentinels) {
+                           samples.push_back({{region, sentinel.address},
+                                              sentinel.problem.empty() ? 1.0 : 0.0});
                          }
                        }
                        return samples;

@@ -20,6 +20,9 @@ constexpr absl::Duration kLongestTryAgain = absl::Milliseconds(50);
 constexpr absl::Duration kFirstDownRetry = absl::Milliseconds(20);
 constexpr absl::Duration kLongestDownRetry = absl::Milliseconds(200);
 constexpr double kJitter = 0.3;
+// Calls of which commands wait to be sent again: while a slot is stuck on its way, writes to it
+// would pile up until their deadlines.
+constexpr size_t kMaxRetryingCalls = 512;
 
 RedisCommand SlotsCommand() {
   return RedisCommand::Plain("cluster_slots", CommandOf({"CLUSTER", "SLOTS"}));
@@ -50,6 +53,7 @@ struct ClusterRoute::Call {
   std::vector<int> redirects;
   std::vector<int> waits;
   size_t left = 0;
+  size_t retrying = 0;  // Commands that wait for their next attempt.
   absl::Time deadline;
   RedisDone done;
 };
@@ -204,7 +208,7 @@ void ClusterRoute::OnReplies(const std::shared_ptr<Call>& call, const RedisAddre
   }
 }
 
-// True when the command was, or will be, sent again.
+// False when the error is the command's answer: it is not sent again.
 bool ClusterRoute::Follow(const std::shared_ptr<Call>& call, size_t index, const RedisAddress& from,
                           const absl::Status& error) {
   const std::string text = RedisErrorOf(error);
@@ -254,6 +258,13 @@ bool ClusterRoute::RetryLater(const std::shared_ptr<Call>& call, size_t index,
                               absl::Duration delay) {
   delay = WithJitter(delay, kJitter, Random());
   if (stopped_ || clock_.Now() + delay >= call->deadline) return false;
+  if (call->retrying == 0 && retrying_calls_ >= kMaxRetryingCalls) {
+    Settle(call, index,
+           absl::ResourceExhaustedError(absl::StrCat("L2_OVERLOADED: ", kMaxRetryingCalls,
+                                                     " calls wait for the Redis Cluster")));
+    return true;
+  }
+  if (call->retrying++ == 0) ++retrying_calls_;
   const absl::Duration at = clock_.Monotonic() + delay;
   if (retries_.empty() || at < retries_.begin()->first) retry_timer_->Start(delay);
   retries_.emplace(at, Retry{call, index});
@@ -269,6 +280,9 @@ void ClusterRoute::OnRetryTimer() {
   }
   if (!retries_.empty()) {
     retry_timer_->Start(retries_.begin()->first - now + absl::Milliseconds(1));
+  }
+  for (const Retry& retry : due) {
+    if (--retry.call->retrying == 0) --retrying_calls_;
   }
   for (const Retry& retry : due) Send(retry.call, {retry.index});
 }

@@ -4,7 +4,8 @@
 // corrects the table and the command follows, ASK lets one command follow, at most kMaxRedirects
 // times. TRYAGAIN, which a slot on its way answers to commands of several keys, is tried again
 // until the deadline; a cluster without a primary for the slot (CLUSTERDOWN, READONLY, LOADING,
-// MASTERDOWN) a few times. All of these say that the command was not carried out. What a lost
+// MASTERDOWN) a few times; 512 calls wait so at most, one more is refused with
+// kResourceExhausted. All of these say that the command was not carried out. What a lost
 // connection did is not known: it fails with kUnavailable. With replica_reads, a read that does not
 // reach its primary is asked of a replica instead, which may not yet have the last writes.
 // The table is asked for again after every sign of change, with some pause between, and now and
@@ -81,6 +82,7 @@ class ClusterRoute final : public RedisRoute {
                  const std::vector<size_t>& indices, RedisReplies replies);
   bool Follow(const std::shared_ptr<Call>& call, size_t index, const RedisAddress& from,
               const absl::Status& error);
+  // False when the deadline would pass. A call too many is answered here.
   bool RetryLater(const std::shared_ptr<Call>& call, size_t index, absl::Duration delay);
   void Settle(const std::shared_ptr<Call>& call, size_t index, absl::StatusOr<Reply> reply);
   void OnRetryTimer();
@@ -105,6 +107,7 @@ class ClusterRoute final : public RedisRoute {
   std::map<std::pair<RedisAddress, bool>, Endpoint> endpoints_;  // true: read as a replica.
   std::unique_ptr<WaitingCalls> waiting_;
   std::multimap<absl::Duration, Retry> retries_;  // By time.
+  size_t retrying_calls_ = 0;                     // That have something there; bounded.
   std::unique_ptr<LoopTimer> retry_timer_;
   std::unique_ptr<LoopTimer> refresh_timer_;
   bool refreshing_ = false;

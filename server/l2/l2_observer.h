@@ -38,6 +38,10 @@ class L2Observer {
   // handed to the new one, are lost.
   virtual void PrimaryChanged(std::string_view from, std::string_view to) {}
 
+  // A sentinel cannot be used, says something older than what is known, or (`problem` is empty) is
+  // well again. Told once for each change.
+  virtual void SentinelChanged(std::string_view sentinel, std::string_view problem) {}
+
   // "closed", "open", "half_open".
   virtual void BreakerChanged(std::string_view state) = 0;
 };

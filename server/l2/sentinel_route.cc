@@ -22,7 +22,8 @@ SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
               OnFound(primary);
               if (options_.url.replica_reads) OnReplicas(replicas);
             },
-            [this](const absl::Status& why) { OnLost(why); }});
+            [this](const absl::Status& why) { OnLost(why); },
+            [this](const std::vector<L2Sentinel>& sentinels) { OnAsked(sentinels); }});
   });
 }
 
@@ -213,6 +214,19 @@ void SentinelRoute::ChangeCount(absl::Time deadline, CountDone done) {
          });
 }
 
+void SentinelRoute::OnAsked(const std::vector<L2Sentinel>& sentinels) {
+  std::vector<L2Sentinel> before;
+  {
+    absl::MutexLock lock(&mu_);
+    before = std::exchange(sentinels_, sentinels);
+  }
+  for (size_t i = 0; observer_ != nullptr && i < sentinels.size(); ++i) {
+    const std::string old = before.empty() ? std::string() : before[i].problem;
+    if (sentinels[i].problem == old) continue;
+    observer_->SentinelChanged(sentinels[i].address, sentinels[i].problem);
+  }
+}
+
 // The primary that is known stays in use: sentinels may be away while it is well.
 void SentinelRoute::OnLost(const absl::Status& why) {
   {
@@ -225,10 +239,12 @@ void SentinelRoute::OnLost(const absl::Status& why) {
 L2Health SentinelRoute::Health() const {
   std::shared_ptr<RedisClient> primary;
   absl::Status problem;
+  std::vector<L2Sentinel> sentinels;
   {
     absl::MutexLock lock(&mu_);
     primary = primary_;
     problem = problem_;
+    sentinels = sentinels_;
   }
   L2Health health;
   if (primary != nullptr) {
@@ -239,6 +255,11 @@ L2Health SentinelRoute::Health() const {
   health.address = options_.url.address();
   if (primary != nullptr) health.address += " -> " + primary->address().text();
   if (!problem.ok()) health.problem = std::string(problem.message());
+  for (const L2Sentinel& sentinel : sentinels) {
+    if (!health.problem.empty() || sentinel.problem.empty()) continue;
+    health.problem = absl::StrCat("sentinel ", sentinel.address, ": ", sentinel.problem);
+  }
+  health.sentinels = std::move(sentinels);
   return health;
 }
 

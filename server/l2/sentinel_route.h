@@ -46,6 +46,7 @@ class SentinelRoute final : public RedisRoute {
   std::shared_ptr<RedisClient> AnyReplica() ABSL_LOCKS_EXCLUDED(mu_);
   void SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands, absl::Time deadline,
                   RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnAsked(const std::vector<L2Sentinel>& sentinels) ABSL_LOCKS_EXCLUDED(mu_);
   void OnLost(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t Generation() const ABSL_LOCKS_EXCLUDED(mu_);
   void Wait(WaitingCalls::Call call) ABSL_LOCKS_EXCLUDED(mu_);
@@ -64,7 +65,8 @@ class SentinelRoute final : public RedisRoute {
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;               // Of primary_.
   std::vector<std::shared_ptr<RedisClient>> replicas_ ABSL_GUARDED_BY(mu_);
   size_t next_replica_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::Status problem_ ABSL_GUARDED_BY(mu_);  // Of the last round of questions.
+  absl::Status problem_ ABSL_GUARDED_BY(mu_);               // Of the last round of questions.
+  std::vector<L2Sentinel> sentinels_ ABSL_GUARDED_BY(mu_);  // After it; empty: none was made yet.
 };
 
 }  // namespace meridian

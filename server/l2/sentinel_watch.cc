@@ -35,10 +35,16 @@ SentinelWatch::SentinelWatch(EventLoop& loop, const Clock& clock, const RedisUrl
   ConnectionOptions connection;
   connection.connect_timeout = options.timeout;
   connection.command_timeout = options.timeout;
-  for (const RedisAddress& sentinel : url_.seeds) {
+  deaf_.resize(url_.seeds.size());
+  for (size_t i = 0; i < url_.seeds.size(); ++i) {
+    const RedisAddress& sentinel = url_.seeds[i];
     queries_.push_back(std::make_unique<Connection>(loop, clock, sentinel, tls, connection,
                                                     Handshake(false), Connection::Events()));
     Connection::Events hints;
+    hints.ready = [this, i] { deaf_[i].clear(); };
+    hints.down = [this, i](const absl::Status& why, DownCause, bool) {
+      deaf_[i] = std::string(why.message());
+    };
     hints.push = [this](const Reply& message) { OnMessage(message); };
     subscriptions_.push_back(std::make_unique<Connection>(loop, clock, sentinel, tls, connection,
                                                           Handshake(true), std::move(hints)));
@@ -105,7 +111,8 @@ void SentinelWatch::TakeAddress(size_t sentinel, absl::StatusOr<Reply> reply) {
   int port = 0;
   if (reply.ok() && reply->elements.size() == 2 &&
       absl::SimpleAtoi(ToAbsl(reply->elements[1].text()), &port) && port > 0 && port < 65536) {
-    answer.address = {std::string(reply->elements[0].text()), static_cast<uint16_t>(port)};
+    answer.view.primary =
+        RedisAddress{std::string(reply->elements[0].text()), static_cast<uint16_t>(port)};
   }
   OneAnswered();
 }
@@ -137,8 +144,8 @@ void SentinelWatch::TakeReplicas(size_t sentinel, const absl::StatusOr<Reply>& r
 void SentinelWatch::TakeEpoch(size_t sentinel, const absl::StatusOr<Reply>& reply) {
   for (size_t i = 0; reply.ok() && i + 1 < reply->elements.size(); i += 2) {
     if (reply->elements[i].text() != "config-epoch") continue;
-    if (!absl::SimpleAtoi(ToAbsl(reply->elements[i + 1].text()), &answers_[sentinel].epoch)) {
-      answers_[sentinel].epoch = 0;
+    if (!absl::SimpleAtoi(ToAbsl(reply->elements[i + 1].text()), &answers_[sentinel].view.epoch)) {
+      answers_[sentinel].view.epoch = 0;
     }
   }
   OneAnswered();
@@ -148,30 +155,52 @@ void SentinelWatch::OneAnswered() {
   if (--outstanding_ == 0 && !closing_) Decide();
 }
 
+std::string SentinelWatch::ProblemOf(size_t sentinel) const {
+  const Answer& answer = answers_[sentinel];
+  if (!answer.status.ok()) return std::string(answer.status.message());
+  if (!answer.view.primary) return absl::StrCat("it does not know the group ", url_.group);
+  if (belief_.IsStale(answer.view)) {
+    return absl::StrCat("it is out of date and not believed: it says that ",
+                        answer.view.primary->text(), " is the primary of epoch ", answer.view.epoch,
+                        ", and epoch ", belief_.epoch(), " is known");
+  }
+  if (!deaf_[sentinel].empty()) return absl::StrCat("no hints come from it: ", deaf_[sentinel]);
+  return "";
+}
+
 void SentinelWatch::Decide() {
-  const Answer* best = nullptr;
-  absl::Status error;
+  std::vector<SentinelBelief::Answer> views;
+  for (const Answer& answer : answers_) views.push_back(answer.view);
+  const std::optional<size_t> best = belief_.Judge(views, clock_.Monotonic());
+  std::vector<L2Sentinel> sentinels;
+  std::string stale;  // What is wrong with one of those that are out of date, and
+  std::string away;   // with one that does not answer.
   bool reached = false;
-  for (const Answer& answer : answers_) {
-    if (answer.address && (best == nullptr || answer.epoch > best->epoch)) best = &answer;
-    if (answer.status.ok()) reached = true;
-    if (!answer.status.ok()) error = answer.status;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    sentinels.push_back({url_.seeds[i].text(), ProblemOf(i)});
+    if (answers_[i].status.ok()) reached = true;
+    if (!answers_[i].status.ok()) away = sentinels[i].problem;
+    if (belief_.IsStale(views[i])) stale = sentinels[i].problem;
   }
   const bool hurry = clock_.Monotonic() < hurry_until_;
   const double random = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   timer_.Start(std::exchange(again_, false)
                    ? absl::ZeroDuration()
                    : WithJitter(hurry ? options_.hurry : options_.poll, kJitter, random));
-  if (best != nullptr) {
-    const Answer found = *best;
-    events_.found(*found.address, found.replicas);
+  events_.asked(sentinels);
+  if (best) {
+    const RedisAddress primary = *views[*best].primary;
+    const std::vector<RedisAddress> replicas = answers_[*best].replicas;
+    events_.found(primary, replicas);
+  } else if (!stale.empty()) {
+    events_.lost(absl::UnavailableError(absl::StrCat("L2_UNAVAILABLE: no sentinel of ",
+                                                     url_.address(), " is up to date: ", stale)));
   } else if (reached) {
     events_.lost(absl::UnavailableError(
         absl::StrCat("L2_UNAVAILABLE: no sentinel of ", url_.address(), " knows this group")));
   } else {
-    events_.lost(
-        absl::UnavailableError(absl::StrCat("L2_UNAVAILABLE: no sentinel of ", url_.address(),
-                                            " answers: ", std::string(error.message()))));
+    events_.lost(absl::UnavailableError(
+        absl::StrCat("L2_UNAVAILABLE: no sentinel of ", url_.address(), " answers: ", away)));
   }
 }
 

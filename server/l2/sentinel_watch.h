@@ -1,11 +1,10 @@
 // SentinelWatch asks the sentinels of one group, again and again, who the primary is.
 //
-// Each round asks all sentinels at once and believes the answer with the highest configuration
-// epoch: a sentinel that was cut off still names the primary of before. It ends after `timeout` at
-// the latest. Rounds follow each other every `poll`, every `hurry` for some seconds after Hurry();
-// +switch-master, to which a second connection to each sentinel is subscribed, begins one at once.
-// The hint only saves time: nothing depends on its arrival.
-// Thread safety: none; all on the loop's thread, construction and destruction included.
+// Each round asks all sentinels at once and believes one of them, or none (SentinelBelief). It ends
+// after `timeout` at the latest. Rounds follow each other every `poll`, every `hurry` for some
+// seconds after Hurry(); +switch-master, to which a second connection to each sentinel is
+// subscribed, begins one at once. The hint only saves time: nothing depends on its arrival. Thread
+// safety: none; all on the loop's thread, construction and destruction included.
 
 #ifndef MERIDIAN_SERVER_L2_SENTINEL_WATCH_H_
 #define MERIDIAN_SERVER_L2_SENTINEL_WATCH_H_
@@ -22,7 +21,9 @@
 #include "common/base/clock.h"
 #include "server/l2/connection.h"
 #include "server/l2/event_loop.h"
+#include "server/l2/sentinel_belief.h"
 #include "server/l2/tls_context.h"
+#include "server/node/l2_store.h"
 #include "server/policy/redis_url.h"
 
 namespace meridian {
@@ -40,8 +41,10 @@ class SentinelWatch {
     // After each round that had an answer, also when it is the same as before.
     std::function<void(const RedisAddress& primary, const std::vector<RedisAddress>& replicas)>
         found;
-    // After each round that had none, saying whether no sentinel answered or none knows the name.
+    // After each round that had none to believe, saying why.
     std::function<void(absl::Status)> lost;
+    // After each round, before the above: how the sentinels are, in the URL's order.
+    std::function<void(const std::vector<L2Sentinel>&)> asked;
   };
 
   // `url` names the sentinels and the group. References and pointers outlive this.
@@ -55,8 +58,7 @@ class SentinelWatch {
  private:
   struct Answer {
     absl::Status status;
-    std::optional<RedisAddress> address;
-    uint64_t epoch = 0;
+    SentinelBelief::Answer view;
     std::vector<RedisAddress> replicas;  // That this sentinel reaches.
   };
 
@@ -67,6 +69,7 @@ class SentinelWatch {
   void TakeEpoch(size_t sentinel, const absl::StatusOr<Reply>& reply);
   void OneAnswered();
   void Decide();
+  std::string ProblemOf(size_t sentinel) const;
   void OnMessage(const Reply& message);
 
   const Clock& clock_;
@@ -78,9 +81,11 @@ class SentinelWatch {
   const Connection::Bytes replicas_command_;
   std::minstd_rand random_;
 
-  std::vector<Answer> answers_;  // By sentinel, of the round under way.
-  size_t outstanding_ = 0;       // Replies that the round waits for; 0: none is under way.
-  bool again_ = false;           // Another round shall follow at once.
+  SentinelBelief belief_;
+  std::vector<std::string> deaf_;  // By sentinel: why the subscription does not work, or empty.
+  std::vector<Answer> answers_;    // By sentinel, of the round under way.
+  size_t outstanding_ = 0;         // Replies that the round waits for; 0: none is under way.
+  bool again_ = false;             // Another round shall follow at once.
   bool closing_ = false;
   absl::Duration hurry_until_;
   LoopTimer timer_;  // The next round.

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,8 @@ namespace meridian {
 namespace {
 
 std::string ReasonOf(unsigned long error) {  // NOLINT: OpenSSL's type.
+  // What the operating system says, e.g. that there is no such file, has no text there.
+  if (ERR_SYSTEM_ERROR(error)) return std::strerror(ERR_GET_REASON(error));
   const char* reason = ERR_reason_error_string(error);
   return reason == nullptr ? absl::StrCat("error ", error) : std::string(reason);
 }
@@ -128,11 +131,16 @@ absl::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) {
   SSL* session = SSL_new(context_);
   if (session == nullptr) return absl::ResourceExhaustedError("OpenSSL: no session");
   const std::string& name = ServerName(host);
-  if (IsIpAddress(name)) {
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), name.c_str());
-  } else {
-    SSL_set_tlsext_host_name(session, name.c_str());
-    SSL_set1_host(session, name.c_str());
+  // A name that is not taken would not be checked.
+  const bool checked =
+      IsIpAddress(name) ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), name.c_str()) == 1
+                        : SSL_set_tlsext_host_name(session, name.c_str()) == 1 &&
+                              SSL_set1_host(session, name.c_str()) == 1;
+  if (!checked) {
+    SSL_free(session);
+    ERR_clear_error();
+    return absl::InvalidArgumentError(
+        absl::StrCat("TLS: '", name, "' is no name of a server (server_name=)"));
   }
   return session;
 }

@@ -113,6 +113,12 @@ struct L2Endpoint {
   std::string problem;             // For people; empty: none.
 };
 
+// One of the sentinels that say which server it is.
+struct L2Sentinel {
+  std::string address;
+  std::string problem;  // Why it is of no use now; empty: it answers, and is believed.
+};
+
 // How the store is, for status pages and for decisions that must be made before sending.
 struct L2Health {
   bool configured = true;
@@ -121,6 +127,7 @@ struct L2Health {
   std::string address;             // Without credentials.
   std::string problem;             // For people; empty: none.
   std::vector<L2Endpoint> endpoints;
+  std::vector<L2Sentinel> sentinels;
 };
 
 class L2Store {

@@ -216,6 +216,54 @@ TEST_F(RedisClusterTest, AWriteThatWaitsInVainFailsAtItsDeadlineAndDidNothing) {
   EXPECT_EQ(ValueOf("{tag}new"), "");
 }
 
+TEST_F(RedisClusterTest, OnlySoManyCallsWaitForASlotOnItsWay) {
+  StartCluster();
+  ASSERT_TRUE(ApplyStatus(Put("{tag}old", 1, "one")).ok());
+  const uint16_t slot = RedisSlotOf("{tag}old");
+  const size_t to = Elsewhere(slot);
+  ASSERT_TRUE(cluster_->BeginMove(slot, to).ok());
+  absl::Mutex mu;
+  size_t answered = 0;
+  std::vector<absl::Status> failures;
+  size_t sent = 0;
+  const auto send = [&] {
+    std::vector<L2Write> writes;
+    writes.push_back(Put(absl::StrCat("{tag}new", sent++), 1, "two"));
+    store_->Apply(std::move(writes), clock_.Now() + absl::Seconds(60),
+                  [&](const std::vector<L2WriteResult>& results) {
+                    absl::MutexLock lock(&mu);
+                    ++answered;
+                    if (!results[0].status.ok()) failures.push_back(results[0].status);
+                  });
+  };
+  const auto refused = [&] {
+    absl::MutexLock lock(&mu);
+    return !failures.empty();
+  };
+  // Some at a time: a connection takes only so many at once.
+  const bool bounded = WaitUntil(
+      [&] {
+        for (int i = 0; i < 50 && !refused(); ++i) send();
+        return refused() || sent > 10'000;
+      },
+      absl::Seconds(60));
+  ASSERT_TRUE(cluster_->MoveKeys(slot, to, 1000).ok());
+  ASSERT_TRUE(cluster_->EndMove(slot, to).ok());
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        absl::MutexLock lock(&mu);
+        return answered == sent;
+      },
+      absl::Seconds(60)));
+  EXPECT_TRUE(bounded);
+  EXPECT_LT(sent, 2'000u);
+  for (const absl::Status& status : failures) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("L2_OVERLOADED: 512 calls wait for"));
+  }
+  EXPECT_GE(sent - failures.size(), 512u);  // The others have waited for the slot.
+}
+
 TEST_F(RedisClusterTest, AScriptThatTheNextServerDoesNotHaveIsSentToItWithAsking) {
   StartCluster();
   ASSERT_TRUE(ApplyStatus(Put("{tag}a", 1, "one")).ok());

@@ -1,6 +1,7 @@
 // Real sentinels over a real primary and its replicas: who is the primary, and what a failover
 // costs.
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -20,6 +21,8 @@ namespace meridian {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr absl::Duration kWritesResumeWithin = absl::Seconds(8);
 
@@ -216,6 +219,41 @@ TEST_F(RedisSentinelTest, APrimaryThatBecomesAReplicaIsLeft) {
       absl::Seconds(60)));
   EXPECT_TRUE(WaitUntil([&] { return !IsPrimary(*servers_[0]); }, absl::Seconds(60)));
   EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
+}
+
+// A sentinel that was cut off during a failover is the only one that answers afterwards, and the
+// old primary takes itself for one.
+TEST_F(RedisSentinelTest, ASentinelThatIsOutOfDateDoesNotLeadBack) {
+  StartGroup();
+  OpenStore(FastTimeouts(), Url());
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  sentinels_[0]->Kill();
+  ASSERT_EQ(*sentinels_[1]->Command({"SENTINEL", "FAILOVER", "main"}), "+OK");
+  ASSERT_TRUE(WaitUntil([&] { return observer_.primary_changes() == 1; }, absl::Seconds(60)));
+  sentinels_[1]->Kill();
+  sentinels_[2]->Kill();
+  ASSERT_EQ(*servers_[0]->Command({"REPLICAOF", "NO", "ONE"}), "+OK");
+  ASSERT_TRUE(sentinels_[0]->Restart().ok());
+  const std::string address = absl::StrCat("127.0.0.1:", sentinels_[0]->port());
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        return absl::StrContains(store_->Health().problem, "is up to date: it is out of date");
+      },
+      absl::Seconds(60)))
+      << store_->Health().problem;
+  EXPECT_TRUE(ApplyStatus(Put("b", 1, "one")).ok());
+  EXPECT_EQ(observer_.primary_changes(), 1);
+  EXPECT_EQ(*servers_[0]->Command({"EXISTS", EntryRedisKey(Key("b"))}), ":0");
+  EXPECT_EQ(store_->Health().sentinels[0].address, address);
+  EXPECT_THAT(store_->Health().sentinels[0].problem, HasSubstr("not believed"));
+  EXPECT_THAT(store_->Health().sentinels[1].problem, Not(IsEmpty()));
+  // Said once, not once a second.
+  const std::vector<std::string> said = observer_.sentinels();
+  EXPECT_EQ(std::count_if(said.begin(), said.end(),
+                          [&](const std::string& line) {
+                            return absl::StrContains(line, address + ": it is out of date");
+                          }),
+            1);
 }
 
 TEST_F(RedisSentinelTest, OneSentinelIsEnoughToFindThePrimary) {

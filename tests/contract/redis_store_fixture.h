@@ -67,6 +67,10 @@ class RecordingObserver final : public L2Observer {
     absl::MutexLock lock(&mu_);
     ++primary_changes_;
   }
+  void SentinelChanged(std::string_view sentinel, std::string_view problem) override {
+    absl::MutexLock lock(&mu_);
+    sentinels_.push_back(absl::StrCat(std::string(sentinel), ": ", std::string(problem)));
+  }
   void BreakerChanged(std::string_view state) override {
     absl::MutexLock lock(&mu_);
     breaker_ = state;
@@ -94,6 +98,11 @@ class RecordingObserver final : public L2Observer {
     absl::MutexLock lock(&mu_);
     return primary_changes_;
   }
+  // "<address>: <problem>" for every change of a sentinel's state.
+  std::vector<std::string> sentinels() {
+    absl::MutexLock lock(&mu_);
+    return sentinels_;
+  }
   // The causes of all downs so far.
   std::set<std::string> causes() {
     absl::MutexLock lock(&mu_);
@@ -111,6 +120,7 @@ class RecordingObserver final : public L2Observer {
   int primary_changes_ ABSL_GUARDED_BY(mu_) = 0;
   std::multiset<std::string> redirects_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> causes_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> sentinels_ ABSL_GUARDED_BY(mu_);
   int ups_ ABSL_GUARDED_BY(mu_) = 0;
   int downs_ ABSL_GUARDED_BY(mu_) = 0;
   std::string breaker_ ABSL_GUARDED_BY(mu_) = "closed";

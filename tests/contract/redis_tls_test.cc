@@ -161,6 +161,27 @@ TEST_F(RedisTlsTest, ARenewedCertificateIsUsedWithoutARestart) {
   EXPECT_TRUE(store_->Health().connected) << store_->Health().problem;
 }
 
+TEST_F(RedisTlsTest, AFileThatIsNotThereIsSaidInWords) {
+  RedisTls tls;
+  tls.ca_file = "/nowhere/ca.pem";
+  auto context = TlsContext::Create(tls);
+  EXPECT_EQ(std::string(context.status().message()),
+            "Redis TLS: the CA file '/nowhere/ca.pem' cannot be used: No such file or directory");
+}
+
+// Otherwise the check of the name would silently be none.
+TEST_F(RedisTlsTest, ANameThatCannotBeCheckedIsNoSession) {
+  RedisTls tls;
+  tls.server_name = std::string(300, 'a');
+  auto context = TlsContext::Create(tls);
+  ASSERT_TRUE(context.ok()) << context.status();
+  EXPECT_THAT(std::string((*context)->NewSession("localhost").status().message()),
+              HasSubstr("is no name of a server"));
+  auto empty = TlsContext::Create(RedisTls());
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  EXPECT_FALSE((*empty)->NewSession("").ok());
+}
+
 TEST_F(RedisTlsTest, FilesThatCannotBeUsedAreRefusedAtTheStart) {
   StartTlsRedis(false);
   const auto loop = EventLoop::Create("l2-test");
