@@ -1,9 +1,9 @@
-// NodeServer is a whole node: it makes every part, connects them, and starts and stops them in order.
-// The one place that knows every module; it holds no rule of its own.
+// NodeServer is a whole node: it makes every part, connects them, and starts and stops them in
+// order. With its NodeParts, the one place that knows every module; it holds no rule of its own.
 //
 // Start order: event loop and stores, engine, paths, servers, replication, membership, HTTP.
-// Stop is the exact reverse: leave the topology, refuse new calls, finish those under way, then take the
-// parts apart from the top.
+// Stop is the exact reverse: leave the topology, refuse new calls, finish those under way, then
+// take the parts apart from the top.
 // Thread safety: Start and Stop are called once each, by one thread.
 
 #ifndef MERIDIAN_SERVER_APP_NODE_SERVER_H_
@@ -15,6 +15,8 @@
 #include "server/policy/node_config.h"
 
 namespace meridian {
+
+struct NodeParts;
 
 class NodeServer {
  public:
@@ -29,9 +31,8 @@ class NodeServer {
   void Stop(absl::Duration grace);
 
  private:
-  struct Parts;
   NodeServer();
-  const std::unique_ptr<Parts> parts_;
+  const std::unique_ptr<NodeParts> parts_;
 };
 
 }  // namespace meridian

@@ -1,0 +1,117 @@
+#include <spdlog/spdlog.h>
+
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "common/base/status_macros.h"
+#include "server/app/node_parts.h"
+#include "server/node/no_l2.h"
+
+namespace meridian {
+namespace {
+
+absl::StatusOr<std::unique_ptr<RedisStore>> CreateStore(EventLoop& loop, const NodeConfig& config,
+                                                        const std::string& url, const Clock& clock,
+                                                        L2Observer* observer) {
+  RedisStoreOptions options;
+  ASSIGN_OR_RETURN(options.client.url, ParseRedisUrl(url));
+  options.client.read_connections = static_cast<int>(config.l2_connections - 1);
+  options.client.connection.command_timeout = config.l2_timeout;
+  // Several round trips under TLS, between continents for other regions.
+  if (options.client.url.tls || url != config.redis_url) {
+    options.client.connection.connect_timeout = config.l2_timeout;
+  }
+  options.max_log_length = config.changelog_max_entries;
+  return RedisStore::Create(loop, std::move(options), clock, observer);
+}
+
+}  // namespace
+
+absl::Status NodeParts::MakeStores() {
+  l2_metrics = std::make_unique<L2Metrics>(registry);
+  ASSIGN_OR_RETURN(loop, EventLoop::Create("redis"));
+  if (config.redis_url.empty()) {
+    l2 = std::make_unique<NoL2>();
+    spdlog::warn("no Redis is configured: values live in L1 only and do not replicate");
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(
+      l2, CreateStore(*loop, config, config.redis_url, clock, &l2_metrics->For(config.region)));
+  for (const auto& [region, url] : config.region_redis) {
+    ASSIGN_OR_RETURN(region_l2[region],
+                     CreateStore(*loop, config, url, clock, &l2_metrics->For(region)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NodeParts::MakeCache() {
+  versions = std::make_unique<HybridClock>(clock, RegionId(config.region));
+  EngineOptions options;
+  options.capacity_bytes = config.l1_max_bytes;
+  options.capacity_entries = config.l1_max_entries;
+  options.policy = config.l1_policy;
+  options.shard_bits = EngineOptions::ShardBitsFor(config.l1_max_bytes, config.l1_max_entries,
+                                                   std::thread::hardware_concurrency());
+  options.hash_seed = RandomSeed();
+  ASSIGN_OR_RETURN(engine, Engine::Create(options));
+  namespaces = std::make_unique<Namespaces>(*engine, config.policies);
+  RETURN_IF_ERROR(MakeStores());
+  peers = std::make_unique<GrpcPeerTransport>(config.id, *versions, clock, clock_guard);
+  context = std::unique_ptr<NodeContext>(
+      new NodeContext{config.id, config.redis_url.empty(), config.tombstone_ttl, clock, *versions,
+                      *engine, *namespaces, *l2, *peers, topology});
+  context->inflater = inflater.get();
+  context->clock_guard = &clock_guard;
+  hints = std::make_unique<HintLog>(
+      HintLogOptions{.max_bytes = config.hints_max_bytes, .max_age = config.hints_max_age});
+  if (!config.redis_url.empty()) context->hints = hints.get();
+  reads = std::make_unique<ReadPath>(*context);
+  writes = std::make_unique<WritePath>(*context);
+  explainer = std::make_unique<Explainer>(*context);
+  // Whoever gets or gives a slot forgets what L1 held of it: while it was another's, it may have
+  // changed.
+  topology.AddListener(
+      [this](const TopologyHolder::Snapshot& previous, const TopologyHolder::Snapshot& current) {
+        for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+          const Member* before = previous->OwnerOf(slot);
+          const Member* after = current->OwnerOf(slot);
+          const bool was_ours = before != nullptr && before->id == config.id;
+          const bool is_ours = after != nullptr && after->id == config.id;
+          if (was_ours != is_ours) engine->DropSlot(slot);
+        }
+        peers->Forget(*current);
+        spdlog::info("epoch {}: {} members, {} slots here", current->epoch(),
+                     current->members().size(), current->SlotsOf(config.id).size());
+      });
+  return absl::OkStatus();
+}
+
+void NodeParts::FollowPolicies() {
+  if (config.policies_file.empty()) return;
+  policy_store = std::make_unique<PolicyStore>(
+      PolicyStoreOptions{config.policies_file, config.policies_kind, config.policies_text,
+                         config.policies_poll},
+      *housekeeping, clock,
+      [this](std::shared_ptr<const PolicyTable> table) {
+        namespaces->SetPolicies(std::move(table));
+      },
+      [this](const PolicyStoreStatus& status) {
+        if (!status.problem.empty()) {
+          spdlog::error("policies: {}; those of before stay in force", status.problem);
+          return;
+        }
+        spdlog::info("policies of {} are in force", status.file);
+        for (const std::string& problem : namespaces->Problems()) spdlog::warn("{}", problem);
+      });
+  AddPolicyMetrics(*policy_store, registry);
+  policy_store->Start();
+}
+
+uint64_t NodeParts::RandomSeed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace meridian

@@ -1,0 +1,126 @@
+// NodeParts is everything that a node is, in the order in which it is made, and the steps that make
+// it.
+//
+// Only node_server.cc says in which order the steps run; each step has its file: node_cache.cc (L1,
+// the stores, policies), node_replication.cc, node_listen.cc (services and ports),
+// node_membership.cc (the topology: join, leave), node_status.cc (what a node says of itself:
+// metrics, readiness, warnings). No step holds a rule of its own. Thread safety: made and taken
+// apart by one thread; what says what the node is doing (the methods
+//   that are const, and WriteHeartbeat) may be called by any once its parts are made.
+
+#ifndef MERIDIAN_SERVER_APP_NODE_PARTS_H_
+#define MERIDIAN_SERVER_APP_NODE_PARTS_H_
+
+#include <grpcpp/server.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "common/base/executor.h"
+#include "common/telemetry/metric_registry.h"
+#include "server/app/node_metrics.h"
+#include "server/dashboard/metrics_http.h"
+#include "server/l2/event_loop.h"
+#include "server/l2/redis_store.h"
+#include "server/membership/coordinator_client.h"
+#include "server/membership/grpc_coordinator_transport.h"
+#include "server/node/explain.h"
+#include "server/node/namespace_what_if.h"
+#include "server/node/node_context.h"
+#include "server/node/read_path.h"
+#include "server/node/write_path.h"
+#include "server/peer/grpc_peer_transport.h"
+#include "server/policy/node_config.h"
+#include "server/policy/policy_store.h"
+#include "server/replication/replication.h"
+#include "server/rpc/admin_service.h"
+#include "server/rpc/cache_service.h"
+#include "server/rpc/peer_service.h"
+#include "server/rpc/rpc_metrics.h"
+#include "server/rpc/topology_stream.h"
+
+namespace meridian {
+
+struct NodeParts {
+  NodeConfig config;
+  SystemClock clock;
+  ClockGuard clock_guard{clock};
+  std::unique_ptr<HintLog> hints;
+  absl::Duration started = clock.Monotonic();
+  MetricRegistry registry;
+  std::unique_ptr<HybridClock> versions;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Namespaces> namespaces;
+  std::unique_ptr<PolicyStore> policy_store;  // nullptr: no file.
+  TopologyHolder topology;
+  std::unique_ptr<L2Metrics> l2_metrics;
+  std::unique_ptr<ReplicationMetrics> replication_metrics;
+  std::unique_ptr<ThreadExecutor> housekeeping;
+  std::unique_ptr<ThreadExecutor> background;  // What takes long and nobody waits for.
+  std::unique_ptr<ThreadExecutor> inflater;
+  std::unique_ptr<ThreadExecutor> replication_executor;
+  std::unique_ptr<EventLoop> loop;
+  std::unique_ptr<L2Store> l2;
+  std::map<std::string, std::unique_ptr<RedisStore>> region_l2;
+  std::unique_ptr<GrpcPeerTransport> peers;
+  std::unique_ptr<NodeContext> context;
+  std::unique_ptr<ReadPath> reads;
+  std::unique_ptr<WritePath> writes;
+  std::unique_ptr<Explainer> explainer;
+  std::unique_ptr<RpcMetrics> rpc_metrics;
+  std::unique_ptr<TopologyStreams> topology_streams;
+  std::unique_ptr<CacheServiceHandlers> cache_service;
+  std::unique_ptr<PeerServiceHandlers> peer_service;
+  std::unique_ptr<AdminServiceHandlers> admin_service;
+  std::unique_ptr<Replication> replication;
+  std::unique_ptr<GrpcCoordinatorTransport> coordinator_transport;
+  std::unique_ptr<CoordinatorClient> coordinator_client;
+  std::unique_ptr<grpc::Server> data_server;
+  std::unique_ptr<grpc::Server> peer_server;
+  std::unique_ptr<grpc::Server> admin_server;
+  std::unique_ptr<MetricsHttp> http;
+  Member member;
+  std::atomic<bool> stopping{false};
+  absl::Notification servers_stopped;
+
+  // node_cache.cc
+  absl::Status MakeCache();
+  absl::Status MakeStores();
+  void FollowPolicies();
+  static uint64_t RandomSeed();
+
+  // node_replication.cc
+  absl::Status MakeReplication();
+  void WriteHeartbeat(std::string_view name_space, const std::string& key);
+
+  // node_listen.cc
+  absl::Status Listen();
+
+  // node_membership.cc
+  absl::Status Join();
+  void Leave();
+
+  // node_status.cc
+  void MakeMetrics();
+  AdminSources MakeAdminSources();
+  std::vector<RegionL2> L2States() const;
+  std::vector<LinkStatus> Links() const;
+  std::vector<std::string> Warnings() const;
+  Readiness ReadinessNow() const;
+
+  // node_server.cc
+  void KeepHouse();
+  void FitLogs();
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_APP_NODE_PARTS_H_

@@ -1,0 +1,132 @@
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/telemetry/process_metrics.h"
+#include "server/app/logging.h"
+#include "server/app/node_parts.h"
+
+namespace meridian {
+
+void NodeParts::MakeMetrics() {
+  AddProcessMetrics(registry);
+  AddBuildInfo(registry);
+  AddNodeMetrics(*context, registry);
+  rpc_metrics = std::make_unique<RpcMetrics>(registry);
+  if (config.redis_url.empty()) return;
+  l2_metrics->AddStates(registry, [this] {
+    std::vector<std::pair<std::string, L2Health>> states;
+    for (RegionL2& state : L2States()) {
+      states.emplace_back(std::move(state.region), std::move(state.health));
+    }
+    return states;
+  });
+}
+
+AdminSources NodeParts::MakeAdminSources() {
+  AdminSources sources;
+  sources.region = config.region;
+  sources.started = started;
+  sources.l2 = [this] { return L2States(); };
+  sources.links = [this] { return Links(); };
+  sources.coordinator = [this]() -> std::string {
+    if (coordinator_client == nullptr) return "";
+    const CoordinatorClientStatus status = coordinator_client->status();
+    return status.connected ? status.coordinator : "";
+  };
+  if (replication != nullptr) {
+    sources.diff = [this](RegionDiffOptions options, RegionDiff::Done done) {
+      replication->Diff(std::move(options), std::move(done));
+    };
+    if (!region_l2.empty()) {
+      sources.set_cut = [this](const std::string& region, bool cut, std::string reason,
+                               std::function<void(absl::Status)> done) {
+        replication->SetCut(region, cut, std::move(reason), std::move(done));
+      };
+    }
+  }
+  sources.warnings = [this] { return Warnings(); };
+  sources.policies = [this] {
+    return policy_store == nullptr ? std::optional<PolicyStoreStatus>() : policy_store->Status();
+  };
+  sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
+  return sources;
+}
+
+std::vector<RegionL2> NodeParts::L2States() const {
+  std::vector<RegionL2> states = {{config.region, l2->Health()}};
+  for (const auto& [region, store] : region_l2) states.push_back({region, store->Health()});
+  return states;
+}
+
+std::vector<LinkStatus> NodeParts::Links() const {
+  return replication == nullptr ? std::vector<LinkStatus>() : replication->Links();
+}
+
+std::vector<std::string> NodeParts::Warnings() const {
+  std::vector<std::string> warnings;
+  for (const RegionL2& state : L2States()) {
+    if (!state.health.problem.empty()) {
+      warnings.push_back(absl::StrCat("Redis of ", state.region, ": ", state.health.problem));
+    }
+  }
+  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
+    warnings.push_back(std::string(status.message()));
+  }
+  for (const ClockOffset& offset : clock_guard.Offsets()) {
+    if (absl::AbsDuration(offset.ahead) <= ClockGuard::kMaxSkew || !clock_guard.ok()) continue;
+    warnings.push_back(absl::StrCat("the clock of ", offset.reference, " is ",
+                                    absl::FormatDuration(absl::AbsDuration(offset.ahead)),
+                                    offset.ahead > absl::ZeroDuration() ? " behind" : " ahead",
+                                    "; check NTP there"));
+  }
+  if (const HintStats stats = hints->Stats(clock.Monotonic()); stats.entries > 0) {
+    warnings.push_back(absl::StrCat(
+        stats.entries, " writes that were accepted without Redis wait for it, the oldest for ",
+        absl::FormatDuration(absl::Trunc(stats.oldest, absl::Seconds(1))),
+        "; they are lost if this process ends"));
+  }
+  for (const LinkStatus& link : Links()) {
+    if (link.state != LinkState::kCut) continue;
+    warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,
+                                    "; meridianctl region heal ", link.to));
+  }
+  if (config.insecure) {
+    warnings.push_back("plaintext without authentication is reachable beyond this machine");
+  }
+  if (coordinator_client != nullptr && !coordinator_client->status().connected) {
+    warnings.push_back(absl::StrCat("no coordinator answers, the last topology stays: ",
+                                    coordinator_client->status().problem));
+  }
+  for (std::string& problem : namespaces->Problems()) warnings.push_back(std::move(problem));
+  if (policy_store != nullptr && !policy_store->Status().problem.empty()) {
+    warnings.push_back(absl::StrCat("policies: ", policy_store->Status().problem,
+                                    "; those of before stay in force"));
+  }
+  return warnings;
+}
+
+Readiness NodeParts::ReadinessNow() const {
+  if (stopping) return {false, "stopping"};
+  const TopologyHolder::Snapshot now = topology.Get();
+  const uint16_t index = now->IndexOf(config.id);
+  if (index == Topology::kNoOwner) return {false, "not in the topology yet"};
+  if (now->members()[index].state != MemberState::kServing) return {false, "not serving yet"};
+  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
+    return {false, std::string(status.message())};
+  }
+  if (replication != nullptr) {
+    const std::vector<std::string> waits = replication->WaitsForFences();
+    if (!waits.empty()) {
+      return {false, absl::StrCat("this region was away for longer than tombstones are kept; waits "
+                                  "until ",
+                                  absl::StrJoin(waits, ", "), " has said what was deleted")};
+    }
+  }
+  return {true, absl::StrCat("serving in epoch ", now->epoch())};
+}
+
+}  // namespace meridian
