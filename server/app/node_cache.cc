@@ -59,15 +59,18 @@ absl::Status NodeParts::MakeCache() {
   namespaces = std::make_unique<Namespaces>(*engine, config.policies);
   RETURN_IF_ERROR(MakeStores());
   peers = std::make_unique<GrpcPeerTransport>(config.id, *versions, clock, clock_guard);
+  timer_executor = std::make_unique<ThreadExecutor>("timers");
+  timers = std::make_unique<TimerQueue>(clock, *timer_executor);
   context = std::unique_ptr<NodeContext>(
       new NodeContext{config.id, config.redis_url.empty(), config.tombstone_ttl, clock, *versions,
-                      *engine, *namespaces, *l2, *peers, topology});
+                      *engine, *namespaces, *l2, *peers, topology, *timers});
   context->inflater = inflater.get();
   context->clock_guard = &clock_guard;
   hints = std::make_unique<HintLog>(
       HintLogOptions{.max_bytes = config.hints_max_bytes, .max_age = config.hints_max_age});
   if (!config.redis_url.empty()) context->hints = hints.get();
-  reads = std::make_unique<ReadPath>(*context);
+  misses = std::make_unique<MissPath>(*context);
+  reads = std::make_unique<ReadPath>(*context, *misses);
   writes = std::make_unique<WritePath>(*context);
   explainer = std::make_unique<Explainer>(*context);
   // Whoever gets or gives a slot forgets what L1 held of it: while it was another's, it may have

@@ -33,6 +33,7 @@
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
 #include "server/node/explain.h"
+#include "server/node/miss_path.h"
 #include "server/node/namespace_what_if.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
@@ -71,7 +72,10 @@ struct NodeParts {
   std::unique_ptr<L2Store> l2;
   std::map<std::string, std::unique_ptr<RedisStore>> region_l2;
   std::unique_ptr<GrpcPeerTransport> peers;
+  std::unique_ptr<ThreadExecutor> timer_executor;
+  std::unique_ptr<TimerQueue> timers;
   std::unique_ptr<NodeContext> context;
+  std::unique_ptr<MissPath> misses;
   std::unique_ptr<ReadPath> reads;
   std::unique_ptr<WritePath> writes;
   std::unique_ptr<Explainer> explainer;

@@ -119,6 +119,7 @@ NodeServer::~NodeServer() {
   parts.region_l2.clear();
   parts.l2.reset();
   parts.loop.reset();
+  if (parts.timer_executor != nullptr) parts.timer_executor->Stop();
   if (parts.inflater != nullptr) parts.inflater->Stop();
   if (parts.replication_executor != nullptr) parts.replication_executor->Stop();
 }

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
+#include "common/base/timer_queue.h"
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
@@ -35,6 +36,7 @@ struct NodeContext {
   L2Store& l2;
   PeerTransport& peers;
   TopologyHolder& topology;
+  TimerQueue& timers;  // Deadlines of who waits.
   // What is known of the keys of namespaces whose policy asks for it; see entry_rules.h.
   const std::unique_ptr<KeyActivity> activity = std::make_unique<KeyActivity>();
   // Inflates large values of L2 and of peers, whose threads everybody waits for; nullptr: they do.

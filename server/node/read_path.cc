@@ -3,64 +3,38 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
 #include "server/node/entry_rules.h"
-#include "server/node/record.h"
 #include "server/node/routing.h"
 #include "server/node/value_codec.h"
 
 namespace meridian {
 namespace {
 
-// A background read gets this long.
-constexpr absl::Duration kRefreshTime = absl::Seconds(1);
-
-// A key that L1 did not have, and what it had seen when the look into L2 began.
-struct Miss {
-  uint32_t index;
-  EntryKey key;
-  FillToken token;
-};
-
 void Count(std::atomic<uint64_t>& counter, uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
-}
-
-// Puts what L2 has into L1, if the policy says so.
-void FillL1(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
-            const EntryKey& key, FillToken token, const Record& record, absl::Duration ttl,
-            const Buffer& value) {
-  // What is left of the value's life is the difference of two wall clocks.
-  if (context.clock_guard != nullptr && !context.clock_guard->ok()) return;
-  const absl::Duration now = context.clock.Monotonic();
-  Entry entry;
-  entry.value = value;
-  entry.version = record.version;
-  entry.raw_size = record.raw_size;
-  entry.encoding = record.encoding;
-  entry.tags = Buffer::CopyOf(record.tags);
-  if (PlaceEntry(context, name_space, policy, key, ttl, now, Placing::kFill, &entry)) {
-    const absl::Duration total = record.expires_at - record.version.time();
-    NoteEntry(name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
-              {.given = entry.expires_at - now, .own = OwnLife(policy, total, ttl)}, now);
-    context.engine.PutFill(key, std::move(entry), now, token);
-  }
 }
 
 }  // namespace
 
 // One request that L1 could not answer completely. Lives until its last part has come back.
-class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
+class ReadPath::Call final : public FlightWaiter,
+                             public std::enable_shared_from_this<ReadPath::Call> {
  public:
-  Call(const NodeContext& context, const ReadRequest& request, const Namespace& name_space,
-       const NamespacePolicy& policy, TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
+  Call(const NodeContext& context, MissPath& misses, const ReadRequest& request,
+       const Namespace& name_space, const NamespacePolicy& policy,
+       TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
       : context_(context),
+        misses_(misses),
         request_(request),
         name_space_(name_space),
         policy_(policy),
@@ -69,9 +43,10 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
         callback_(std::move(callback)) {}
 
   // Starts every part and answers when the last is back.
-  void Start(std::vector<Miss> misses, std::vector<uint32_t> ownerless, OwnerGroups groups) {
+  void Start(const std::vector<MissedKey>& misses, std::vector<uint32_t> ownerless,
+             OwnerGroups groups) {
     pending_ = 1;  // Held by Start itself, so that early answers cannot finish the call.
-    if (!misses.empty()) FetchMisses(std::move(misses));
+    if (!misses.empty()) Await(misses, /*around=*/false);
     if (!ownerless.empty()) FetchAround(std::move(ownerless));
     for (OwnerGroup& group : groups) Forward(topology_, std::move(group), /*first=*/true);
     Done();
@@ -80,115 +55,105 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
  private:
   absl::Time LowerDeadline() const { return request_.deadline - kReplyMargin; }
 
-  L2Key KeyOf(uint32_t index) const {
-    const std::string_view key = request_.keys[index];
-    return L2Key{SlotOf(name_space_.name, key), name_space_.name, std::string(key)};
-  }
-
-  // Reads keys of ours from L2 and fills L1 with what it finds.
-  void FetchMisses(std::vector<Miss> misses) {
-    pending_.fetch_add(1, std::memory_order_relaxed);
-    std::vector<L2Key> keys;
-    keys.reserve(misses.size());
-    for (const Miss& miss : misses) {
-      keys.push_back(L2Key{miss.key.slot, name_space_.name, std::string(miss.key.key)});
-    }
-    context_.l2.Fetch(std::move(keys), LowerDeadline(),
-                      [self = shared_from_this(), misses = std::move(misses)](
-                          std::vector<L2Record> records) {
-                        for (size_t i = 0; i < misses.size(); ++i) {
-                          self->TakeRecord(records[i], misses[i].index, &misses[i]);
-                        }
-                        self->Done();
-                      });
-  }
-
-  // Reads keys from L2 whose owner is unknown or does not answer. Does not touch L1.
-  void FetchAround(std::vector<uint32_t> indexes) {
-    pending_.fetch_add(1, std::memory_order_relaxed);
-    std::vector<L2Key> keys;
-    keys.reserve(indexes.size());
-    for (const uint32_t index : indexes) keys.push_back(KeyOf(index));
-    context_.l2.Fetch(std::move(keys), LowerDeadline(),
-                      [self = shared_from_this(), indexes = std::move(indexes)](
-                          std::vector<L2Record> records) {
-                        for (size_t i = 0; i < indexes.size(); ++i) {
-                          self->TakeRecord(records[i], indexes[i], nullptr);
-                        }
-                        self->Done();
-                      });
-  }
-
-  // Turns what L2 has under a key into the key's result; with `fill`, also puts it into L1.
-  void TakeRecord(const L2Record& record, uint32_t index, const Miss* fill) {
-    if (context_.hints != nullptr && !context_.hints->empty()) {
-      if (const std::optional<L2Record> hint = NewerHint(record, request_.keys[index])) {
-        TakeStored(*hint, index, fill, Tier::kL1);
-        return;
+  // Waits for keys that L1 does not have, at most until the deadline.
+  void Await(const std::vector<MissedKey>& keys, bool around) {
+    pending_.fetch_add(static_cast<int>(keys.size()), std::memory_order_relaxed);
+    std::vector<MissPath::Wait> waits =
+        misses_.Get(name_space_, policy_, request_, keys, around, shared_from_this());
+    {
+      absl::MutexLock lock(&mu_);
+      if (!gave_up_) {
+        for (MissPath::Wait& wait : waits) waits_.push_back(std::move(wait));
+        waits.clear();
+        if (timer_.sequence == 0) {
+          const absl::Duration left = LowerDeadline() - context_.clock.Now();
+          timer_ = context_.timers.Add(context_.clock.Monotonic() + left,
+                                       [self = shared_from_this()] { self->GiveUp(); });
+        }
       }
     }
-    TakeStored(record, index, fill, Tier::kL2);
+    for (const MissPath::Wait& wait : waits) Leave(wait);
   }
 
-  // A write that waits for the store, if it is newer than what the store has said.
-  std::optional<L2Record> NewerHint(const L2Record& record, std::string_view key) const {
-    std::optional<std::string> hint = context_.hints->Find(name_space_.name, key);
-    if (!hint) return std::nullopt;
-    if (record.status.ok()) {
-      const absl::StatusOr<Record> stored = ParseRecord(record.record.view());
-      const absl::StatusOr<Record> waiting = ParseRecord(*hint);
-      if (stored.ok() && waiting.ok() && stored->version >= waiting->version) return std::nullopt;
+  // The deadline has come: what is not there is not waited for.
+  void GiveUp() {
+    std::vector<MissPath::Wait> waits;
+    {
+      absl::MutexLock lock(&mu_);
+      gave_up_ = true;
+      waits.swap(waits_);
     }
-    return L2Record{absl::OkStatus(), Buffer::CopyOf(*hint)};
+    for (const MissPath::Wait& wait : waits) Leave(wait);
   }
 
-  void TakeStored(const L2Record& record, uint32_t index, const Miss* fill, Tier tier) {
-    ReadResult& result = results_[index];
-    if (!record.status.ok()) {
-      Count(name_space_.counters.errors, 1);
-      SetError(FromStatus(record.status), &result);
-      return;
+  void Leave(const MissPath::Wait& wait) {
+    const std::optional<Waiter> waiter = misses_.Leave(wait);
+    if (!waiter) return;
+    Land(waiter->index, TooLate());
+  }
+
+  static const Landing& TooLate() {
+    static const Landing* const landing = [] {
+      auto* late = new Landing();
+      late->state = EntryState::kError;
+      late->error =
+          std::make_shared<const Error>(Error{grpc::StatusCode::DEADLINE_EXCEEDED,
+                                              reason::kDeadlineExceeded,
+                                              "the value did not come before the deadline",
+                                              {}});
+      return late;
+    }();
+    return *landing;
+  }
+
+  void Land(uint32_t index, const Landing& landing) override {
+    Take(landing, &results_[index]);
+    Done();
+  }
+
+  void Take(const Landing& landing, ReadResult* result) const {
+    switch (landing.state) {
+      case EntryState::kError:
+        Count(name_space_.counters.errors, 1);
+        SetError(*landing.error, result);
+        return;
+      case EntryState::kOk:
+        break;
+      default:
+        Count(name_space_.counters.misses, 1);
+        return;
     }
-    if (record.record.empty()) {
-      Count(name_space_.counters.misses, 1);
-      return;
-    }
-    absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
-    if (!parsed.ok()) {
-      Count(name_space_.counters.errors, 1);
-      SetError(Error{grpc::StatusCode::DATA_LOSS, reason::kCorruptRecord,
-                     std::string(parsed.status().message()), {}},
-               &result);
-      return;
-    }
-    (void)context_.versions.Merge(parsed->version.hlc);  // A skewed one is refused, the value stands.
+    Count(landing.tier == Tier::kL1 ? name_space_.counters.l1_hits : name_space_.counters.l2_hits,
+          1);
     const absl::Time now = context_.clock.Now();
-    const absl::Duration ttl = parsed->expires_at - now;
-    const absl::Duration max_stale = std::min(request_.options.max_stale, policy_.stale_max);
-    if (parsed->kind == RecordKind::kTombstone || -ttl > max_stale ||
-        (ttl <= absl::ZeroDuration() && max_stale == absl::ZeroDuration())) {
-      Count(name_space_.counters.misses, 1);
-      return;
+    const absl::Duration ttl = landing.expires_at - now;
+    result->state = EntryState::kOk;
+    result->tier = landing.tier;
+    result->version = landing.version;
+    result->value = landing.value;
+    result->encoding = landing.encoding;
+    result->raw_size = landing.raw_size;
+    result->ttl = std::max(ttl, absl::ZeroDuration());
+    result->age = std::max(now - landing.version.time(), absl::ZeroDuration());
+    result->stale = ttl <= absl::ZeroDuration();
+  }
+
+  // Looks for keys whose owner is unknown or does not answer. Does not touch L1.
+  void FetchAround(const std::vector<uint32_t>& indexes) {
+    std::vector<MissedKey> keys;
+    keys.reserve(indexes.size());
+    for (const uint32_t index : indexes) {
+      const std::string_view bytes = request_.keys[index];
+      keys.push_back({index,
+                      EntryKey{name_space_.id, SlotOf(name_space_.name, bytes),
+                               context_.engine.HashOf(name_space_.id, bytes), bytes},
+                      FillToken()});
     }
-    Count(tier == Tier::kL1 ? name_space_.counters.l1_hits : name_space_.counters.l2_hits, 1);
-    result.state = EntryState::kOk;
-    result.tier = tier;
-    result.version = parsed->version;
-    result.value = Buffer::CopyOf(parsed->value);
-    result.encoding = parsed->encoding;
-    result.raw_size = parsed->raw_size;
-    result.ttl = std::max(ttl, absl::ZeroDuration());
-    result.age = std::max(now - parsed->version.time(), absl::ZeroDuration());
-    result.stale = ttl <= absl::ZeroDuration();
-    if (fill != nullptr && !result.stale) Fill(*fill, *parsed, ttl, result.value);
+    Await(keys, /*around=*/true);
   }
 
-  void Fill(const Miss& miss, const Record& record, absl::Duration ttl, const Buffer& value) {
-    FillL1(context_, name_space_, policy_, miss.key, miss.token, record, ttl, value);
-  }
-
-  // Asks the owner. When the topology turns out to be old, asks the new owner once; when the owner does
-  // not answer, goes around it.
+  // Asks the owner. When the topology turns out to be old, asks the new owner once; when the owner
+  // does not answer, goes around it.
   void Forward(const TopologyHolder::Snapshot& topology, OwnerGroup group, bool first) {
     pending_.fetch_add(1, std::memory_order_relaxed);
     const Member& owner = topology->members()[group.owner];
@@ -202,12 +167,12 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
     for (const uint32_t index : group.indexes) read.keys.push_back(request_.keys[index]);
     const absl::Time now = context_.clock.Now();
     const absl::Time deadline = now + PeerAttempt(LowerDeadline() - now);
-    context_.peers.Read(owner, read, deadline,
-                        [self = shared_from_this(), group = std::move(group), first](
-                            PeerReadReply reply) mutable {
-                          self->TakeReply(std::move(group), std::move(reply), first);
-                          self->Done();
-                        });
+    context_.peers.Read(
+        owner, read, deadline,
+        [self = shared_from_this(), group = std::move(group), first](PeerReadReply reply) mutable {
+          self->TakeReply(std::move(group), std::move(reply), first);
+          self->Done();
+        });
   }
 
   void TakeReply(OwnerGroup group, PeerReadReply reply, bool first) {
@@ -256,7 +221,8 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
       return;
     }
     for (const uint32_t index : indexes) {
-      SetError(Error{grpc::StatusCode::UNAVAILABLE, reason::kOwnerUnavailable,
+      SetError(Error{grpc::StatusCode::UNAVAILABLE,
+                     reason::kOwnerUnavailable,
                      absl::StrCat("the key's owner does not answer: ", std::string(why.message())),
                      {}},
                &results_[index]);
@@ -265,6 +231,7 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
 
   void Done() {
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    StopTimer();
     if (!request_.options.accept_encoded) {
       if (context_.inflater != nullptr && TakesLongToInflate(results_)) {
         context_.inflater->Post([self = shared_from_this()] { self->InflateAndAnswer(); });
@@ -276,12 +243,23 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
     callback_(std::move(results_));
   }
 
+  void StopTimer() {
+    TimerQueue::Id timer;
+    {
+      absl::MutexLock lock(&mu_);
+      waits_.clear();
+      timer = timer_;
+    }
+    if (timer.sequence != 0) context_.timers.Cancel(timer);
+  }
+
   void InflateAndAnswer() {
     InflateValues(request_.options.omit_value, name_space_.counters.compression, &results_);
     callback_(std::move(results_));
   }
 
   const NodeContext& context_;
+  MissPath& misses_;
   const ReadRequest& request_;
   const Namespace& name_space_;
   const NamespacePolicy& policy_;
@@ -290,48 +268,18 @@ class ReadPath::Call : public std::enable_shared_from_this<ReadPath::Call> {
   std::vector<ReadResult> results_;
   ReadCallback callback_;
   std::atomic<int> pending_{0};
+  absl::Mutex mu_;
+  std::vector<MissPath::Wait> waits_ ABSL_GUARDED_BY(mu_);
+  TimerQueue::Id timer_ ABSL_GUARDED_BY(mu_);
+  bool gave_up_ ABSL_GUARDED_BY(mu_) = false;
 };
-
-// Not part of any request: the value that is in L1 was answered.
-void ReadPath::Refresh(const Namespace& name_space, const EntryKey& key, Version version) {
-  struct Target {
-    std::string key_bytes;
-    EntryKey key;
-    FillToken token;
-  };
-  auto target = std::make_shared<Target>();
-  target->key_bytes = std::string(key.key);
-  target->key = key;
-  target->key.key = target->key_bytes;
-  target->token = context_.engine.BeginFill(key);
-  std::vector<L2Key> keys = {L2Key{key.slot, name_space.name, target->key_bytes}};
-  context_.l2.Fetch(
-      std::move(keys), context_.clock.Now() + kRefreshTime,
-      [this, &name_space, target, version](std::vector<L2Record> records) {
-        if (!records[0].status.ok() || records[0].record.empty()) return;
-        const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
-        if (!record.ok() || record->kind == RecordKind::kTombstone) return;
-        const absl::Duration ttl = record->expires_at - context_.clock.Now();
-        if (ttl <= absl::ZeroDuration()) return;
-        name_space.counters.refreshes.fetch_add(1, std::memory_order_relaxed);
-        const NamespacePolicy& policy = name_space.policy();
-        const absl::Duration now = context_.clock.Monotonic();
-        if (record->version == version) {
-          const absl::Duration life =
-              L1LifeOf(context_, policy, target->key, version, ttl, now);
-          context_.engine.Adjust(target->key, version, {.expires_at = now + life});
-        } else {
-          FillL1(context_, name_space, policy, target->key, target->token, *record, ttl,
-                 Buffer::CopyOf(record->value));
-        }
-      });
-}
 
 void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   std::vector<ReadResult> results(request.keys.size());
   const Namespace* name_space = context_.namespaces.Resolve(request.name_space);
   if (name_space == nullptr) {
-    for (ReadResult& result : results) SetError(TooManyNamespacesError(request.name_space), &result);
+    for (ReadResult& result : results)
+      SetError(TooManyNamespacesError(request.name_space), &result);
     callback(std::move(results));
     return;
   }
@@ -342,7 +290,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   const bool watched = WatchesKeys(policy);
   const absl::Duration monotonic = context_.clock.Monotonic();
   const absl::Time wall = context_.clock.Now();
-  std::vector<Miss> misses;
+  std::vector<MissedKey> misses;
   std::vector<uint32_t> ownerless;
   OwnerGroups groups;
   uint64_t hits = 0;
@@ -367,12 +315,12 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
       if (!answers[n].found) {
         if (watched) context_.activity->OnMiss(key.hash, monotonic);
         NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
-        misses.push_back(Miss{indexes[n], key, answers[n].token});
+        misses.push_back(MissedKey{indexes[n], key, answers[n].token});
         continue;
       }
       Entry& entry = answers[n].entry;
       if (watched && OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
-        Refresh(*name_space, key, entry.version);
+        misses_.Refresh(*name_space, key, entry.version);
       }
       ++hits;
       ReadResult& result = results[indexes[n]];
@@ -418,8 +366,10 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   if (hits > 0) Count(name_space->counters.l1_hits, hits);
   if (!ownerless.empty() && context_.l1_only) {
     for (const uint32_t i : ownerless) {
-      SetError(Error{grpc::StatusCode::UNAVAILABLE, reason::kNoOwner,
-                     "no node of the region owns the key's slot yet", {}},
+      SetError(Error{grpc::StatusCode::UNAVAILABLE,
+                     reason::kNoOwner,
+                     "no node of the region owns the key's slot yet",
+                     {}},
                &results[i]);
     }
     ownerless.clear();
@@ -431,9 +381,9 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     callback(std::move(results));
     return;
   }
-  std::make_shared<Call>(context_, request, *name_space, policy, topology, std::move(results),
-                         std::move(callback))
-      ->Start(std::move(misses), std::move(ownerless), std::move(groups));
+  std::make_shared<Call>(context_, misses_, request, *name_space, policy, topology,
+                         std::move(results), std::move(callback))
+      ->Start(misses, std::move(ownerless), std::move(groups));
 }
 
 }  // namespace meridian

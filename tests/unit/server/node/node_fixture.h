@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/node/miss_path.h"
 #include "server/node/no_l2.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
@@ -32,17 +33,19 @@ inline constexpr char kSpace[] = "task";
 // One node with everything of its own but the store, the peers and the time.
 class TestNode {
  public:
-  TestNode(std::string id, const Clock& clock, L2Store& l2, PeerTransport& peers, bool l1_only,
-           PolicyTable policies)
+  TestNode(std::string id, const Clock& clock, L2Store& l2, PeerTransport& peers,
+           TimerQueue& timers, bool l1_only, PolicyTable policies)
       : versions_(clock, RegionId("us")),
         engine_(*Engine::Create({.capacity_bytes = 64 << 20, .shard_bits = 0})),
         namespaces_(*engine_, std::move(policies)),
-        context_{std::move(id), l1_only,     absl::Hours(24), clock, versions_,
-                 *engine_,      namespaces_, l2,              peers, topology_},
-        reads_(context_),
+        context_{std::move(id), l1_only, absl::Hours(24), clock,     versions_, *engine_,
+                 namespaces_,   l2,      peers,           topology_, timers},
+        misses_(context_),
+        reads_(context_, misses_),
         writes_(context_) {}
 
   NodeContext& context() { return context_; }
+  MissPath& misses() { return misses_; }
   ReadPath& reads() { return reads_; }
   WritePath& writes() { return writes_; }
   Engine& engine() { return *engine_; }
@@ -59,6 +62,7 @@ class TestNode {
   Namespaces namespaces_;
   TopologyHolder topology_;
   NodeContext context_;
+  MissPath misses_;
   ReadPath reads_;
   WritePath writes_;
 };
@@ -70,7 +74,8 @@ class NodeFixture : public testing::Test {
     for (int i = 0; i < count; ++i) {
       const std::string id = absl::StrCat("n", i);
       L2Store& l2 = l1_only ? static_cast<L2Store&>(no_l2_) : store_;
-      nodes_.push_back(std::make_unique<TestNode>(id, clock_, l2, peers_, l1_only, policies));
+      nodes_.push_back(
+          std::make_unique<TestNode>(id, clock_, l2, peers_, timers_, l1_only, policies));
       peers_.Add(id, {&nodes_[i]->context(), &nodes_[i]->reads(), &nodes_[i]->writes()});
     }
     std::vector<std::string> ids;
@@ -168,6 +173,7 @@ class NodeFixture : public testing::Test {
   const NamespacePolicy* call_policy_ = nullptr;  // Of the requests that follow.
   FakeClock clock_;
   FakeExecutor executor_{clock_};
+  TimerQueue timers_{clock_, executor_};
   FakeL2Store store_{clock_, executor_};
   NoL2 no_l2_;
   FakePeerTransport peers_;

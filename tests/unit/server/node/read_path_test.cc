@@ -103,10 +103,10 @@ TEST_F(ReadPathTest, ReadsL2WhileNobodyOwnsTheSlots) {
   StartNodes(2);
   const std::string key = KeyOwnedBy(1);
   WriteOne(node(1), SetOf(key, "v"));
-  TestNode fresh("n9", clock_, store_, peers_, /*l1_only=*/false, {});
+  TestNode fresh("n9", clock_, store_, peers_, timers_, /*l1_only=*/false, {});
   EXPECT_EQ(Show(ReadOne(fresh, key)), "v@L2");
   EXPECT_EQ(fresh.engine().entries(), 0);
-  TestNode lonely("n9", clock_, no_l2_, peers_, /*l1_only=*/true, {});
+  TestNode lonely("n9", clock_, no_l2_, peers_, timers_, /*l1_only=*/true, {});
   EXPECT_EQ(Show(ReadOne(lonely, key)), "NO_OWNER");
 }
 

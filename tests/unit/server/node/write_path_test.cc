@@ -70,7 +70,7 @@ TEST_F(WritePathTest, APlainWriteThatMeetsANewerVersionTakesANewerOne) {
   StartNodes(1);
   // Another region's clock is 30 s ahead.
   FakeClock ahead(clock_.Now() + absl::Seconds(30));
-  TestNode other("n0", ahead, store_, peers_, false, {});
+  TestNode other("n0", ahead, store_, peers_, timers_, false, {});
   other.topology().Offer(TopologyOf(1, {"n0"}));
   const Version theirs = WriteOne(other, SetOf("k", "theirs")).version;
   const WriteResult ours = WriteOne(node(0), SetOf("k", "ours"));
@@ -82,7 +82,7 @@ TEST_F(WritePathTest, APlainWriteThatMeetsANewerVersionTakesANewerOne) {
 TEST_F(WritePathTest, IsNotTriedAgainAfterItsDeadline) {
   StartNodes(1);
   FakeClock ahead(clock_.Now() + absl::Seconds(30));
-  TestNode other("n0", ahead, store_, peers_, false, {});
+  TestNode other("n0", ahead, store_, peers_, timers_, false, {});
   other.topology().Offer(TopologyOf(1, {"n0"}));
   WriteOne(other, SetOf("k", "theirs"));
   WriteRequest request;
@@ -105,7 +105,7 @@ TEST_F(WritePathTest, IsNotTriedAgainAfterItsDeadline) {
 TEST_F(WritePathTest, AVersionFarInTheFutureIsRefusedAndNotFollowed) {
   StartNodes(1);
   FakeClock ahead(clock_.Now() + absl::Minutes(5));
-  TestNode other("n0", ahead, store_, peers_, false, {});
+  TestNode other("n0", ahead, store_, peers_, timers_, false, {});
   other.topology().Offer(TopologyOf(1, {"n0"}));
   WriteOne(other, SetOf("k", "from the future"));
   const WriteResult result = WriteOne(node(0), SetOf("k", "now"));

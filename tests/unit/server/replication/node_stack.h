@@ -28,11 +28,13 @@ class NodeStack {
         namespaces_(*node_.engine, std::move(policies)) {
     context_ = std::unique_ptr<NodeContext>(new NodeContext{
         node_.id, false, absl::Hours(24), node_.clock, *node_.hybrid_clock, *node_.engine,
-        namespaces_, *node_.wires[std::string(region)], no_peers_, node_.topology});
+        namespaces_, *node_.wires[std::string(region)], no_peers_, node_.topology,
+        timers_});
     context_->clock_guard = &node_.clock_guard;
     context_->hints = &node_.hints;
     context_->sync = &node_.replication->sync();
-    reads_ = std::make_unique<ReadPath>(*context_);
+    misses_ = std::make_unique<MissPath>(*context_);
+    reads_ = std::make_unique<ReadPath>(*context_, *misses_);
     writes_ = std::make_unique<WritePath>(*context_);
   }
 
@@ -93,7 +95,9 @@ class NodeStack {
   ReplicationWorld::Node& node_;
   Namespaces namespaces_;
   NoPeers no_peers_;
+  TimerQueue timers_{node_.clock, world_.executor};
   std::unique_ptr<NodeContext> context_;
+  std::unique_ptr<MissPath> misses_;
   std::unique_ptr<ReadPath> reads_;
   std::unique_ptr<WritePath> writes_;
 };

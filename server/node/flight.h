@@ -1,0 +1,142 @@
+// A Flight is the one look for a key that the lower tiers are asked for, however many want it:
+// first L2, then the origin, or somebody who was given the right to fill the key (a lease).
+//
+// Who wants the key joins as a waiter, with a deadline of its own: a waiter that goes away leaves,
+// the flight goes on. Whoever takes a waiter out of the flight answers it, exactly once; answers
+// are given without a lock held. FlightTable says which flight a key has now. Thread safety: the
+// constants may be read, the rest under `mu`; methods lock it themselves.
+
+#ifndef MERIDIAN_SERVER_NODE_FLIGHT_H_
+#define MERIDIAN_SERVER_NODE_FLIGHT_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/buffer.h"
+#include "common/base/timer_queue.h"
+#include "common/base/version.h"
+#include "common/engine/entry.h"
+#include "common/engine/fill_token.h"
+#include "common/rpc/error.h"
+#include "server/node/namespaces.h"
+#include "server/node/operations.h"
+
+namespace meridian {
+
+// What a look came to, for one waiter. Cheap to copy: bytes are shared.
+struct Landing {
+  EntryState state = EntryState::kMiss;  // kOk, kMiss or kError.
+  Tier tier = Tier::kNone;               // Of a miss: who knows that there is nothing.
+  Encoding encoding = Encoding::kIdentity;
+  uint32_t raw_size = 0;
+  Version version;
+  Buffer value;
+  absl::Time expires_at;               // kOk. Over: the waiter allowed it.
+  std::string lease;                   // The waiter may fill the key; empty: it may not.
+  std::shared_ptr<const Error> error;  // kError.
+};
+
+class FlightWaiter {
+ public:
+  virtual ~FlightWaiter() = default;
+  // On any thread, without locks; at most once for each index that joined.
+  virtual void Land(uint32_t index, const Landing& landing) = 0;
+};
+
+// One key of one call that waits.
+struct Waiter {
+  std::shared_ptr<FlightWaiter> who;
+  uint32_t index = 0;        // Of the key, for `who`.
+  absl::Duration max_stale;  // As far as the policy allows it.
+  bool want_lease = false;
+
+  // Whether the waiter takes a value that ended at `expires_at`.
+  bool Takes(absl::Time expires_at, absl::Time now) const {
+    return expires_at > now || (max_stale > absl::ZeroDuration() && now - expires_at <= max_stale);
+  }
+};
+
+// What the key is looked for as.
+enum class FlightKind : uint8_t {
+  kOwned,   // A key of ours that L1 does not have.
+  kForced,  // The caller wants what the lower tier has now, whatever L1 and L2 have.
+  kAround,  // A key of a node that does not answer: nothing goes into L1.
+};
+
+enum class FlightPhase : uint8_t { kReading, kLoading, kLeased };
+
+class Flight {
+ public:
+  Flight(const Namespace& name_space_in, const NamespacePolicy& policy_in, FlightKind kind_in,
+         const EntryKey& key_in, FillToken token_in, std::string_view request_id_in)
+      : name_space(name_space_in),
+        policy(policy_in),
+        kind(kind_in),
+        token(token_in),
+        request_id(request_id_in),
+        bytes_(key_in.key),
+        key_(key_in) {
+    key_.key = bytes_;
+  }
+
+  const EntryKey& key() const { return key_; }
+
+  const Namespace& name_space;
+  const NamespacePolicy& policy;
+  const FlightKind kind;
+  const FillToken token;  // What L1 had seen of the key when the flight began.
+  const std::string request_id;
+
+  // Takes all waiters out. Nobody can join any more.
+  std::vector<Waiter> TakeAll() ABSL_LOCKS_EXCLUDED(mu);
+  // Takes one out; nullopt: it was answered.
+  std::optional<Waiter> Take(uint64_t id) ABSL_LOCKS_EXCLUDED(mu);
+
+  absl::Mutex mu;
+  bool landed ABSL_GUARDED_BY(mu) = false;
+  FlightPhase phase ABSL_GUARDED_BY(mu) = FlightPhase::kReading;
+  std::map<uint64_t, Waiter> waiters ABSL_GUARDED_BY(mu);  // In the order in which they came.
+  uint64_t next_id ABSL_GUARDED_BY(mu) = 0;
+  // What L2 has, when it is not what was asked for: it is over, or a newer one was asked for.
+  std::optional<Landing> old ABSL_GUARDED_BY(mu);
+  // Of what fills the key: given when the load or the lease began, so that whatever is written or
+  // invalidated meanwhile is newer.
+  Version version ABSL_GUARDED_BY(mu);
+  TimerQueue::Id timer ABSL_GUARDED_BY(mu);  // The soft time-out, or the end of the lease.
+
+ private:
+  const std::string bytes_;
+  EntryKey key_;  // Its bytes are ours.
+};
+
+inline std::vector<Waiter> Flight::TakeAll() {
+  std::vector<Waiter> taken;
+  absl::MutexLock lock(&mu);
+  landed = true;
+  taken.reserve(waiters.size());
+  for (auto& [id, waiter] : waiters) taken.push_back(std::move(waiter));
+  waiters.clear();
+  return taken;
+}
+
+inline std::optional<Waiter> Flight::Take(uint64_t id) {
+  absl::MutexLock lock(&mu);
+  const auto it = waiters.find(id);
+  if (it == waiters.end()) return std::nullopt;
+  Waiter waiter = std::move(it->second);
+  waiters.erase(it);
+  return waiter;
+}
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_FLIGHT_H_

@@ -1,0 +1,88 @@
+// FlightTable knows the flight that each key has now.
+//
+// Promise: at most one flight of a kind and key can be joined. Who joins an owned key's flight sees
+//   nothing older than what this node knew when it joined: a flight that began before the key's
+//   last write here is not joined, a new one takes its place. A forced look never shares one that
+//   has begun: it joins the next, which begins when this one has landed. At most kMaxWaiters wait.
+// Cost: one lock of one of 64 parts and one hash lookup to join; one allocation or two a flight.
+// Thread safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_NODE_FLIGHT_TABLE_H_
+#define MERIDIAN_SERVER_NODE_FLIGHT_TABLE_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "server/node/flight.h"
+
+namespace meridian {
+
+class FlightTable {
+ public:
+  static constexpr int64_t kMaxWaiters = 200'000;
+
+  struct Joined {
+    std::shared_ptr<Flight> flight;  // nullptr: too many wait already.
+    uint64_t id = 0;                 // Of the waiter, for Flight::Take.
+    bool lead = false;               // The caller begins the flight.
+  };
+
+  // Adds the waiter to the key's flight, or to a new one.
+  Joined Join(const Namespace& name_space, const NamespacePolicy& policy, FlightKind kind,
+              const EntryKey& key, FillToken token, std::string_view request_id, Waiter waiter);
+
+  // The owned key's flight; nullptr: none.
+  std::shared_ptr<Flight> Find(const EntryKey& key);
+
+  // The flight has landed (Flight::TakeAll). Returns the next one of its key, which the caller
+  // begins; nullptr: nobody waits for one. Called once for each flight.
+  std::shared_ptr<Flight> Remove(const Flight& flight);
+
+  // A waiter was taken out.
+  void Left(int64_t waiters = 1) { waiters_.fetch_sub(waiters, std::memory_order_relaxed); }
+
+  int64_t waiters() const { return waiters_.load(std::memory_order_relaxed); }
+  size_t size() const;
+
+ private:
+  struct Key {
+    NamespaceId name_space;
+    FlightKind kind;
+    uint64_t hash;
+    std::string_view bytes;  // Of the flight.
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const {
+      return key.hash + static_cast<size_t>(key.kind);  // Of a keyed hash already.
+    }
+  };
+  struct Slot {
+    std::shared_ptr<Flight> now;
+    std::shared_ptr<Flight> next;  // Forced looks and those around that came when `now` had begun.
+  };
+  struct Part {
+    mutable absl::Mutex mu;
+    absl::flat_hash_map<Key, Slot, KeyHash> flights ABSL_GUARDED_BY(mu);
+  };
+
+  static Key KeyOf(FlightKind kind, const EntryKey& key) {
+    return Key{key.name_space, kind, key.hash, key.key};
+  }
+  Part& PartOf(uint64_t hash) { return parts_[(hash >> 20) % parts_.size()]; }
+
+  std::array<Part, 64> parts_;
+  std::atomic<int64_t> waiters_{0};
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_NODE_FLIGHT_TABLE_H_
