@@ -69,6 +69,14 @@ absl::Status NodeParts::MakeCache() {
   hints = std::make_unique<HintLog>(
       HintLogOptions{.max_bytes = config.hints_max_bytes, .max_age = config.hints_max_age});
   if (!config.redis_url.empty()) context->hints = hints.get();
+  watch_hub = std::make_unique<WatchHub>(
+      WatchHubOptions{.incarnation = RandomSeed() | 1, .own_writes_only = config.redis_url.empty()},
+      clock);
+  watch_executor = std::make_unique<ThreadExecutor>("watch");
+  watch_streams = std::make_unique<WatchStreams>(WatchStreamsOptions{.node_id = config.id},
+                                                 *watch_hub, topology, *watch_executor);
+  AddWatchMetrics(*watch_hub, *watch_streams, registry);
+  context->watch = watch_hub.get();
   misses = std::make_unique<MissPath>(*context);
   reads = std::make_unique<ReadPath>(*context, *misses);
   writes = std::make_unique<WritePath>(*context);
@@ -82,7 +90,11 @@ absl::Status NodeParts::MakeCache() {
           const Member* after = current->OwnerOf(slot);
           const bool was_ours = before != nullptr && before->id == config.id;
           const bool is_ours = after != nullptr && after->id == config.id;
-          if (was_ours != is_ours) engine->DropSlot(slot);
+          if (was_ours == is_ours) continue;
+          engine->DropSlot(slot);
+          // Where there is a changelog, its tail says what is followed.
+          if (config.redis_url.empty() && is_ours) watch_hub->SlotFollowed(slot);
+          if (config.redis_url.empty() && was_ours) watch_hub->SlotLost(slot);
         }
         peers->Forget(*current);
         spdlog::info("epoch {}: {} members, {} slots here", current->epoch(),
@@ -99,6 +111,7 @@ void NodeParts::FollowPolicies() {
       *housekeeping, clock,
       [this](std::shared_ptr<const PolicyTable> table) {
         namespaces->SetPolicies(std::move(table));
+        watch_hub->AllGap();  // Keys may be cached under other names from now on.
       },
       [this](const PolicyStoreStatus& status) {
         if (!status.problem.empty()) {

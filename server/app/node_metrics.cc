@@ -189,6 +189,37 @@ Samples OwnershipSamples(const NodeContext& context) {
 
 }  // namespace
 
+void AddWatchMetrics(const WatchHub& hub, const WatchStreams& streams, MetricRegistry& registry) {
+  registry.AddGauge("meridian_watch_streams", "Watch streams that are open.",
+                    [&streams] { return static_cast<double>(streams.open()); });
+  registry.AddGauge("meridian_watch_ring_bytes", "Memory of the events that can be sent again.",
+                    [&hub] { return static_cast<double>(hub.Stats().ring_bytes); });
+  const auto counter = [&registry](const char* name, const char* help,
+                                   std::function<double()> value) {
+    registry.AddCallbackCounters({name, help, {}}, [value = std::move(value)] {
+      return Samples{{{}, value()}};
+    });
+  };
+  counter("meridian_watch_events_total", "Events that were numbered for Watch.",
+          [&hub] { return static_cast<double>(hub.Stats().events); });
+  counter("meridian_watch_messages_total", "Messages to Watch streams, signs of life among them.",
+          [&streams] { return static_cast<double>(streams.messages()); });
+  counter("meridian_watch_resumes_total", "Streams that went on where an earlier one had ended.",
+          [&hub] { return static_cast<double>(hub.Stats().resumed); });
+  counter("meridian_watch_refused_total", "Watch calls that were refused.",
+          [&streams] { return static_cast<double>(streams.refused()); });
+  registry.AddCallbackCounters(
+      {"meridian_watch_gaps_total",
+       "Gaps that followers were told: of a slot (gained, lost, or with a hole in its changelog), or "
+       "of all slots of a stream that was too slow (overrun).",
+       {"cause"}},
+      [&hub] {
+        const WatchStats stats = hub.Stats();
+        return Samples{{{"slot"}, static_cast<double>(stats.slot_gaps)},
+                       {{"overrun"}, static_cast<double>(stats.overruns)}};
+      });
+}
+
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry) {
   registry.AddCallbackCounters(
       {"meridian_policy_reloads_total", "Times that the file of policies was read again.",

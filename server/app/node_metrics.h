@@ -15,11 +15,15 @@
 #include "server/policy/policy_store.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
+#include "server/rpc/watch_streams.h"
 
 namespace meridian {
 
 // L1, tiers, ring: read at every scrape. Nothing is owned; `context` outlives `registry`'s last use.
 void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry);
+
+// meridian_watch_*. As above.
+void AddWatchMetrics(const WatchHub& hub, const WatchStreams& streams, MetricRegistry& registry);
 
 // meridian_policy_*. As above.
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry);

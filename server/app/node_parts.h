@@ -47,6 +47,7 @@
 #include "server/rpc/peer_service.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/topology_stream.h"
+#include "server/rpc/watch_streams.h"
 
 namespace meridian {
 
@@ -81,6 +82,9 @@ struct NodeParts {
   std::unique_ptr<Explainer> explainer;
   std::unique_ptr<RpcMetrics> rpc_metrics;
   std::unique_ptr<TopologyStreams> topology_streams;
+  std::unique_ptr<WatchHub> watch_hub;
+  std::unique_ptr<ThreadExecutor> watch_executor;
+  std::unique_ptr<WatchStreams> watch_streams;
   std::unique_ptr<CacheServiceHandlers> cache_service;
   std::unique_ptr<PeerServiceHandlers> peer_service;
   std::unique_ptr<AdminServiceHandlers> admin_service;

@@ -37,7 +37,8 @@ absl::Status NodeParts::MakeReplication() {
                           },
                           [this](std::string_view name_space, const std::string& key) {
                             WriteHeartbeat(name_space, key);
-                          }}));
+                          },
+                          watch_hub.get()}));
   if (!region_l2.empty()) context->sync = &replication->sync();
   replication_metrics->AddLinks(registry, [this] { return Links(); });
   replication->Start();

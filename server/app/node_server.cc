@@ -80,6 +80,7 @@ void NodeServer::Stop(absl::Duration grace) {
   }
   parts.Leave();
   if (parts.topology_streams != nullptr) parts.topology_streams->Shutdown();
+  if (parts.watch_streams != nullptr) parts.watch_streams->Shutdown();
   // New calls are refused from here on. Those under way may wait for a peer that does not answer:
   // they have the grace, then their calls to peers are cancelled and they go around or fail.
   const auto deadline = absl::ToChronoTime(parts.clock.Now() + grace);
@@ -110,6 +111,7 @@ NodeServer::~NodeServer() {
     spdlog::error("{} writes that were accepted without Redis are lost: it did not come back",
                   parts.hints->Stats(parts.clock.Monotonic()).entries);
   }
+  if (parts.watch_executor != nullptr) parts.watch_executor->Stop();
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();
   parts.coordinator_client.reset();

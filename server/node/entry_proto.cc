@@ -1,8 +1,11 @@
 #include "server/node/entry_proto.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "common/engine/tag_list.h"
 #include "common/rpc/topology_proto.h"
 
 namespace meridian {
@@ -51,6 +54,10 @@ void ToProto(const ReadResult& result, bool omit_value, cache::v1::Entry* proto)
   proto->set_stale(result.stale);
   proto->set_encoding(static_cast<cache::v1::Encoding>(result.encoding));
   proto->set_raw_size(result.raw_size);
+  std::string_view tags = result.tags.view();
+  while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
+    proto->add_tags(tag->data(), tag->size());
+  }
 }
 
 ReadResult FromProto(const cache::v1::Entry& proto) {
@@ -106,6 +113,7 @@ ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
   options.force_refresh = proto.force_refresh();
   options.omit_value = proto.omit_value();
   options.accept_encoded = proto.accept_encoded();
+  options.with_tags = proto.for_near_cache();
   options.max_stale = FromMs(proto.max_stale_ms());
   return options;
 }

@@ -40,6 +40,7 @@ struct Landing {
   uint32_t raw_size = 0;
   Version version;
   Buffer value;
+  Buffer tags;  // As Entry::tags.
   absl::Time expires_at;               // kOk. Over: the waiter allowed it.
   std::string lease;                   // The waiter may fill the key; empty: it may not.
   std::shared_ptr<const Error> error;  // kError.

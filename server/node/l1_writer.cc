@@ -21,7 +21,11 @@ Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version) 
 WriteResult L1Writer::Write(const Namespace& name_space, const NamespacePolicy& policy,
                             const EntryKey& key, const WriteItem& item, const StoredValue& value) {
   absl::MutexLock lock(&stripes_[key.hash % stripes_.size()]);
-  return WriteLocked(name_space, policy, key, item, value);
+  WriteResult result = WriteLocked(name_space, policy, key, item, value);
+  if (result.version.is_set() && result.state != EntryState::kConflict) {
+    context_.TellWatchers(name_space.name, key, result.version);
+  }
+  return result;
 }
 
 WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePolicy& policy,

@@ -130,6 +130,7 @@ void MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
   found.raw_size = parsed->raw_size;
   found.version = parsed->version;
   found.value = Buffer::CopyOf(parsed->value);
+  if (!parsed->tags.empty()) found.tags = Buffer::CopyOf(parsed->tags);
   found.expires_at = parsed->expires_at;
   const absl::Duration ttl = parsed->expires_at - context_.clock.Now();
   if (ttl <= absl::ZeroDuration()) {

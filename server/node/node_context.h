@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -22,6 +23,7 @@
 #include "server/node/namespaces.h"
 #include "server/node/peer_transport.h"
 #include "server/node/sync_replication.h"
+#include "server/node/watch_hub.h"
 
 namespace meridian {
 
@@ -47,6 +49,14 @@ struct NodeContext {
   HintLog* hints = nullptr;
   // Tells which other regions have a write; nullptr: there are none.
   SyncReplication* sync = nullptr;
+
+  // Is told what happens to keys of ours; nullptr: nobody follows.
+  WatchHub* watch = nullptr;
+
+  // A key of ours has `version` now, or may have, and L1 shows nothing older.
+  void TellWatchers(std::string_view name_space, const EntryKey& key, Version version) const {
+    if (watch != nullptr) watch->Changed(key.slot, name_space, key.key, version);
+  }
 
   // OK, or kFailedPrecondition (CLOCK_SKEW).
   absl::Status CheckClock() const {

@@ -36,6 +36,7 @@ struct ReadOptions {
   bool force_refresh = false;
   bool omit_value = false;
   bool accept_encoded = false;  // Values may come as they are stored.
+  bool with_tags = false;
   absl::Duration max_stale;
 };
 
@@ -60,6 +61,7 @@ struct ReadResult {
   Buffer value;
   absl::Duration ttl;
   absl::Duration age;
+  Buffer tags;                   // With with_tags; as Entry::tags.
   std::unique_ptr<Error> error;  // Only with kError.
 };
 

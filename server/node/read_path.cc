@@ -130,6 +130,7 @@ class ReadPath::Call final : public FlightWaiter,
     result->state = EntryState::kOk;
     result->tier = landing.tier;
     result->version = landing.version;
+    if (request_.options.with_tags) result->tags = landing.tags;
     result->value = landing.value;
     result->encoding = landing.encoding;
     result->raw_size = landing.raw_size;
@@ -337,6 +338,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
                 {.given = context_.l1_only ? result.ttl + result.age
                                            : std::max(policy.l1_ttl, result.ttl)},
                 monotonic);
+      if (request.options.with_tags) result.tags = std::move(entry.tags);
       result.value = std::move(entry.value);
     }
     waiting = 0;

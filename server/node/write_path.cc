@@ -247,7 +247,7 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         return true;
       }
       // It may have been applied: what L1 holds may be old, and is given up.
-      if (home == Home::kHere) context_.engine.Erase(sent.key, sent.version);
+      if (home == Home::kHere) GiveUp(sent);
       SetError(FromStatus(outcome.status), &result);
       return true;
     }
@@ -290,11 +290,17 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
            (absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why));
   }
 
+  // Nobody keeps what the write may have replaced.
+  void GiveUp(const Sent& sent) {
+    context_.engine.Erase(sent.key, sent.version);
+    context_.TellWatchers(name_space_.name, sent.key, sent.version);
+  }
+
   void KeepHint(const WriteItem& item, const Sent& sent, WriteResult* result) {
     const absl::Status kept = context_.hints->Add(
         MakeWrite(sent.index, context_.clock.Now(), sent.version), context_.clock.Monotonic());
     if (!kept.ok()) {
-      context_.engine.Erase(sent.key, sent.version);
+      GiveUp(sent);
       SetError(FromStatus(kept), result);
       return;
     }
@@ -306,6 +312,11 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   }
 
   void UpdateL1(const WriteItem& item, const Sent& sent) {
+    PutOrErase(item, sent);
+    context_.TellWatchers(name_space_.name, sent.key, sent.version);
+  }
+
+  void PutOrErase(const WriteItem& item, const Sent& sent) {
     const absl::Duration now = context_.clock.Monotonic();
     if (WatchesKeys(policy_)) context_.activity->OnUpdate(sent.key.hash, now);
     if (item.kind == WriteKind::kSet) {

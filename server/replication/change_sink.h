@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "absl/time/time.h"
 #include "server/node/l2_store.h"
 
 namespace meridian {
@@ -28,6 +29,8 @@ class ChangeSink {
   // `slice` holds what follows `after` without a hole.
   virtual void OnChanges(LogPosition after, const LogSlice& slice) = 0;
   virtual void OnGap(uint32_t slot, GapKind kind) = 0;
+  // Everything that the logs of the followed slots had at `at` (monotonic) has been told.
+  virtual void OnCaughtUp(absl::Duration at) {}
 };
 
 }  // namespace meridian

@@ -134,37 +134,39 @@ void ChangelogTail::Poll() {
   if (suspect_) {
     CheckEnds(std::move(asked));
   } else {
-    ReadIfChanged(std::move(asked));
+    ReadIfChanged(std::move(asked), now);
   }
 }
 
-void ChangelogTail::ReadIfChanged(std::vector<Asked> asked) {
+void ChangelogTail::ReadIfChanged(std::vector<Asked> asked, absl::Duration polled) {
   store_.ChangeCount(Deadline(),
                      gate_.Reply<absl::StatusOr<uint64_t>>(
-                         [this, asked = std::move(asked)](const absl::StatusOr<uint64_t>& count) {
+                         [this, asked = std::move(asked),
+                          polled](const absl::StatusOr<uint64_t>& count) {
                            if (!count.ok()) return Failed(count.status());
                            if (*count != 0 && *count == read_count_) {
-                             Tell(asked, {});
+                             Tell(asked, {}, polled);
                            } else {
-                             Read(asked, *count);
+                             Read(asked, *count, polled);
                            }
                          }));
 }
 
-void ChangelogTail::Read(std::vector<Asked> asked, uint64_t count) {
+void ChangelogTail::Read(std::vector<Asked> asked, uint64_t count, absl::Duration polled) {
   std::vector<LogRead> reads;
   reads.reserve(asked.size());
   for (const Asked& ask : asked) reads.push_back({ask.slot, ask.position});
   store_.ReadLogs(std::move(reads), options_.read_limit, Deadline(),
                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-                      [this, asked = std::move(asked), count,
+                      [this, asked = std::move(asked), count, polled,
                        resets = reset_reads_](const auto& slices) {
                         if (!slices.ok()) return Failed(slices.status());
-                        if (Tell(asked, *slices) && resets == reset_reads_) read_count_ = count;
+                        if (Tell(asked, *slices, polled) && resets == reset_reads_) read_count_ = count;
                       }));
 }
 
-bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices) {
+bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices,
+                         absl::Duration polled) {
   last_answer_ = clock_.Monotonic();
   poll_backoff_.Reset();
   bool more = false;
@@ -189,6 +191,7 @@ bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogS
   if (more) {
     PollAfter(absl::ZeroDuration());
   } else {
+    for (ChangeSink* sink : sinks_) sink->OnCaughtUp(polled);
     PollSoon(empty_polls_ < options_.idle_after_polls ? options_.active_interval
                                                       : options_.idle_interval);
   }

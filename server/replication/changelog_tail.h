@@ -77,10 +77,11 @@ class ChangelogTail {
   void Begin(const std::vector<Asked>& asked,
              const absl::StatusOr<std::vector<LogPosition>>& ends);
   void Poll();
-  void ReadIfChanged(std::vector<Asked> asked);
-  void Read(std::vector<Asked> asked, uint64_t count);
-  // Tells the sinks; true when every log was read to its end.
-  bool Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices);
+  void ReadIfChanged(std::vector<Asked> asked, absl::Duration polled);
+  void Read(std::vector<Asked> asked, uint64_t count, absl::Duration polled);
+  // Tells the sinks; true when every log was read to its end, as it was at `polled`.
+  bool Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices,
+            absl::Duration polled);
   void CheckEnds(std::vector<Asked> asked);
   void CheckStarts(std::vector<Asked> asked);
   void Gap(const Asked& asked, GapKind kind);

@@ -14,6 +14,7 @@
 #include "server/replication/replicator.h"
 #include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
+#include "server/replication/watch_feed.h"
 
 namespace meridian {
 namespace {
@@ -120,8 +121,9 @@ struct Replication::Parts {
         fence_wait({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.others,
                    gate, deps.clock),
         hint_replay(deps.hints, deps.own, gate, deps.clock),
+        watch_feed(deps.watch),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
-        tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &replicator}),
+        tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &watch_feed, &replicator}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
@@ -141,6 +143,7 @@ struct Replication::Parts {
   ClockWatch clock_watch;
   FenceWait fence_wait;
   HintReplay hint_replay;
+  WatchFeed watch_feed;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };

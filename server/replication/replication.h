@@ -27,6 +27,7 @@
 #include "server/node/clock_guard.h"
 #include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
+#include "server/node/watch_hub.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
 #include "server/replication/region_diff.h"
@@ -62,6 +63,7 @@ struct ReplicationDeps {
   // What of a namespace leaves the region. Called on the executor. kInternalNamespace always does.
   ReplicationLink::ModeOf mode_of;
   Heartbeat::Write write_heartbeat;
+  WatchHub* watch = nullptr;  // Is told what the tail hears; nullptr: nobody follows.
 };
 
 class Replication {

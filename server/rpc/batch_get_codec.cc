@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "common/engine/tag_list.h"
 #include "common/rpc/wire_format.h"
 #include "server/node/limits.h"
 
@@ -24,6 +26,7 @@ enum EntryField : uint32_t {
   kEncoding = 8,
   kRawSize = 9,
   kError = 11,
+  kTags = 12,
 };
 
 uint64_t Ms(absl::Duration duration) {
@@ -53,6 +56,10 @@ EntrySize SizeOf(const ReadResult& result, const std::string& error, bool omit_v
     body += VarintFieldSize(Ms(result.ttl)) + VarintFieldSize(Ms(result.age));
     body += VarintFieldSize(result.stale) + VarintFieldSize(static_cast<uint64_t>(result.encoding));
     body += VarintFieldSize(result.raw_size);
+    std::string_view tags = result.tags.view();
+    while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
+      body += 1 + VarintSize(tag->size()) + tag->size();
+    }
   } else if (result.state == EntryState::kError) {
     body += 1 + VarintSize(error.size()) + error.size();
   }
@@ -75,6 +82,12 @@ void WriteEntryTail(const ReadResult& result, const EntrySize& size, WireWriter*
   writer->VarintField(kStale, result.stale);
   writer->VarintField(kEncoding, static_cast<uint64_t>(result.encoding));
   writer->VarintField(kRawSize, result.raw_size);
+  std::string_view tags = result.tags.view();
+  while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
+    writer->Tag(kTags, WireType::kBytes);
+    writer->Varint(tag->size());
+    writer->Raw(*tag);
+  }
 }
 
 // The bytes of a Buffer as a slice that keeps it alive.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
 #include "common/base/strings.h"
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
@@ -98,11 +99,12 @@ class CacheServiceHandlers::Call {
 
 CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,
                                            WritePath& writes, TopologyStreams& topology_streams,
-                                           RpcMetrics& metrics)
+                                           WatchStreams& watch_streams, RpcMetrics& metrics)
     : context_(context),
       reads_(reads),
       writes_(writes),
       topology_streams_(topology_streams),
+      watch_streams_(watch_streams),
       metrics_(metrics) {}
 
 void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
@@ -110,6 +112,18 @@ void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
   header->set_request_id(request.request_id());
   header->set_epoch(context_.topology.Get()->epoch());
   header->set_node(context_.node_id);
+}
+
+uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call) const {
+  if (context_.watch == nullptr || call.forms_keys()) return 0;
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  const uint16_t self = topology->IndexOf(context_.node_id);
+  if (self == Topology::kNoOwner) return 0;
+  for (const std::string_view key : call.read.keys) {
+    const uint32_t slot = SlotOf(call.read.name_space, key);
+    if (topology->OwnerIndex(slot) != self || !context_.watch->Follows(slot)) return 0;
+  }
+  return context_.watch->incarnation();
 }
 
 // Writes the one item of `call`; its error is the call's.
@@ -166,6 +180,9 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   call->read.request_id = request->header().request_id();
   reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {
     FillHeader(request->header(), response->mutable_header());
+    if (request->options().for_near_cache()) {
+      response->mutable_header()->set_watch_incarnation(WatchIncarnation(*call));
+    }
     if (results[0].state == EntryState::kError) {
       call->Finish(ToGrpcStatus(*results[0].error));
       return;
@@ -257,6 +274,9 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
     if (!call->refused.empty()) results = call->WithRefused(std::move(results));
     cache::v1::ResponseHeader header;
     FillHeader(call->fields.header, &header);
+    if (call->fields.options.for_near_cache()) {
+      header.set_watch_incarnation(WatchIncarnation(*call));
+    }
     *response = WriteBatchGetResponse(header.SerializeAsString(), &results,
                                       call->fields.options.omit_value());
     call->Finish(grpc::Status::OK);
@@ -401,9 +421,9 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContex
   return WriteOne(std::move(call), request, response);
 }
 
-grpc::ServerWriteReactor<cache::v1::WatchResponse>* CacheServiceHandlers::Watch(
-    grpc::CallbackServerContext*, const cache::v1::WatchRequest*) {
-  return new FailedWriter<cache::v1::WatchResponse>(NotBuiltStatus("CacheService.Watch"));
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CacheServiceHandlers::Watch(
+    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+  return watch_streams_.Open(*request);
 }
 
 grpc::ServerBidiReactor<cache::v1::PipeRequest, cache::v1::PipeResponse>*

@@ -18,16 +18,19 @@
 #include "server/node/write_path.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/topology_stream.h"
+#include "server/rpc/watch_streams.h"
 
 namespace meridian {
 
 class CacheServiceHandlers final
     : public cache::v1::CacheService::WithRawCallbackMethod_BatchGet<
-          cache::v1::CacheService::CallbackService> {
+          cache::v1::CacheService::WithRawCallbackMethod_Watch<
+              cache::v1::CacheService::CallbackService>> {
  public:
   // Nothing is owned; everything outlives the gRPC server.
   CacheServiceHandlers(const NodeContext& context, ReadPath& reads, WritePath& writes,
-                       TopologyStreams& topology_streams, RpcMetrics& metrics);
+                       TopologyStreams& topology_streams, WatchStreams& watch_streams,
+                       RpcMetrics& metrics);
 
   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
                                 const cache::v1::GetRequest* request,
@@ -50,8 +53,8 @@ class CacheServiceHandlers final
   grpc::ServerUnaryReactor* Touch(grpc::CallbackServerContext* context,
                                   const cache::v1::TouchRequest* request,
                                   cache::v1::TouchResponse* response) override;
-  grpc::ServerWriteReactor<cache::v1::WatchResponse>* Watch(
-      grpc::CallbackServerContext* context, const cache::v1::WatchRequest* request) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request) override;
   grpc::ServerBidiReactor<cache::v1::PipeRequest, cache::v1::PipeResponse>* Pipe(
       grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* GetTopology(grpc::CallbackServerContext* context,
@@ -67,6 +70,8 @@ class CacheServiceHandlers final
 
   // What every answer says of itself.
   void FillHeader(const cache::v1::RequestHeader& request, cache::v1::ResponseHeader* header) const;
+  // For callers that keep values: whether changes of all these keys are told here.
+  uint64_t WatchIncarnation(const Call& call) const;
 
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* WriteOne(std::shared_ptr<Call> call, const Request* request,
@@ -79,6 +84,7 @@ class CacheServiceHandlers final
   ReadPath& reads_;
   WritePath& writes_;
   TopologyStreams& topology_streams_;
+  WatchStreams& watch_streams_;
   RpcMetrics& metrics_;
 };
 

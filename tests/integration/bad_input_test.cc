@@ -418,11 +418,6 @@ TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
   EXPECT_THAT(send(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", "target"));
   EXPECT_EQ(StatusOf("task:1"), cache::v1::ENTRY_STATUS_OK);
 
-  grpc::ClientContext watch_context;
-  const auto watch = stub_->Watch(&watch_context, cache::v1::WatchRequest());
-  cache::v1::WatchResponse change;
-  EXPECT_FALSE(watch->Read(&change));
-  EXPECT_THAT(watch->Finish(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", ""));
   grpc::ClientContext pipe_context;
   const auto pipe = stub_->Pipe(&pipe_context);
   cache::v1::PipeResponse reply;

@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "common/engine/tag_list.h"
 #include "server/node/entry_proto.h"
 
 namespace meridian {
@@ -45,6 +46,9 @@ ReadResult Hit(size_t value_size, std::mt19937_64& random) {
   result.stale = random() % 2 == 0;
   result.encoding = random() % 4 == 0 ? Encoding::kZlib : Encoding::kIdentity;
   result.raw_size = static_cast<uint32_t>(random() % 10'000'000);
+  if (random() % 4 == 0) {
+    result.tags = Buffer::CopyOf(EncodeTags({"project:7", "", std::string(random() % 300, 't')}));
+  }
   return result;
 }
 

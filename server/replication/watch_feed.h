@@ -1,0 +1,46 @@
+// WatchFeed tells the WatchHub what the changelog's tail hears: changes by other nodes and regions,
+// slots that are followed or not any more, holes, and how far all of it is complete.
+//
+// Cost: what WatchHub says. Thread safety: as ChangeSink.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_WATCH_FEED_H_
+#define MERIDIAN_SERVER_REPLICATION_WATCH_FEED_H_
+
+#include "server/node/watch_hub.h"
+#include "server/replication/change_sink.h"
+
+namespace meridian {
+
+class WatchFeed final : public ChangeSink {
+ public:
+  // `hub` is not owned and outlives this; nullptr: nobody is told. Comes after the sink that keeps
+  // L1 coherent: who hears of a change and reads must not find what was before.
+  explicit WatchFeed(WatchHub* hub) : hub_(hub) {}
+
+  void OnSlotGained(uint32_t slot, LogPosition position) override {
+    if (hub_ != nullptr) hub_->SlotFollowed(slot);
+  }
+  void OnSlotLost(uint32_t slot) override {
+    if (hub_ != nullptr) hub_->SlotLost(slot);
+  }
+  void OnChanges(LogPosition after, const LogSlice& slice) override {
+    if (hub_ == nullptr) return;
+    for (const LogEntry& entry : slice.entries) {
+      if (!entry.version.is_set()) continue;  // Not written by us: nobody's change.
+      hub_->Changed(slice.slot, entry.name_space, entry.key, entry.version);
+    }
+  }
+  void OnGap(uint32_t slot, GapKind kind) override {
+    if (hub_ != nullptr) hub_->SlotGap(slot);
+  }
+  void OnCaughtUp(absl::Duration at) override {
+    if (hub_ != nullptr) hub_->CaughtUp(at);
+  }
+
+ private:
+  WatchHub* const hub_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_WATCH_FEED_H_
