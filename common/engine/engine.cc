@@ -304,6 +304,15 @@ size_t Engine::Clear() {
   return cleared;
 }
 
+bool Engine::Walk(WalkPlace* place, size_t limit, const std::vector<bool>& slots,
+                  absl::Duration now, std::vector<ResidentKey>* keys) const {
+  const std::optional<size_t> next =
+      shards_[place->shard]->Walk(place->bucket, limit, slots, now, keys);
+  place->bucket = next.value_or(0);
+  if (!next) ++place->shard;
+  return place->shard < shards_.size();
+}
+
 size_t Engine::Advance(absl::Duration now, size_t limit) {
   size_t looks = limit * kLooksPerFree;
   size_t freed = 0;

@@ -119,6 +119,21 @@ class Engine {
   // As Get, but changes neither recency nor statistics. For explain and for tests.
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const;
 
+  // A walk through all of L1, a piece at a time: appends the keys that are visible now and whose
+  // slot is set in `slots` (of kSlotCount), and moves `*place`, which begins as {}; false when that
+  // was the last piece. A key that is there all the time comes at least once. Changes neither
+  // recency nor statistics. Cost: at most `limit` buckets, each of about one entry, of one shard
+  // under its lock.
+  struct WalkPlace {
+    size_t shard = 0;
+    size_t bucket = 0;
+  };
+  bool Walk(WalkPlace* place, size_t limit, const std::vector<bool>& slots, absl::Duration now,
+            std::vector<ResidentKey>* keys) const;
+
+  // The names of the namespaces; that of id n is at n - 1.
+  std::vector<std::string> NamespaceNames() const { return namespaces_.Names(); }
+
   // Stores an entry that the regional store has accepted (or that needs none), unless the same or a
   // newer version is there. Voids the fills of this key that are under way.
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now);

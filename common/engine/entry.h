@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/time/time.h"
@@ -52,6 +53,13 @@ struct Entry {
 inline constexpr int8_t kMinWeight = -3;
 inline constexpr int8_t kMaxWeight = 3;
 inline constexpr uint8_t kMaxEntryHits = 63;
+
+// A key that L1 holds, as a walk finds it.
+struct ResidentKey {
+  NamespaceId name_space = 0;
+  uint32_t slot = 0;
+  std::string key;
+};
 
 // What Engine::Adjust changes; what is not set stays.
 struct Adjustment {

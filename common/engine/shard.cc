@@ -99,6 +99,20 @@ bool Shard::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
   return true;
 }
 
+std::optional<size_t> Shard::Walk(size_t bucket, size_t limit, const std::vector<bool>& slots,
+                                  absl::Duration now, std::vector<ResidentKey>* keys) const {
+  absl::MutexLock lock(&mu_);
+  const size_t end = std::min(table_.bucket_count(), bucket + limit);
+  for (; bucket < end; ++bucket) {
+    for (const EntryNode* node = table_.BucketHead(bucket); node != nullptr;
+         node = EntryTable::NextOf(*node)) {
+      if (!slots[node->slot()] || node->expires_ns() <= Nanos(now) || !IsCurrent(*node)) continue;
+      keys->push_back({node->name_space(), node->slot(), std::string(node->key())});
+    }
+  }
+  return bucket < table_.bucket_count() ? std::optional<size_t>(bucket) : std::nullopt;
+}
+
 FillToken Shard::TokenOf(const EntryKey& key) const {
   return {writes_[(key.hash >> 32) % kFillCounters], generations_.Of(key.slot)};
 }

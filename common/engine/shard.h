@@ -65,6 +65,10 @@ class alignas(64) Shard {
   void GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> indexes,
                 absl::Duration now, Lookup* answers) ABSL_LOCKS_EXCLUDED(mu_);
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const ABSL_LOCKS_EXCLUDED(mu_);
+  // As Engine::Walk, from `bucket` on; returns the bucket to go on with, nullopt at the end.
+  std::optional<size_t> Walk(size_t bucket, size_t limit, const std::vector<bool>& slots,
+                             absl::Duration now, std::vector<ResidentKey>* keys) const
+      ABSL_LOCKS_EXCLUDED(mu_);
   FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
   // `token` is not looked at for kPut.
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,

@@ -483,6 +483,11 @@ ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own
       lost_(
           registry.AddCounter("meridian_changelog_lost_total",
                               "Acknowledged changes that the regional Redis has lost, at least.")),
+      recovered_(registry.AddCounters(
+          {"meridian_changelog_recovered_total",
+           "Keys that were mended after the regional Redis had lost changes: values that L1 still "
+           "held, and removals of older values that had come back.",
+           {"what"}})),
       clock_skew_(registry.AddCounter("meridian_clock_skew_total",
                                       "Versions more than 60 s ahead of this clock.")) {
   HistogramFamily& lags = registry.AddHistograms(
@@ -598,6 +603,15 @@ void ReplicationMetrics::OnTailError(const absl::Status& status) {
 void ReplicationMetrics::OnTailGap(uint32_t slot) {
   tail_gaps_.Add();
   spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
+}
+
+void ReplicationMetrics::OnRecovered(size_t values, size_t removals) {
+  if (values > 0) recovered_.With({"value"}).Add(values);
+  if (removals > 0) recovered_.With({"removal"}).Add(removals);
+  spdlog::warn(
+      "after a loss of the regional redis {} values of L1 were written back, and {} older values "
+      "were removed",
+      values, removals);
 }
 
 void ReplicationMetrics::OnLostChanges(uint32_t slot, size_t count) {

@@ -70,6 +70,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
   void OnLostChanges(uint32_t slot, size_t count) override;
+  void OnRecovered(size_t values, size_t removals) override;
   void OnOwnClock(const absl::Status& status) override;
   void OnClockSkew(const absl::Status& status) override;
 
@@ -83,6 +84,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   Counter& tail_errors_;
   Counter& tail_gaps_;
   Counter& lost_;
+  CounterFamily& recovered_;
   Counter& clock_skew_;
 };
 

@@ -310,6 +310,9 @@ std::shared_ptr<RedisClient> ClusterRoute::ClientAt(const RedisAddress& address,
   if (endpoint.client == nullptr) {
     RedisClient::Hooks hooks;
     hooks.read_replica = replica;
+    if (!replica) {
+      hooks.on_restarted = [this, address] { WentBack(history_.SlotsOf(address)); };
+    }
     hooks.on_event = [this](RedisClient::Event event) {
       if (event == RedisClient::Event::kDown && !stopped_) RefreshSoon();
     };
@@ -402,6 +405,7 @@ void ClusterRoute::OnTable(const RedisAddress& asked, absl::StatusOr<Reply> repl
     AskForTable(std::move(others), table.status());
     return;
   }
+  WentBack(history_.TakenOver(*table));
   Install(*std::move(table));
   const absl::Duration now = clock_.Monotonic();
   for (auto it = endpoints_.begin(); it != endpoints_.end();) {
@@ -419,6 +423,11 @@ void ClusterRoute::OnTable(const RedisAddress& asked, absl::StatusOr<Reply> repl
   waiting_->Release([this](WaitingCalls::Call call) {
     Submit(call.lane, std::move(call.commands), call.deadline, std::move(call.done));
   });
+}
+
+void ClusterRoute::WentBack(const std::vector<bool>& redis_slots) {
+  if (std::find(redis_slots.begin(), redis_slots.end(), true) == redis_slots.end()) return;
+  generations_.Raise([&](uint32_t slot) { return redis_slots[RedisHashSlotOf(slot)]; });
 }
 
 // The table that is known stays in use.

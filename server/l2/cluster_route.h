@@ -25,6 +25,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "server/l2/cluster_history.h"
 #include "server/l2/cluster_slots.h"
 #include "server/l2/redis_route.h"
 #include "server/l2/tls_context.h"
@@ -93,6 +94,7 @@ class ClusterRoute final : public RedisRoute {
   void AskForTable(std::vector<RedisAddress> candidates, absl::Status last_error);
   void OnTable(const RedisAddress& asked, absl::StatusOr<Reply> reply,
                std::vector<RedisAddress> others) ABSL_LOCKS_EXCLUDED(mu_);
+  void WentBack(const std::vector<bool>& redis_slots);
   void NoTable(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   double Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
 
@@ -110,6 +112,7 @@ class ClusterRoute final : public RedisRoute {
   size_t retrying_calls_ = 0;                     // That have something there; bounded.
   std::unique_ptr<LoopTimer> retry_timer_;
   std::unique_ptr<LoopTimer> refresh_timer_;
+  ClusterHistory history_;
   bool refreshing_ = false;
   bool stopped_ = false;
   absl::Duration last_refresh_ = -absl::InfiniteDuration();

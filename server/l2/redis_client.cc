@@ -163,6 +163,7 @@ void RedisClient::CheckServer(const Reply& info) {
   std::string problem;
   for (const absl::string_view line : absl::StrSplit(ToAbsl(info.text()), '\n')) {
     absl::string_view rest = line;
+    if (absl::ConsumePrefix(&rest, "run_id:")) NoteProcess(absl::StripAsciiWhitespace(rest));
     if (absl::StartsWith(line, "redis_mode:cluster") &&
         options_.url.shape != RedisShape::kCluster) {
       problem = "this is a server of a Redis Cluster; use redis+cluster://";
@@ -179,6 +180,11 @@ void RedisClient::CheckServer(const Reply& info) {
   }
   absl::MutexLock lock(&mu_);
   version_problem_ = std::move(problem);
+}
+
+void RedisClient::NoteProcess(absl::string_view run_id) {
+  const std::string before = std::exchange(run_id_, std::string(run_id));
+  if (!before.empty() && before != run_id_ && hooks_.on_restarted) hooks_.on_restarted();
 }
 
 void RedisClient::CheckMemory(const Reply& config) {

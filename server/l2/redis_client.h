@@ -20,6 +20,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -56,6 +57,9 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
     bool must_be_primary = false;         // Otherwise connects fail: ROLE is asked.
     bool read_replica = false;            // Of a cluster: READONLY is said first.
     std::function<void(Event)> on_event;  // On the loop. May be empty.
+    // Another process than before answers here, before anything else is sent to it: its data may be
+    // older. On the loop. May be empty. Not called when Redis does not say (INFO is forbidden).
+    std::function<void()> on_restarted = nullptr;
   };
 
   // Begins to connect to `address` and returns at once. `tls` is nullptr for plain text, `observer`
@@ -86,6 +90,7 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   void OpenConnections();
   std::vector<Connection::HandshakeStep> Handshake();
   void CheckServer(const Reply& info) ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteProcess(absl::string_view run_id);
   void CheckMemory(const Reply& config) ABSL_LOCKS_EXCLUDED(mu_);
   Connection& ConnectionFor(RedisLane lane);
   void Send(const std::shared_ptr<Call>& call, size_t index, bool with_source);
@@ -107,6 +112,7 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
   const Clock& clock_;
   L2Observer* const observer_;
   const Hooks hooks_;
+  std::string run_id_;  // Loop only. Of the process that was met last; empty: none was.
   std::vector<std::unique_ptr<Connection>> connections_;  // Loop only. Writes, replication, reads.
 
   mutable absl::Mutex mu_;

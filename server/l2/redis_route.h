@@ -2,8 +2,8 @@
 // which endpoint (RedisClient) gets a command, and follows the data when it moves.
 //
 // Promise: `done` of every Submit is called exactly once: on the loop, or on the caller's stack
-// when nothing could be sent. The destructor fails what is pending. Thread safety: Submit and
-// Health may be called concurrently. REQUIRES: not destroyed on the loop.
+// when nothing could be sent. The destructor fails what is pending. Thread safety: all methods may
+// be called concurrently. REQUIRES: not destroyed on the loop.
 
 #ifndef MERIDIAN_SERVER_L2_REDIS_ROUTE_H_
 #define MERIDIAN_SERVER_L2_REDIS_ROUTE_H_
@@ -21,6 +21,7 @@
 #include "server/l2/l2_observer.h"
 #include "server/l2/redis_client.h"
 #include "server/l2/redis_command.h"
+#include "server/l2/store_generations.h"
 #include "server/node/l2_store.h"
 
 namespace meridian {
@@ -56,6 +57,12 @@ class RedisRoute {
   virtual void ChangeCount(absl::Time deadline, CountDone done) = 0;
 
   virtual L2Health Health() const = 0;
+
+  // See L2Store::Generation. Raised before the first answer of the server whose data is in doubt.
+  const StoreGenerations& generations() const { return generations_; }
+
+ protected:
+  StoreGenerations generations_;
 };
 
 // For routes: SCAN of entries on one server, and the number that its writes move.

@@ -60,6 +60,8 @@ class RedisStore final : public L2Store {
                      VersionsCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
+  uint64_t Generation() const override { return route_->generations().newest(); }
+  uint64_t GenerationOf(uint32_t slot) const override { return route_->generations().Of(slot); }
 
  private:
   struct FetchCall;

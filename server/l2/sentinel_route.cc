@@ -18,8 +18,9 @@ SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
     watch_ = std::make_unique<SentinelWatch>(
         loop_, clock_, options_.url, SentinelOptions(), tls_.get(),
         SentinelWatch::Events{
-            [this](const RedisAddress& primary, const std::vector<RedisAddress>& replicas) {
-              OnFound(primary);
+            [this](const RedisAddress& primary, uint64_t epoch,
+                   const std::vector<RedisAddress>& replicas) {
+              OnFound(primary, epoch);
               if (options_.url.replica_reads) OnReplicas(replicas);
             },
             [this](const absl::Status& why) { OnLost(why); },
@@ -89,13 +90,17 @@ void SentinelRoute::Wait(WaitingCalls::Call call) {
   }
 }
 
-void SentinelRoute::OnFound(const RedisAddress& address) {
+void SentinelRoute::OnFound(const RedisAddress& address, uint64_t epoch) {
   std::shared_ptr<RedisClient> old;
   uint64_t generation;
   {
     absl::MutexLock lock(&mu_);
     problem_ = absl::OkStatus();
-    if (primary_ != nullptr && primary_->address() == address) return;
+    const bool new_epoch = std::exchange(epoch_, epoch) != epoch;
+    if (primary_ != nullptr && primary_->address() == address) {
+      if (new_epoch) generations_.Raise();  // Another one was the primary between two rounds.
+      return;
+    }
     old = primary_;
     generation = generation_ + 1;
   }
@@ -105,6 +110,8 @@ void SentinelRoute::OnFound(const RedisAddress& address) {
     const bool current = watch_ != nullptr && generation == Generation();
     if (current && event != RedisClient::Event::kReady) watch_->Hurry();
   };
+  hooks.on_restarted = [this] { generations_.Raise(); };
+  if (old != nullptr) generations_.Raise();
   std::shared_ptr<RedisClient> primary =
       RedisClient::Open(loop_, address, options_, tls_.get(), clock_, observer_, std::move(hooks));
   {

@@ -41,7 +41,7 @@ class SentinelRoute final : public RedisRoute {
   L2Health Health() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  void OnFound(const RedisAddress& address) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnFound(const RedisAddress& address, uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
   void OnReplicas(const std::vector<RedisAddress>& addresses) ABSL_LOCKS_EXCLUDED(mu_);
   std::shared_ptr<RedisClient> AnyReplica() ABSL_LOCKS_EXCLUDED(mu_);
   void SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands, absl::Time deadline,
@@ -63,6 +63,7 @@ class SentinelRoute final : public RedisRoute {
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<RedisClient> primary_ ABSL_GUARDED_BY(mu_);  // nullptr: not known.
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;               // Of primary_.
+  uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;                    // Of the sentinels' configuration.
   std::vector<std::shared_ptr<RedisClient>> replicas_ ABSL_GUARDED_BY(mu_);
   size_t next_replica_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status problem_ ABSL_GUARDED_BY(mu_);               // Of the last round of questions.

@@ -191,7 +191,7 @@ void SentinelWatch::Decide() {
   if (best) {
     const RedisAddress primary = *views[*best].primary;
     const std::vector<RedisAddress> replicas = answers_[*best].replicas;
-    events_.found(primary, replicas);
+    events_.found(primary, belief_.epoch(), replicas);
   } else if (!stale.empty()) {
     events_.lost(absl::UnavailableError(absl::StrCat("L2_UNAVAILABLE: no sentinel of ",
                                                      url_.address(), " is up to date: ", stale)));

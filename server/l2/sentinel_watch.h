@@ -38,8 +38,10 @@ struct SentinelOptions {
 class SentinelWatch {
  public:
   struct Events {
-    // After each round that had an answer, also when it is the same as before.
-    std::function<void(const RedisAddress& primary, const std::vector<RedisAddress>& replicas)>
+    // After each round that had an answer, also when it is the same as before. `epoch` is that of
+    // the configuration: it differs after a failover, also when the primary is the same again.
+    std::function<void(const RedisAddress& primary, uint64_t epoch,
+                       const std::vector<RedisAddress>& replicas)>
         found;
     // After each round that had none to believe, saying why.
     std::function<void(absl::Status)> lost;

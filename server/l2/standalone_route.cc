@@ -7,8 +7,9 @@ StandaloneRoute::StandaloneRoute(EventLoop& loop, const RedisClientOptions& opti
                                  L2Observer* observer)
     : loop_(loop),
       tls_(std::move(tls)),
-      client_(RedisClient::Open(loop, options.url.seeds.front(), options, tls_.get(), clock,
-                                observer, {})) {}
+      client_(RedisClient::Open(
+          loop, options.url.seeds.front(), options, tls_.get(), clock, observer,
+          {.on_event = nullptr, .on_restarted = [this] { generations_.Raise(); }})) {}
 
 StandaloneRoute::~StandaloneRoute() {
   client_->Close();

@@ -191,6 +191,14 @@ class L2Store {
   }
 
   virtual L2Health Health() const = 0;
+
+  // A number that grows whenever acknowledged changes may have gone from the store: a server took
+  // over that may lack the last ones (a failover), or came back from a restart with what it had
+  // saved. It has grown before the first answer that such a server gives. 0: never, as far as this
+  // store saw. GenerationOf: the number at which that last happened to the slot. Cost: one load;
+  // GenerationOf takes a lock.
+  virtual uint64_t Generation() const { return 0; }
+  virtual uint64_t GenerationOf(uint32_t slot) const { return 0; }
 };
 
 }  // namespace meridian

@@ -1,13 +1,15 @@
 // ChangeSink is somebody who follows the changelog of the owned slots through the one tail.
 //
-// Promise of the caller (ChangelogTail): OnSlotGained comes before any change of the slot; then every
-//   change after that position, in order, none left out unless OnGap says so; nothing after
-//   OnSlotLost. All calls come one at a time, on the tail's executor. They must not block.
+// Promise of the caller (ChangelogTail): OnSlotGained comes before any change of the slot; then
+// every
+//   change after that position, in order, none left out unless OnGap or OnLoss says so; nothing
+//   after OnSlotLost. All calls come one at a time, on the tail's executor. They must not block.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_CHANGE_SINK_H_
 #define MERIDIAN_SERVER_REPLICATION_CHANGE_SINK_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "server/node/l2_store.h"
@@ -17,6 +19,14 @@ namespace meridian {
 enum class GapKind {
   kTrimmed,    // Entries after the tail's position are gone; it goes on with what is left.
   kRestarted,  // The log lost its end (a store that came back empty or older); it begins anew.
+};
+
+// The store has gone, or may have gone, back to an older state (L2Store::Generation).
+struct SlotLoss {
+  uint32_t slot = 0;
+  LogPosition kept;      // Up to here the log is as it was told; what follows now is told next.
+  bool rewound = false;  // Something after `kept` had been told.
+  std::vector<LogEntry> lost;  // Changes that were told and are gone, as far as remembered.
 };
 
 class ChangeSink {
@@ -29,6 +39,7 @@ class ChangeSink {
   // `slice` holds what follows `after` without a hole.
   virtual void OnChanges(LogPosition after, const LogSlice& slice) = 0;
   virtual void OnGap(uint32_t slot, GapKind kind) = 0;
+  virtual void OnLoss(const SlotLoss& loss) = 0;
   // Everything that the logs of the followed slots had at `at` (monotonic) has been told.
   virtual void OnCaughtUp(absl::Duration at) {}
 };

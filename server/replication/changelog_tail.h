@@ -3,11 +3,13 @@
 //
 // Promise: a slot's first position is read before its sinks hear OnSlotGained, so nothing that is
 //   written afterwards is missed. After an error, or when nothing was heard for `stall`, every slot
-//   is checked for lost entries before the next read, and exactly those with a hole get OnGap. A
-//   log that ends before what was told (a failover, or a store that came back older) has lost
-//   changes that were acknowledged: they are counted, as far as the last kRemembered of a slot
-//   show.
-// Cost: one ReadLogs of all owned slots every 10 ms (20 ms when idle), never two at a time.
+//   is checked for lost entries before the next read, and exactly those with a hole get OnGap.
+//   When the store may have gone back (L2Store::Generation), the last kRemembered changes of every
+//   slot concerned are looked for in its log before anything else is told: OnLoss says which are
+//   gone, and where the log goes on. They are counted, exactly as far as remembered; so are those
+//   of a log that ends before what was told although no generation said so.
+// Cost: one ReadLogs of all owned slots every 10 ms (20 ms when idle), never two at a time; memory
+//   for the names of kRemembered changes a slot.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_CHANGELOG_TAIL_H_
@@ -64,8 +66,10 @@ class ChangelogTail {
   struct Slot {
     uint64_t generation = 0;  // Tells a slot from the same slot before it was lost.
     bool followed = false;
-    LogPosition position;     // Everything up to here has been told.
-    std::deque<LogPosition> recent;  // The last of them, to count those that a store has lost.
+    bool in_doubt = false;        // The store may have gone back since the last look at it.
+    LogPosition position;         // Everything up to here has been told.
+    LogPosition base;             // Where it began, or went on before the first of `recent`.
+    std::deque<LogEntry> recent;  // The last that were told, to know those that the store has lost.
   };
   struct Asked {
     uint32_t slot;
@@ -74,14 +78,20 @@ class ChangelogTail {
   };
 
   void FindStarts();
-  void Begin(const std::vector<Asked>& asked,
-             const absl::StatusOr<std::vector<LogPosition>>& ends);
+  void Begin(const std::vector<Asked>& asked, const absl::StatusOr<std::vector<LogPosition>>& ends);
   void Poll();
   void ReadIfChanged(std::vector<Asked> asked, absl::Duration polled);
   void Read(std::vector<Asked> asked, uint64_t count, absl::Duration polled);
   // Tells the sinks; true when every log was read to its end, as it was at `polled`.
   bool Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices,
             absl::Duration polled);
+  void Remember(Slot& slot, const std::vector<LogEntry>& entries);
+  // Marks the slots whose store may have gone back; true when an answer that was asked for before
+  // is of no use now.
+  bool NoteGeneration();
+  bool Examine();
+  void Examined(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices);
+  void Judge(uint32_t number, Slot& slot, const std::vector<LogEntry>& entries);
   void CheckEnds(std::vector<Asked> asked);
   void CheckStarts(std::vector<Asked> asked);
   void Gap(const Asked& asked, GapKind kind);
@@ -109,12 +119,13 @@ class ChangelogTail {
 
   std::map<uint32_t, Slot> slots_;
   uint64_t next_generation_ = 1;
+  uint64_t store_generation_;  // Of the store, when it was looked at last.
   bool finding_starts_ = false;
   // The store's ChangeCount before a read that reached the end of every followed log; 0: none did
   // since a slot was gained or something failed. Equal counts: there is nothing to read.
   uint64_t read_count_ = 0;
   uint64_t reset_reads_ = 0;  // Grows when read_count_ is reset: reads under way do not count.
-  bool suspect_ = false;  // Holes are looked for before the next read.
+  bool suspect_ = false;      // Holes are looked for before the next read.
   int empty_polls_ = 0;
   uint64_t next_poll_ = 0;  // Tells the poll that is due from one that Nudge has replaced.
   bool resting_ = false;    // Between two polls, by the interval.

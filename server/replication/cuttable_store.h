@@ -41,6 +41,8 @@ class CuttableStore final : public L2Store {
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   // Of the store itself.
   L2Health Health() const override { return store_.Health(); }
+  uint64_t Generation() const override { return store_.Generation(); }
+  uint64_t GenerationOf(uint32_t slot) const override { return store_.GenerationOf(slot); }
 
  private:
   std::vector<L2WriteResult> Refused(size_t count) const;

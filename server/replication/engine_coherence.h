@@ -29,6 +29,8 @@ class EngineCoherence final : public ChangeSink {
   void OnSlotLost(uint32_t slot) override;
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
+  // L1 may now be all that still has what was acknowledged: see StoreRecovery.
+  void OnLoss(const SlotLoss& loss) override {}
 
  private:
   void DropOlder(uint32_t slot, const LogEntry& entry);

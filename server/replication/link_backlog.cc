@@ -96,6 +96,12 @@ void LinkBacklog::Unsync(uint32_t slot) {
   if (it != slots_.end()) it->second.synced = false;
 }
 
+std::vector<SlotTicket> LinkBacklog::Tickets() const {
+  std::vector<SlotTicket> tickets;
+  for (const auto& [number, slot] : slots_) tickets.push_back({number, slot.generation});
+  return tickets;
+}
+
 std::vector<LinkBacklog::Acked> LinkBacklog::AckedSlots() const {
   std::vector<Acked> acked;
   for (const auto& [number, slot] : slots_) {

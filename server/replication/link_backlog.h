@@ -62,6 +62,8 @@ class LinkBacklog {
   void Unsync();
   void Unsync(uint32_t slot);
 
+  std::vector<SlotTicket> Tickets() const;
+
   // Synced slots of which the target has something, and how far that goes.
   struct Acked {
     SlotTicket ticket;

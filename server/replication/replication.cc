@@ -12,6 +12,7 @@
 #include "server/replication/hint_replay.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
+#include "server/replication/store_recovery.h"
 #include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
 #include "server/replication/watch_feed.h"
@@ -122,8 +123,11 @@ struct Replication::Parts {
                    gate, deps.clock),
         hint_replay(deps.hints, deps.own, gate, deps.clock),
         watch_feed(deps.watch),
+        recovery({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.engine, gate,
+                 deps.clock, deps.observer),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
-        tail(options.tail, deps.own, gate, deps.clock, deps.observer, {&coherence, &watch_feed, &replicator}),
+        tail(options.tail, deps.own, gate, deps.clock, deps.observer,
+             {&coherence, &recovery, &watch_feed, &replicator}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
@@ -144,6 +148,7 @@ struct Replication::Parts {
   FenceWait fence_wait;
   HintReplay hint_replay;
   WatchFeed watch_feed;
+  StoreRecovery recovery;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };

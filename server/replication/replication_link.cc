@@ -1,6 +1,7 @@
 #include "server/replication/replication_link.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -19,6 +20,12 @@ bool WasNotAsked(const absl::Status& status) {
 // it refuses costs little; but the first calls after an outage, of which it lets a few through,
 // must not cost the link its longest wait.
 constexpr absl::Duration kBreakerWait = absl::Milliseconds(100);
+
+// For so long after a loss of the target the owner of a slot compares it, whoever that is.
+constexpr absl::Duration kLossMatters = absl::Hours(1);
+
+// Of a slot that is compared for another reason than its cursor: no reason to fence it.
+constexpr LogPosition kNoCursor = {std::numeric_limits<int64_t>::max(), 0};
 
 }  // namespace
 
@@ -60,6 +67,7 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
 void ReplicationLink::Start() { Tick(); }
 
 void ReplicationLink::Tick() {
+  NoteTargetLoss();
   FlushCursors();
   CheckTarget();
   Report();
@@ -86,6 +94,7 @@ void ReplicationLink::SetCut(const std::optional<RegionCut>& cut) {
 
 void ReplicationLink::OnSlotGained(uint32_t slot, LogPosition position) {
   backlog_.Add(slot);
+  CompareAfterLoss(slot);
   SchedulePump();
 }
 
@@ -103,10 +112,19 @@ void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
   if (kind == GapKind::kRestarted) {
     backlog_.Restart(slot);
     repair_.Remove(slot);  // The hole is found again by the cursor, which did not move.
+    CompareAfterLoss(slot);
   } else {
     // What the tail missed would seem to join on: the hole is found between cursor and log.
     backlog_.Unsync(slot);
   }
+  SchedulePump();
+}
+
+void ReplicationLink::OnLoss(const SlotLoss& loss) {
+  if (!loss.rewound) return;
+  backlog_.Restart(loss.slot);
+  repair_.Remove(loss.slot);  // As above.
+  CompareAfterLoss(loss.slot);
   SchedulePump();
 }
 
@@ -120,6 +138,7 @@ void ReplicationLink::SchedulePump() {
 }
 
 void ReplicationLink::Pump() {
+  NoteTargetLoss();
   if (!paused_ && !cut_) {
     Sync();
     CatchUp();
@@ -352,6 +371,30 @@ void ReplicationLink::CheckTarget() {
                              observer_.OnTargetLoss(options_.target_region, behind);
                              Pump();
                            }));
+}
+
+// Its cursors may be as they were, or have gone on since: they say nothing of what it wrote itself.
+void ReplicationLink::NoteTargetLoss() {
+  const uint64_t generation = target_.Generation();
+  if (generation == target_generation_) return;
+  target_lost_at_ = clock_.Monotonic();
+  size_t lost = 0;
+  for (const SlotTicket& ticket : backlog_.Tickets()) {
+    if (target_.GenerationOf(ticket.slot) <= target_generation_) continue;
+    backlog_.Unsync(ticket.slot);
+    repair_.Add(ticket, kNoCursor);
+    ++lost;
+  }
+  target_generation_ = generation;
+  if (lost > 0) observer_.OnTargetLoss(options_.target_region, lost);
+}
+
+void ReplicationLink::CompareAfterLoss(uint32_t slot) {
+  if (clock_.Monotonic() - target_lost_at_ > kLossMatters) return;
+  if (target_.GenerationOf(slot) == 0) return;
+  for (const SlotTicket& ticket : backlog_.Tickets()) {
+    if (ticket.slot == slot) repair_.Add(ticket, kNoCursor);
+  }
 }
 
 // --- Errors and status.

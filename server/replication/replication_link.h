@@ -6,9 +6,13 @@
 // with the cursor: at least once, last writer wins, in any order.
 //
 // Promise: memory is bounded whatever the target does; links share nothing, so that a slow region
-//   does not slow another; after an error, and when the target has less than it had answered, cursors
-//   are asked for again, so that a target that came back empty is filled from the log; where the log was trimmed too early, LinkRepair mends
-//   the slot from the store itself.
+//   does not slow another; after an error, and when the target has less than it had answered,
+//   cursors are asked for again, so that a target that came back empty is filled from the log;
+//   where the log was trimmed too early, LinkRepair mends the slot from the store itself. When the
+//   target may have gone back (L2Store::Generation: a failover, a restart), every slot concerned is
+//   compared with it within a tick: what it lost comes back to it, what it wrote itself included,
+//   and so do deletes; a slot that is gained in the hour after that, too, whose former owner may
+//   not have come to the end.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
 // older. Nothing is sent before SetCut has said that the target is not cut; what was sent before a
 // cut may
@@ -102,6 +106,7 @@ class ReplicationLink final : public ChangeSink {
   void OnSlotLost(uint32_t slot) override;
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
+  void OnLoss(const SlotLoss& loss) override;
 
  private:
   struct SyncRound;  // Slots whose cursors are being fetched.
@@ -137,6 +142,8 @@ class ReplicationLink final : public ChangeSink {
   }
   void FlushCursors();
   void CheckTarget();
+  void NoteTargetLoss();
+  void CompareAfterLoss(uint32_t slot);
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
   void Drop(const absl::Status& why);
@@ -162,6 +169,8 @@ class ReplicationLink final : public ChangeSink {
   bool reading_ = false;
   bool checking_ = false;
   uint64_t ticks_ = 0;
+  uint64_t target_generation_ = 0;  // Of the target, when it was looked at last, and
+  absl::Duration target_lost_at_ = -absl::InfiniteDuration();  // when it last grew.
   bool paused_ = true;  // Waits for the backoff, or for the first word about a cut.
   std::optional<RegionCut> cut_;
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.

@@ -58,6 +58,10 @@ class ReplicationObserver {
   // store: it came back older, as after a failover to a replica that had not got them.
   virtual void OnLostChanges(uint32_t slot, size_t count) {}
 
+  // After such a loss the store was given so many values that L1 still had, and so many keys lost an
+  // older value that had come back.
+  virtual void OnRecovered(size_t values, size_t removals) {}
+
   // A version too far ahead of this clock arrived; it counts as written, the clock does not follow.
   virtual void OnClockSkew(const absl::Status& status) {}
 };

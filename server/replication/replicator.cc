@@ -50,4 +50,8 @@ void Replicator::OnGap(uint32_t slot, GapKind kind) {
   for (const auto& link : links_) link->OnGap(slot, kind);
 }
 
+void Replicator::OnLoss(const SlotLoss& loss) {
+  for (const auto& link : links_) link->OnLoss(loss);
+}
+
 }  // namespace meridian

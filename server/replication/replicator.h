@@ -38,6 +38,7 @@ class Replicator final : public ChangeSink {
   void OnSlotLost(uint32_t slot) override;
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
+  void OnLoss(const SlotLoss& loss) override;
 
  private:
   std::vector<std::unique_ptr<ReplicationLink>> links_;

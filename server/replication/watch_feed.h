@@ -33,6 +33,9 @@ class WatchFeed final : public ChangeSink {
   void OnGap(uint32_t slot, GapKind kind) override {
     if (hub_ != nullptr) hub_->SlotGap(slot);
   }
+  void OnLoss(const SlotLoss& loss) override {
+    if (hub_ != nullptr && loss.rewound) hub_->SlotGap(loss.slot);
+  }
   void OnCaughtUp(absl::Duration at) override {
     if (hub_ != nullptr) hub_->CaughtUp(at);
   }

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/l2/apply_batch.h"
-#include "tests/contract/redis_store_fixture.h"
-#include "tests/support/temp_dir.h"
+#include "tests/contract/redis_sentinel_fixture.h"
 #include "tests/support/wait_until.h"
 
 namespace meridian {
@@ -25,74 +24,6 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr absl::Duration kWritesResumeWithin = absl::Seconds(8);
-
-class RedisSentinelTest : public RedisStoreTest {
- protected:
-  // One primary, two replicas, three sentinels that need two votes, and a primary that is taken for
-  // dead after a second.
-  void StartGroup() {
-    for (int i = 0; i < 3; ++i) {
-      std::vector<std::string> arguments = {"--repl-diskless-sync-delay",
-                                            "0",
-                                            "--repl-ping-replica-period",
-                                            "1",
-                                            "--dir",
-                                            dir_.path(),
-                                            "--dbfilename",
-                                            absl::StrCat(i, ".rdb")};
-      if (i > 0) {
-        arguments.insert(arguments.end(),
-                         {"--replicaof", absl::StrCat("127.0.0.1 ", servers_[0]->port())});
-      }
-      auto server = RedisProcess::Start(arguments);
-      ASSERT_TRUE(server.ok()) << server.status();
-      servers_.push_back(*std::move(server));
-    }
-    for (int i = 0; i < 3; ++i) {
-      auto sentinel = RedisProcess::StartSentinel(
-          dir_.path(), {absl::StrCat("sentinel monitor main 127.0.0.1 ", servers_[0]->port(), " 2"),
-                        "sentinel down-after-milliseconds main 1000",
-                        "sentinel failover-timeout main 5000", "sentinel parallel-syncs main 2"});
-      ASSERT_TRUE(sentinel.ok()) << sentinel.status();
-      sentinels_.push_back(*std::move(sentinel));
-    }
-    // A failover needs all of them to know each other.
-    for (const auto& sentinel : sentinels_) {
-      ASSERT_TRUE(WaitUntil(
-          [&] {
-            return sentinel->Command({"SENTINEL", "CKQUORUM", "main"})
-                           .value_or("")
-                           .find("+OK 3 usable") == 0 &&
-                   sentinel->Command({"SENTINEL", "REPLICAS", "main"}).value_or("") == "*2";
-          },
-          absl::Seconds(60)));
-    }
-  }
-  std::string Url(const std::string& group = "main") const {
-    std::vector<std::string> hosts;
-    for (const auto& sentinel : sentinels_) {
-      hosts.push_back(absl::StrCat("127.0.0.1:", sentinel->port()));
-    }
-    return absl::StrCat("redis+sentinel://", absl::StrJoin(hosts, ","), "/", group);
-  }
-  RedisStoreOptions FastTimeouts() const {
-    RedisStoreOptions options;
-    options.client.connection.command_timeout = absl::Milliseconds(900);
-    return options;
-  }
-  bool IsPrimary(const RedisProcess& server) const {
-    return server.Command({"INFO", "replication"}).value_or("").find("role:master") !=
-           std::string::npos;
-  }
-  // What a value of `key` with this version must be.
-  static std::string ValueOf(const std::string& key, int version) {
-    return absl::StrCat(key, "=", version);
-  }
-
-  TempDir dir_;
-  std::vector<std::unique_ptr<RedisProcess>> servers_;
-  std::vector<std::unique_ptr<RedisProcess>> sentinels_;
-};
 
 // Writes round about 20 keys, one write after the other, and reads each back.
 class Load {

@@ -16,6 +16,7 @@
 #include "server/l2/apply_batch.h"
 #include "server/node/record.h"
 #include "tests/contract/redis_store_fixture.h"
+#include "tests/support/wait_until.h"
 
 namespace meridian {
 namespace {
@@ -314,6 +315,24 @@ TEST_F(RedisStoreTest, ManyThreadsAtOnceGetTheirOwnAnswers) {
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(observer_.CountOf("apply", absl::StatusCode::kOk), 400u);
   EXPECT_EQ(observer_.CountOf("mget", absl::StatusCode::kOk), 400u);
+}
+
+// What a Redis that was restarted holds may be older than what was acknowledged; a connection that
+// was lost says nothing.
+TEST_F(RedisStoreTest, ARestartOfTheServerIsAnotherGenerationOfTheData) {
+  StartRedis();
+  OpenStore();
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  ASSERT_TRUE(observer_.WaitForUps(2));  // Both that are opened at once.
+  (void)redis_->Command({"CLIENT", "KILL", "TYPE", "normal"});
+  ASSERT_TRUE(observer_.WaitForUps(4));
+  ASSERT_TRUE(ApplyStatus(Put("a", 2, "two")).ok());
+  EXPECT_EQ(store_->Generation(), 0u);
+  ASSERT_TRUE(redis_->Restart().ok());
+  ASSERT_TRUE(
+      WaitUntil([&] { return Fetch({Key("a")})[0].status.ok(); }, absl::Seconds(60)));
+  EXPECT_EQ(store_->Generation(), 1u) << "before the first answer";
+  EXPECT_EQ(store_->GenerationOf(Key("a").slot), 1u);
 }
 
 }  // namespace

@@ -60,6 +60,13 @@ std::vector<L2WriteResult> FailedWrites(size_t count, const absl::Status& status
 
 }  // namespace
 
+struct FakeL2Store::Saved {
+  std::map<std::pair<std::string, std::string>, Stored> entries;
+  std::map<uint32_t, std::deque<LogEntry>> logs;
+  std::map<uint32_t, LogPosition> log_ends;
+  std::map<std::pair<std::string, uint32_t>, LogPosition> cursors;
+};
+
 struct FakeL2Store::State {
   State(const Clock& c, Executor& e) : clock(c), executor(e) {}
 
@@ -71,6 +78,7 @@ struct FakeL2Store::State {
   uint64_t changes ABSL_GUARDED_BY(mu) = 0;
   std::map<uint32_t, LogPosition> log_ends ABSL_GUARDED_BY(mu);
   std::map<std::pair<std::string, uint32_t>, LogPosition> cursors ABSL_GUARDED_BY(mu);
+  uint64_t generation ABSL_GUARDED_BY(mu) = 0;
   Calls calls ABSL_GUARDED_BY(mu);
   std::deque<absl::Status> failures ABSL_GUARDED_BY(mu);
   std::deque<absl::Status> lost_replies ABSL_GUARDED_BY(mu);
@@ -429,6 +437,27 @@ void FakeL2Store::LoseLog(uint32_t slot) {
   absl::MutexLock lock(&state_->mu);
   state_->logs[slot].clear();
   state_->log_ends[slot] = LogPosition{};
+}
+
+std::shared_ptr<const FakeL2Store::Saved> FakeL2Store::Save() const {
+  absl::MutexLock lock(&state_->mu);
+  return std::make_shared<Saved>(
+      Saved{state_->entries, state_->logs, state_->log_ends, state_->cursors});
+}
+
+void FakeL2Store::GoBackTo(const Saved& saved, bool noticed) {
+  absl::MutexLock lock(&state_->mu);
+  state_->entries = saved.entries;
+  state_->logs = saved.logs;
+  state_->log_ends = saved.log_ends;
+  state_->cursors = saved.cursors;
+  ++state_->changes;
+  if (noticed) ++state_->generation;
+}
+
+uint64_t FakeL2Store::Generation() const {
+  absl::MutexLock lock(&state_->mu);
+  return state_->generation;
 }
 
 FakeL2Store::Calls FakeL2Store::calls() const {

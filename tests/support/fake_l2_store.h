@@ -83,6 +83,14 @@ class FakeL2Store final : public L2Store {
   // The changelog is gone as a whole, as an evicted or deleted key is.
   void LoseLog(uint32_t slot);
 
+  // All that it holds. GoBackTo is what a failover to a replica does that had not got the rest; the
+  // store says so (Generation), unless it is not `noticed`.
+  struct Saved;
+  std::shared_ptr<const Saved> Save() const;
+  void GoBackTo(const Saved& saved, bool noticed = true);
+  uint64_t Generation() const override;
+  uint64_t GenerationOf(uint32_t slot) const override { return Generation(); }
+
   Calls calls() const;
   // The stored bytes, nullopt when there are none or their retention is over.
   std::optional<std::string> Peek(std::string_view name_space, std::string_view key) const;

@@ -32,6 +32,13 @@ class Diary final : public ChangeSink {
     lines.push_back(absl::StrCat(kind == GapKind::kTrimmed ? "trimmed " : "restarted ", slot));
     if (kind == GapKind::kRestarted) next[slot] = LogPosition{};
   }
+  void OnLoss(const SlotLoss& loss) override {
+    EXPECT_EQ(loss.rewound, loss.kept != next[loss.slot]);
+    next[loss.slot] = loss.kept;
+    std::string line = absl::StrCat("loss ", loss.slot);
+    for (const LogEntry& entry : loss.lost) absl::StrAppend(&line, " ", entry.key);
+    lines.push_back(line);
+  }
 
   std::vector<std::string> lines;
   std::map<uint32_t, LogPosition> next;
@@ -73,14 +80,14 @@ class ChangelogTailTest : public testing::Test {
   ReplicationWorld world_{{"us"}};
   StoreWire& wire_ = *world_.node("us").wires["us"];
   RecordingObserver& observer_ = world_.node("us").observer;
-  std::unique_ptr<Engine> engine_ = *Engine::Create({.capacity_bytes = size_t{1} << 20,
-                                                     .shard_bits = 0});
+  std::unique_ptr<Engine> engine_ =
+      *Engine::Create({.capacity_bytes = size_t{1} << 20, .shard_bits = 0});
   HybridClock hybrid_clock_{world_.clock, RegionId("us")};
   Diary diary_;
   EngineCoherence coherence_{*engine_, hybrid_clock_, world_.clock, observer_};
   TaskGate gate_{world_.executor};
-  ChangelogTail tail_{ChangelogTailOptions(), wire_, gate_, world_.clock, observer_,
-                      {&coherence_, &diary_}};
+  ChangelogTail tail_{ChangelogTailOptions(), wire_,     gate_,
+                      world_.clock,           observer_, {&coherence_, &diary_}};
 };
 
 TEST_F(ChangelogTailTest, TellsWhatIsWrittenAfterTheSlotWasGainedAndNothingElse) {
@@ -294,6 +301,51 @@ TEST_F(ChangelogTailTest, AcknowledgedChangesThatAStoreHasLostAreCounted) {
   wire_.mode = StoreWire::Mode::kOpen;
   Run(absl::Seconds(2));
   EXPECT_EQ(observer_.lost, 5 + ChangelogTail::kRemembered);  // Once.
+}
+
+// A new primary lacks the last changes and has got new ones since, with higher ids: the log does
+// not end before what was told.
+TEST_F(ChangelogTailTest, AfterAFailoverExactlyWhatTheNewPrimaryLacksIsLost) {
+  const uint32_t a = SlotOfKey("{a}");
+  const uint32_t b = SlotOfKey("{b}");
+  StartOwning({a, b});
+  FakeL2Store& store = *world_.region("us").store;
+  world_.Set("us", "{a}kept", "v");
+  world_.Set("us", "{b}kept", "v");
+  Run(absl::Milliseconds(50));
+  const auto saved = store.Save();
+  PutL1("{a}1", world_.Set("us", "{a}1", "v"));
+  world_.Set("us", "{a}2", "v");
+  Run(absl::Milliseconds(50));
+  store.GoBackTo(*saved);
+  world_.Set("us", "{a}new", "v");
+  Run(absl::Milliseconds(100));
+  const std::vector<std::string> after(diary_.lines.end() - 3, diary_.lines.end());
+  EXPECT_THAT(after, testing::UnorderedElementsAre(absl::StrCat("loss ", a, " {a}1 {a}2"),
+                                                   absl::StrCat("loss ", b), "{a}new"));
+  EXPECT_EQ(observer_.lost, 2u);
+  EXPECT_TRUE(InL1("{a}1")) << "L1 is all that has it now";
+  // Once more, before anything new was told.
+  store.GoBackTo(*saved);
+  Run(absl::Milliseconds(100));
+  EXPECT_EQ(observer_.lost, 3u);
+  EXPECT_THAT(observer_.tail_gaps, IsEmpty());
+}
+
+TEST_F(ChangelogTailTest, ANewPrimaryWhoseClockIsBehindGivesIdsASecondTime) {
+  const uint32_t a = SlotOfKey("{a}");
+  StartOwning({a});
+  FakeL2Store& store = *world_.region("us").store;
+  const auto saved = store.Save();
+  const absl::Time then = world_.clock.Now();
+  world_.Set("us", "{a}lost", "v");
+  Run(absl::Milliseconds(50));
+  store.GoBackTo(*saved);
+  world_.clock.JumpTo(then);
+  world_.Set("us", "{a}new", "v");
+  Run(absl::Milliseconds(100));
+  EXPECT_EQ(observer_.lost, 1u);
+  EXPECT_EQ(diary_.lines.back(), "{a}new");
 }
 
 TEST_F(ChangelogTailTest, AFirstPositionThatCannotBeReadIsAskedForAgain) {

@@ -57,6 +57,8 @@ class StoreWire final : public L2Store {
                      VersionsCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
+  uint64_t Generation() const override { return store_->Generation(); }
+  uint64_t GenerationOf(uint32_t slot) const override { return store_->GenerationOf(slot); }
 
  private:
   template <typename Send, typename Fail>
@@ -99,8 +101,14 @@ class RecordingObserver final : public ReplicationObserver {
   int dropped = 0;
   int tail_errors = 0;
   void OnLostChanges(uint32_t, size_t count) override { lost += count; }
+  void OnRecovered(size_t values, size_t removals) override {
+    recovered_values += values;
+    recovered_removals += removals;
+  }
   int skews = 0;
   size_t lost = 0;
+  size_t recovered_values = 0;
+  size_t recovered_removals = 0;
   std::vector<absl::StatusCode> own_clock;
 };
 

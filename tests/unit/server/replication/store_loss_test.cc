@@ -1,0 +1,203 @@
+// A regional store that goes back to an older state, as after a failover to a replica that had not
+// got the last changes: what was acknowledged comes back from L1 and from other regions, and no
+// older value is readable where nobody has it.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/server/replication/replication_world.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::Eq;
+using ::testing::Optional;
+
+// Another region's node looks once a second, and compares at once.
+constexpr absl::Duration kFromAnotherRegion = absl::Milliseconds(1200);
+// The own nodes look with every poll.
+constexpr absl::Duration kFromOwnNodes = absl::Milliseconds(50);
+
+class StoreLossTest : public testing::Test {
+ protected:
+  void Start(int nodes = 1) {
+    world_ = std::make_unique<ReplicationWorld>(std::vector<std::string>{"us", "eu"}, nodes);
+    world_->Start();
+    Run(absl::Seconds(1));
+  }
+  FakeL2Store& us() { return *world_->region("us").store; }
+  void Run(absl::Duration duration) { world_->executor.RunFor(duration); }
+  // Puts what the store of us has under `key` into L1 of its first node, as its owner does.
+  void PutL1(const std::string& key, const std::string& value, Version version) {
+    Engine& engine = *world_->node("us").engine;
+    const NamespaceId id = *engine.InternNamespace("task");
+    Entry entry;
+    entry.value = Buffer::CopyOf(value);
+    entry.raw_size = static_cast<uint32_t>(value.size());
+    entry.version = version;
+    entry.expires_at = world_->clock.Monotonic() + absl::Hours(1);
+    ASSERT_EQ(engine.Put({.name_space = id,
+                          .slot = SlotOf("task", key),
+                          .hash = engine.HashOf(id, key),
+                          .key = key},
+                         std::move(entry), world_->clock.Monotonic()),
+              PutOutcome::kStored);
+  }
+  // The node in us forgets everything: only other regions can help.
+  void RestartUs() {
+    world_->StopNode(world_->node("us"));
+    world_->node("us").engine = *Engine::Create({.capacity_bytes = size_t{1} << 20});
+    world_->Start();
+  }
+  RecordingObserver& observer() { return world_->node("us").observer; }
+
+  std::unique_ptr<ReplicationWorld> world_;
+};
+
+TEST_F(StoreLossTest, ADeleteThatOnlyAnotherRegionStillHasComesBackFromThere) {
+  Start();
+  world_->Set("us", "k", "v");
+  Run(absl::Seconds(1));
+  const auto saved = us().Save();
+  world_->Delete("us", "k");
+  Run(absl::Seconds(1));
+  us().GoBackTo(*saved);
+  RestartUs();
+  ASSERT_THAT(world_->Get("us", "k"), Optional(Eq("v")));  // It is back.
+  Run(kFromAnotherRegion);
+  EXPECT_EQ(world_->Get("us", "k"), std::nullopt);
+  EXPECT_EQ(world_->StoredVersion("us", "k"), world_->StoredVersion("eu", "k"));
+  EXPECT_EQ(world_->node("eu").observer.target_losses, 1);
+}
+
+TEST_F(StoreLossTest, AValueThatOnlyAnotherRegionStillHasComesBackFromThereWhoeverWroteIt) {
+  Start();
+  world_->Set("us", "own", "1");
+  world_->Set("us", "foreign", "1");
+  Run(absl::Seconds(1));
+  const auto saved = us().Save();
+  world_->Set("us", "own", "2");
+  world_->Set("eu", "foreign", "2");
+  Run(absl::Seconds(1));
+  us().GoBackTo(*saved);
+  // Changes since then move the cursor past what was lost.
+  world_->Set("eu", "later", "v");
+  RestartUs();
+  Run(kFromAnotherRegion);
+  EXPECT_THAT(world_->Get("us", "own"), Optional(Eq("2")));
+  EXPECT_THAT(world_->Get("us", "foreign"), Optional(Eq("2")));
+  EXPECT_THAT(world_->Get("us", "later"), Optional(Eq("v")));
+}
+
+TEST_F(StoreLossTest, WhoeverGainsASlotAfterwardsComparesItToo) {
+  Start(/*nodes=*/2);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 50; ++i) keys.push_back(absl::StrCat("k", i));
+  for (const std::string& key : keys) world_->Set("us", key, "v");
+  Run(absl::Seconds(1));
+  const auto saved = us().Save();
+  for (const std::string& key : keys) world_->Delete("us", key);
+  Run(absl::Seconds(1));
+  us().GoBackTo(*saved);
+  for (const auto& node : world_->region("us").nodes) world_->StopNode(*node);
+  // One of two dies before it has done its part.
+  world_->StopNode(world_->node("eu", 0));
+  Run(absl::Seconds(3));
+  world_->Publish(world_->region("eu"), {world_->node("eu", 1).id});
+  Run(kFromAnotherRegion);
+  for (const std::string& key : keys) EXPECT_EQ(world_->Get("us", key), std::nullopt) << key;
+}
+
+TEST_F(StoreLossTest, WhatL1HoldsIsWrittenBackAndGoesToOtherRegionsToo) {
+  Start();
+  const auto saved = us().Save();
+  PutL1("told", "v", world_->Set("us", "told", "v"));
+  world_->node("us").wires["eu"]->mode = StoreWire::Mode::kRefused;
+  world_->node("eu").wires["us"]->mode = StoreWire::Mode::kRefused;
+  Run(absl::Milliseconds(50));
+  // Nobody was told of this one: it was acknowledged just before the primary died.
+  const Version version = world_->Set("us", "untold", "v");
+  world_->executor.RunDue();
+  PutL1("untold", "v", version);
+  us().GoBackTo(*saved);
+  ASSERT_EQ(world_->Get("us", "untold"), std::nullopt);
+  Run(kFromOwnNodes);
+  EXPECT_THAT(world_->Get("us", "told"), Optional(Eq("v")));
+  EXPECT_THAT(world_->Get("us", "untold"), Optional(Eq("v")));
+  EXPECT_EQ(world_->StoredVersion("us", "untold"), version);
+  EXPECT_EQ(observer().recovered_values, 2u);
+  EXPECT_EQ(observer().recovered_removals, 0u);
+  EXPECT_EQ(observer().lost, 1u);
+  world_->node("us").wires["eu"]->mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(5));
+  EXPECT_THAT(world_->Get("eu", "told"), Optional(Eq("v")));
+  EXPECT_THAT(world_->Get("eu", "untold"), Optional(Eq("v")));
+}
+
+TEST_F(StoreLossTest, NoOlderValueIsReadableWhereNobodyHasTheNewerOne) {
+  Start();
+  PutL1("old in L1", "1", world_->Set("us", "old in L1", "1"));
+  world_->Set("us", "deleted", "1");
+  world_->Set("us", "changed", "1");
+  world_->Set("us", "untouched", "1");
+  Run(absl::Seconds(1));
+  const auto saved = us().Save();
+  world_->node("us").wires["eu"]->mode = StoreWire::Mode::kRefused;
+  world_->node("eu").wires["us"]->mode = StoreWire::Mode::kRefused;
+  world_->Delete("us", "deleted");
+  world_->Set("us", "changed", "2");
+  world_->Set("us", "changed", "3");
+  world_->Set("us", "new", "1");
+  Run(absl::Seconds(1));
+  us().GoBackTo(*saved);
+  const Version overwritten = world_->Set("us", "new", "2");  // At the new primary.
+  Run(kFromOwnNodes);
+  EXPECT_EQ(world_->Get("us", "deleted"), std::nullopt);
+  EXPECT_EQ(world_->Get("us", "changed"), std::nullopt);
+  EXPECT_THAT(world_->Get("us", "untouched"), Optional(Eq("1")));
+  EXPECT_EQ(world_->StoredVersion("us", "new"), overwritten);
+  EXPECT_EQ(observer().lost, 4u);
+  EXPECT_EQ(observer().recovered_removals, 2u);
+}
+
+TEST_F(StoreLossTest, WhatARemovalHidStillComesBackFromAnotherRegion) {
+  Start();
+  world_->Set("us", "k", "1");
+  Run(absl::Seconds(1));
+  const auto saved = us().Save();
+  const Version version = world_->Set("us", "k", "2");
+  Run(absl::Seconds(1));
+  us().GoBackTo(*saved);
+  Run(kFromOwnNodes);
+  EXPECT_EQ(world_->Get("us", "k"), std::nullopt);
+  Run(kFromAnotherRegion);
+  EXPECT_THAT(world_->Get("us", "k"), Optional(Eq("2")));
+  EXPECT_EQ(world_->StoredVersion("us", "k"), version);
+  EXPECT_THAT(world_->Get("eu", "k"), Optional(Eq("2")));
+}
+
+TEST_F(StoreLossTest, AStoreThatComesBackEmptyGetsBackWhatL1Holds) {
+  Start();
+  const auto empty = us().Save();
+  world_->node("us").wires["eu"]->mode = StoreWire::Mode::kRefused;
+  world_->node("eu").wires["us"]->mode = StoreWire::Mode::kRefused;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    PutL1(key, "v", world_->Set("us", key, "v"));
+  }
+  Run(absl::Seconds(1));
+  us().FailNext(absl::UnavailableError("it restarts"), 5);
+  us().GoBackTo(*empty);
+  Run(absl::Seconds(3));
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_THAT(world_->Get("us", absl::StrCat("k", i)), Optional(Eq("v"))) << i;
+  }
+  EXPECT_EQ(observer().recovered_values, 1000u);
+}
+
+}  // namespace
+}  // namespace meridian
