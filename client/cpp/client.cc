@@ -35,7 +35,9 @@ Client::~Client() = default;
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   RETURN_IF_ERROR(options.Validate());
-  return std::unique_ptr<Client>(new Client(std::make_unique<Impl>(std::move(options))));
+  ASSIGN_OR_RETURN(std::unique_ptr<NearReads> near, NearReads::Create(options));
+  return std::unique_ptr<Client>(
+      new Client(std::make_unique<Impl>(std::move(options), std::move(near))));
 }
 
 absl::Status Client::WaitUntilReady(absl::Duration timeout) {
@@ -45,12 +47,18 @@ absl::Status Client::WaitUntilReady(absl::Duration timeout) {
 
 GetResult Client::Get(std::string_view name_space, std::string_view key,
                       const GetOptions& options) {
+  GetResult near;
+  if (impl_->GetNear(name_space, key, options, &near)) return near;
   return Await<GetResult>(
-      [&](GetCallback done) { Get(name_space, key, options, std::move(done)); });
+      [&](GetCallback done) { impl_->Get(name_space, key, options, std::move(done)); });
 }
+
+NearStats Client::near_stats() const { return impl_->near_stats(); }
 
 void Client::Get(std::string_view name_space, std::string_view key, const GetOptions& options,
                  GetCallback done) {
+  GetResult near;
+  if (impl_->GetNear(name_space, key, options, &near)) return done(std::move(near));
   impl_->Get(name_space, key, options, std::move(done));
 }
 

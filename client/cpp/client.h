@@ -13,8 +13,8 @@
 // Thread safety: all methods may be called concurrently; make one Client a process. Callbacks run
 //   once each and must not block: use the callback forms inside them. They run on a thread of the
 //   client's; for a call that has nothing to send (refused, or an empty batch) on the caller's,
-//   before the call returns. The destructor waits for the calls in flight; it
-//   must not run in a callback.
+//   before the call returns; so does a Get that the near cache answers. The destructor waits for
+//   the calls in flight; it must not run in a callback.
 
 #ifndef MERIDIAN_CLIENT_CPP_CLIENT_H_
 #define MERIDIAN_CLIENT_CPP_CLIENT_H_
@@ -77,6 +77,19 @@ struct WriteResult {
   bool ok() const { return status == ResultStatus::kOk; }
 };
 
+// What the near cache does, since the client began. All zero when there is none.
+struct NearStats {
+  uint64_t hits = 0;
+  uint64_t fills = 0;            // Values that were kept.
+  uint64_t changes = 0;          // That nodes have told.
+  uint64_t dropped_slots = 0;    // Slots whose values were given up: moved, or events lost.
+  uint64_t streams = 0;          // To nodes, opened.
+  uint64_t resumed_streams = 0;  // That went on without a loss.
+  size_t followed_slots = 0;     // Now, of 1024.
+  size_t entries = 0;
+  size_t bytes = 0;
+};
+
 using GetCallback = std::function<void(GetResult)>;
 using WriteCallback = std::function<void(WriteResult)>;
 using BatchGetCallback = std::function<void(std::vector<GetResult>)>;
@@ -93,6 +106,8 @@ class Client {
 
   // Waits until the topology is known; kUnavailable when it is not within `timeout`.
   absl::Status WaitUntilReady(absl::Duration timeout);
+
+  NearStats near_stats() const;
 
   // Keys and values of a request are copied or moved before the call returns.
   GetResult Get(std::string_view name_space, std::string_view key, const GetOptions& options = {});

@@ -48,11 +48,49 @@ auto* EntriesOf(cache::v1::BatchInvalidateResponse* response) {
   return response->mutable_results();
 }
 
+std::string_view KeyOf(const cache::v1::SetRequest& request) { return request.entry().key(); }
+std::string_view KeyOf(const cache::v1::InvalidateRequest& request) { return request.key(); }
+std::string_view KeyOf(const cache::v1::TouchRequest& request) { return request.key(); }
+std::string_view KeyOf(const cache::v1::BatchSetRequest& request, int i) {
+  return request.entries(i).key();
+}
+std::string_view KeyOf(const cache::v1::BatchInvalidateRequest& request, int i) {
+  return request.keys(i);
+}
+
+// What the near cache keeps of an answered part: of reads, the values.
+void KeepAll(const BatchAnswer<GetResult>& answer, const std::vector<uint32_t>& positions,
+             const cache::v1::BatchGetRequest& request, const cache::v1::BatchGetResponse& response,
+             const std::vector<NearReads::Token>& tokens) {
+  for (size_t i = 0; i < positions.size(); ++i) {
+    const int index = static_cast<int>(i);
+    answer.near->Keep(request.namespace_(), request.keys(index), tokens[i], response.header(),
+                      response.entries(index), answer.results[positions[i]]);
+  }
+}
+template <typename Request, typename Response>
+void KeepAll(const BatchAnswer<WriteResult>&, const std::vector<uint32_t>&, const Request&,
+             const Response&, const std::vector<NearReads::Token>&) {}
+
+// What it is told of a part, answered or failed: of writes, the keys.
+void TellWrites(const BatchAnswer<GetResult>&, const std::vector<uint32_t>&,
+                const cache::v1::BatchGetRequest&) {}
+template <typename Request>
+void TellWrites(const BatchAnswer<WriteResult>& answer, const std::vector<uint32_t>& positions,
+                const Request& request) {
+  for (size_t i = 0; i < positions.size(); ++i) {
+    answer.near->Wrote(request.namespace_(), KeyOf(request, static_cast<int>(i)),
+                       answer.results[positions[i]]);
+  }
+}
+
 // What to do with the answer to one part of a batch.
-template <typename Response, typename Result>
-auto PutPart(std::shared_ptr<BatchAnswer<Result>> answer, std::vector<uint32_t> positions) {
-  return [answer = std::move(answer), positions = std::move(positions)](const Error* error,
-                                                                        Response* response) {
+// `request` is the call's, and lives as long; `tokens` are of its keys.
+template <typename Response, typename Request, typename Result>
+auto PutPart(std::shared_ptr<BatchAnswer<Result>> answer, std::vector<uint32_t> positions,
+             const Request* request, std::vector<NearReads::Token> tokens = {}) {
+  return [answer = std::move(answer), positions = std::move(positions), request,
+          tokens = std::move(tokens)](const Error* error, Response* response) {
     Error wrong_count;
     auto* entries = EntriesOf(response);
     if (error == nullptr && entries->size() != static_cast<int>(positions.size())) {
@@ -63,12 +101,14 @@ auto PutPart(std::shared_ptr<BatchAnswer<Result>> answer, std::vector<uint32_t> 
       for (size_t i = 0; i < positions.size(); ++i) {
         FromProto(&(*entries)[static_cast<int>(i)], &answer->results[positions[i]]);
       }
+      if (answer->near != nullptr) KeepAll(*answer, positions, *request, *response, tokens);
     } else {
       const std::shared_ptr<const ResultError> shared = ToResultError(*error);
       for (const uint32_t position : positions) {
         answer->results[position] = Failed<Result>(shared);
       }
     }
+    if (answer->near != nullptr) TellWrites(*answer, positions, *request);
     answer->EndPart();
   };
 }
@@ -125,13 +165,15 @@ NodeCall<Request, Response>* Client::Impl::NewCall(
 
 template <typename Request, typename Response>
 void Client::Impl::StartWrite(NodeCall<Request, Response>* call, WriteCallback done) {
-  call->Start([done = std::move(done)](const Error* error, Response* response) {
+  call->Start([near = near_.get(), request = &call->request(), done = std::move(done)](
+                  const Error* error, Response* response) {
     WriteResult result;
     if (error != nullptr) {
       result = Failed<WriteResult>(ToResultError(*error));
     } else {
       FromProto(response->mutable_result(), &result);
     }
+    if (near != nullptr) near->Wrote(request->namespace_(), KeyOf(*request), result);
     done(std::move(result));
   });
 }
@@ -147,12 +189,23 @@ void Client::Impl::Get(std::string_view name_space, std::string_view key, const 
       CallKind::kRead);
   call->request().set_key(key.data(), key.size());
   call->request().set_allocated_options(ToProto(options).release());
-  call->Start([done = std::move(done)](const Error* error, cache::v1::GetResponse* response) {
+  NearReads* const near = MayKeep(name_space, options) ? near_.get() : nullptr;
+  NearReads::Token token;
+  if (near != nullptr) {
+    call->request().mutable_options()->set_for_near_cache(true);
+    token = near->Begin(name_space, key);
+  }
+  call->Start([near, token, request = &call->request(), done = std::move(done)](
+                  const Error* error, cache::v1::GetResponse* response) {
     GetResult result;
     if (error != nullptr) {
       result = Failed<GetResult>(ToResultError(*error));
     } else {
       FromProto(response->mutable_entry(), &result);
+      if (near != nullptr) {
+        near->Keep(request->namespace_(), request->key(), token, response->header(),
+                   response->entry(), result);
+      }
     }
     done(std::move(result));
   });
@@ -206,17 +259,38 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
     return done(AllFailed<GetResult>(keys.size(), wrong));
   }
   const Plan plan = PlanCall(options, options_.batch_timeout);
-  std::vector<BatchPart> parts = SplitKeys(plan.view->table, name_space, plan.any_node, keys);
+  NearReads* const near = MayKeep(name_space, options) ? near_.get() : nullptr;
+  std::vector<GetResult> results(keys.size());
+  std::vector<uint32_t> asked;  // Of the keys, when the near cache has some.
+  BatchSplitter splitter(plan.view->table, name_space, plan.any_node);
+  for (uint32_t i = 0; i < keys.size(); ++i) {
+    if (near != nullptr) {
+      if (near->Get(name_space, keys[i], options, &results[i])) continue;
+      asked.push_back(i);
+    }
+    splitter.Add(keys[i], keys[i].size() + kFramingBytes);
+  }
+  if (near != nullptr && asked.empty()) return done(std::move(results));
+  std::vector<BatchPart> parts = splitter.Take();
   auto answer = NewAnswer<GetResult>(keys.size(), parts.size(), std::move(done));
+  answer->results = std::move(results);
+  answer->near = near;
   for (BatchPart& part : parts) {
+    if (near != nullptr) {
+      for (uint32_t& position : part.positions) position = asked[position];
+    }
     auto* call = NewCall<cache::v1::BatchGetRequest, cache::v1::BatchGetResponse>(
         plan, part.node, name_space, &AsyncStub::BatchGet, CallKind::kRead);
     call->request().mutable_keys()->Reserve(static_cast<int>(part.positions.size()));
+    std::vector<NearReads::Token> tokens;
     for (const uint32_t position : part.positions) {
       call->request().add_keys(keys[position].data(), keys[position].size());
+      if (near != nullptr) tokens.push_back(near->Begin(name_space, keys[position]));
     }
     call->request().set_allocated_options(ToProto(options).release());
-    call->Start(PutPart<cache::v1::BatchGetResponse>(answer, std::move(part.positions)));
+    call->request().mutable_options()->set_for_near_cache(near != nullptr);
+    call->Start(PutPart<cache::v1::BatchGetResponse>(answer, std::move(part.positions),
+                                                     &call->request(), std::move(tokens)));
   }
 }
 
@@ -242,6 +316,7 @@ void Client::Impl::BatchSet(std::string_view name_space, std::vector<SetItem> it
   std::vector<BatchPart> parts = splitter.Take();
   auto answer = NewAnswer<WriteResult>(items.size(), parts.size(), std::move(done));
   answer->results = std::move(refused);
+  answer->near = near_.get();
   for (BatchPart& part : parts) {
     for (uint32_t& position : part.positions) position = sent[position];
     const bool conditional =
@@ -253,7 +328,8 @@ void Client::Impl::BatchSet(std::string_view name_space, std::vector<SetItem> it
     for (const uint32_t position : part.positions) {
       ToProto(std::move(items[position]), call->request().add_entries());
     }
-    call->Start(PutPart<cache::v1::BatchSetResponse>(answer, std::move(part.positions)));
+    call->Start(
+        PutPart<cache::v1::BatchSetResponse>(answer, std::move(part.positions), &call->request()));
   }
 }
 
@@ -267,13 +343,15 @@ void Client::Impl::BatchInvalidate(std::string_view name_space,
   const Plan plan = PlanCall(options, options_.batch_timeout);
   std::vector<BatchPart> parts = SplitKeys(plan.view->table, name_space, plan.any_node, keys);
   auto answer = NewAnswer<WriteResult>(keys.size(), parts.size(), std::move(done));
+  answer->near = near_.get();
   for (BatchPart& part : parts) {
     auto* call = NewCall<cache::v1::BatchInvalidateRequest, cache::v1::BatchInvalidateResponse>(
         plan, part.node, name_space, &AsyncStub::BatchInvalidate, CallKind::kWrite);
     for (const uint32_t position : part.positions) {
       call->request().add_keys(keys[position].data(), keys[position].size());
     }
-    call->Start(PutPart<cache::v1::BatchInvalidateResponse>(answer, std::move(part.positions)));
+    call->Start(PutPart<cache::v1::BatchInvalidateResponse>(answer, std::move(part.positions),
+                                                            &call->request()));
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include "client/cpp/client.h"
 #include "client/cpp/convert.h"
+#include "client/cpp/near_reads.h"
 #include "client/internal/batch_splitter.h"
 #include "client/internal/cluster.h"
 #include "client/internal/node_call.h"
@@ -29,6 +30,7 @@ struct BatchAnswer {
   std::vector<Result> results;
   std::atomic<size_t> parts_left{0};
   std::function<void(std::vector<Result>)> done;
+  NearReads* near = nullptr;  // Is told; nullptr: nobody.
 
   void EndPart() {
     if (parts_left.fetch_sub(1, std::memory_order_acq_rel) == 1) done(std::move(results));
@@ -37,7 +39,21 @@ struct BatchAnswer {
 
 class Client::Impl {
  public:
-  explicit Impl(ClientOptions options) : options_(std::move(options)), cluster_(options_.targets) {}
+  // `near` may be nullptr: nothing is kept.
+  Impl(ClientOptions options, std::unique_ptr<NearReads> near)
+      : options_(std::move(options)),
+        near_(std::move(near)),
+        cluster_(options_.targets, [near = near_.get()](const ClusterView& view) {
+          if (near != nullptr) near->SetView(view);
+        }) {}
+
+  // True when the near cache has it.
+  bool GetNear(std::string_view name_space, std::string_view key, const GetOptions& options,
+               GetResult* result) {
+    return near_ != nullptr && near_->Takes(name_space, options) && options.request_id.empty() &&
+           near_->Get(name_space, key, options, result);
+  }
+  NearStats near_stats() const { return near_ == nullptr ? NearStats() : near_->stats(); }
 
   Cluster& cluster() { return cluster_; }
 
@@ -75,10 +91,16 @@ class Client::Impl {
                                        CallKind kind);
 
   // The write of one key.
+  // Whether values that are read may go into the near cache.
+  bool MayKeep(std::string_view name_space, const GetOptions& options) const {
+    return near_ != nullptr && !options.omit_value && near_->Takes(name_space, options);
+  }
+
   template <typename Request, typename Response>
-  static void StartWrite(NodeCall<Request, Response>* call, WriteCallback done);
+  void StartWrite(NodeCall<Request, Response>* call, WriteCallback done);
 
   const ClientOptions options_;
+  const std::unique_ptr<NearReads> near_;  // Outlives the calls, for which the Cluster waits.
   Cluster cluster_;
 };
 

@@ -10,6 +10,8 @@
 namespace meridian {
 namespace {
 
+constexpr size_t kMinNearBytes = size_t{1} << 20;
+
 absl::Status CheckTimeout(const char* field, absl::Duration timeout) {
   if (timeout >= absl::Milliseconds(1) && timeout <= absl::Minutes(10)) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -41,6 +43,14 @@ absl::Status ClientOptions::Validate() const {
        {CheckTimeout("get_timeout", get_timeout), CheckTimeout("set_timeout", set_timeout),
         CheckTimeout("batch_timeout", batch_timeout)}) {
     if (!status.ok()) return status;
+  }
+  if (near_cache_bytes != 0 && near_cache_bytes < kMinNearBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "near_cache_bytes is ", near_cache_bytes, ", must be 0 or at least ", kMinNearBytes));
+  }
+  if (near_cache_ttl < absl::Milliseconds(1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "near_cache_ttl is ", absl::FormatDuration(near_cache_ttl), ", must be at least 1ms"));
   }
   return absl::OkStatus();
 }

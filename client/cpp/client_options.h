@@ -4,6 +4,7 @@
 #ifndef MERIDIAN_CLIENT_CPP_CLIENT_OPTIONS_H_
 #define MERIDIAN_CLIENT_CPP_CLIENT_OPTIONS_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,12 @@ struct ClientOptions {
   absl::Duration get_timeout = absl::Milliseconds(250);
   absl::Duration set_timeout = absl::Milliseconds(500);  // Also Invalidate and Touch.
   absl::Duration batch_timeout = absl::Seconds(1);       // BatchGet, BatchSet, BatchInvalidate.
+
+  // Values that other calls of this client got, kept in this process and served while their owners
+  // tell every change: at most 3 s behind, usually milliseconds. 0: none are kept. At least 1 MiB.
+  size_t near_cache_bytes = 0;
+  absl::Duration near_cache_ttl = absl::Minutes(1);  // None is kept longer, whatever its TTL.
+  std::vector<std::string> near_cache_namespaces = {};  // Empty: all.
 
   // Returns kInvalidArgument, with the field and the rule, when something is wrong.
   absl::Status Validate() const;

@@ -14,8 +14,11 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
-Cluster::Cluster(std::vector<std::string> targets)
-    : targets_(std::move(targets)), request_ids_(RandomSeed()), turn_(RandomSeed() >> 32) {
+Cluster::Cluster(std::vector<std::string> targets, OnView on_view)
+    : targets_(std::move(targets)),
+      on_view_(std::move(on_view)),
+      request_ids_(RandomSeed()),
+      turn_(RandomSeed() >> 32) {
   Install(Topology());
   source_ = std::make_unique<TopologySource>(
       channels_, targets_, [this](const Topology& topology) { Install(topology); });
@@ -62,10 +65,13 @@ void Cluster::Install(const Topology& topology) {
     view->nodes.push_back(channels_.Get(address));
   }
   std::shared_ptr<const ClusterView> previous;  // Its channels close after the lock is free.
-  absl::MutexLock lock(&mu_);
-  if (view_ != nullptr && topology.epoch() <= view_->table.epoch()) return;
-  previous = std::exchange(view_, std::move(view));
-  epoch_.store(topology.epoch(), std::memory_order_relaxed);
+  {
+    absl::MutexLock lock(&mu_);
+    if (view_ != nullptr && topology.epoch() <= view_->table.epoch()) return;
+    previous = std::exchange(view_, view);
+    epoch_.store(topology.epoch(), std::memory_order_relaxed);
+  }
+  if (on_view_ != nullptr) on_view_(*view);  // Only one thread installs.
 }
 
 }  // namespace meridian

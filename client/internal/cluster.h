@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,8 +33,11 @@ struct ClusterView {
 
 class Cluster {
  public:
+  // Told of every view, in order; the first before the constructor returns.
+  using OnView = std::function<void(const ClusterView& view)>;
+
   // REQUIRES: `targets` is not empty.
-  explicit Cluster(std::vector<std::string> targets);
+  explicit Cluster(std::vector<std::string> targets, OnView on_view = nullptr);
   ~Cluster();
 
   // Never nullptr.
@@ -56,6 +60,7 @@ class Cluster {
   void Install(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::vector<std::string> targets_;
+  const OnView on_view_;
   RequestIds request_ids_;
   std::atomic<uint64_t> turn_;
   std::atomic<uint64_t> epoch_{0};            // Of view_.

@@ -1,0 +1,104 @@
+#include "client/cpp/near_reads.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <utility>
+
+#include "common/base/status_macros.h"
+#include "common/engine/tag_list.h"
+
+namespace meridian {
+
+absl::StatusOr<std::unique_ptr<NearReads>> NearReads::Create(const ClientOptions& options) {
+  if (options.near_cache_bytes == 0) return nullptr;
+  NearCacheOptions near;
+  near.capacity_bytes = options.near_cache_bytes;
+  near.max_ttl = options.near_cache_ttl;
+  std::random_device device;
+  near.hash_seed = uint64_t{device()} << 32 | device();
+  ASSIGN_OR_RETURN(std::unique_ptr<NearCache> cache, NearCache::Create(near));
+  return std::unique_ptr<NearReads>(new NearReads(options.near_cache_namespaces, std::move(cache)));
+}
+
+bool NearReads::IsNamed(std::string_view name_space) const {
+  return std::find(names_.begin(), names_.end(), name_space) != names_.end();
+}
+
+void NearReads::SetView(const ClusterView& view) {
+  std::map<std::string, WatchClient::Node> nodes;
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const uint16_t owner = view.table.OwnerOf(slot);
+    if (owner == RoutingTable::kAnyNode) continue;
+    const std::shared_ptr<const NodeChannel>& channel = view.nodes[owner];
+    WatchClient::Node& node = nodes[channel->address];
+    // The stub as part of the channel, which it keeps.
+    node.stub = std::shared_ptr<WatchClient::Stub>(channel, channel->stub.get());
+    node.slots.set(slot);
+  }
+  watch_.SetNodes(std::move(nodes));
+}
+
+bool NearReads::Get(std::string_view name_space, std::string_view key, const GetOptions& options,
+                    GetResult* result) {
+  EntryKey located;
+  if (!cache_->Locate(name_space, key, &located)) return false;
+  const absl::Duration now = clock_.Monotonic();
+  Entry entry;
+  if (!cache_->Get(located, now, &entry)) return false;
+  result->status = ResultStatus::kOk;
+  result->source = ResultSource::kNear;
+  result->version = entry.version;
+  result->ttl = entry.expires_at - now;
+  result->age = std::max(clock_.Now() - entry.version.time(), absl::ZeroDuration());
+  if (!options.omit_value) result->value.assign(entry.value.view());
+  return true;
+}
+
+NearReads::Token NearReads::Begin(std::string_view name_space, std::string_view key) const {
+  EntryKey located;
+  if (!cache_->Locate(name_space, key, &located)) return {};
+  return cache_->BeginFill(located);
+}
+
+void NearReads::Keep(std::string_view name_space, std::string_view key, Token token,
+                     const cache::v1::ResponseHeader& header, const cache::v1::Entry& answer,
+                     const GetResult& result) {
+  if (header.watch_incarnation() == 0 || !result.hit() || result.stale) return;
+  EntryKey located;
+  if (!cache_->Locate(name_space, key, &located)) return;
+  Entry entry;
+  entry.value = Buffer::CopyOf(result.value);
+  entry.version = result.version;
+  entry.raw_size = static_cast<uint32_t>(result.value.size());
+  if (answer.tags_size() > 0) {
+    entry.tags = Buffer::CopyOf(EncodeTags({answer.tags().begin(), answer.tags().end()}));
+  }
+  cache_->Fill(located, std::move(entry), result.ttl, header.watch_incarnation(),
+               clock_.Monotonic(), token);
+}
+
+void NearReads::Wrote(std::string_view name_space, std::string_view key,
+                      const WriteResult& result) {
+  EntryKey located;
+  if (!cache_->Locate(name_space, key, &located)) return;
+  cache_->Wrote(located, result.ok() ? result.version : Version());
+}
+
+NearStats NearReads::stats() const {
+  const NearCacheStats cache = cache_->Stats();
+  const WatchClient::Stats watch = watch_.stats();
+  NearStats stats;
+  stats.entries = cache_->entries();
+  stats.bytes = cache_->bytes();
+  stats.hits = cache.hits;
+  stats.fills = cache.fills;
+  stats.changes = cache.changes;
+  stats.dropped_slots = cache.slot_drops;
+  stats.followed_slots = cache.attached;
+  stats.streams = watch.streams;
+  stats.resumed_streams = watch.resumes;
+  return stats;
+}
+
+}  // namespace meridian
