@@ -12,7 +12,10 @@ std::vector<bool> ClusterHistory::TakenOver(const SlotTable& table) {
     taken[slot] = before && *before != now && were_primary_.count(now) == 0;
     before = now;
   }
-  were_primary_ = {table.primaries().begin(), table.primaries().end()};
+  for (size_t i = 0; i < table.primaries().size(); ++i) {
+    for (const RedisAddress& replica : table.ReplicasOf(i)) were_primary_.erase(replica);
+  }
+  were_primary_.insert(table.primaries().begin(), table.primaries().end());
   return taken;
 }
 

@@ -28,7 +28,8 @@ class ClusterHistory {
  private:
   // Of each of Redis' slots, the last one that was known; nullopt: none yet.
   std::vector<std::optional<RedisAddress>> primaries_{kRedisSlotCount};
-  std::set<RedisAddress> were_primary_;  // In the last table.
+  // In some table, and never a replica since: a server that lags behind gives an older table.
+  std::set<RedisAddress> were_primary_;
 };
 
 }  // namespace meridian

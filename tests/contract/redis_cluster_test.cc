@@ -43,6 +43,16 @@ class RedisClusterTest : public RedisStoreTest {
     return record.record.view().empty() ? ""
                                         : std::string(ParseRecord(record.record.view())->value);
   }
+  // The first of our slots that is at `redis_slot` or above.
+  static uint32_t OurSlotAbove(uint16_t redis_slot) {
+    uint32_t best = 0;
+    for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+      const uint16_t at = RedisHashSlotOf(slot);
+      if (at < redis_slot) continue;
+      if (RedisHashSlotOf(best) < redis_slot || at < RedisHashSlotOf(best)) best = slot;
+    }
+    return best;
+  }
   size_t Elsewhere(uint16_t slot) const { return (cluster_->OwnerOf(slot) + 1) % cluster_->size(); }
 
   TempDir dir_;
@@ -152,6 +162,9 @@ TEST_F(RedisClusterTest, AThousandSlotsMoveUnderLoadAndNobodyNotices) {
   ASSERT_TRUE(WaitUntil([&] { return last.rounds() >= 10; }, absl::Seconds(60)));
   last.Stop();
   EXPECT_LE(observer_.redirects("MOVED"), moved + 5);
+  // Data that moves is not lost; only the first slots of a server that is new look so.
+  EXPECT_LE(store_->Generation(), 1u);
+  EXPECT_EQ(store_->GenerationOf(OurSlotAbove(10'000)), 0u);
 }
 
 TEST_F(RedisClusterTest, KeysOfASlotOnItsWayAreReadWhereverTheyAre) {
@@ -370,6 +383,10 @@ TEST_F(RedisClusterTest, AReplicaAnswersReadsAndThenTakesOver) {
       WaitUntil([&] { return ApplyStatus(Put(key, 2, "two"), absl::Milliseconds(500)).ok(); },
                 absl::Seconds(60)));
   EXPECT_EQ(ValueOf(key), "two");
+  // It may lack what the dead one had acknowledged last; the slots of the others are as they were.
+  EXPECT_TRUE(
+      WaitUntil([&] { return store_->GenerationOf(Key(key).slot) == 1; }, absl::Seconds(60)));
+  EXPECT_EQ(store_->GenerationOf(OurSlotAbove(15'000)), 0u);
 }
 
 TEST_F(RedisClusterTest, ServersThatSendCallsInACircleAreNotFollowedForEver) {

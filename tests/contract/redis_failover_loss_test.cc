@@ -1,10 +1,11 @@
 // Failovers of real sentinels that lose acknowledged writes: what a node then counts, restores and
 // removes, and what may be read.
 
+#include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -208,6 +209,35 @@ TEST_F(RedisFailoverLossTest, WhatIsLostIsCountedExactlyAndNothingOlderIsRead) {
   EXPECT_EQ(follower_->observer().values(), 5u);     // k0 to k4.
   EXPECT_EQ(follower_->observer().removals(), 10u);  // k5 to k14.
   EXPECT_EQ(store_->Generation(), 1u);
+}
+
+// Without anything that mends: an older value is read only of a key of which a newer change is
+// lost, and the tail counts exactly those that it had seen.
+TEST_F(RedisFailoverLossTest, UnderLoadOlderValuesAreReadOnlyOfWhatIsLostAndThatIsCounted) {
+  Start(/*recovers=*/false);
+  Load load(*this);
+  ASSERT_TRUE(WaitUntil([&] { return load.written() >= 200; }, kPatience));
+  FreezeReplicas();
+  int before = load.written();
+  ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 100; }, kPatience));
+  KillPrimary();
+  before = load.written();
+  ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 200; }, kPatience));
+  load.Stop();
+  EXPECT_EQ(load.wrong_values(), 0);
+  const Changes lost = LostOf(load);
+  EXPECT_GE(lost.size(), 100u);
+  load.ExpectOlderReadsAreOf(lost);
+  const auto told = follower_->told().changes();
+  const auto seen = static_cast<size_t>(
+      std::count_if(lost.begin(), lost.end(), [&](const std::pair<std::string, int>& change) {
+        return told.count({change.first, Put(change.first, change.second, "").version}) > 0;
+      }));
+  EXPECT_GT(seen, 0u);
+  EXPECT_TRUE(WaitUntil([&] { return follower_->observer().lost() >= seen; }, kPatience));
+  EXPECT_EQ(follower_->observer().lost(), seen);
+  std::printf("%zu changes lost, %zu of them seen and counted, %zu older reads\n", lost.size(),
+              seen, load.older_reads());
 }
 
 }  // namespace

@@ -3,8 +3,14 @@
 #ifndef MERIDIAN_TESTS_CONTRACT_REDIS_SENTINEL_FIXTURE_H_
 #define MERIDIAN_TESTS_CONTRACT_REDIS_SENTINEL_FIXTURE_H_
 
+#include <algorithm>
+#include <atomic>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -89,6 +95,125 @@ class RedisSentinelTest : public RedisStoreTest {
   void KillPrimary() {
     servers_[0]->Kill();
     for (size_t i = 1; i < servers_.size(); ++i) servers_[i]->Cont();
+  }
+
+  // Changes of keys by version.
+  using Changes = std::set<std::pair<std::string, int>>;
+
+  // Writes round about 20 keys, one write after the other, and reads each back.
+  class Load {
+   public:
+    explicit Load(RedisSentinelTest& test) : thread_([this, &test] { Run(test); }) {}
+    ~Load() { Stop(); }
+    void Stop() {
+      stop_ = true;
+      if (thread_.joinable()) thread_.join();
+    }
+
+    int written() const { return written_; }
+    int failed_writes() const { return failed_; }
+    // After Stop.
+    // The longest time without an acknowledged write.
+    absl::Duration longest_pause() const { return longest_pause_; }
+    // Values that were never written under their key.
+    int wrong_values() const { return wrong_; }
+    const Changes& acknowledged() const { return acknowledged_; }
+    size_t older_reads() const { return older_.size(); }
+    // A read that was older than an acknowledged write: everything acknowledged since what it found
+    // must be among `lost`.
+    void ExpectOlderReadsAreOf(const Changes& lost) const {
+      for (const OlderRead& read : older_) {
+        for (auto it = acknowledged_.upper_bound({read.key, read.found});
+             it != acknowledged_.end() && it->first == read.key && it->second <= read.newest;
+             ++it) {
+          EXPECT_EQ(lost.count(*it), 1u)
+              << read.key << ": version " << read.found << " was read after version " << it->second
+              << " was acknowledged, and that is not lost";
+        }
+      }
+    }
+
+   private:
+    struct OlderRead {
+      std::string key;
+      int found;   // 0: nothing.
+      int newest;  // That was acknowledged.
+    };
+
+    void Run(RedisSentinelTest& test) {
+      absl::Time last = absl::Now();
+      for (int version = 1; !stop_; ++version) {
+        const std::string key = absl::StrCat("k", version % 20);
+        if (test.ApplyStatus(Put(key, version, ValueOf(key, version)), absl::Milliseconds(500))
+                .ok()) {
+          newest_[key] = version;
+          acknowledged_.insert({key, version});
+          ++written_;
+          last = absl::Now();
+        } else {
+          ++failed_;
+          absl::SleepFor(absl::Milliseconds(5));  // The load's own pace, not a wait for anything.
+        }
+        longest_pause_ = std::max(longest_pause_, absl::Now() - last);
+        Check(test, key, version);
+      }
+    }
+    void Check(RedisSentinelTest& test, const std::string& key, int now) {
+      const L2Record record = test.Fetch({Key(key)}, absl::Milliseconds(500))[0];
+      if (!record.status.ok()) return;
+      int found = 0;
+      if (!record.record.view().empty()) {
+        const auto parsed = ParseRecord(record.record.view());
+        while (parsed.ok() && now > 0 && parsed->version != Put(key, now, "").version) --now;
+        found = now;
+        if (!parsed.ok() || found == 0 || parsed->value != ValueOf(key, found)) {
+          ++wrong_;
+          return;
+        }
+      }
+      const auto newest = newest_.find(key);
+      if (newest != newest_.end() && found < newest->second) {
+        older_.push_back({key, found, newest->second});
+      }
+    }
+
+    std::atomic<bool> stop_{false};
+    std::atomic<int> written_{0};
+    std::atomic<int> failed_{0};
+    int wrong_ = 0;
+    absl::Duration longest_pause_;
+    std::map<std::string, int> newest_;  // Acknowledged, by key.
+    Changes acknowledged_;
+    std::vector<OlderRead> older_;
+    std::thread thread_;
+  };
+
+  // What was acknowledged and is not in the changelogs of the store. REQUIRES: the load is stopped.
+  Changes LostOf(const Load& load) {
+    std::set<uint32_t> slots;
+    for (const auto& [key, version] : load.acknowledged()) slots.insert(Key(key).slot);
+    std::vector<LogRead> reads;
+    for (const uint32_t slot : slots) reads.push_back({slot, LogPosition{}});
+    std::set<std::pair<std::string, Version>> kept;
+    absl::Notification done;
+    store_->ReadLogs(std::move(reads), 1'000'000, clock_.Now() + absl::Seconds(10),
+                     [&](const absl::StatusOr<std::vector<LogSlice>>& slices) {
+                       EXPECT_TRUE(slices.ok()) << slices.status();
+                       for (size_t i = 0; slices.ok() && i < slices->size(); ++i) {
+                         for (const LogEntry& entry : (*slices)[i].entries) {
+                           kept.insert({entry.key, entry.version});
+                         }
+                       }
+                       done.Notify();
+                     });
+    done.WaitForNotification();
+    Changes lost;
+    for (const auto& change : load.acknowledged()) {
+      if (kept.count({change.first, Put(change.first, change.second, "").version}) == 0) {
+        lost.insert(change);
+      }
+    }
+    return lost;
   }
 
   TempDir dir_;

@@ -2,10 +2,8 @@
 // costs.
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -25,83 +23,21 @@ using ::testing::Not;
 
 constexpr absl::Duration kWritesResumeWithin = absl::Seconds(8);
 
-// Writes round about 20 keys, one write after the other, and reads each back.
-class Load {
- public:
-  using WriteOne = std::function<absl::Status(const std::string& key, int version)>;
-  using CheckOne = std::function<absl::Status(const std::string& key, int newest)>;
-
-  Load(WriteOne write, CheckOne check)
-      : thread_([this, write = std::move(write), check = std::move(check)] { Run(write, check); }) {
-  }
-  ~Load() { Stop(); }
-  void Stop() {
-    stop_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-
-  int written() const { return written_; }
-  // The longest time without an acknowledged write.
-  absl::Duration longest_pause() const { return absl::Nanoseconds(longest_pause_.load()); }
-  int wrong_values() const { return wrong_; }
-  int failed_writes() const { return failed_; }
-
- private:
-  void Run(const WriteOne& write, const CheckOne& check) {
-    absl::Time last = absl::Now();
-    for (int version = 1; !stop_; ++version) {
-      const std::string key = absl::StrCat("k", version % 20);
-      if (write(key, version).ok()) {
-        ++written_;
-        last = absl::Now();
-      } else {
-        ++failed_;
-        absl::SleepFor(absl::Milliseconds(5));  // The load's own pace, not a wait for anything.
-      }
-      longest_pause_ =
-          std::max(longest_pause_.load(), absl::ToInt64Nanoseconds(absl::Now() - last));
-      if (!check(key, version).ok()) ++wrong_;
-    }
-  }
-
-  std::atomic<bool> stop_{false};
-  std::atomic<int> written_{0};
-  std::atomic<int> failed_{0};
-  std::atomic<int> wrong_{0};
-  std::atomic<int64_t> longest_pause_{0};
-  std::thread thread_;
-};
-
 TEST_F(RedisSentinelTest, WritesGoOnWithinEightSecondsAfterThePrimaryIsKilled) {
   StartGroup();
   OpenStore(FastTimeouts(), Url());
-  Load load(
-      [&](const std::string& key, int version) {
-        return ApplyStatus(Put(key, version, ValueOf(key, version)), absl::Milliseconds(500));
-      },
-      // Whatever is read was written for this key, and not later than now.
-      [&](const std::string& key, int newest) -> absl::Status {
-        const L2Record record = Fetch({Key(key)}, absl::Milliseconds(500))[0];
-        if (!record.status.ok() || record.record.view().empty()) return absl::OkStatus();
-        const auto parsed = ParseRecord(record.record.view());
-        if (!parsed.ok()) return parsed.status();
-        for (int version = newest; version >= 0; version -= 1) {
-          if (parsed->version == Put(key, version, "").version) {
-            return parsed->value == ValueOf(key, version) ? absl::OkStatus()
-                                                          : absl::InternalError("wrong value");
-          }
-        }
-        return absl::InternalError("a version that was never written");
-      });
+  Load load(*this);
   ASSERT_TRUE(WaitUntil([&] { return load.written() >= 200; }, absl::Seconds(60)));
   servers_[0]->Kill();
   const int before = load.written();
   ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 200; }, absl::Seconds(60)));
   load.Stop();
   EXPECT_EQ(load.wrong_values(), 0);
+  load.ExpectOlderReadsAreOf(LostOf(load));
   EXPECT_GT(load.failed_writes(), 0);
   EXPECT_LE(load.longest_pause(), kWritesResumeWithin);
   EXPECT_EQ(observer_.primary_changes(), 1);
+  EXPECT_EQ(store_->Generation(), 1u);
   EXPECT_TRUE(IsPrimary(*servers_[1]) || IsPrimary(*servers_[2]));
   EXPECT_TRUE(store_->Health().connected) << store_->Health().problem;
   RecordProperty("pause_ms", static_cast<int>(absl::ToInt64Milliseconds(load.longest_pause())));

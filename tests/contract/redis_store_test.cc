@@ -329,8 +329,7 @@ TEST_F(RedisStoreTest, ARestartOfTheServerIsAnotherGenerationOfTheData) {
   ASSERT_TRUE(ApplyStatus(Put("a", 2, "two")).ok());
   EXPECT_EQ(store_->Generation(), 0u);
   ASSERT_TRUE(redis_->Restart().ok());
-  ASSERT_TRUE(
-      WaitUntil([&] { return Fetch({Key("a")})[0].status.ok(); }, absl::Seconds(60)));
+  ASSERT_TRUE(WaitUntil([&] { return Fetch({Key("a")})[0].status.ok(); }, absl::Seconds(60)));
   EXPECT_EQ(store_->Generation(), 1u) << "before the first answer";
   EXPECT_EQ(store_->GenerationOf(Key("a").slot), 1u);
 }

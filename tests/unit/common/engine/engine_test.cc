@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -472,6 +473,38 @@ TEST_F(EngineTest, TheThousandFirstNamespaceIsRefused) {
   }
   EXPECT_EQ(engine_->InternNamespace("one more"), std::nullopt);
   EXPECT_EQ(engine_->InternNamespace("n0"), 1);
+}
+
+TEST_F(EngineTest, AWalkFindsWhatIsVisibleInTheSlotsAskedFor) {
+  std::vector<bool> slots(kSlotCount, true);
+  for (int i = 0; i < 500; ++i) Put(absl::StrCat("k", i), "v", 1);
+  Put("expires", "v", 1, kNow + absl::Seconds(1));
+  Put("dropped", "v", 1);
+  engine_->DropSlot(Key("dropped").slot);
+  slots[Key("k7").slot] = false;
+  std::set<std::string> found;
+  std::vector<ResidentKey> keys;
+  Engine::WalkPlace place;
+  bool more = true;
+  for (int pieces = 0; more; ++pieces) {
+    ASSERT_LT(pieces, 10'000);
+    keys.clear();
+    more = engine_->Walk(&place, 4, slots, kNow + absl::Seconds(2), &keys);
+    for (const ResidentKey& key : keys) {
+      EXPECT_EQ(engine_->NamespaceNames()[key.name_space - 1u], "task");
+      EXPECT_EQ(key.slot, Key(key.key).slot);
+      found.insert(key.key);
+    }
+    // What comes while it walks makes the table grow, and hides nothing.
+    Put(absl::StrCat("later", pieces), "v", 1);
+  }
+  for (int i = 0; i < 500; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    const bool wanted = Key(key).slot != Key("k7").slot && Key(key).slot != Key("dropped").slot;
+    EXPECT_EQ(found.count(key), wanted ? 1u : 0u) << key;
+  }
+  EXPECT_EQ(found.count("expires"), 0u);
+  EXPECT_EQ(found.count("dropped"), 0u);
 }
 
 }  // namespace
