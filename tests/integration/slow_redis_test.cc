@@ -1,5 +1,5 @@
 // A regional Redis that is stopped, or takes 200 ms for each answer: it is left alone within 2 s,
-// what L1 has is answered as fast as before, and the rest ends by its deadline.
+// what L1 has is answered as before, and the rest ends by its deadline.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ namespace {
 
 constexpr char kSpace[] = "task";
 constexpr int kWarmKeys = 50;
-constexpr int kTimedReads = 2000;
+constexpr int kHits = 2000;
 constexpr int kMissesPerSecond = 200;
 constexpr absl::Duration kPatience = absl::Seconds(40);
 // The goal is 2 s; a machine on which others build gets one more.
@@ -56,20 +56,13 @@ class SlowRedisTest : public testing::Test {
     return FetchMetric(cluster_->Address("us-node-1", "http"), "meridian_l2_circuit_state");
   }
 
-  // The median time of a read that L1 answers; every one must be answered.
-  absl::Duration MedianHit() {
-    std::vector<absl::Duration> times;
-    for (int i = 0; i < kTimedReads; ++i) {
-      const absl::Time began = absl::Now();
+  // What L1 has is answered by L1. How fast, says scripts/bench slow-redis.
+  void ExpectHits() {
+    for (int i = 0; i < kHits; ++i) {
       const GetResult read = client_->Get(kSpace, WarmKey(i % kWarmKeys));
-      times.push_back(absl::Now() - began);
-      EXPECT_EQ(read.source, ResultSource::kL1)
+      ASSERT_EQ(read.source, ResultSource::kL1)
           << (read.error == nullptr ? "" : read.error->message);
-      if (read.source != ResultSource::kL1) break;
     }
-    std::nth_element(times.begin(), times.begin() + static_cast<ptrdiff_t>(times.size() / 2),
-                     times.end());
-    return times[times.size() / 2];
   }
 
   // The longest of some reads of what nobody has.
@@ -87,7 +80,7 @@ class SlowRedisTest : public testing::Test {
   }
 
   void ExpectItIsLeftAlone(const std::function<void()>& begin, const std::function<void()>& end) {
-    const absl::Duration before = MedianHit();
+    ExpectHits();
     PacedLoadOptions misses;
     misses.name = "misses";
     misses.writes_per_second = 0;
@@ -101,14 +94,10 @@ class SlowRedisTest : public testing::Test {
     EXPECT_TRUE(WaitUntil([&] { return CircuitState() != 0; }, kPatience));
     const absl::Duration opened = absl::Now() - began;
     EXPECT_LT(opened, kOpens);
-    const absl::Duration during = MedianHit();
+    ExpectHits();
     const absl::Duration miss = LongestMiss();
-    std::printf(
-        "breaker open after %.2f s; L1 hits %.0f us before, %.0f us during; longest miss "
-        "%.0f ms\n",
-        absl::ToDoubleSeconds(opened), absl::ToDoubleMicroseconds(before),
-        absl::ToDoubleMicroseconds(during), absl::ToDoubleMilliseconds(miss));
-    EXPECT_LT(during, 2 * before + absl::Milliseconds(1)) << "scripts/bench slow-redis has figures";
+    std::printf("breaker open after %.2f s; longest miss %.0f ms\n", absl::ToDoubleSeconds(opened),
+                absl::ToDoubleMilliseconds(miss));
     EXPECT_LT(miss, kDeadline + kLate);
     load.Stop();
     EXPECT_GT(load.failed(), 0u);
@@ -128,7 +117,7 @@ class SlowRedisTest : public testing::Test {
   std::unique_ptr<Client> client_;
 };
 
-TEST_F(SlowRedisTest, OneThatIsStoppedIsLeftAloneWithinTwoSecondsAndHitsAreAsFastAsBefore) {
+TEST_F(SlowRedisTest, OneThatIsStoppedIsLeftAloneAndWhatL1HasIsAnswered) {
   ExpectItIsLeftAlone([&] { cluster_->Stop("us-redis"); }, [&] { cluster_->Cont("us-redis"); });
 }
 
