@@ -236,7 +236,7 @@ class CacheServiceHandlers::BatchGetCall : public Call {
     return results;
   }
 
-  grpc::Slice bytes;
+  std::unique_ptr<grpc::Slice> bytes;  // A small slice has its bytes within: it must not move.
   BatchGetFields fields;
   // By index of the key; nullopt: it is not cached, a miss.
   std::map<size_t, std::optional<Error>> refused;
@@ -245,11 +245,11 @@ class CacheServiceHandlers::BatchGetCall : public Call {
 grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerContext* context,
                                                          const grpc::ByteBuffer* request,
                                                          grpc::ByteBuffer* response) {
-  grpc::Slice bytes;
+  auto bytes = std::make_unique<grpc::Slice>();
   BatchGetFields fields;
   const bool parsed =
-      (request->TrySingleSlice(&bytes).ok() || request->DumpToSingleSlice(&bytes).ok()) &&
-      ParseBatchGet({reinterpret_cast<const char*>(bytes.begin()), bytes.size()}, &fields);
+      (request->TrySingleSlice(bytes.get()).ok() || request->DumpToSingleSlice(bytes.get()).ok()) &&
+      ParseBatchGet({reinterpret_cast<const char*>(bytes->begin()), bytes->size()}, &fields);
   auto call = std::make_shared<BatchGetCall>(*this, context, RpcMethod::kBatchGet,
                                              std::string(fields.name_space));
   call->bytes = std::move(bytes);
@@ -263,7 +263,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   const std::vector<std::string_view>& keys = call->fields.keys;
   std::optional<Error> error = limits::CheckHeader(call->fields.header);
   if (!error) error = limits::CheckNamespace(call->fields.name_space);
-  if (!error) error = limits::CheckBatch(keys.size(), call->bytes.size(), "keys");
+  if (!error) error = limits::CheckBatch(keys.size(), call->bytes->size(), "keys");
   if (!error) error = limits::CheckReadOptions(call->fields.options);
   if (error) return call->Refuse(*error);
   call->PrepareKeys();

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
@@ -218,6 +221,30 @@ TEST_F(BadInputTest, ABadKeyOfABatchGetFailsAloneAtItsPlace) {
   EXPECT_THAT(response.entries(3).error(),
               IsWireError(INVALID_ARGUMENT, "KEY_TOO_LONG", "keys[3]"));
   EXPECT_EQ(response.entries(4).value(), "1");
+}
+
+// gRPC keeps small messages, when several arrive together, in the slice itself instead of behind
+// it.
+TEST_F(BadInputTest, ManySmallBatchGetsAtOnceAreUnderstood) {
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 8; ++caller) {
+    callers.emplace_back([&wrong] {
+      for (size_t i = 0; i < 500; ++i) {
+        grpc::ClientContext context;
+        cache::v1::BatchGetRequest request;
+        request.set_namespace_("s");
+        request.add_keys(std::string(1 + i % 20, 'q'));
+        cache::v1::BatchGetResponse response;
+        const grpc::Status status = stub_->BatchGet(&context, request, &response);
+        const bool miss = status.ok() && response.entries_size() == 1 &&
+                          response.entries(0).status() == cache::v1::ENTRY_STATUS_MISS;
+        if (!miss) ++wrong;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST_F(BadInputTest, AValueHasAtMost8MiB) {
