@@ -48,6 +48,8 @@ void Merge(const admin::v1::ReplicationLink& link, admin::v1::ReplicationLink* p
   pair->set_repairing_slots(pair->repairing_slots() + link.repairing_slots());
   pair->set_repair_compared_total(pair->repair_compared_total() + link.repair_compared_total());
   pair->set_repair_sent_total(pair->repair_sent_total() + link.repair_sent_total());
+  pair->set_repair_forgotten_total(pair->repair_forgotten_total() + link.repair_forgotten_total());
+  pair->set_repair_withheld_total(pair->repair_withheld_total() + link.repair_withheld_total());
   if (link.has_last_applied() &&
       (!pair->has_last_applied() || IsOlder(pair->last_applied(), link.last_applied()))) {
     *pair->mutable_last_applied() = link.last_applied();

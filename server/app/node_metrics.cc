@@ -544,7 +544,7 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
                      });
   registry.AddCallbackCounters(
       {"meridian_replication_repair_keys_total",
-       "Keys of repairs: compared, and of those sent.", {"from", "to", "result"}},
+       "Keys of repairs: compared, and of those sent, forgotten here or withheld.", {"from", "to", "result"}},
       [links] {
         Samples samples;
         for (const LinkStatus& link : links()) {
@@ -552,6 +552,10 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
                              static_cast<double>(link.repair.compared_total)});
           samples.push_back(
               {{link.from, link.to, "sent"}, static_cast<double>(link.repair.sent_total)});
+          samples.push_back({{link.from, link.to, "forgotten"},
+                             static_cast<double>(link.repair.forgotten_total)});
+          samples.push_back({{link.from, link.to, "withheld"},
+                             static_cast<double>(link.repair.withheld_total)});
         }
         return samples;
       });

@@ -3,8 +3,8 @@
 // keys that were deleted long ago. The other region's LinkRepair fences what is older, and only
 // then moves the cursor that is looked at here.
 //
-// A region is waited for when a slot's cursor is older than tombstones are kept and changes of that
-// region, or nobody knows what (a hole in the log), come after it.
+// A region is waited for when a slot is unheard (hearing.h) before the time from which tombstones
+// are kept.
 // A store that does not answer says nothing: readiness never waits for one that is away. Nor does
 // it wait for longer than `give_up`, because nobody may be there to mend this region. A node that
 // was found ready once stays so: those who are served go on being served. Cost: while it waits,
@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,14 +49,9 @@ class FenceWait {
   std::vector<std::string> WaitsFor() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  struct Round;  // One look at one other region.
-
   void Look();
   void Ask(const std::string& region, L2Store& store);
-  void AskEnds(const std::shared_ptr<Round>& round);
-  void AskStarts(const std::shared_ptr<Round>& round);
-  void AskNext(const std::shared_ptr<Round>& round);
-  void Judge(const Round& round, bool behind);
+  void Judge(const std::string& region, bool behind);
 
   const FenceWaitOptions options_;
   L2Store& own_;

@@ -59,6 +59,11 @@ bool LinkBacklog::mending(SlotTicket ticket) const {
   return slot != nullptr && slot->mending;
 }
 
+LogPosition LinkBacklog::AckedBefore(SlotTicket ticket) const {
+  const Slot* slot = Find(ticket);
+  return slot == nullptr ? LogPosition{} : slot->acked;
+}
+
 LogPosition LinkBacklog::Queued(SlotTicket ticket) const {
   const Slot* slot = Find(ticket);
   return slot == nullptr ? LogPosition{} : slot->queued;

@@ -70,6 +70,8 @@ class LinkBacklog {
     LogPosition cursor;
   };
   std::vector<Acked> AckedSlots() const;
+  // What the target had when it last answered; {0,0} for nothing.
+  LogPosition AckedBefore(SlotTicket ticket) const;
 
   // Slots whose cursor must be fetched and which have no batch under way.
   std::vector<SlotTicket> Unsynced() const;

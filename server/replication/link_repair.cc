@@ -21,19 +21,21 @@ struct LinkRepair::Page {
   std::string next;
   std::vector<L2Key> keys;
   std::vector<Version> here;
-  std::vector<size_t> to_send;  // Of `keys`.
-  size_t sent = 0;              // Of `to_send`.
-  size_t open = 0;              // Calls to the target under way.
-  absl::Status failure;         // Of one of them.
+  std::vector<size_t> to_send;   // Of `keys`.
+  std::vector<L2Key> to_forget;  // Here.
+  size_t sent = 0;               // Of `to_send`.
+  size_t open = 0;               // Calls to the target under way.
+  absl::Status failure;          // Of one of them.
 };
 
 LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source,
-                       L2Store& target, TaskGate gate, const Clock& clock,
+                       L2Store& target, const Hearing& hearing, TaskGate gate, const Clock& clock,
                        const ClockGuard& clock_guard, ModeOf mode_of, Mended mended)
     : options_(options),
       own_region_(std::move(own_region)),
       source_(source),
       target_(target),
+      hearing_(hearing),
       gate_(std::move(gate)),
       clock_(clock),
       clock_guard_(clock_guard),
@@ -42,36 +44,87 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Stor
       fetch_limit_(options_.fetch_keys),
       backoff_(options_.backoff) {}
 
-void LinkRepair::Add(SlotTicket ticket, LogPosition cursor) {
+void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost) {
   Slot& slot = slots_[ticket.slot];
-  // The oldest cursor decides whether the slot is fenced.
-  if (slot.generation == ticket.generation) cursor = std::min(cursor, slot.cursor);
-  slot = {ticket.generation, cursor, /*in_pass=*/false};
+  if (slot.generation == ticket.generation) {
+    // The oldest cursor decides whether the slot is fenced.
+    cursor = std::min(cursor, slot.cursor);
+    memory_lost = memory_lost || slot.memory_lost;
+  } else {
+    slot.listens_until = clock_.Monotonic() + std::min(options_.listen_for, options_.tombstone_ttl);
+  }
+  slot.generation = ticket.generation;
+  slot.cursor = cursor;
+  slot.memory_lost = memory_lost;
+  slot.in_pass = false;
   if (!running_) BeginPass();
 }
 
 void LinkRepair::Remove(uint32_t slot) { slots_.erase(slot); }
 
 LinkRepairStatus LinkRepair::Status() const {
-  return {slots_.size(), compared_total_, sent_total_, mended_total_, problem_};
+  LinkRepairStatus status;
+  status.slots = slots_.size();
+  status.compared_total = compared_total_;
+  status.sent_total = sent_total_;
+  status.mended_total = mended_total_;
+  status.forgotten_total = forgotten_total_;
+  status.withheld_total = withheld_total_;
+  status.problem = problem_;
+  return status;
 }
 
 void LinkRepair::BeginPass() {
   running_ = true;
   again_ = false;
+  if (slots_.empty()) {  // All were lost.
+    running_ = false;
+    return;
+  }
   if (const absl::Status clock = clock_guard_.Check(); !clock.ok()) {
     problem_ = absl::StrCat("repair: ", std::string(clock.message()));
     return RetryLater([this] { BeginPass(); });
   }
-  for (auto& [number, slot] : slots_) slot.in_pass = true;
-  horizon_ = clock_.Now() - options_.tombstone_ttl;
-  BeginWalk(Walk::kSource);
+  horizon_ = TombstoneHorizon(clock_.Now(), options_.tombstone_ttl);
+  std::vector<uint32_t> slots;
+  for (auto& [number, slot] : slots_) {
+    slot.in_pass = true;  // Unless it still listens.
+    slots.push_back(number);
+  }
+  hearing_.Ask(slots, horizon_, options_.timeout,
+               [this](const Hearing::Answer& answer) { Heard(answer); });
+}
+
+void LinkRepair::Heard(const Hearing::Answer& answer) {
+  bool any = false;
+  for (auto& [number, slot] : slots_) {
+    if (!slot.in_pass) continue;  // Added since.
+    const auto unheard = answer.unheard.find(number);
+    const bool listens = unheard != answer.unheard.end() && clock_.Monotonic() < slot.listens_until;
+    if (listens) {
+      slot.in_pass = false;
+      problem_ =
+          absl::StrCat("repair: waits until ", unheard->second, " has told what it has deleted");
+      continue;
+    }
+    any = true;
+    slot.doubt = slot.memory_lost || unheard != answer.unheard.end() ? Doubt::kNotTold
+                 : answer.unknown.count(number) > 0                  ? Doubt::kNobodyAnswers
+                                                                     : Doubt::kNone;
+  }
+  if (any) return BeginWalk(Walk::kSource);
+  gate_.PostAfter(options_.listen_interval, [this] { BeginPass(); });
 }
 
 void LinkRepair::BeginWalk(Walk walk) {
   walk_ = walk;
   from_.clear();
   ReadPage();
+}
+
+// Newer than everything that may have been deleted without a trace.
+Version LinkRepair::Fence() const {
+  return {static_cast<uint64_t>(absl::ToUnixMillis(horizon_)) << 16, RegionId(own_region_)};
 }
 
 // A region that never had anything of ours has nothing to fence.
@@ -124,12 +177,13 @@ void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
     for (size_t i = 0; i < page->keys.size(); ++i) {
       // Where no values are sent, there is nothing to drop in a hole.
       if (!(*there)[i].is_set() && !SendsValues(page->keys[i])) continue;
-      const bool send = walk_ == Walk::kSource ? page->here[i] > (*there)[i]
-                                               : !page->here[i].is_set() && (*there)[i].is_set() &&
-                                                     (*there)[i].time() < horizon_;
+      const bool send =
+          walk_ == Walk::kSource
+              ? SendsFromSource(page->keys[i], page->here[i], (*there)[i], &page->to_forget)
+              : !page->here[i].is_set() && (*there)[i].is_set() && (*there)[i].time() < horizon_;
       if (send) page->to_send.push_back(i);
     }
-    SendNext(page);
+    Forget(page);
   };
   source_.FetchVersions(
       page->keys, Deadline(), gate_.Reply<Versions>([this, page, compare](Versions here) {
@@ -137,6 +191,41 @@ void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
         page->here = *std::move(here);
         target_.FetchVersions(page->keys, Deadline(), gate_.Reply<Versions>(compare));
       }));
+}
+
+// What is newer here, unless it may have been deleted over there and forgotten since.
+bool LinkRepair::SendsFromSource(const L2Key& key, Version here, Version there,
+                                 std::vector<L2Key>* to_forget) {
+  if (here <= there) return false;
+  if (there.is_set() || here.time() >= horizon_) return true;
+  const auto slot = slots_.find(key.slot);
+  const Doubt doubt = slot == slots_.end() ? Doubt::kNobodyAnswers : slot->second.doubt;
+  if (doubt == Doubt::kNotTold) to_forget->push_back(key);
+  if (doubt == Doubt::kNobodyAnswers) ++withheld_total_;
+  return doubt == Doubt::kNone;
+}
+
+// As a change of this region: every region drops what it has of the key from before the horizon.
+void LinkRepair::Forget(const std::shared_ptr<Page>& page) {
+  if (page->to_forget.empty()) return SendNext(page);
+  std::vector<L2Write> writes;
+  for (const L2Key& key : page->to_forget) {
+    writes.push_back(DropOlderThan(key, Fence(), clock_.Now()));
+  }
+  source_.Apply(std::move(writes), Deadline(),
+                gate_.Reply<std::vector<L2WriteResult>>(
+                    [this, page](const std::vector<L2WriteResult>& results) {
+                      for (const L2WriteResult& result : results) {
+                        // A key of a foreign type stays as it is; anything else may pass.
+                        if (!result.status.ok() && !absl::IsFailedPrecondition(result.status)) {
+                          return SourceFailed(result.status);
+                        }
+                        if (result.status.ok() && result.outcome == L2WriteOutcome::kApplied) {
+                          ++forgotten_total_;
+                        }
+                      }
+                      SendNext(page);
+                    }));
 }
 
 void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
@@ -151,10 +240,8 @@ void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
   page->sent += count;
   if (walk_ == Walk::kTarget) {
     const absl::Time now = clock_.Now();
-    const Version fence{static_cast<uint64_t>(absl::ToUnixMillis(horizon_)) << 16,
-                        RegionId(own_region_)};
     std::vector<L2Write> writes;
-    for (const L2Key& key : keys) writes.push_back(DropOlderThan(key, fence, now));
+    for (const L2Key& key : keys) writes.push_back(DropOlderThan(key, Fence(), now));
     return Apply(page, std::move(writes));
   }
   source_.Fetch(keys, Deadline(),

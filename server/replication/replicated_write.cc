@@ -6,6 +6,10 @@
 
 namespace meridian {
 
+absl::Time TombstoneHorizon(absl::Time now, absl::Duration tombstone_ttl) {
+  return now - tombstone_ttl + std::min(absl::Minutes(2), tombstone_ttl / 8);
+}
+
 absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view bytes, absl::Time now,
                                         absl::Duration tombstone_ttl) {
   ASSIGN_OR_RETURN(const Record record, ParseRecord(bytes));

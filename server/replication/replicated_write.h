@@ -12,6 +12,10 @@
 
 namespace meridian {
 
+// What is older than this may have been deleted without a trace: tombstones are kept for so long
+// after they were written, and clocks may be two minutes apart (docs/adr/0011, 0014).
+absl::Time TombstoneHorizon(absl::Time now, absl::Duration tombstone_ttl);
+
 // The write that brings the source's current `record` of `key` to another region, with its version.
 // A value that has expired is sent all the same and kept for kExpiryGrace: it still replaces what
 // is older over there, which may have a longer life. A tombstone is kept for `tombstone_ttl`, which

@@ -9,6 +9,7 @@
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
 #include "server/replication/fence_wait.h"
+#include "server/replication/hearing.h"
 #include "server/replication/hint_replay.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicator.h"
@@ -110,9 +111,10 @@ struct Replication::Parts {
         deps(std::move(d)),
         gate(deps.executor),
         coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
+        hearing(deps.own, deps.others, gate, deps.clock),
         sync_waits(gate, deps.clock, [this] { tail.Nudge(); }),
-        replicator(LinkOptions(options), deps.own, deps.others, gate, deps.clock, deps.clock_guard,
-                   deps.observer, WithInternal(deps.mode_of), sync_waits),
+        replicator(LinkOptions(options), deps.own, deps.others, gate, hearing, deps.clock,
+                   deps.clock_guard, deps.observer, WithInternal(deps.mode_of), sync_waits),
         cuts(options.own_region, NamesOf(deps.others), deps.own, deps.hybrid_clock, gate,
              deps.clock,
              [this](const std::string& region, const std::optional<RegionCut>& cut) {
@@ -141,6 +143,7 @@ struct Replication::Parts {
   const ReplicationDeps deps;
   const TaskGate gate;
   EngineCoherence coherence;
+  Hearing hearing;
   SyncWaits sync_waits;
   Replicator replicator;
   RegionCuts cuts;
@@ -196,13 +199,14 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
   for (const std::string& region : options.regions) {
     if (known.count(region) == 0) {
       RegionDiffResult unknown;
-      unknown.status = absl::NotFoundError(absl::StrCat("UNKNOWN_REGION: region '", region, "' is not known here"));
+      unknown.status = absl::NotFoundError(
+          absl::StrCat("UNKNOWN_REGION: region '", region, "' is not known here"));
       return done(std::move(unknown));
     }
   }
   for (const auto& [region, store] : known) {
-    const bool named = std::find(options.regions.begin(), options.regions.end(), region) !=
-                       options.regions.end();
+    const bool named =
+        std::find(options.regions.begin(), options.regions.end(), region) != options.regions.end();
     if (options.regions.empty() || named) stores.emplace_back(region, store);
   }
   if (stores.size() < 2) {

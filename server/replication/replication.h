@@ -1,5 +1,6 @@
-// Replication is everything that follows the regional changelog on one node: L1 coherence, the links
-// to the other regions, and the heartbeat. server/app makes one when the node has a regional store.
+// Replication is everything that follows the regional changelog on one node: L1 coherence, the
+// links to the other regions, and the heartbeat. server/app makes one when the node has a regional
+// store.
 //
 // Promise (docs/consistency.md): a change of another node or region is out of this node's L1 within
 //   a poll (10 ms, 20 ms when idle) of being in the regional store; an own change reaches every

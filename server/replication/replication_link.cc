@@ -27,6 +27,11 @@ constexpr absl::Duration kLossMatters = absl::Hours(1);
 // Of a slot that is compared for another reason than its cursor: no reason to fence it.
 constexpr LogPosition kNoCursor = {std::numeric_limits<int64_t>::max(), 0};
 
+// The log's own time of a position: Redis makes stream ids from its clock.
+absl::Time TimeOf(LogPosition position) {
+  return absl::FromUnixMillis(static_cast<int64_t>(position.ms));
+}
+
 }  // namespace
 
 struct ReplicationLink::SyncRound {
@@ -38,9 +43,9 @@ struct ReplicationLink::SyncRound {
 };
 
 ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target,
-                                 TaskGate gate, const Clock& clock, const ClockGuard& clock_guard,
-                                 ReplicationObserver& observer, ModeOf mode_of,
-                                 SyncWaits& sync_waits)
+                                 TaskGate gate, const Hearing& hearing, const Clock& clock,
+                                 const ClockGuard& clock_guard, ReplicationObserver& observer,
+                                 ModeOf mode_of, SyncWaits& sync_waits)
     : options_(std::move(options)),
       own_id_(RegionId(options_.own_region)),
       target_id_(RegionId(options_.target_region)),
@@ -56,8 +61,8 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
                  return entry.version.region == own_id_ &&
                         mode_of_(entry.name_space) != ReplicationMode::kLocal;
                }),
-      repair_(options_.repair, options_.own_region, source, target_, gate_, clock, clock_guard,
-              mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
+      repair_(options_.repair, options_.own_region, source, target_, hearing, gate_, clock,
+              clock_guard, mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       problem_(absl::StrCat("the store of ", options_.own_region,
                             " has not said yet whether the region is cut")),
@@ -125,6 +130,11 @@ void ReplicationLink::OnLoss(const SlotLoss& loss) {
   backlog_.Restart(loss.slot);
   repair_.Remove(loss.slot);  // As above.
   CompareAfterLoss(loss.slot);
+  if (loss.kept.ms != 0 && IsBeyondTombstones(TimeOf(loss.kept))) {
+    for (const SlotTicket& ticket : backlog_.Tickets()) {
+      if (ticket.slot == loss.slot) repair_.Add(ticket, kNoCursor, /*memory_lost=*/true);
+    }
+  }
   SchedulePump();
 }
 
@@ -187,6 +197,11 @@ void ReplicationLink::SyncEnds(std::shared_ptr<SyncRound> round) {
 void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
   std::vector<LogRead> reads;
   for (size_t i = 0; i < round->slots.size(); ++i) {
+    const LogPosition acked = backlog_.AckedBefore(round->tickets[i]);
+    if (round->cursors[i] < acked && round->cursors[i].ms != 0 &&
+        IsBeyondTombstones(TimeOf(round->cursors[i]))) {
+      WentBack(round->tickets[i], round->cursors[i], acked);
+    }
     if (round->cursors[i] < round->ends[i]) {
       reads.push_back({round->slots[i], LogPosition{}});
     } else if (round->cursors[i] > round->ends[i] &&
@@ -319,12 +334,29 @@ void ReplicationLink::Hole(SlotTicket ticket, LogPosition cursor, LogPosition af
 }
 
 // The new log is read from its beginning; what was only in the old one is found by comparison. The
-// age of the cursor tells nothing of a store that may have lost more than its log: no fence.
+// age of the cursor tells nothing of a store that may have lost more than its log: no fence. A log
+// that ends long ago is that of an old snapshot, which lacks this region's own deletes, too.
 void ReplicationLink::LostLog(SlotTicket ticket, LogPosition end) {
   ++gaps_total_;
   observer_.OnLinkGap(options_.target_region, ticket.slot);
   backlog_.Mend(ticket, LogPosition{}, end);
-  repair_.Add(ticket, LogPosition{});
+  repair_.Add(ticket, LogPosition{}, end.ms != 0 && IsBeyondTombstones(TimeOf(end)));
+}
+
+// The target came back from before the time from which tombstones are kept, as an old snapshot does:
+// what it had heard of deletes since then is compared, and fenced; the log alone does not say it.
+void ReplicationLink::WentBack(SlotTicket ticket, LogPosition cursor, LogPosition acked) {
+  if (backlog_.KnowsHole(ticket, cursor, acked)) return;
+  backlog_.Mend(ticket, cursor, acked);
+  repair_.Add(ticket, cursor);
+}
+
+// Values wait that are older than tombstones are kept. The log is whole, which is as if the target
+// had been here until now: no fence.
+void ReplicationLink::Late(SlotTicket ticket) {
+  const LogPosition acked = backlog_.AckedBefore(ticket);
+  backlog_.Mend(ticket, acked, acked);
+  repair_.Add(ticket, kNoCursor);
 }
 
 void ReplicationLink::Mended(SlotTicket ticket) {

@@ -13,6 +13,8 @@
 //   compared with it within a tick: what it lost comes back to it, what it wrote itself included,
 //   and so do deletes; a slot that is gained in the hour after that, too, whose former owner may
 //   not have come to the end.
+// A value older than tombstones are kept is not sent like this, because it may have been deleted over
+//   there and forgotten since: LinkRepair finds out.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
 // older. Nothing is sent before SetCut has said that the target is not cut; what was sent before a
 // cut may
@@ -43,9 +45,11 @@
 #include "server/policy/namespace_policy.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/cuttable_store.h"
+#include "server/replication/hearing.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_repair.h"
 #include "server/replication/region_cuts.h"
+#include "server/replication/replicated_write.h"
 #include "server/replication/replication_observer.h"
 #include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
@@ -93,8 +97,8 @@ class ReplicationLink final : public ChangeSink {
 
   // No reference is owned; all outlive this.
   ReplicationLink(ReplicationLinkOptions options, L2Store& source, L2Store& target, TaskGate gate,
-                  const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
-                  ModeOf mode_of, SyncWaits& sync_waits);
+                  const Hearing& hearing, const Clock& clock, const ClockGuard& clock_guard,
+                  ReplicationObserver& observer, ModeOf mode_of, SyncWaits& sync_waits);
 
   void Start();
   // An operator's will; nullopt: replicate.
@@ -126,12 +130,17 @@ class ReplicationLink final : public ChangeSink {
   void TakeReads(const std::vector<CatchUpRead>& asked, const std::vector<LogSlice>& slices);
   void Hole(SlotTicket ticket, LogPosition cursor, LogPosition after, LogPosition start);
   void LostLog(SlotTicket ticket, LogPosition end);
+  void WentBack(SlotTicket ticket, LogPosition cursor, LogPosition acked);
+  void Late(SlotTicket ticket);
+  bool IsBeyondTombstones(absl::Time time) const {
+    return time < TombstoneHorizon(clock_.Now(), options_.repair.tombstone_ttl);
+  }
   void Mended(SlotTicket ticket);
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
   absl::Status CheckFetched(const std::vector<L2Record>& records);
   std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Key>& shipped,
-                                const std::vector<L2Record>& records, size_t* next);
+                                const std::vector<L2Record>& records, size_t* next, bool* late);
   void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                const std::vector<L2WriteResult>& results);

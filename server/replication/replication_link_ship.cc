@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/node/record.h"
 #include "server/replication/replicated_write.h"
 #include "server/replication/replication_link.h"
 
@@ -17,6 +18,11 @@ bool IsAboutTheWrite(const absl::Status& status) {
 
 // A fetch of one key that is refused so often is refused for its size, not for the store's load.
 constexpr int kMaxRefusals = 5;
+
+bool IsLiveValue(const L2Write& write, absl::Time now) {
+  const absl::StatusOr<Record> record = ParseRecord(write.record);
+  return record.ok() && record->kind == RecordKind::kValue && record->expires_at > now;
+}
 
 }  // namespace
 
@@ -67,7 +73,14 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
   size_t next = 0;
   for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    Apply(shipment, i, WritesOf(shipment->batches[i], shipment->keys, records, &next));
+    SlotBatch& batch = shipment->batches[i];
+    bool late = false;
+    std::vector<L2Write> writes = WritesOf(batch, shipment->keys, records, &next, &late);
+    if (late && !batch.mending) {
+      Late(batch.ticket);
+      batch.mending = true;
+    }
+    Apply(shipment, i, std::move(writes));
   }
 }
 
@@ -94,7 +107,8 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records)
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
                                                const std::vector<L2Key>& shipped,
-                                               const std::vector<L2Record>& records, size_t* next) {
+                                               const std::vector<L2Record>& records, size_t* next,
+                                               bool* late) {
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
   for (const LogEntry& entry : batch.changes) {
@@ -118,7 +132,10 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     if (!write.ok()) {
       Drop(write.status());
       writes.push_back(DropOlderThan(key, entry.version, now));
-    } else if (write->version.region != target_id_) {  // The target has its own writes.
+    } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
+      *late = true;  // Left to the comparison.
+    } else if (write->version.region != target_id_) {
+      // The target has its own writes.
       writes.push_back(*std::move(write));
     }
   }

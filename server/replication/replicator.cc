@@ -6,15 +6,15 @@ namespace meridian {
 
 Replicator::Replicator(const ReplicationLinkOptions& options, L2Store& own,
                        const std::map<std::string, L2Store*>& others, const TaskGate& gate,
-                       const Clock& clock, const ClockGuard& clock_guard,
+                       const Hearing& hearing, const Clock& clock, const ClockGuard& clock_guard,
                        ReplicationObserver& observer, const ReplicationLink::ModeOf& mode_of,
                        SyncWaits& sync_waits) {
   for (const auto& [region, store] : others) {
     ReplicationLinkOptions link = options;
     link.target_region = region;
     link.seed = Hash64(region, options.seed);
-    links_.push_back(std::make_unique<ReplicationLink>(link, own, *store, gate, clock, clock_guard,
-                                                       observer, mode_of, sync_waits));
+    links_.push_back(std::make_unique<ReplicationLink>(link, own, *store, gate, hearing, clock,
+                                                       clock_guard, observer, mode_of, sync_waits));
   }
 }
 

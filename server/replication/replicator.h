@@ -23,8 +23,9 @@ class Replicator final : public ChangeSink {
   // `options` are every link's, but for target_region. Nothing is owned; everything outlives this.
   Replicator(const ReplicationLinkOptions& options, L2Store& own,
              const std::map<std::string, L2Store*>& others, const TaskGate& gate,
-             const Clock& clock, const ClockGuard& clock_guard, ReplicationObserver& observer,
-             const ReplicationLink::ModeOf& mode_of, SyncWaits& sync_waits);
+             const Hearing& hearing, const Clock& clock, const ClockGuard& clock_guard,
+             ReplicationObserver& observer, const ReplicationLink::ModeOf& mode_of,
+             SyncWaits& sync_waits);
 
   void Start();
 

@@ -346,6 +346,8 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::GetReplication(
     link->set_repairing_slots(status.repair.slots);
     link->set_repair_compared_total(status.repair.compared_total);
     link->set_repair_sent_total(status.repair.sent_total);
+    link->set_repair_forgotten_total(status.repair.forgotten_total);
+    link->set_repair_withheld_total(status.repair.withheld_total);
     link->set_problem(status.problem.empty() ? status.repair.problem : status.problem);
     if (status.last_applied.is_set()) {
       ToProto(status.last_applied, link->mutable_last_applied());
