@@ -102,6 +102,11 @@ class Flight {
   // Takes one out; nullopt: it was answered.
   std::optional<Waiter> Take(uint64_t id) ABSL_LOCKS_EXCLUDED(mu);
 
+  bool HasWaiters() ABSL_LOCKS_EXCLUDED(mu) {
+    absl::MutexLock lock(&mu);
+    return !waiters.empty();
+  }
+
   absl::Mutex mu;
   bool landed ABSL_GUARDED_BY(mu) = false;
   FlightPhase phase ABSL_GUARDED_BY(mu) = FlightPhase::kReading;

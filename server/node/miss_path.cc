@@ -10,7 +10,7 @@
 namespace meridian {
 namespace {
 
-// A look into L2 gets this long, also when the first who asked has less: others may join.
+// A look into L2 gets this long at most.
 constexpr absl::Duration kReadTime = absl::Seconds(1);
 
 // Of the callers of one flight, so many are answered without a break.
@@ -55,7 +55,7 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
     waits.push_back({joined.flight, joined.id});
     if (joined.lead) begun.push_back(joined.flight);
   }
-  if (!begun.empty()) Begin(std::move(begun));
+  if (!begun.empty()) Begin(std::move(begun), request.deadline);
   return waits;
 }
 
@@ -65,19 +65,30 @@ std::optional<Waiter> MissPath::Leave(const Wait& wait) {
   return waiter;
 }
 
-void MissPath::Begin(std::vector<FlightPtr> flights) {
+void MissPath::Begin(std::vector<FlightPtr> flights, absl::Time deadline) {
   std::vector<L2Key> keys;
   keys.reserve(flights.size());
   for (const FlightPtr& flight : flights) {
     keys.push_back(
         L2Key{flight->key().slot, flight->name_space.name, std::string(flight->key().key)});
   }
-  context_.l2.Fetch(std::move(keys), context_.clock.Now() + kReadTime,
-                    [this, flights = std::move(flights)](std::vector<L2Record> records) {
-                      for (size_t i = 0; i < flights.size(); ++i) {
-                        TakeRecord(flights[i], records[i]);
-                      }
-                    });
+  // No longer than the caller waits: an L2 that is too slow for its callers is a sick one, and its
+  // circuit breaker hears of it only this way.
+  const absl::Time longest = context_.clock.Now() + kReadTime;
+  const bool brief = deadline < longest;
+  context_.l2.Fetch(
+      std::move(keys), std::min(deadline, longest),
+      [this, brief, flights = std::move(flights)](std::vector<L2Record> records) {
+        std::vector<FlightPtr> others_wait;
+        for (size_t i = 0; i < flights.size(); ++i) {
+          if (brief && absl::IsDeadlineExceeded(records[i].status) && flights[i]->HasWaiters()) {
+            others_wait.push_back(flights[i]);
+          } else {
+            TakeRecord(flights[i], records[i]);
+          }
+        }
+        if (!others_wait.empty()) Begin(std::move(others_wait));
+      });
 }
 
 void MissPath::TakeRecord(const FlightPtr& flight, const L2Record& record) {

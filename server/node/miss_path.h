@@ -64,7 +64,8 @@ class MissPath {
   using FlightPtr = std::shared_ptr<Flight>;
 
   // Begins flights: reads their keys from L2.
-  void Begin(std::vector<FlightPtr> flights);
+  // Reads L2 until `deadline`, then once more for those who joined and have more time.
+  void Begin(std::vector<FlightPtr> flights, absl::Time deadline = absl::InfiniteFuture());
   void TakeRecord(const FlightPtr& flight, const L2Record& record);
   void TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier);
   // There is no live value; `flight` may have an old one.

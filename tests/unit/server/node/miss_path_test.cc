@@ -103,6 +103,24 @@ TEST_F(MissPathTest, AReaderWithAShortDeadlineLeavesAndTheLookGoesOn) {
   EXPECT_EQ(timers_.size(), 0) << "no deadline is left behind";
 }
 
+// L2 hears how long its callers wait, or a slow one would never open its circuit breaker.
+TEST_F(MissPathTest, AHurriedReadersDeadlineEndsItsReadOfL2AndWhoHasMoreTimeReadsAgain) {
+  StartNodes(1);
+  WriteOne(node(0), SetOf("k", "v"));
+  node(0).engine().Clear();
+  store_.HoldReplies();
+  store_.LoseNextReply(absl::DeadlineExceededError("late"));
+  const auto hurried = Begin({"k"}, absl::Milliseconds(50));
+  const auto patient = Begin({"k"}, absl::Milliseconds(500));
+  executor_.RunFor(absl::Milliseconds(50));
+  EXPECT_EQ(hurried->shown, std::vector<std::string>{"DEADLINE_EXCEEDED"});
+  EXPECT_TRUE(patient->shown.empty());
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_EQ(patient->shown, std::vector<std::string>{"v@L2"});
+  EXPECT_EQ(store_.calls().fetched_keys, 2);
+}
+
 TEST_F(MissPathTest, AForcedReadNeverSharesALookThatHasBegun) {
   StartNodes(1);
   WriteOne(node(0), SetOf("k", "v"));
