@@ -220,6 +220,10 @@ TEST_F(RedisFailoverLossTest, UnderLoadOlderValuesAreReadOnlyOfWhatIsLostAndThat
   FreezeReplicas();
   int before = load.written();
   ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 100; }, kPatience));
+  // The tail has seen some of what will be lost.
+  const auto before_size = static_cast<size_t>(before);
+  ASSERT_TRUE(
+      WaitUntil([&] { return follower_->told().changes().size() > before_size; }, kPatience));
   KillPrimary();
   before = load.written();
   ASSERT_TRUE(WaitUntil([&] { return load.written() >= before + 200; }, kPatience));
