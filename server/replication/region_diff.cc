@@ -17,6 +17,10 @@ bool IsLive(const L2Record& stored, absl::Time now) {
   return record.ok() && record->kind == RecordKind::kValue && record->expires_at > now;
 }
 
+// A record that is refused alone so often is refused for its size, not for the store's load.
+constexpr int kMaxRefusals = 5;
+constexpr absl::Duration kAfterRefusal = absl::Milliseconds(100);
+
 Version VersionOf(const L2Record& stored) {
   const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
   return record.ok() ? record->version : Version();
@@ -33,6 +37,8 @@ struct RegionDiff::Page {
   std::vector<L2Key> fetched;                  // Those that are looked at now.
   std::vector<std::vector<L2Record>> records;  // By store.
   std::vector<std::vector<L2Write>> writes;    // By store.
+  size_t open = 0;                             // Stores that have not answered yet.
+  absl::Status failure;                        // Of one of them.
 };
 
 RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
@@ -44,7 +50,8 @@ RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, 
       wanted_(std::move(wanted)),
       done_(std::move(done)),
       digests_(stores_.size(), std::vector<uint64_t>(kSlotCount)),
-      suspect_(kSlotCount) {}
+      suspect_(kSlotCount),
+      fetch_limit_(options_.fetch_keys) {}
 
 // The gate was closed: what waited was dropped, and this with it.
 RegionDiff::~RegionDiff() { Finish(absl::CancelledError("the node stops")); }
@@ -80,12 +87,8 @@ void RegionDiff::ReadPage() {
             if (!self->by_key_) return self->Digest(std::move(keys), std::move(page->next));
             auto next = std::make_shared<Page>();
             next->next = std::move(page->next);
-            for (L2Key& key : keys) {
-              if (self->judged_.count({key.name_space, key.key}) == 0) {
-                next->keys.push_back(std::move(key));
-              }
-            }
-            self->Versions(next, 0);
+            next->keys = std::move(keys);
+            self->Versions(next);
           }));
 }
 
@@ -109,48 +112,83 @@ void RegionDiff::Digest(std::vector<L2Key> keys, std::string next) {
                           }));
 }
 
-void RegionDiff::Versions(const std::shared_ptr<Page>& page, size_t store) {
+void RegionDiff::Versions(const std::shared_ptr<Page>& page) {
   if (page->keys.empty()) return NextPage(page->next);
-  if (store == stores_.size()) return Judge(page);
-  stores_[store].second->FetchVersions(
-      page->keys, Deadline(),
-      gate_.Reply<absl::StatusOr<std::vector<Version>>>(
-          [self = shared_from_this(), page, store](absl::StatusOr<std::vector<Version>> versions) {
-            if (!versions.ok()) return self->Finish(versions.status());
-            page->versions.push_back(*std::move(versions));
-            self->Versions(page, store + 1);
-          }));
+  page->versions.resize(stores_.size());
+  page->open = stores_.size();
+  for (size_t store = 0; store < stores_.size(); ++store) {
+    stores_[store].second->FetchVersions(page->keys, Deadline(),
+                                         gate_.Reply<absl::StatusOr<std::vector<Version>>>(
+                                             [self = shared_from_this(), page, store](
+                                                 absl::StatusOr<std::vector<Version>> versions) {
+                                               page->failure.Update(versions.status());
+                                               if (versions.ok())
+                                                 page->versions[store] = *std::move(versions);
+                                               if (--page->open > 0) return;
+                                               if (!page->failure.ok())
+                                                 return self->Finish(page->failure);
+                                               self->Judge(page);
+                                             }));
+  }
 }
 
 void RegionDiff::Judge(const std::shared_ptr<Page>& page) {
   for (size_t i = 0; i < page->keys.size(); ++i) {
-    const bool equal =
-        std::all_of(page->versions.begin(), page->versions.end(),
-                    [&](const auto& versions) { return versions[i] == page->versions[0][i]; });
-    if (!equal) page->unequal.push_back(std::move(page->keys[i]));
+    bool equal = true;
+    // The walk of an earlier store that has the key has come to it.
+    bool judged = false;
+    for (size_t store = 0; store < stores_.size(); ++store) {
+      equal = equal && page->versions[store][i] == page->versions[0][i];
+      judged = judged || (store < walked_ && page->versions[store][i].is_set());
+    }
+    if (!equal && !judged) page->unequal.push_back(std::move(page->keys[i]));
   }
-  Records(page, 0);
+  Records(page);
 }
 
-void RegionDiff::Records(const std::shared_ptr<Page>& page, size_t store) {
-  if (store == 0) {
-    if (page->unequal.empty()) return NextPage(page->next);
-    const size_t count = std::min(options_.fetch_keys, page->unequal.size());
-    page->fetched.assign(page->unequal.end() - static_cast<ptrdiff_t>(count), page->unequal.end());
-    page->unequal.resize(page->unequal.size() - count);
-    page->records.clear();
+void RegionDiff::Records(const std::shared_ptr<Page>& page) {
+  if (page->unequal.empty()) return NextPage(page->next);
+  const size_t count = std::min(fetch_limit_, page->unequal.size());
+  page->fetched.assign(page->unequal.end() - static_cast<ptrdiff_t>(count), page->unequal.end());
+  page->unequal.resize(page->unequal.size() - count);
+  page->records.assign(stores_.size(), {});
+  page->open = stores_.size();
+  for (size_t store = 0; store < stores_.size(); ++store) {
+    stores_[store].second->Fetch(
+        page->fetched, Deadline(),
+        gate_.Reply<std::vector<L2Record>>(
+            [self = shared_from_this(), page, store](std::vector<L2Record> records) {
+              page->records[store] = std::move(records);
+              if (--page->open == 0) self->Fetched(page);
+            }));
   }
-  if (store == stores_.size()) return Settle(page);
-  stores_[store].second->Fetch(
-      page->fetched, Deadline(),
-      gate_.Reply<std::vector<L2Record>>(
-          [self = shared_from_this(), page, store](std::vector<L2Record> records) {
-            for (const L2Record& record : records) {
-              if (!record.status.ok()) return self->Finish(record.status);
-            }
-            page->records.push_back(std::move(records));
-            self->Records(page, store + 1);
-          }));
+}
+
+// What is refused for its size together, or for a store's load, is asked for again in parts.
+void RegionDiff::Fetched(const std::shared_ptr<Page>& page) {
+  absl::Status refused;
+  for (const std::vector<L2Record>& records : page->records) {
+    for (const L2Record& record : records) {
+      if (record.status.ok()) continue;
+      if (!absl::IsResourceExhausted(record.status)) return Finish(record.status);
+      refused = record.status;
+    }
+  }
+  if (refused.ok()) {
+    refused_alone_ = 0;
+    fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
+    return Settle(page);
+  }
+  if (page->fetched.size() == 1 && ++refused_alone_ >= kMaxRefusals) return Finish(refused);
+  fetch_limit_ = std::max<size_t>(1, page->fetched.size() / 4);
+  for (L2Key& key : page->fetched) page->unequal.push_back(std::move(key));
+  gate_.PostAfter(kAfterRefusal, [self = shared_from_this(), page] { self->Records(page); });
+}
+
+bool RegionDiff::IsNews(const L2Key& key) {
+  const uint64_t hash = Hash64(key.key, Hash64(key.name_space));
+  if (counted_.size() >= kMaxCounted) return counted_.count(hash) == 0;
+  return counted_.insert(hash).second;
 }
 
 // What differs among the fetched keys, and what mends it.
@@ -173,7 +211,7 @@ void RegionDiff::Settle(const std::shared_ptr<Page>& page) {
                                       version.is_set() ? version.ToText() : std::string("none"),
                                       version.is_set() && !live ? " (dead)" : ""));
     }
-    if (equal || !any_live || !judged_.emplace(key.name_space, key.key).second) continue;
+    if (equal || !any_live || !IsNews(key)) continue;
     ++result_.differing_keys;
     if (result_.examples.size() < options_.max_examples) {
       std::string text = absl::StrCat(key.name_space, " ", absl::CHexEscape(ToAbsl(key.key)), ":");
@@ -190,26 +228,32 @@ void RegionDiff::Settle(const std::shared_ptr<Page>& page) {
       if (VersionOf(page->records[s][i]) < write->version) page->writes[s].push_back(*write);
     }
   }
-  Write(page, 0);
+  Write(page);
 }
 
-void RegionDiff::Write(const std::shared_ptr<Page>& page, size_t store) {
-  while (store < stores_.size() && page->writes[store].empty()) ++store;
-  if (store == stores_.size()) return Records(page, 0);
-  stores_[store].second->Apply(
-      std::move(page->writes[store]), Deadline(),
-      gate_.Reply<std::vector<L2WriteResult>>(
-          [self = shared_from_this(), page, store](const std::vector<L2WriteResult>& results) {
-            for (const L2WriteResult& result : results) {
-              if (!result.status.ok()) return self->Finish(result.status);
-            }
-            self->Write(page, store + 1);
-          }));
+void RegionDiff::Write(const std::shared_ptr<Page>& page) {
+  page->open =
+      static_cast<size_t>(std::count_if(page->writes.begin(), page->writes.end(),
+                                        [](const auto& writes) { return !writes.empty(); }));
+  if (page->open == 0) return Records(page);
+  for (size_t store = 0; store < stores_.size(); ++store) {
+    if (page->writes[store].empty()) continue;
+    stores_[store].second->Apply(
+        std::move(page->writes[store]), Deadline(),
+        gate_.Reply<std::vector<L2WriteResult>>(
+            [self = shared_from_this(), page](const std::vector<L2WriteResult>& results) {
+              for (const L2WriteResult& result : results) page->failure.Update(result.status);
+              if (--page->open > 0) return;
+              if (!page->failure.ok()) return self->Finish(page->failure);
+              self->Records(page);
+            }));
+  }
 }
 
 void RegionDiff::NextPage(std::string next) {
   from_ = std::move(next);
   if (!from_.empty()) return ReadPage();
+  counted_.clear();
   if (++walked_ < stores_.size()) return ReadPage();
   if (by_key_) return Finish(absl::OkStatus());
   for (size_t slot = 0; slot < kSlotCount; ++slot) {

@@ -5,8 +5,9 @@
 // least one of them has a live value. Tombstones and expired values that only some still remember
 // are no difference. Keys that change while it runs may be counted. A repair gives every region the
 // newest record, tombstones included. Promise: the callback is called exactly once, also when it is
-// cancelled or the gate is closed. Cost: one page of versions at a time; memory for the slots'
-// digests and the differing keys. Thread safety: none; everything runs behind the gate.
+// cancelled or the gate is closed. Cost: one page of versions at a time, of all stores at once; of
+// differing keys as many records as the stores answer together; memory for the slots' digests and
+// kMaxCounted hashes, whatever differs. Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_REGION_DIFF_H_
 #define MERIDIAN_SERVER_REPLICATION_REGION_DIFF_H_
@@ -14,9 +15,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct RegionDiffOptions {
   bool repair = false;
   std::function<bool()> cancelled;  // Asked before each page; empty: never.
   size_t page_keys = 500;
-  size_t fetch_keys = 32;  // Whole records of differing keys, together.
+  size_t fetch_keys = 500;  // Whole records of differing keys, together; fewer when refused.
   size_t max_examples = 20;
   absl::Duration tombstone_ttl = absl::Hours(24);
   absl::Duration timeout = absl::Seconds(10);  // Of each call of a store.
@@ -50,6 +51,8 @@ struct RegionDiffResult {
 
 class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
  public:
+  static constexpr size_t kMaxCounted = 100'000;
+
   using Done = std::function<void(RegionDiffResult)>;
   using Wanted = std::function<bool(std::string_view name_space)>;
   using Stores = std::vector<std::pair<std::string, L2Store*>>;  // By region; at least two.
@@ -66,11 +69,13 @@ class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
              Wanted wanted, Done done);
   void ReadPage();
   void Digest(std::vector<L2Key> keys, std::string next);
-  void Versions(const std::shared_ptr<Page>& page, size_t store);
+  void Versions(const std::shared_ptr<Page>& page);
   void Judge(const std::shared_ptr<Page>& page);
-  void Records(const std::shared_ptr<Page>& page, size_t store);
+  void Records(const std::shared_ptr<Page>& page);
+  void Fetched(const std::shared_ptr<Page>& page);
   void Settle(const std::shared_ptr<Page>& page);
-  void Write(const std::shared_ptr<Page>& page, size_t store);
+  bool IsNews(const L2Key& key);
+  void Write(const std::shared_ptr<Page>& page);
   void NextPage(std::string next);
   void Finish(absl::Status status);
   absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
@@ -85,9 +90,13 @@ class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
   bool by_key_ = false;  // The second walk.
   size_t walked_ = 0;    // The store that is walked through.
   std::string from_;
-  std::vector<std::vector<uint64_t>> digests_;            // By store and slot.
-  std::vector<bool> suspect_;                             // By slot.
-  std::set<std::pair<std::string, std::string>> judged_;  // Keys that differ.
+  std::vector<std::vector<uint64_t>> digests_;  // By store and slot.
+  std::vector<bool> suspect_;                   // By slot.
+  // Hashes of keys that this walk has counted: a walk may bring a key twice. Beyond kMaxCounted the
+  // second time counts.
+  std::unordered_set<uint64_t> counted_;
+  size_t fetch_limit_;  // Shrinks when a store refuses.
+  int refused_alone_ = 0;
   RegionDiffResult result_;
 };
 

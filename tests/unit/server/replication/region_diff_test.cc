@@ -77,6 +77,38 @@ TEST_F(RegionDiffTest, WhatDiffersIsCountedShownAndMendedToTheNewest) {
   EXPECT_EQ(world_.Get("eu", "mine", "scratch"), std::nullopt);
 }
 
+// 2000 keys differ, 50 ms away: with 32 records at a time, one store after the other, that took 16
+// s.
+TEST_F(RegionDiffTest, ManyDifferingKeysAreFetchedTogetherFromAllStores) {
+  for (int i = 0; i < 2000; ++i) world_.Set(i % 2 == 0 ? "us" : "asia", absl::StrCat("d", i), "v");
+  world_.executor.RunFor(absl::Milliseconds(10));
+  for (const char* region : {"us", "eu", "asia"}) {
+    world_.node("us").wires.at(region)->delay = absl::Milliseconds(50);
+  }
+  const absl::Time begin = world_.clock.Now();
+  absl::Time end = absl::InfiniteFuture();
+  RegionDiffResult result;
+  world_.node("us").replication->Diff({}, [&](RegionDiffResult found) {
+    result = std::move(found);
+    end = world_.clock.Now();
+  });
+  world_.executor.RunFor(absl::Seconds(60));
+  EXPECT_EQ(result.differing_keys, 2000u);
+  EXPECT_LT(end - begin, absl::Seconds(6));
+}
+
+TEST_F(RegionDiffTest, WhatIsRefusedTogetherIsFetchedInParts) {
+  for (int i = 0; i < 100; ++i) world_.Set("us", absl::StrCat("d", i), "v");
+  world_.executor.RunFor(absl::Milliseconds(10));
+  world_.node("us").wires.at("eu")->overloaded_fetches = 3;
+  const RegionDiffResult result = Diff(Repair());
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.repaired_keys, 100u);
+  world_.node("us").wires.at("eu")->overloaded_fetches = 1000;  // Whatever is asked.
+  world_.Set("us", "d0", "w");
+  EXPECT_EQ(Diff().status.code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(RegionDiffTest, DeadEntriesThatOnlySomeRememberAreNoDifference) {
   world_.Delete("us", "never was");
   world_.Set("eu", "short", "v", absl::Seconds(1));

@@ -22,7 +22,9 @@ constexpr absl::Duration kMonth = absl::Hours(24 * 30);
 class ReturningRegionTest : public ::testing::Test {
  protected:
   explicit ReturningRegionTest(std::vector<std::string> regions = {"eu", "us"})
-      : world_(std::move(regions)) {}
+      : world_(std::move(regions)) {
+    world_.options.link.repair.listen_for = absl::Seconds(10);
+  }
   // {a} has been here and there; cursors have been told.
   void Begin() {
     for (const auto& region : world_.regions) {
@@ -50,7 +52,7 @@ class ReturningRegionTest : public ::testing::Test {
   }
   void Wake() {
     world_.Start();
-    world_.executor.RunFor(absl::Seconds(100));
+    world_.executor.RunFor(absl::Seconds(30));
   }
   void ExpectGoneEverywhere(const std::string& key) {
     for (const auto& region : world_.regions) {
