@@ -86,23 +86,23 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   CLI::App* command = app.add_subcommand("invalidate", "Delete by key, tag, prefix or namespace");
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
+  command->add_option("--tag", arguments->tag, "every entry with this tag")->check(EmptyProblem);
   command
-      ->add_option("--tag", arguments->tag,
-                   "every entry with this tag (not built yet: answers UNIMPLEMENTED)")
+      ->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon")
       ->check(EmptyProblem);
-  command
-      ->add_option("--prefix", arguments->prefix,
-                   "every key that begins so; ends with a colon (not built yet: answers "
-                   "UNIMPLEMENTED)")
-      ->check(EmptyProblem);
-  command->add_flag("--all", arguments->all,
-                    "the whole namespace (not built yet: answers UNIMPLEMENTED)");
+  command->add_flag("--all", arguments->all, "the whole namespace");
   command->footer(
       "Prints nothing, with -v the version of each deletion. A key that does not exist is no "
-      "error.\n\n"
+      "error.\n"
+      "--tag, --prefix and --all cost the same however many entries they kill, and are effective in "
+      "the whole region when the command returns; entries that are written later live. Nodes that "
+      "did not confirm in time are named, with exit code 1.\n\n"
       "Examples:\n"
       "  meridianctl invalidate task task:42 task:43\n"
-      "  meridianctl invalidate task @keys.txt");
+      "  meridianctl invalidate task @keys.txt\n"
+      "  meridianctl invalidate auth --prefix auth:user:123:\n"
+      "  meridianctl invalidate task --tag project:7\n"
+      "  meridianctl invalidate recommend --all");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunInvalidate(context.session, *arguments); };
   });

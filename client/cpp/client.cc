@@ -85,6 +85,48 @@ void Client::Invalidate(std::string_view name_space, std::string_view key,
   impl_->Invalidate(name_space, key, options, std::move(done));
 }
 
+WriteResult Client::InvalidateTag(std::string_view name_space, std::string_view tag,
+                                  const CallOptions& options) {
+  return Await<WriteResult>(
+      [&](WriteCallback done) { InvalidateTag(name_space, tag, options, std::move(done)); });
+}
+
+void Client::InvalidateTag(std::string_view name_space, std::string_view tag,
+                           const CallOptions& options, WriteCallback done) {
+  impl_->InvalidateMany(
+      name_space, options,
+      [tag](cache::v1::InvalidateRequest& request) { request.set_tag(tag.data(), tag.size()); },
+      std::move(done));
+}
+
+WriteResult Client::InvalidatePrefix(std::string_view name_space, std::string_view prefix,
+                                     const CallOptions& options) {
+  return Await<WriteResult>(
+      [&](WriteCallback done) { InvalidatePrefix(name_space, prefix, options, std::move(done)); });
+}
+
+void Client::InvalidatePrefix(std::string_view name_space, std::string_view prefix,
+                              const CallOptions& options, WriteCallback done) {
+  impl_->InvalidateMany(
+      name_space, options,
+      [prefix](cache::v1::InvalidateRequest& request) {
+        request.set_prefix(prefix.data(), prefix.size());
+      },
+      std::move(done));
+}
+
+WriteResult Client::InvalidateNamespace(std::string_view name_space, const CallOptions& options) {
+  return Await<WriteResult>(
+      [&](WriteCallback done) { InvalidateNamespace(name_space, options, std::move(done)); });
+}
+
+void Client::InvalidateNamespace(std::string_view name_space, const CallOptions& options,
+                                 WriteCallback done) {
+  impl_->InvalidateMany(
+      name_space, options, [](cache::v1::InvalidateRequest& request) { request.set_all(true); },
+      std::move(done));
+}
+
 WriteResult Client::Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
                           const CallOptions& options) {
   return Await<WriteResult>(

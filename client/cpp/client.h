@@ -72,6 +72,9 @@ struct WriteResult {
   bool degraded = false;  // Only L1 has it, because the regional Redis is away.
   Version version = {};   // kOk: of this write. kConflict: the stored one, if there is one.
   std::vector<std::string> replicated_regions = {};  // In namespaces that replicate synchronously.
+  // Of InvalidateTag, -Prefix and -Namespace: nodes of the region that did not say in time that they
+  // know of it, and may serve what is dead until they read it in the regional Redis.
+  std::vector<std::string> unconfirmed_nodes = {};
   std::shared_ptr<const ResultError> error = nullptr;  // Set exactly when status is kError.
 
   bool ok() const { return status == ResultStatus::kOk; }
@@ -124,6 +127,22 @@ class Client {
                          const CallOptions& options = {});
   void Invalidate(std::string_view name_space, std::string_view key, const CallOptions& options,
                   WriteCallback done);
+
+  // Kills every entry of the namespace that was written before the call and has the tag, or whose
+  // key begins with the prefix (which must end with a ':'), or all of them. Effective in the whole
+  // region when it returns, in other regions as a write is. Costs the same however many there are;
+  // what is written afterwards lives.
+  WriteResult InvalidateTag(std::string_view name_space, std::string_view tag,
+                            const CallOptions& options = {});
+  void InvalidateTag(std::string_view name_space, std::string_view tag, const CallOptions& options,
+                     WriteCallback done);
+  WriteResult InvalidatePrefix(std::string_view name_space, std::string_view prefix,
+                               const CallOptions& options = {});
+  void InvalidatePrefix(std::string_view name_space, std::string_view prefix,
+                        const CallOptions& options, WriteCallback done);
+  WriteResult InvalidateNamespace(std::string_view name_space, const CallOptions& options = {});
+  void InvalidateNamespace(std::string_view name_space, const CallOptions& options,
+                           WriteCallback done);
 
   // Gives an entry a new TTL, counted from now; kMiss when there is none.
   WriteResult Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,

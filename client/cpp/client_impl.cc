@@ -238,6 +238,30 @@ void Client::Impl::Invalidate(std::string_view name_space, std::string_view key,
   StartWrite(call, std::move(done));
 }
 
+void Client::Impl::InvalidateMany(
+    std::string_view name_space, const CallOptions& options,
+    const std::function<void(cache::v1::InvalidateRequest&)>& set_target, WriteCallback done) {
+  if (auto wrong = CheckCall(name_space, options)) {
+    return done(Failed<WriteResult>(std::move(wrong)));
+  }
+  const Plan plan = PlanCall(options, options_.batch_timeout);
+  auto* call = NewCall<cache::v1::InvalidateRequest, cache::v1::InvalidateResponse>(
+      plan, plan.any_node, name_space, &AsyncStub::Invalidate, CallKind::kWrite);
+  set_target(call->request());
+  call->Start(
+      [done = std::move(done)](const Error* error, cache::v1::InvalidateResponse* response) {
+        WriteResult result;
+        if (error != nullptr) {
+          result = Failed<WriteResult>(ToResultError(*error));
+        } else {
+          FromProto(response->mutable_result(), &result);
+          result.unconfirmed_nodes.assign(response->unconfirmed_nodes().begin(),
+                                          response->unconfirmed_nodes().end());
+        }
+        done(std::move(result));
+      });
+}
+
 void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
                          const CallOptions& options, WriteCallback done) {
   if (auto wrong = CheckCall(name_space, options)) {

@@ -63,6 +63,10 @@ class Client::Impl {
            WriteCallback done);
   void Invalidate(std::string_view name_space, std::string_view key, const CallOptions& options,
                   WriteCallback done);
+  // `set_target` says what; it is called before this returns.
+  void InvalidateMany(std::string_view name_space, const CallOptions& options,
+                      const std::function<void(cache::v1::InvalidateRequest&)>& set_target,
+                      WriteCallback done);
   void Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
              const CallOptions& options, WriteCallback done);
   void BatchGet(std::string_view name_space, std::span<const std::string_view> keys,

@@ -15,6 +15,7 @@ inline constexpr char kValueTooLarge[] = "VALUE_TOO_LARGE";
 inline constexpr char kTtlOutOfRange[] = "TTL_OUT_OF_RANGE";
 inline constexpr char kTooManyTags[] = "TOO_MANY_TAGS";
 inline constexpr char kTagInvalid[] = "TAG_INVALID";
+inline constexpr char kPrefixInvalid[] = "PREFIX_INVALID";
 inline constexpr char kBatchEmpty[] = "BATCH_EMPTY";
 inline constexpr char kBatchTooLarge[] = "BATCH_TOO_LARGE";
 inline constexpr char kConditionInvalid[] = "CONDITION_INVALID";
@@ -32,6 +33,7 @@ inline constexpr char kNoOwner[] = "NO_OWNER";
 inline constexpr char kNotLeader[] = "NOT_LEADER";
 inline constexpr char kShuttingDown[] = "SHUTTING_DOWN";
 inline constexpr char kHintsFull[] = "HINTS_FULL";
+inline constexpr char kFencesUnknown[] = "FENCES_UNKNOWN";
 inline constexpr char kOutcomeUnknown[] = "OUTCOME_UNKNOWN";
 
 // FAILED_PRECONDITION

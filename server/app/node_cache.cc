@@ -27,6 +27,18 @@ absl::StatusOr<std::unique_ptr<RedisStore>> CreateStore(EventLoop& loop, const N
   return RedisStore::Create(loop, std::move(options), clock, observer);
 }
 
+WatchHub::FenceKind KindOf(FenceScope scope) {
+  switch (scope) {
+    case FenceScope::kPrefix:
+      return WatchHub::FenceKind::kPrefix;
+    case FenceScope::kTag:
+      return WatchHub::FenceKind::kTag;
+    case FenceScope::kNamespace:
+      break;
+  }
+  return WatchHub::FenceKind::kNamespace;
+}
+
 }  // namespace
 
 absl::Status NodeParts::MakeStores() {
@@ -77,9 +89,15 @@ absl::Status NodeParts::MakeCache() {
                                                  *watch_hub, topology, *watch_executor);
   AddWatchMetrics(*watch_hub, *watch_streams, registry);
   context->watch = watch_hub.get();
+  fences = std::make_unique<Fences>(*engine, *versions, /*known=*/config.redis_url.empty());
+  fences->AddListener([this](const Fence& fence) {
+    watch_hub->Fenced(fence.name_space, KindOf(fence.scope), fence.name, fence.version);
+  });
+  context->fences = fences.get();
   misses = std::make_unique<MissPath>(*context);
   reads = std::make_unique<ReadPath>(*context, *misses);
   writes = std::make_unique<WritePath>(*context);
+  fence_path = std::make_unique<FencePath>(*context);
   explainer = std::make_unique<Explainer>(*context);
   // Whoever gets or gives a slot forgets what L1 held of it: while it was another's, it may have
   // changed.

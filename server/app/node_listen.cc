@@ -31,8 +31,9 @@ absl::StatusOr<std::string> Advertised(const std::string& listen, int port,
 
 absl::Status NodeParts::Listen() {
   topology_streams = std::make_unique<TopologyStreams>(topology);
-  cache_service = std::make_unique<CacheServiceHandlers>(
-      *context, *reads, *writes, *topology_streams, *watch_streams, *rpc_metrics);
+  cache_service =
+      std::make_unique<CacheServiceHandlers>(*context, *reads, *writes, *fence_path,
+                                             *topology_streams, *watch_streams, *rpc_metrics);
   peer_service = std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer);
   admin_service = std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background,
                                                          MakeAdminSources());

@@ -177,6 +177,30 @@ void AddHintMetrics(const NodeContext& context, MetricRegistry& registry) {
       });
 }
 
+void AddFenceMetrics(const NodeContext& context, MetricRegistry& registry) {
+  registry.AddCallbackCounters(
+      {"meridian_fences_total", "Invalidations of many keys that this node has learnt of.",
+       {"scope"}},
+      [&context] {
+        const auto count = [&context](FenceScope scope) {
+          return static_cast<double>(context.fences->learned(scope));
+        };
+        return Samples{{{"namespace"}, count(FenceScope::kNamespace)},
+                       {{"prefix"}, count(FenceScope::kPrefix)},
+                       {{"tag"}, count(FenceScope::kTag)}};
+      });
+  registry.AddGauge("meridian_fences_known", "Fences that this node keeps.", [&context] {
+    return static_cast<double>(context.fences->named());
+  });
+  registry.AddCallbackCounters(
+      {"meridian_fences_unconfirmed_total",
+       "Nodes that did not say in time that they have a fence of this node.",
+       {}},
+      [&context] {
+        return Samples{{{}, static_cast<double>(context.fences->unconfirmed())}};
+      });
+}
+
 Samples OwnershipSamples(const NodeContext& context) {
   const TopologyHolder::Snapshot topology = context.topology.Get();
   Samples samples;
@@ -296,6 +320,7 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
       [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
   AddCompressionMetrics(context, registry);
   if (context.hints != nullptr) AddHintMetrics(context, registry);
+  AddFenceMetrics(context, registry);
   if (context.clock_guard != nullptr) AddClockMetrics(*context.clock_guard, registry);
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
     return static_cast<double>(context.topology.Get()->epoch());

@@ -33,6 +33,8 @@
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
 #include "server/node/explain.h"
+#include "server/node/fence_path.h"
+#include "server/node/fences.h"
 #include "server/node/miss_path.h"
 #include "server/node/namespace_what_if.h"
 #include "server/node/node_context.h"
@@ -56,6 +58,7 @@ struct NodeParts {
   SystemClock clock;
   ClockGuard clock_guard{clock};
   std::unique_ptr<HintLog> hints;
+  std::unique_ptr<Fences> fences;
   absl::Duration started = clock.Monotonic();
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;
@@ -79,6 +82,7 @@ struct NodeParts {
   std::unique_ptr<MissPath> misses;
   std::unique_ptr<ReadPath> reads;
   std::unique_ptr<WritePath> writes;
+  std::unique_ptr<FencePath> fence_path;
   std::unique_ptr<Explainer> explainer;
   std::unique_ptr<RpcMetrics> rpc_metrics;
   std::unique_ptr<TopologyStreams> topology_streams;

@@ -32,6 +32,7 @@ absl::Status NodeParts::MakeReplication() {
           std::move(options),
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
                           *replication_executor, clock, *replication_metrics, clock_guard, *hints,
+                          *fences,
                           [this](std::string_view name_space) {
                             return namespaces->policies()->Of(name_space).replication;
                           },

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kHeaderPrefixSize = 32;  // Version and expiry: what Touch rewrites.
 constexpr size_t kArgumentsPerWrite = 4;
+constexpr absl::Duration kForever = absl::Hours(24 * 365 * 100);
 
 // The version and expiry at the start of a record, as AppendRecord writes them.
 std::string HeaderPrefix(Version version, absl::Time expires_at) {
@@ -41,10 +42,15 @@ std::string MetaOf(const L2Write& write) {
       meta += write.expected_version.ToText();
       break;
   }
+  if (write.fenced_hlc != 0) {
+    absl::StrAppend(&meta, "|", absl::Hex(write.fenced_hlc, absl::kZeroPad16));
+  }
   return meta;
 }
 
 int64_t RetentionMs(absl::Duration retention) {
+  // Records that never expire say so by the last time that they can name.
+  if (retention > kForever) return 0;
   // Redis wants at least one and adds the time of day without overflow.
   return std::clamp<int64_t>(absl::ToInt64Milliseconds(retention), 1, int64_t{1} << 52);
 }
@@ -85,6 +91,8 @@ std::optional<L2Key> ParseEntryRedisKey(std::string_view text) {
 }
 
 std::string LogRedisKey(uint32_t slot) { return absl::StrCat("m:{", slot, "}:log"); }
+
+std::string FencesRedisKey(uint32_t slot) { return absl::StrCat("m:{", slot, "}:fences"); }
 
 std::string CursorRedisKey(uint32_t slot, std::string_view source_region) {
   return absl::StrCat("m:{", slot, "}:cur:", ToAbsl(source_region));

@@ -1,7 +1,7 @@
 // How entries are named in Redis, and how writes are packed for scripts/apply.lua. Pure functions.
 //
 // Keys (frozen, docs/wire.md): entry m:{<slot>}:e:<namespace>:<key>, changelog m:{<slot>}:log,
-// cursor m:{<slot>}:cur:<source region>. A changelog entry has one field, "c": the version's text
+// cursor m:{<slot>}:cur:<source region>, fences of the slot m:{<slot>}:fences. A changelog entry has one field, "c": the version's text
 // followed by <namespace>:<key>.
 
 #ifndef MERIDIAN_SERVER_L2_APPLY_BATCH_H_
@@ -25,6 +25,7 @@ std::string EntryRedisKey(const L2Key& key);
 // nullopt for what EntryRedisKey does not make.
 std::optional<L2Key> ParseEntryRedisKey(std::string_view text);
 std::string LogRedisKey(uint32_t slot);
+std::string FencesRedisKey(uint32_t slot);
 std::string CursorRedisKey(uint32_t slot, std::string_view source_region);
 
 // Redis' stream ids: "<ms>-<sequence>".

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/strings.h"
 #include "server/l2/apply_batch.h"
 
 namespace meridian {
@@ -67,6 +68,21 @@ absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisReplies& repli
   }
   if (positions.size() != count) return UnexpectedReply("a query for positions");
   return positions;
+}
+
+absl::StatusOr<std::vector<LogEntry>> TakeFences(const Reply& reply) {
+  if (!reply.is_array() || reply.elements.size() % 2 != 0) return UnexpectedReply("HGETALL");
+  std::vector<LogEntry> fences;
+  for (size_t i = 0; i < reply.elements.size(); i += 2) {
+    const std::string_view version = reply.elements[i + 1].text();
+    std::optional<LogEntry> fence = ParseLogField(
+        LogPosition(), absl::StrCat(ToAbsl(version), ToAbsl(reply.elements[i].text())));
+    if (!fence || version.size() != Version::kTextSize) {
+      return absl::DataLossError("a fence in Redis is malformed");
+    }
+    fences.push_back(*std::move(fence));
+  }
+  return fences;
 }
 
 }  // namespace meridian

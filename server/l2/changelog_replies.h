@@ -25,6 +25,9 @@ absl::Status TakeStreams(const Reply& reply, const std::vector<LogRead>& reads, 
 // The `count` positions in the replies of several calls, "" and nil being {0, 0}.
 absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisReplies& replies, size_t count);
 
+// HGETALL of a list of fences: names with their versions.
+absl::StatusOr<std::vector<LogEntry>> TakeFences(const Reply& reply);
+
 }  // namespace meridian
 
 #endif  // MERIDIAN_SERVER_L2_CHANGELOG_REPLIES_H_

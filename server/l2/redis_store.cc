@@ -427,6 +427,47 @@ void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                  });
 }
 
+void RedisStore::ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) {
+  std::string bytes;
+  RespWriter writer(&bytes);
+  writer.Begin(2);
+  writer.Add("HGETALL");
+  writer.Add(FencesRedisKey(slot));
+  RedisCommand command = RedisCommand::Plain("fences", std::move(bytes));
+  SetSlot(slot, &command);
+  route_->Submit(Lane::kRead, Only(std::move(command)), deadline,
+                 [callback = std::move(callback)](const RedisReplies& replies) {
+                   if (!replies[0].ok()) return callback(replies[0].status());
+                   callback(TakeFences(*replies[0]));
+                 });
+}
+
+void RedisStore::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                              StatusCallback callback) {
+  std::vector<RedisCommand> commands;
+  for (size_t begin = 0; begin < fences.size(); begin += options_.max_keys_per_call) {
+    const size_t end = std::min(fences.size(), begin + options_.max_keys_per_call);
+    std::string bytes;
+    RespWriter writer(&bytes);
+    writer.AddNumber(static_cast<int64_t>(1 + end - begin));
+    writer.Add(FencesRedisKey(slot));
+    for (size_t i = begin; i < end; ++i) {
+      writer.Add(EntryRedisKey({slot, fences[i].name_space, fences[i].key}));
+    }
+    for (size_t i = begin; i < end; ++i) writer.Add(fences[i].version.ToText());
+    commands.push_back(RedisCommand::Call("forget_fences", kForgetFencesScript,
+                                          2 + 2 * (end - begin), std::move(bytes)));
+    SetSlot(slot, &commands.back());
+  }
+  if (commands.empty()) return callback(absl::OkStatus());
+  route_->Submit(Lane::kWrite, std::move(commands), deadline,
+                 [callback = std::move(callback)](const RedisReplies& replies) {
+                   absl::Status status;
+                   for (const auto& reply : replies) status.Update(reply.status());
+                   callback(std::move(status));
+                 });
+}
+
 void RedisStore::ServerTime(absl::Time deadline, TimeCallback callback) {
   std::string bytes;
   RespWriter writer(&bytes);

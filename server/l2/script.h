@@ -14,6 +14,7 @@ struct Script {
 };
 
 extern const Script kApplyScript;
+extern const Script kForgetFencesScript;
 extern const Script kLogEndsScript;
 extern const Script kLeaseAcquireScript;
 extern const Script kLeaseReleaseScript;

@@ -143,4 +143,32 @@ void ToProto(const WriteItem& item, cache::v1::SetEntry* proto) {
   }
 }
 
+void ToProto(const Fence& fence, peer::v1::Fence* proto) {
+  proto->set_namespace_(fence.name_space);
+  if (fence.scope == FenceScope::kTag) proto->set_tag(fence.name);
+  if (fence.scope == FenceScope::kPrefix) proto->set_prefix(fence.name);
+  proto->mutable_version()->set_hlc(fence.version.hlc);
+  proto->mutable_version()->set_region(fence.version.region);
+  proto->set_local(fence.local);
+}
+
+std::optional<Fence> FromProto(const peer::v1::Fence& proto) {
+  Fence fence;
+  fence.name_space = proto.namespace_();
+  if (proto.has_tag()) {
+    fence.scope = FenceScope::kTag;
+    fence.name = proto.tag();
+  } else if (proto.has_prefix()) {
+    fence.scope = FenceScope::kPrefix;
+    fence.name = proto.prefix();
+  }
+  fence.version = {proto.version().hlc(), static_cast<uint16_t>(proto.version().region())};
+  fence.local = proto.local();
+  const L2Key key = FenceKey(fence);
+  if (!fence.version.is_set() || !ParseFenceKey(key.name_space, key.key, fence.version)) {
+    return std::nullopt;
+  }
+  return fence;
+}
+
 }  // namespace meridian

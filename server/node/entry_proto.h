@@ -3,7 +3,11 @@
 #ifndef MERIDIAN_SERVER_NODE_ENTRY_PROTO_H_
 #define MERIDIAN_SERVER_NODE_ENTRY_PROTO_H_
 
+#include <optional>
+
 #include "meridian/cache/v1/cache_service.pb.h"
+#include "meridian/peer/v1/peer_service.pb.h"
+#include "server/node/fence.h"
 #include "server/node/operations.h"
 
 namespace meridian {
@@ -21,6 +25,10 @@ ReadOptions FromProto(const cache::v1::ReadOptions& proto);
 // Views into `proto`.
 WriteItem FromProto(const cache::v1::SetEntry& proto, WriteKind kind);
 void ToProto(const WriteItem& item, cache::v1::SetEntry* proto);
+
+void ToProto(const Fence& fence, peer::v1::Fence* proto);
+// nullopt for what is no fence.
+std::optional<Fence> FromProto(const peer::v1::Fence& proto);
 
 }  // namespace meridian
 

@@ -31,7 +31,9 @@ TierReport ReportL1(const NodeContext& context, const Namespace& name_space, std
   return report;
 }
 
-TierReport ReportL2(const L2Record& record, absl::Time now) {
+TierReport ReportL2(const NodeContext& context, const Namespace& name_space, std::string_view key,
+                    const L2Record& record) {
+  const absl::Time now = context.clock.Now();
   TierReport report;
   report.tier = Tier::kL2;
   if (!record.status.ok()) {
@@ -54,7 +56,9 @@ TierReport ReportL2(const L2Record& record, absl::Time now) {
     return report;
   }
   if (parsed->expires_at <= now) return report;  // Kept for max_stale only.
-  report.holding = Holding::kValue;
+  const bool fenced = context.engine.fences().Covers(name_space.id, key, parsed->tags,
+                                                     parsed->version.hlc);
+  report.holding = fenced ? Holding::kFenced : Holding::kValue;
   report.size = parsed->value.size();
   report.raw_size = parsed->raw_size;
   report.encoding = parsed->encoding;
@@ -80,11 +84,11 @@ void Explainer::Explain(std::string_view name, std::string_view key, absl::Time 
     callback(std::move(reports));
     return;
   }
-  L2Key l2_key{SlotOf(name, key), std::string(name), std::string(key)};
-  context_.l2.Fetch({std::move(l2_key)}, deadline - kReplyMargin,
-                    [this, reports = std::move(reports),
+  const L2Key l2_key{SlotOf(name, key), std::string(name), std::string(key)};
+  context_.l2.Fetch({l2_key}, deadline - kReplyMargin,
+                    [this, l2_key, name_space, reports = std::move(reports),
                      callback = std::move(callback)](std::vector<L2Record> records) mutable {
-                      reports.push_back(ReportL2(records[0], context_.clock.Now()));
+                      reports.push_back(ReportL2(context_, *name_space, l2_key.key, records[0]));
                       callback(std::move(reports));
                     });
 }

@@ -17,7 +17,8 @@
 
 namespace meridian {
 
-enum class Holding : uint8_t { kValue, kTombstone, kAbsent, kUnavailable };
+// kFenced: a value that is dead, because something covers it that was invalidated later.
+enum class Holding : uint8_t { kValue, kFenced, kTombstone, kAbsent, kUnavailable };
 
 struct TierReport {
   Tier tier = Tier::kNone;

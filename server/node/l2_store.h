@@ -52,10 +52,12 @@ struct L2Write {
   L2WriteKind kind = L2WriteKind::kPut;
   Version version;
   absl::Time expires_at;     // Of the value; of a tombstone: when it may be forgotten.
-  absl::Duration retention;  // PX of the Redis key: >= the remaining TTL. > 0.
+  absl::Duration retention;  // PX of the Redis key: >= the remaining TTL. > 0; infinite: none.
   std::string record;        // kPut: AppendRecord's bytes, with the same version and expiry.
   L2Condition condition = L2Condition::kNone;
   Version expected_version;  // kIfVersion.
+  // Of conditions and touches: a value whose clock is not above this is dead by a fence. 0: none.
+  uint64_t fenced_hlc = 0;
 };
 
 enum class L2WriteOutcome : uint8_t {
@@ -142,6 +144,9 @@ class L2Store {
   using TimeCallback = std::function<void(absl::StatusOr<absl::Time>)>;
   using VersionsCallback = std::function<void(absl::StatusOr<std::vector<Version>>)>;
 
+  using FencesCallback = std::function<void(absl::StatusOr<std::vector<LogEntry>>)>;
+  using StatusCallback = std::function<void(absl::Status)>;
+
   virtual ~L2Store() = default;
 
   // Reads records, pipelined. After `deadline` what is missing is kDeadlineExceeded.
@@ -184,6 +189,19 @@ class L2Store {
   // `keys`. Much cheaper than Fetch: no value is moved.
   virtual void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                              VersionsCallback callback) = 0;
+
+  // The keys and versions of the fences that a slot of FenceSlots holds; positions are not set. The
+  // store lists them as they are applied, so that nobody need read the whole changelog.
+  virtual void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) {
+    callback(absl::UnavailableError("this store lists no fences"));
+  }
+
+  // Removes fences that others make superfluous, those that still have the version given. Not a
+  // change: nobody is told.
+  virtual void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                            StatusCallback callback) {
+    callback(absl::UnavailableError("this store lists no fences"));
+  }
 
   // The store's wall clock, so that a node learns whether its own is right.
   virtual void ServerTime(absl::Time deadline, TimeCallback callback) {

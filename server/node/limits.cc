@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
+#include "common/engine/fence_table.h"
 
 namespace meridian::limits {
 namespace {
@@ -38,11 +39,8 @@ std::optional<Error> CheckTags(const cache::v1::SetEntry& entry, std::string_vie
                    Sub(field, "tags"));
   }
   for (int i = 0; i < entry.tags_size(); ++i) {
-    if (entry.tags(i).empty() || entry.tags(i).size() > kMaxTagBytes) {
-      return Invalid(reason::kTagInvalid,
-                     absl::StrCat("a tag of ", entry.tags(i).size(), " bytes; 1 to ", kMaxTagBytes,
-                                  " are allowed"),
-                     Sub(field, absl::StrCat("tags[", i, "]")));
+    if (auto error = CheckTag(entry.tags(i), Sub(field, absl::StrCat("tags[", i, "]")))) {
+      return error;
     }
   }
   return std::nullopt;
@@ -61,7 +59,13 @@ std::optional<Error> CheckNamespace(std::string_view name_space) {
 }
 
 std::optional<Error> CheckWritableNamespace(std::string_view name_space) {
-  if (name_space != kInternalNamespace) return CheckNamespace(name_space);
+  // It, and what is under it.
+  const std::string_view rest =
+      name_space.substr(std::min(name_space.size(), kInternalNamespace.size()));
+  if (name_space.substr(0, kInternalNamespace.size()) != kInternalNamespace ||
+      (!rest.empty() && rest.front() != '.')) {
+    return CheckNamespace(name_space);
+  }
   return Invalid(reason::kNamespaceReserved,
                  absl::StrCat("only nodes write into the namespace ", ToAbsl(kInternalNamespace),
                               "; take another one"),
@@ -79,6 +83,23 @@ std::optional<Error> CheckKey(std::string_view key, std::string_view field) {
                    std::string(field));
   }
   return std::nullopt;
+}
+
+std::optional<Error> CheckTag(std::string_view tag, std::string_view field) {
+  if (!tag.empty() && tag.size() <= kMaxTagBytes) return std::nullopt;
+  return Invalid(
+      reason::kTagInvalid,
+      absl::StrCat("a tag of ", tag.size(), " bytes; 1 to ", kMaxTagBytes, " are allowed"),
+      std::string(field));
+}
+
+std::optional<Error> CheckPrefix(std::string_view prefix, std::string_view field) {
+  if (auto error = CheckKey(prefix, field)) return error;
+  if (FenceTable::PrefixDepth(prefix) != 0) return std::nullopt;
+  return Invalid(reason::kPrefixInvalid,
+                 absl::StrCat("the prefix ", QuoteKey(prefix), " must end at one of the first ",
+                              FenceTable::kMaxPrefixDepth, " ':' of the keys"),
+                 std::string(field));
 }
 
 std::optional<Error> CheckTtl(uint64_t ttl_ms, std::string_view field) {

@@ -37,6 +37,9 @@ std::optional<Error> CheckNamespace(std::string_view name_space);
 // Of a call that writes.
 std::optional<Error> CheckWritableNamespace(std::string_view name_space);
 std::optional<Error> CheckKey(std::string_view key, std::string_view field);
+// Of an invalidation by tag or by prefix.
+std::optional<Error> CheckTag(std::string_view tag, std::string_view field);
+std::optional<Error> CheckPrefix(std::string_view prefix, std::string_view field);
 std::optional<Error> CheckTtl(uint64_t ttl_ms, std::string_view field);
 std::optional<Error> CheckBatch(size_t entries, size_t bytes, std::string_view field);
 std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header);

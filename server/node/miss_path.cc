@@ -130,7 +130,18 @@ void MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
     return;
   }
   (void)context_.versions.Merge(parsed->version.hlc);  // A skewed one is refused, the value stands.
-  if (parsed->kind == RecordKind::kTombstone) {
+  if (context_.fences != nullptr && !context_.fences->known()) {
+    LandError(flight, Error{grpc::StatusCode::UNAVAILABLE,
+                            reason::kFencesUnknown,
+                            "this node has not read yet what was invalidated; try again",
+                            {}});
+    return;
+  }
+  // What a fence has killed nobody may have, however old an answer may be.
+  if (parsed->kind == RecordKind::kTombstone ||
+      (context_.fences != nullptr &&
+       context_.fences->Covers(flight->name_space.id, flight->key().key, parsed->tags,
+                               parsed->version))) {
     NotFound(flight);
     return;
   }

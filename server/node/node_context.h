@@ -17,6 +17,7 @@
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
+#include "server/node/fences.h"
 #include "server/node/hint_log.h"
 #include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
@@ -47,6 +48,8 @@ struct NodeContext {
   ClockGuard* clock_guard = nullptr;
   // Writes that wait for the regional store; nullptr: none may.
   HintLog* hints = nullptr;
+  // What was invalidated many keys at once; never nullptr in a node that reads or invalidates.
+  Fences* fences = nullptr;
   // Tells which other regions have a write; nullptr: there are none.
   SyncReplication* sync = nullptr;
 

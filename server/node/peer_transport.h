@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "common/cluster/topology.h"
 #include "server/node/explain_report.h"
+#include "server/node/fence.h"
 #include "server/node/operations.h"
 
 namespace meridian {
@@ -55,6 +56,7 @@ class PeerTransport {
  public:
   using ReadReplyCallback = std::function<void(PeerReadReply)>;
   using WriteReplyCallback = std::function<void(PeerWriteReply)>;
+  using DoneCallback = std::function<void(absl::Status)>;
   using ExplainReplyCallback = std::function<void(absl::StatusOr<std::vector<TierReport>>)>;
 
   virtual ~PeerTransport() = default;
@@ -65,6 +67,12 @@ class PeerTransport {
   // What the peer's tiers hold of a key.
   virtual void Explain(const Member& to, std::string_view name_space, std::string_view key,
                        absl::Time deadline, ExplainReplyCallback callback) = 0;
+  // Merges the peer's clock into this node's.
+  virtual void Ping(const Member& to, uint64_t epoch, absl::Time deadline,
+                    DoneCallback callback) = 0;
+  // OK: the peer serves nothing any more that the fence covers.
+  virtual void PushFence(const Member& to, uint64_t epoch, const Fence& fence, absl::Time deadline,
+                         DoneCallback callback) = 0;
 };
 
 // There is nobody else: every call fails with kUnavailable.
@@ -78,6 +86,13 @@ class NoPeers final : public PeerTransport {
   }
   void Explain(const Member&, std::string_view, std::string_view, absl::Time,
                ExplainReplyCallback callback) override {
+    callback(absl::UnavailableError("this node has no peers"));
+  }
+  void Ping(const Member&, uint64_t, absl::Time, DoneCallback callback) override {
+    callback(absl::UnavailableError("this node has no peers"));
+  }
+  void PushFence(const Member&, uint64_t, const Fence&, absl::Time,
+                 DoneCallback callback) override {
     callback(absl::UnavailableError("this node has no peers"));
   }
 };

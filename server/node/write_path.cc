@@ -56,6 +56,9 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
         results_(request.items.size()),
         stored_(request.items.size()),
         lives_(request.items.size()),
+        fenced_hlcs_(std::any_of(request.items.begin(), request.items.end(), IsJudged)
+                         ? request.items.size()
+                         : 0),
         regions_(policy_.replication == ReplicationMode::kSync ? request.items.size() : 0),
         callback_(std::move(callback)) {}
 
@@ -122,6 +125,60 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
       for (const uint32_t index : indexes) SetError(FromStatus(clock), &results_[index]);
       return;
     }
+    if (attempt == 1 && HangOnTags(indexes)) return LookAtTags(std::move(indexes), home);
+    SendToL2(std::move(indexes), home, attempt);
+  }
+
+  // Whether some of the items is judged by what is stored, and that may be dead by a fence of one of
+  // its tags, which only its record tells.
+  bool HangOnTags(const std::vector<uint32_t>& indexes) const {
+    return context_.engine.fences().HasTags(name_space_.id) &&
+           std::any_of(indexes.begin(), indexes.end(),
+                       [this](uint32_t index) { return IsJudged(request_.items[index]); });
+  }
+  static bool IsJudged(const WriteItem& item) {
+    return item.conditional() || item.kind == WriteKind::kTouch;
+  }
+
+  // Reads what is stored under the keys of such items, then sends all of them.
+  void LookAtTags(std::vector<uint32_t> indexes, Home home) {
+    pending_.fetch_add(1, std::memory_order_relaxed);
+    std::vector<L2Key> keys;
+    std::vector<uint32_t> judged;
+    for (const uint32_t index : indexes) {
+      const WriteItem& item = request_.items[index];
+      if (!IsJudged(item)) continue;
+      keys.push_back({SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)});
+      judged.push_back(index);
+    }
+    context_.l2.Fetch(
+        std::move(keys), LowerDeadline(),
+        [self = shared_from_this(), indexes = std::move(indexes), judged = std::move(judged),
+         home](const std::vector<L2Record>& records) mutable {
+          for (size_t i = 0; i < judged.size(); ++i) {
+            if (self->TakeTags(judged[i], records[i])) continue;
+            indexes.erase(std::find(indexes.begin(), indexes.end(), judged[i]));
+          }
+          if (!indexes.empty()) self->SendToL2(std::move(indexes), home, /*attempt=*/1);
+          self->Done();
+        });
+  }
+
+  // False: the item has failed.
+  bool TakeTags(uint32_t index, const L2Record& stored) {
+    if (!stored.status.ok()) {
+      SetError(FromStatus(stored.status), &results_[index]);
+      return false;
+    }
+    const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
+    if (record.ok() && context_.engine.fences().Covers(name_space_.id, request_.items[index].key,
+                                                       record->tags, record->version.hlc)) {
+      fenced_hlcs_[index] = record->version.hlc;
+    }
+    return true;
+  }
+
+  void SendToL2(std::vector<uint32_t> indexes, Home home, int attempt) {
     pending_.fetch_add(1, std::memory_order_relaxed);
     const absl::Time now = context_.clock.Now();
     std::vector<L2Write> writes;
@@ -197,6 +254,10 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
     write.key = L2Key{SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)};
     write.kind = item.kind == WriteKind::kTouch ? L2WriteKind::kTouch : L2WriteKind::kPut;
     write.version = version;
+    if (IsJudged(item)) {
+      write.fenced_hlc = std::max(context_.engine.fences().NewestOfKey(name_space_.id, item.key),
+                                  fenced_hlcs_[index]);
+    }
     if (item.if_absent) write.condition = L2Condition::kIfAbsent;
     if (item.expected_version.is_set()) {
       write.condition = L2Condition::kIfVersion;
@@ -459,6 +520,8 @@ class WritePath::Call : public std::enable_shared_from_this<WritePath::Call> {
   std::vector<WriteResult> results_;
   std::vector<std::optional<StoredValue>> stored_;
   std::vector<absl::Duration> lives_;  // Of the last attempt.
+  // Clocks of stored values that are dead by a fence of a tag; empty unless an item is judged.
+  std::vector<uint64_t> fenced_hlcs_;
   // That have an item, by the owner's word; empty unless the namespace replicates synchronously.
   std::vector<std::vector<std::string>> regions_;
   WriteCallback callback_;

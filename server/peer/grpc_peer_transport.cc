@@ -226,4 +226,37 @@ void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, s
                          });
 }
 
+void GrpcPeerTransport::Ping(const Member& to, uint64_t epoch, absl::Time deadline,
+                             DoneCallback callback) {
+  auto call = std::make_shared<PeerCall<peer::v1::PingRequest, peer::v1::PingResponse>>();
+  FillHeader(epoch, "", call->request.mutable_header());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began(to.peer_address, Context(call, &call->context));
+  stub->async()->Ping(&call->context, &call->request, &call->response,
+                      [this, call, stub, callback = std::move(callback)](
+                          const grpc::Status& status) mutable {
+                        absl::Status result = ToAbslStatus(status);
+                        if (result.ok()) result = versions_.Merge(call->response.header().hlc());
+                        callback(std::move(result));
+                        Release(&call, &stub);
+                      });
+}
+
+void GrpcPeerTransport::PushFence(const Member& to, uint64_t epoch, const Fence& fence,
+                                  absl::Time deadline, DoneCallback callback) {
+  auto call = std::make_shared<PeerCall<peer::v1::PushFenceRequest, peer::v1::PushFenceResponse>>();
+  FillHeader(epoch, "", call->request.mutable_header());
+  ToProto(fence, call->request.add_fences());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began(to.peer_address, Context(call, &call->context));
+  stub->async()->PushFence(&call->context, &call->request, &call->response,
+                           [this, call, stub, callback = std::move(callback)](
+                               const grpc::Status& status) mutable {
+                             callback(ToAbslStatus(status));
+                             Release(&call, &stub);
+                           });
+}
+
 }  // namespace meridian

@@ -42,6 +42,9 @@ class GrpcPeerTransport final : public PeerTransport {
              WriteReplyCallback callback) override;
   void Explain(const Member& to, std::string_view name_space, std::string_view key,
                absl::Time deadline, ExplainReplyCallback callback) override;
+  void Ping(const Member& to, uint64_t epoch, absl::Time deadline, DoneCallback callback) override;
+  void PushFence(const Member& to, uint64_t epoch, const Fence& fence, absl::Time deadline,
+                 DoneCallback callback) override;
 
   // Drops the channels of addresses that `topology` does not name and cancels the calls to them: who
   // waits for a node that is gone goes around it now.

@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
+#include "server/replication/fence_follower.h"
 #include "server/replication/fence_wait.h"
 #include "server/replication/hearing.h"
 #include "server/replication/hint_replay.h"
@@ -41,7 +42,10 @@ ReplicationLinkOptions LinkOptions(const ReplicationOptions& options) {
 
 ReplicationLink::ModeOf WithInternal(ReplicationLink::ModeOf mode_of) {
   return [mode_of = std::move(mode_of)](std::string_view name_space) {
-    return name_space == kInternalNamespace ? ReplicationMode::kAsync : mode_of(name_space);
+    if (name_space == kInternalNamespace || name_space == kFenceNamespace) {
+      return ReplicationMode::kAsync;
+    }
+    return name_space == kLocalFenceNamespace ? ReplicationMode::kLocal : mode_of(name_space);
   };
 }
 
@@ -127,6 +131,8 @@ struct Replication::Parts {
         watch_feed(deps.watch),
         recovery({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.engine, gate,
                  deps.clock, deps.observer),
+        fence_follower({.node_id = options.node_id}, deps.own, deps.fences, deps.topology, gate,
+                       deps.clock, deps.observer),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer,
              {&coherence, &recovery, &watch_feed, &replicator}),
@@ -152,6 +158,7 @@ struct Replication::Parts {
   HintReplay hint_replay;
   WatchFeed watch_feed;
   StoreRecovery recovery;
+  FenceFollower fence_follower;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -182,6 +189,7 @@ void Replication::Start() {
     parts->cuts.Start();
     parts->clock_watch.Start();
     parts->hint_replay.Start();
+    parts->fence_follower.Start();
     if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
   });
 }
@@ -218,7 +226,8 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
   options.tombstone_ttl = parts->options.link.repair.tombstone_ttl;
   // Heartbeats are left out: they move all the time. Where no values are sent, regions differ.
   auto wanted = [parts](std::string_view name_space) {
-    if (name_space == kInternalNamespace) return false;
+    if (name_space == kFenceNamespace) return true;
+    if (name_space == kInternalNamespace || name_space == kLocalFenceNamespace) return false;
     const ReplicationMode mode = parts->deps.mode_of(name_space);
     return mode == ReplicationMode::kAsync || mode == ReplicationMode::kSync;
   };

@@ -26,6 +26,7 @@
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
+#include "server/node/fences.h"
 #include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
 #include "server/node/watch_hub.h"
@@ -61,6 +62,7 @@ struct ReplicationDeps {
   ReplicationObserver& observer;
   ClockGuard& clock_guard;  // Is told the stores' clocks.
   HintLog& hints;           // Is replayed.
+  Fences& fences;           // Learns those of the store.
   // What of a namespace leaves the region. Called on the executor. kInternalNamespace always does.
   ReplicationLink::ModeOf mode_of;
   Heartbeat::Write write_heartbeat;

@@ -61,6 +61,8 @@ const char* HoldingName(Holding holding) {
   switch (holding) {
     case Holding::kValue:
       return "value";
+    case Holding::kFenced:
+      return "fenced";
     case Holding::kTombstone:
       return "tombstone";
     case Holding::kAbsent:

@@ -98,11 +98,13 @@ class CacheServiceHandlers::Call {
 };
 
 CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,
-                                           WritePath& writes, TopologyStreams& topology_streams,
+                                           WritePath& writes, FencePath& fences,
+                                           TopologyStreams& topology_streams,
                                            WatchStreams& watch_streams, RpcMetrics& metrics)
     : context_(context),
       reads_(reads),
       writes_(writes),
+      fences_(fences),
       topology_streams_(topology_streams),
       watch_streams_(watch_streams),
       metrics_(metrics) {}
@@ -351,13 +353,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
                   {}};
     error->details.field = "target";
   }
-  if (!error && !request->has_key()) {
-    error = Error{grpc::StatusCode::UNIMPLEMENTED,
-                  reason::kNotBuilt,
-                  "invalidation by tag, prefix or namespace is not built yet; invalidate by key",
-                  {}};
-    error->details.field = "target";
-  }
+  if (!error && !request->has_key()) return InvalidateMany(std::move(call), request, response);
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->key());
   if (!error) error = limits::CheckKey(key, "key");
@@ -368,6 +364,43 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();
   return WriteOne(std::move(call), request, response);
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::InvalidateMany(
+    std::shared_ptr<Call> call, const cache::v1::InvalidateRequest* request,
+    cache::v1::InvalidateResponse* response) {
+  FenceRequest fence;
+  std::optional<Error> error;
+  if (request->has_tag()) {
+    fence.scope = FenceScope::kTag;
+    fence.name = request->tag();
+    error = limits::CheckTag(request->tag(), "tag");
+  } else if (request->has_prefix()) {
+    fence.scope = FenceScope::kPrefix;
+    fence.name = request->prefix();
+    error = limits::CheckPrefix(request->prefix(), "prefix");
+  } else if (!request->all()) {
+    error = Error{grpc::StatusCode::INVALID_ARGUMENT,
+                  reason::kFieldInvalid,
+                  "all is false; say true to invalidate the whole namespace",
+                  {}};
+    error->details.field = "all";
+  }
+  if (error) return call->Refuse(*error);
+  fence.name_space = request->namespace_();
+  fence.deadline = call->write.deadline;
+  grpc::ServerUnaryReactor* reactor = call->reactor();
+  fences_.Invalidate(std::move(fence), [this, call, request, response](FenceResult result) {
+    FillHeader(request->header(), response->mutable_header());
+    if (result.result.state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*result.result.error));
+      return;
+    }
+    ToProto(result.result, response->mutable_result());
+    for (const std::string& node : result.unconfirmed) response->add_unconfirmed_nodes(node);
+    call->Finish(grpc::Status::OK);
+  });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
+#include "server/node/fence_path.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
 #include "server/node/write_path.h"
@@ -29,8 +30,8 @@ class CacheServiceHandlers final
  public:
   // Nothing is owned; everything outlives the gRPC server.
   CacheServiceHandlers(const NodeContext& context, ReadPath& reads, WritePath& writes,
-                       TopologyStreams& topology_streams, WatchStreams& watch_streams,
-                       RpcMetrics& metrics);
+                       FencePath& fences, TopologyStreams& topology_streams,
+                       WatchStreams& watch_streams, RpcMetrics& metrics);
 
   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
                                 const cache::v1::GetRequest* request,
@@ -80,9 +81,15 @@ class CacheServiceHandlers final
   grpc::ServerUnaryReactor* WriteBatch(std::shared_ptr<Call> call, const Request* request,
                                        Response* response);
 
+  // By tag, prefix or namespace.
+  grpc::ServerUnaryReactor* InvalidateMany(std::shared_ptr<Call> call,
+                                           const cache::v1::InvalidateRequest* request,
+                                           cache::v1::InvalidateResponse* response);
+
   const NodeContext& context_;
   ReadPath& reads_;
   WritePath& writes_;
+  FencePath& fences_;
   TopologyStreams& topology_streams_;
   WatchStreams& watch_streams_;
   RpcMetrics& metrics_;

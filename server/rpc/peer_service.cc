@@ -159,9 +159,25 @@ grpc::ServerReadReactor<peer::v1::HandOffRequest>* PeerServiceHandlers::HandOff(
 }
 
 grpc::ServerUnaryReactor* PeerServiceHandlers::PushFence(grpc::CallbackServerContext* context,
-                                                         const peer::v1::PushFenceRequest*,
-                                                         peer::v1::PushFenceResponse*) {
-  return FailUnary(context, NotBuiltStatus("PeerService.PushFence"));
+                                                         const peer::v1::PushFenceRequest* request,
+                                                         peer::v1::PushFenceResponse* response) {
+  for (const peer::v1::Fence& proto : request->fences()) {
+    const std::optional<Fence> fence = FromProto(proto);
+    std::optional<Error> error = limits::CheckNamespace(proto.namespace_());
+    if (!error && !fence) {
+      error = Error{
+          grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "this is no fence", {}};
+    }
+    if (!error) {
+      const absl::Status learned = context_.fences->Learn(*fence);
+      if (!learned.ok()) error = FromStatus(learned);
+    }
+    if (error) return FailUnary(context, ToGrpcStatus(*error));
+  }
+  FillHeader(response->mutable_header());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
 }
 
 }  // namespace meridian

@@ -4,10 +4,12 @@
 #include "tests/contract/l2_store_contract.h"
 
 #include <algorithm>
+#include <map>
 #include <random>
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
+#include "server/node/fence.h"
 
 namespace meridian {
 namespace {
@@ -240,6 +242,70 @@ TEST_P(L2StoreContractTest, AValueThatIsNoRecordLosesAgainstEveryWrite) {
   EXPECT_EQ(Outcome(If(Put(Key("a"), V(1), "one"), L2Condition::kIfAbsent)),
             L2WriteOutcome::kApplied);
   EXPECT_EQ(FetchValue(Key("a")), "one");
+}
+
+TEST_P(L2StoreContractTest, AConditionTakesWhatAFenceHasKilledForAbsent) {
+  const L2Key key = Key("k");
+  ASSERT_EQ(Outcome(Put(key, V(10), "old")), L2WriteOutcome::kApplied);
+  const auto fenced = [](L2Write write, Version fence) {
+    write.fenced_hlc = fence.hlc;
+    return write;
+  };
+  EXPECT_EQ(Outcome(fenced(Touch(key, V(20), absl::Hours(1)), V(10))), L2WriteOutcome::kAbsent);
+  EXPECT_EQ(Outcome(fenced(If(Put(key, V(20), "new"), L2Condition::kIfVersion, V(10)), V(11))),
+            L2WriteOutcome::kConflict);
+  EXPECT_EQ(Outcome(fenced(If(Put(key, V(20), "new"), L2Condition::kIfAbsent), V(9))),
+            L2WriteOutcome::kConflict);
+  EXPECT_EQ(Outcome(fenced(If(Put(key, V(20), "new"), L2Condition::kIfAbsent), V(10))),
+            L2WriteOutcome::kApplied);
+  EXPECT_EQ(Outcome(fenced(If(Put(key, V(30), "newer"), L2Condition::kIfVersion, V(20)), V(19))),
+            L2WriteOutcome::kApplied);
+  EXPECT_EQ(FetchValue(key), "newer");
+}
+
+TEST_P(L2StoreContractTest, FencesAreListedAndForgottenByTheirVersion) {
+  const auto fence = [](FenceScope scope, std::string name, Version version, bool local = false) {
+    return Fence{"task", scope, std::move(name), version, local};
+  };
+  const std::string binary("t\xff\0ag", 5);
+  const std::vector<Fence> fences = {fence(FenceScope::kNamespace, "", V(1)),
+                                     fence(FenceScope::kPrefix, "user:1:", V(2)),
+                                     fence(FenceScope::kTag, binary, V(3)),
+                                     fence(FenceScope::kTag, "home", V(4), true)};
+  for (const Fence& one : fences) EXPECT_EQ(Outcome(FenceWrite(one)), L2WriteOutcome::kApplied);
+  EXPECT_EQ(Outcome(FenceWrite(fence(FenceScope::kTag, binary, V(2)))), L2WriteOutcome::kStale);
+  const auto listed = [&](uint32_t slot) {
+    std::map<std::string, Version> names;
+    const auto list = harness_->ListFences(slot);
+    EXPECT_TRUE(list.ok()) << list.status();
+    for (const LogEntry& entry : list.value_or(std::vector<LogEntry>())) {
+      const auto parsed = ParseFenceKey(entry.name_space, entry.key, entry.version);
+      EXPECT_TRUE(parsed.has_value()) << entry.key;
+      if (parsed) names[parsed->name] = parsed->version;
+    }
+    return names;
+  };
+  const uint32_t shared = FenceKey(fences[0]).slot;
+  EXPECT_THAT(listed(shared), testing::UnorderedElementsAre(testing::Pair("", V(1)),
+                                                            testing::Pair("user:1:", V(2)),
+                                                            testing::Pair(binary, V(3))));
+  EXPECT_THAT(listed(FenceKey(fences[3]).slot),
+              testing::UnorderedElementsAre(testing::Pair("home", V(4))));
+  EXPECT_EQ(LogOf(shared).size(), 3u);
+
+  std::vector<LogEntry> forgotten;
+  for (const Version version : {V(1), V(3)}) {
+    const L2Key key = FenceKey(fences[1]);
+    forgotten.push_back({{}, version, key.name_space, key.key});
+  }
+  EXPECT_TRUE(harness_->ForgetFences(shared, forgotten).ok());
+  EXPECT_EQ(listed(shared).size(), 3u) << "other versions are left alone";
+  forgotten[0].version = V(2);
+  EXPECT_TRUE(harness_->ForgetFences(shared, forgotten).ok());
+  EXPECT_EQ(listed(shared).size(), 2u);
+  EXPECT_EQ(FetchValue(FenceKey(fences[1])), "(none)");
+  EXPECT_EQ(LogOf(shared).size(), 3u) << "that is no change";
+  EXPECT_TRUE(harness_->ForgetFences(shared, {}).ok());
 }
 
 TEST_P(L2StoreContractTest, HealthSaysThatAllIsWell) {

@@ -185,6 +185,16 @@ absl::StatusOr<std::vector<Version>> L2StoreHarness::FetchVersions(std::vector<L
       [&](auto done) { store().FetchVersions(std::move(keys), Deadline(), done); });
 }
 
+absl::StatusOr<std::vector<LogEntry>> L2StoreHarness::ListFences(uint32_t slot) {
+  return Wait<absl::StatusOr<std::vector<LogEntry>>>(
+      [&](auto done) { store().ListFences(slot, Deadline(), done); });
+}
+
+absl::Status L2StoreHarness::ForgetFences(uint32_t slot, std::vector<LogEntry> fences) {
+  return Wait<absl::Status>(
+      [&](auto done) { store().ForgetFences(slot, std::move(fences), Deadline(), done); });
+}
+
 std::vector<L2WriteResult> L2StoreHarness::ApplyReplicated(std::string source_region, uint32_t slot,
                                                            LogPosition cursor,
                                                            std::vector<L2Write> writes) {

@@ -49,6 +49,8 @@ class L2StoreHarness {
                                              LogPosition cursor, std::vector<L2Write> writes);
   absl::StatusOr<L2ScanPage> Scan(std::string from, size_t count);
   absl::StatusOr<std::vector<Version>> FetchVersions(std::vector<L2Key> keys);
+  absl::StatusOr<std::vector<LogEntry>> ListFences(uint32_t slot);
+  absl::Status ForgetFences(uint32_t slot, std::vector<LogEntry> fences);
   L2Health Health() { return store().Health(); }
 
  protected:

@@ -437,12 +437,22 @@ TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
     return stub_->Invalidate(&context, invalidate, &response);
   };
   EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "TARGET_MISSING", "target"));
-  invalidate.set_tag("t");
-  EXPECT_THAT(send(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", "target"));
-  invalidate.set_prefix("task:");
-  EXPECT_THAT(send(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", "target"));
-  invalidate.set_all(true);
-  EXPECT_THAT(send(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", "target"));
+  invalidate.set_tag("");
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "TAG_INVALID", "tag"));
+  invalidate.set_tag(std::string(257, 't'));
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "TAG_INVALID", "tag"));
+  invalidate.set_prefix("");
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "KEY_EMPTY", "prefix"));
+  invalidate.set_prefix("task");
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "PREFIX_INVALID", "prefix"));
+  invalidate.set_prefix(std::string(33, ':'));
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "PREFIX_INVALID", "prefix"));
+  invalidate.set_prefix(std::string(1024, 'a') + ":");
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "KEY_TOO_LONG", "prefix"));
+  invalidate.set_all(false);
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "FIELD_INVALID", "all"));
+  invalidate.set_namespace_("_meridian.fence");
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "NAMESPACE_RESERVED", "namespace"));
   EXPECT_EQ(StatusOf("task:1"), cache::v1::ENTRY_STATUS_OK);
 
   grpc::ClientContext pipe_context;

@@ -233,9 +233,28 @@ TEST_F(CliTest, AnErrorOfTheServerIsShownWithItsReason) {
   const CommandResult space = Ctl({"get", "No Space", "k"});
   EXPECT_EQ(space.exit_code, kFailed);
   EXPECT_THAT(space.err, AllOf(StartsWith("error: "), HasSubstr("NAMESPACE_INVALID")));
-  const CommandResult tag = Ctl({"invalidate", "task", "--tag", "t"});
-  EXPECT_EQ(tag.exit_code, kFailed);
-  EXPECT_THAT(tag.err, HasSubstr("NOT_BUILT"));
+  const CommandResult prefix = Ctl({"invalidate", "task", "--prefix", "no colon"});
+  EXPECT_EQ(prefix.exit_code, kFailed);
+  EXPECT_THAT(prefix.err, HasSubstr("PREFIX_INVALID"));
+}
+
+TEST_F(CliTest, ManyKeysAreInvalidatedAtOnce) {
+  const auto get = [this](const char* key) { return Ctl({"get", "fenced", key}).exit_code; };
+  for (const char* key : {"user:1:a", "user:1:b", "user:2:a"}) {
+    ASSERT_EQ(Ctl({"set", "fenced", key, "v", "--tag", "team:1"}).exit_code, kOk);
+  }
+  ASSERT_EQ(Ctl({"set", "fenced", "other", "v"}).exit_code, kOk);
+  EXPECT_EQ(Ctl({"invalidate", "fenced", "--prefix", "user:1:"}).exit_code, kOk);
+  EXPECT_EQ(get("user:1:a"), kNotFound);
+  EXPECT_EQ(get("user:1:b"), kNotFound);
+  EXPECT_EQ(get("user:2:a"), kOk);
+  EXPECT_EQ(Ctl({"invalidate", "fenced", "--tag", "team:1"}).exit_code, kOk);
+  EXPECT_EQ(get("user:2:a"), kNotFound);
+  EXPECT_EQ(get("other"), kOk);
+  EXPECT_EQ(Ctl({"invalidate", "fenced", "--all"}).exit_code, kOk);
+  EXPECT_EQ(get("other"), kNotFound);
+  ASSERT_EQ(Ctl({"set", "fenced", "user:1:a", "new"}).exit_code, kOk);
+  EXPECT_EQ(get("user:1:a"), kOk);
 }
 
 TEST_F(CliTest, ANodeThatIsNotThereIsCode5AndNamesTheAddress) {

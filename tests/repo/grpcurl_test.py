@@ -172,8 +172,7 @@ class GrpcurlTest(unittest.TestCase):
                    {"namespace": "No such", "key": encoded("k")})
 
     def test_what_is_not_built_says_so(self):
-        self.fails(UNIMPLEMENTED, "NOT_BUILT", "meridian.cache.v1.CacheService/Invalidate",
-                   {"namespace": "task", "all": True})
+        self.fails(UNIMPLEMENTED, "NOT_BUILT", "meridian.cache.v1.CacheService/Pipe", {})
 
     def test_the_coordinator_tells_who_leads(self):
         status = self.call(self.coordinator["grpc"],

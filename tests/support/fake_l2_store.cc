@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/hash.h"
+#include "server/node/fence.h"
 #include "server/node/record.h"
 
 namespace meridian {
@@ -122,7 +123,8 @@ struct FakeL2Store::State {
     }
     const absl::Time now = clock.Now();
     const Stored* stored = Find(write.key.name_space, write.key.key);
-    const Header header = stored == nullptr ? Header() : HeaderOf(stored->bytes, now);
+    Header header = stored == nullptr ? Header() : HeaderOf(stored->bytes, now);
+    if (header.version.hlc <= write.fenced_hlc) header.live = false;
     const auto answer = [](L2WriteOutcome outcome, Version version) {
       return L2WriteResult{.status = absl::OkStatus(), .outcome = outcome, .stored = version};
     };
@@ -379,6 +381,38 @@ void FakeL2Store::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
               stored == nullptr ? Version() : HeaderOf(stored->bytes, state.clock.Now()).version);
         }
         return versions;
+      });
+}
+
+void FakeL2Store::ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) {
+  using Answer = absl::StatusOr<std::vector<LogEntry>>;
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [slot](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        std::vector<LogEntry> fences;
+        for (const auto& [name, stored] : state.entries) {
+          const Header header = HeaderOf(stored.bytes, state.clock.Now());
+          const auto fence = ParseFenceKey(name.first, name.second, header.version);
+          if (!fence || !header.live || FenceKey(*fence).slot != slot) continue;
+          fences.push_back({{}, header.version, name.first, name.second});
+        }
+        return fences;
+      });
+}
+
+void FakeL2Store::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                               StatusCallback callback) {
+  Run<absl::Status>(
+      deadline, std::move(callback), [](absl::Status status) { return status; },
+      [fences = std::move(fences)](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) {
+        for (const LogEntry& fence : fences) {
+          const auto it = state.entries.find({fence.name_space, fence.key});
+          if (it == state.entries.end()) continue;
+          if (HeaderOf(it->second.bytes, state.clock.Now()).version == fence.version) {
+            state.entries.erase(it);
+          }
+        }
+        return absl::OkStatus();
       });
 }
 

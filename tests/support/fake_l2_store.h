@@ -59,6 +59,9 @@ class FakeL2Store final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) override;
+  void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                    StatusCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
 

@@ -30,6 +30,8 @@ class FakePeerTransport final : public PeerTransport {
   void Add(const std::string& id, Node node) { nodes_[id] = node; }
   // Every call to the node fails with `status`; OK: works again.
   void Fail(const std::string& id, absl::Status status) { failures_[id] = std::move(status); }
+  // Whose clock learns from pings.
+  void SetAsker(const NodeContext* asker) { asker_ = asker; }
   int calls() const { return calls_; }
 
   void Read(const Member& to, const PeerRead& read, absl::Time deadline,
@@ -76,6 +78,19 @@ class FakePeerTransport final : public PeerTransport {
     callback(absl::UnimplementedError("the fake explains nothing"));
   }
 
+  void Ping(const Member& to, uint64_t, absl::Time, DoneCallback callback) override {
+    if (const absl::Status failure = FailureOf(to.id); !failure.ok()) return callback(failure);
+    callback(asker_ == nullptr
+                 ? absl::OkStatus()
+                 : asker_->versions.Merge(nodes_.at(to.id).context->versions.last()));
+  }
+
+  void PushFence(const Member& to, uint64_t, const Fence& fence, absl::Time,
+                 DoneCallback callback) override {
+    if (const absl::Status failure = FailureOf(to.id); !failure.ok()) return callback(failure);
+    callback(nodes_.at(to.id).context->fences->Learn(fence));
+  }
+
  private:
   absl::Status FailureOf(const std::string& id) const {
     const auto it = failures_.find(id);
@@ -89,6 +104,7 @@ class FakePeerTransport final : public PeerTransport {
 
   std::map<std::string, Node> nodes_;
   std::map<std::string, absl::Status> failures_;
+  const NodeContext* asker_ = nullptr;
   int calls_ = 0;
 };
 

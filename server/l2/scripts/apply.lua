@@ -6,9 +6,10 @@
 -- ARGV: now (12 hex digits of milliseconds), maximal length of a log, n, cursor ('' or 'ms-seq'),
 --   then for each write:
 --     meta      kind ('P' put, 'T' touch), condition ('n' none, 'a' if absent, 'v' if version),
---               expected version (20 hex digits, only for 'v')
+--               expected version (20 hex digits, only for 'v'), and if the stored value may be dead
+--               by a fence '|' and the fence's clock (16 hex digits): only what is newer is live
 --     log       index of its log key in KEYS
---     px        milliseconds until Redis may forget the key
+--     px        milliseconds until Redis may forget the key; 0: never
 --     data      P: the record; T: the first 32 bytes of the new header
 -- Returns for each write: 'O' applied; 'S' .. stored version, stale; 'C' .. live version or nothing,
 --   condition does not hold; 'A' nothing to touch; 'E' .. error of this key alone.
@@ -32,13 +33,15 @@ local function apply(key, meta, log, px, data)
   if #head == 33 and find(head, '^[0-9a-f]+[VT]$') then
     stored = sub(head, 1, 20)
     live = sub(head, 33) == 'V' and sub(head, 21, 32) > now
+    local fence = live and sub(meta, -17, -17) == '|' and sub(meta, -16)
+    if fence and sub(stored, 1, 16) <= fence then live = false end
   end
 
   local version = sub(data, 1, 20)
   if stored == version then return 'S' .. stored end
   local condition = sub(meta, 2, 2)
   if condition == 'a' and live then return 'C' .. stored end
-  if condition == 'v' and not (live and stored == sub(meta, 3)) then
+  if condition == 'v' and not (live and stored == sub(meta, 3, 22)) then
     return 'C' .. (live and stored or '')
   end
   local touch = sub(meta, 1, 1) == 'T'
@@ -52,8 +55,19 @@ local function apply(key, meta, log, px, data)
   if touch then
     call('SETRANGE', key, 0, data)
     call('PEXPIRE', key, px)
-  else
+  elseif px ~= '0' then
     call('SET', key, data, 'PX', px)
+  else
+    call('SET', key, data)
+  end
+  -- Fences are listed as well, beside the log, so that a node that starts finds them all.
+  if sub(name, 1, 15) == '_meridian.fence' then
+    local list = sub(log, 1, -4) .. 'fences'
+    if sub(data, 33, 33) == 'V' then
+      call('HSET', list, name, version)
+    else
+      call('HDEL', list, name)
+    end
   end
   return 'O'
 end

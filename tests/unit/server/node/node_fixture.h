@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/node/fence_path.h"
 #include "server/node/miss_path.h"
 #include "server/node/no_l2.h"
 #include "server/node/node_context.h"
@@ -40,14 +41,19 @@ class TestNode {
         namespaces_(*engine_, std::move(policies)),
         context_{std::move(id), l1_only, absl::Hours(24), clock,     versions_, *engine_,
                  namespaces_,   l2,      peers,           topology_, timers},
+        fences_(*engine_, versions_, /*known=*/true),
         misses_(context_),
         reads_(context_, misses_),
-        writes_(context_) {}
+        writes_(context_),
+        fence_path_(context_) {
+    context_.fences = &fences_;
+  }
 
   NodeContext& context() { return context_; }
   MissPath& misses() { return misses_; }
   ReadPath& reads() { return reads_; }
   WritePath& writes() { return writes_; }
+  FencePath& fence_path() { return fence_path_; }
   Engine& engine() { return *engine_; }
   TopologyHolder& topology() { return topology_; }
   HybridClock& versions() { return versions_; }
@@ -62,9 +68,11 @@ class TestNode {
   Namespaces namespaces_;
   TopologyHolder topology_;
   NodeContext context_;
+  Fences fences_;
   MissPath misses_;
   ReadPath reads_;
   WritePath writes_;
+  FencePath fence_path_;
 };
 
 class NodeFixture : public testing::Test {

@@ -32,6 +32,7 @@ class NodeStack {
         timers_});
     context_->clock_guard = &node_.clock_guard;
     context_->hints = &node_.hints;
+    context_->fences = node_.fences.get();
     context_->sync = &node_.replication->sync();
     misses_ = std::make_unique<MissPath>(*context_);
     reads_ = std::make_unique<ReadPath>(*context_, *misses_);

@@ -394,6 +394,7 @@ TEST(ReplicationTest, BadOptionsAreRefusedByName) {
                   .observer = node.observer,
                   .clock_guard = node.clock_guard,
                   .hints = node.hints,
+                  .fences = *node.fences,
                   .mode_of = [](std::string_view) { return ReplicationMode::kAsync; },
                   .write_heartbeat = [](std::string_view, const std::string&) {}});
     return created.status();

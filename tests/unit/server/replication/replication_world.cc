@@ -113,6 +113,21 @@ void StoreWire::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
       [=](const absl::Status& status) { callback(status); });
 }
 
+void StoreWire::ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->ListFences(slot, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                             StatusCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->ForgetFences(slot, fences, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
 void StoreWire::ServerTime(absl::Time deadline, TimeCallback callback) {
   deadline = Theirs(deadline);
   Carry(
@@ -146,6 +161,7 @@ ReplicationWorld::ReplicationWorld(std::vector<std::string> names, int nodes_per
       node->id = region->name + "-" + std::to_string(i);
       node->engine = *Engine::Create({.capacity_bytes = size_t{8} << 20, .shard_bits = 1});
       node->hybrid_clock = std::make_unique<HybridClock>(node->clock, RegionId(region->name));
+      node->fences = std::make_unique<Fences>(*node->engine, *node->hybrid_clock, /*known=*/false);
       for (const auto& other : regions) {
         node->wires[other->name] =
             std::make_unique<StoreWire>(node->clock, clock, executor, other->store);
@@ -187,6 +203,7 @@ void ReplicationWorld::Start() {
                          .observer = node->observer,
                          .clock_guard = node->clock_guard,
                          .hints = node->hints,
+                         .fences = *node->fences,
                          .mode_of =
                              [this](std::string_view name_space) {
                                const auto found = modes.find(std::string(name_space));

@@ -55,6 +55,9 @@ class StoreWire final : public L2Store {
   void Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) override;
   void FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                      VersionsCallback callback) override;
+  void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) override;
+  void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
+                    StatusCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
   uint64_t Generation() const override { return store_->Generation(); }
@@ -123,6 +126,7 @@ class ReplicationWorld {
     HintLog hints{{.max_bytes = size_t{1} << 20, .max_age = absl::Minutes(10)}};
     std::unique_ptr<Engine> engine;
     std::unique_ptr<HybridClock> hybrid_clock;
+    std::unique_ptr<Fences> fences;
     TopologyHolder topology;
     RecordingObserver observer;
     std::map<std::string, std::unique_ptr<StoreWire>> wires;  // By region, the own one included.
