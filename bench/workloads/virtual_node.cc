@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "common/base/status_macros.h"
+#include "common/base/timer_queue.h"
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/miss_path.h"
 #include "server/node/namespaces.h"
 #include "server/node/node_context.h"
 #include "server/node/peer_transport.h"
@@ -39,14 +41,16 @@ struct VirtualNode::Parts {
         engine(std::move(made)),
         namespaces(*engine, config.policies),
         store(clock, executor),
-        context{"n0",    false,      absl::Hours(24), clock, versions,
-                *engine, namespaces, store,           peers, topology},
-        reads(context),
+        context{"n0",       false, absl::Hours(24), clock,    versions, *engine,
+                namespaces, store, peers,           topology, timers},
+        misses(context),
+        reads(context, misses),
         writes(context) {}
 
   FakeClock clock;
   const absl::Duration started = clock.Monotonic();
   FakeExecutor executor{clock};
+  TimerQueue timers{clock, executor};
   HybridClock versions;
   std::unique_ptr<Engine> engine;
   Namespaces namespaces;
@@ -54,6 +58,7 @@ struct VirtualNode::Parts {
   NoPeers peers;
   TopologyHolder topology;
   NodeContext context;
+  MissPath misses;
   ReadPath reads;
   WritePath writes;
   absl::Duration next_housekeeping = clock.Monotonic();
