@@ -296,6 +296,7 @@ TEST_F(RedisClusterTest, WritesOfOneCallToOneKeyKeepTheirOrderWhileItsSlotMoves)
   RedisStoreOptions options;
   options.max_keys_per_call = 1;  // Each write is a command of its own.
   OpenStore(options, cluster_->url());
+  int moves = 0;
   for (int round = 0; round < 30; ++round) {
     std::vector<L2Write> writes;
     for (int i = 1; i <= 20; ++i) writes.push_back(Put("{tag}k", round * 100 + i, "v"));
@@ -308,13 +309,15 @@ TEST_F(RedisClusterTest, WritesOfOneCallToOneKeyKeepTheirOrderWhileItsSlotMoves)
                   });
     const absl::Status moved = cluster_->MoveSlot(slot, Elsewhere(slot));
     done.WaitForNotification();  // Before anything that returns: the call refers to this frame.
-    ASSERT_TRUE(moved.ok()) << moved;
+    // A server that has not heard yet of the move before does not take part in the next one.
+    moves += moved.ok();
     // None finds a later one stored before it.
     for (const L2WriteResult& result : results) {
       ASSERT_TRUE(result.status.ok()) << result.status;
       ASSERT_EQ(result.outcome, L2WriteOutcome::kApplied);
     }
   }
+  EXPECT_GE(moves, 10);
 }
 
 TEST_F(RedisClusterTest, ADeadServerTakesItsSlotsWithItAndNothingElse) {
