@@ -56,8 +56,8 @@ class SlotMoveTest : public testing::Test {
 };
 
 TEST_F(SlotMoveTest, AThousandSlotsMoveUnderLoadAndNoClientGetsAnError) {
-  // So that only what a move does is an error, and not a machine that is busy. By hand, on one that is
-  // not, the client's own 500 ms give none either.
+  // So that only what a move does is an error, and not a machine that is busy. By hand, on one that
+  // is not, the client's own 500 ms give none either.
   constexpr absl::Duration kDeadline = absl::Seconds(10);
   PacedLoadOptions writes;
   writes.name = "written";
