@@ -1,13 +1,9 @@
 #include "server/app/node_metrics.h"
 
 #include <grpcpp/grpcpp.h>
-#include <spdlog/spdlog.h>
 
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "common/rpc/error.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
@@ -48,7 +44,8 @@ Samples EngineSamples(const NodeContext& context, uint64_t EngineCounters::*fiel
   return samples;
 }
 
-// Entries that the namespace's admission policy kept out of L1 count as the engine's own refusals do.
+// Entries that the namespace's admission policy kept out of L1 count as the engine's own refusals
+// do.
 void AddNotAdmitted(const NodeContext& context, Samples* samples) {
   const std::string admission(EvictionCauseName(EvictionCause::kAdmission));
   for (const Namespace* name_space : context.namespaces.List()) {
@@ -73,8 +70,7 @@ Samples EvictionSamples(const NodeContext& context) {
   return samples;
 }
 
-Samples WriteSamples(const NodeContext& context,
-                     std::atomic<uint64_t> NamespaceCounters::*field) {
+Samples WriteSamples(const NodeContext& context, std::atomic<uint64_t> NamespaceCounters::*field) {
   Samples samples;
   for (const Namespace* name_space : context.namespaces.List()) {
     samples.push_back(
@@ -178,20 +174,19 @@ void AddHintMetrics(const NodeContext& context, MetricRegistry& registry) {
 }
 
 void AddFenceMetrics(const NodeContext& context, MetricRegistry& registry) {
-  registry.AddCallbackCounters(
-      {"meridian_fences_total", "Invalidations of many keys that this node has learnt of.",
-       {"scope"}},
-      [&context] {
-        const auto count = [&context](FenceScope scope) {
-          return static_cast<double>(context.fences->learned(scope));
-        };
-        return Samples{{{"namespace"}, count(FenceScope::kNamespace)},
-                       {{"prefix"}, count(FenceScope::kPrefix)},
-                       {{"tag"}, count(FenceScope::kTag)}};
-      });
-  registry.AddGauge("meridian_fences_known", "Fences that this node keeps.", [&context] {
-    return static_cast<double>(context.fences->named());
-  });
+  registry.AddCallbackCounters({"meridian_fences_total",
+                                "Invalidations of many keys that this node has learnt of.",
+                                {"scope"}},
+                               [&context] {
+                                 const auto count = [&context](FenceScope scope) {
+                                   return static_cast<double>(context.fences->learned(scope));
+                                 };
+                                 return Samples{{{"namespace"}, count(FenceScope::kNamespace)},
+                                                {{"prefix"}, count(FenceScope::kPrefix)},
+                                                {{"tag"}, count(FenceScope::kTag)}};
+                               });
+  registry.AddGauge("meridian_fences_known", "Fences that this node keeps.",
+                    [&context] { return static_cast<double>(context.fences->named()); });
   registry.AddCallbackCounters(
       {"meridian_fences_unconfirmed_total",
        "Nodes that did not say in time that they have a fence of this node.",
@@ -205,8 +200,9 @@ Samples OwnershipSamples(const NodeContext& context) {
   const TopologyHolder::Snapshot topology = context.topology.Get();
   Samples samples;
   for (const Member& member : topology->members()) {
-    samples.push_back({{member.id}, static_cast<double>(topology->SlotsOf(member.id).size()) /
-                                        static_cast<double>(kSlotCount)});
+    samples.push_back({{member.id},
+                       static_cast<double>(topology->SlotsOf(member.id).size()) /
+                           static_cast<double>(kSlotCount)});
   }
   return samples;
 }
@@ -232,60 +228,63 @@ void AddWatchMetrics(const WatchHub& hub, const WatchStreams& streams, MetricReg
           [&hub] { return static_cast<double>(hub.Stats().resumed); });
   counter("meridian_watch_refused_total", "Watch calls that were refused.",
           [&streams] { return static_cast<double>(streams.refused()); });
-  registry.AddCallbackCounters(
-      {"meridian_watch_gaps_total",
-       "Gaps that followers were told: of a slot (gained, lost, or with a hole in its changelog), or "
-       "of all slots of a stream that was too slow (overrun).",
-       {"cause"}},
-      [&hub] {
-        const WatchStats stats = hub.Stats();
-        return Samples{{{"slot"}, static_cast<double>(stats.slot_gaps)},
-                       {{"overrun"}, static_cast<double>(stats.overruns)}};
-      });
+  registry.AddCallbackCounters({"meridian_watch_gaps_total",
+                                "Gaps that followers were told: of a slot (gained, lost, or with a "
+                                "hole in its changelog), or "
+                                "of all slots of a stream that was too slow (overrun).",
+                                {"cause"}},
+                               [&hub] {
+                                 const WatchStats stats = hub.Stats();
+                                 return Samples{{{"slot"}, static_cast<double>(stats.slot_gaps)},
+                                                {{"overrun"}, static_cast<double>(stats.overruns)}};
+                               });
 }
 
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry) {
-  registry.AddCallbackCounters(
-      {"meridian_policy_reloads_total", "Times that the file of policies was read again.",
-       {"result"}},
-      [&store] {
-        const PolicyStoreStatus status = store.Status();
-        return Samples{{{"ok"}, static_cast<double>(status.reloads)},
-                       {{"failed"}, static_cast<double>(status.failed_reloads)}};
-      });
+  registry.AddCallbackCounters({"meridian_policy_reloads_total",
+                                "Times that the file of policies was read again.",
+                                {"result"}},
+                               [&store] {
+                                 const PolicyStoreStatus status = store.Status();
+                                 return Samples{
+                                     {{"ok"}, static_cast<double>(status.reloads)},
+                                     {{"failed"}, static_cast<double>(status.failed_reloads)}};
+                               });
   registry.AddGauge("meridian_policy_last_reload_successful",
                     "1 when the file of policies was right when it was last read, else 0.",
                     [&store] { return store.Status().problem.empty() ? 1.0 : 0.0; });
   registry.AddGauge("meridian_policy_loaded_timestamp_seconds",
-                    "When the policies in force were read, in seconds since 1970.",
-                    [&store] { return absl::ToDoubleSeconds(store.Status().loaded_at -
-                                                            absl::UnixEpoch()); });
+                    "When the policies in force were read, in seconds since 1970.", [&store] {
+                      return absl::ToDoubleSeconds(store.Status().loaded_at - absl::UnixEpoch());
+                    });
 }
 
 void AddBuildInfo(MetricRegistry& registry) {
-  registry.AddGauges({"meridian_build_info", "1, with the release and its libraries as labels.",
+  registry.AddGauges({"meridian_build_info",
+                      "1, with the release and its libraries as labels.",
                       {"version", "grpc"}},
-                     [] { return Samples{{{std::string(BuildVersion()), grpc::Version()}, 1}}; });
+                     [] {
+                       return Samples{{{std::string(BuildVersion()), grpc::Version()}, 1}};
+                     });
 }
 
 void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
-  registry.AddCallbackCounters(
-      {"meridian_cache_gets_total", "Keys looked up by the owner, by tier, result and namespace.",
-       {"tier", "result", "namespace"}},
-      [&context] { return TierSamples(context); });
+  registry.AddCallbackCounters({"meridian_cache_gets_total",
+                                "Keys looked up by the owner, by tier, result and namespace.",
+                                {"tier", "result", "namespace"}},
+                               [&context] { return TierSamples(context); });
   registry.AddCallbackCounters(
       {"meridian_cache_puts_total", "Values written by the owner (Touch included).", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::sets); });
   registry.AddCallbackCounters(
       {"meridian_cache_invalidations_total", "Keys invalidated by the owner.", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::invalidations); });
-  registry.AddCallbackCounters(
-      {"meridian_cache_evictions_total", "Entries that left L1, by cause and namespace.",
-       {"cause", "namespace"}},
-      [&context] { return EvictionSamples(context); });
-  registry.AddGauges({"meridian_l1_entries", "Entries in L1.", {"namespace"}}, [&context] {
-    return EngineSamples(context, &EngineCounters::entries);
-  });
+  registry.AddCallbackCounters({"meridian_cache_evictions_total",
+                                "Entries that left L1, by cause and namespace.",
+                                {"cause", "namespace"}},
+                               [&context] { return EvictionSamples(context); });
+  registry.AddGauges({"meridian_l1_entries", "Entries in L1.", {"namespace"}},
+                     [&context] { return EngineSamples(context, &EngineCounters::entries); });
   registry.AddGauges({"meridian_l1_bytes", "Bytes in L1, overhead included.", {"namespace"}},
                      [&context] { return EngineSamples(context, &EngineCounters::bytes); });
   registry.AddGauge("meridian_l1_limit_bytes", "Bytes that L1 may use.", [&context] {
@@ -300,368 +299,39 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
                       return static_cast<double>(bytes);
                     });
   registry.AddCallbackCounters(
-      {"meridian_cache_bypassed_total", "Gets and Sets of keys that the policy does not cache.",
+      {"meridian_cache_bypassed_total",
+       "Gets and Sets of keys that the policy does not cache.",
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::bypassed); });
   registry.AddCallbackCounters(
       {"meridian_l1_ttl_boosts_total", "Lives in L1 that hits have lengthened.", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::boosts); });
   registry.AddCallbackCounters(
-      {"meridian_l1_refreshes_total", "Entries read again from L2 ahead of their expiry in L1.",
+      {"meridian_l1_refreshes_total",
+       "Entries read again from L2 ahead of their expiry in L1.",
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::refreshes); });
   registry.AddCallbackCounters(
-      {"meridian_l1_demotions_total", "Victims of a pool that moved to a colder one instead.",
+      {"meridian_l1_demotions_total",
+       "Victims of a pool that moved to a colder one instead.",
        {"namespace"}},
       [&context] { return EngineSamples(context, &EngineCounters::demotions); });
   registry.AddCallbackCounters(
-      {"meridian_l1_promotions_total", "Entries that their hits moved to a hotter pool.",
+      {"meridian_l1_promotions_total",
+       "Entries that their hits moved to a hotter pool.",
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
   AddCompressionMetrics(context, registry);
   if (context.hints != nullptr) AddHintMetrics(context, registry);
   AddFenceMetrics(context, registry);
   if (context.clock_guard != nullptr) AddClockMetrics(*context.clock_guard, registry);
-  registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.", [&context] {
-    return static_cast<double>(context.topology.Get()->epoch());
-  });
+  registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.",
+                    [&context] { return static_cast<double>(context.topology.Get()->epoch()); });
   registry.AddGauge("meridian_ring_nodes", "Members of the topology in use.", [&context] {
     return static_cast<double>(context.topology.Get()->members().size());
   });
   registry.AddGauges({"meridian_ring_ownership_ratio", "Share of the slots, by node.", {"node"}},
                      [&context] { return OwnershipSamples(context); });
-}
-
-namespace {
-
-double BreakerNumber(std::string_view breaker) {
-  return breaker == "closed" ? 0 : breaker == "open" ? 1 : 2;
-}
-
-}  // namespace
-
-// One region's connections.
-class L2Metrics::RegionObserver final : public L2Observer {
- public:
-  RegionObserver(L2Metrics& metrics, std::string region)
-      : metrics_(metrics), region_(std::move(region)) {}
-
-  void CommandDone(std::string_view command, absl::Duration latency,
-                   absl::StatusCode code) override {
-    metrics_.durations_.With({region_, command}).Observe(latency);
-    if (code != absl::StatusCode::kOk) {
-      metrics_.errors_.With({region_, CodeName(static_cast<grpc::StatusCode>(code))}).Add();
-    }
-  }
-  void ConnectionUp() override { spdlog::info("redis of {}: connected", region_); }
-  void ConnectionDown(std::string_view cause, std::string_view why, bool was_ready) override {
-    metrics_.reconnects_.With({region_, cause}).Add();
-    // Of a connect that fails again and again only what changes is told.
-    absl::MutexLock lock(&mu_);
-    if (was_ready) {
-      spdlog::warn("redis of {}: a connection was lost: {}", region_, why);
-    } else if (why != last_failure_) {
-      spdlog::warn("redis of {}: cannot connect: {}", region_, why);
-    }
-    last_failure_ = was_ready ? std::string_view() : why;
-  }
-  void Redirected(std::string_view kind) override {
-    metrics_.redirects_.With({region_, kind}).Add();
-  }
-  void ReadFromReplica() override { metrics_.replica_reads_.With({region_}).Add(); }
-  void PrimaryChanged(std::string_view from, std::string_view to) override {
-    metrics_.primary_changes_.With({region_}).Add();
-    spdlog::warn("redis of {}: {} is the primary now, it was {}", region_, to, from);
-  }
-  void SentinelChanged(std::string_view sentinel, std::string_view problem) override {
-    if (problem.empty()) {
-      spdlog::info("redis of {}: sentinel {} is well again", region_, sentinel);
-    } else {
-      spdlog::warn("redis of {}: sentinel {}: {}", region_, sentinel, problem);
-    }
-  }
-  void BreakerChanged(std::string_view state) override {
-    spdlog::warn("redis of {}: circuit breaker {}", region_, state);
-  }
-
- private:
-  L2Metrics& metrics_;
-  const std::string region_;
-  absl::Mutex mu_;
-  std::string last_failure_ ABSL_GUARDED_BY(mu_);
-};
-
-L2Metrics::L2Metrics(MetricRegistry& registry)
-    : durations_(registry.AddHistograms({"meridian_l2_command_duration_seconds",
-                                         "Time of a command to a region's Redis.",
-                                         {"region", "command"}})),
-      errors_(registry.AddCounters({"meridian_l2_errors_total",
-                                    "Failed commands to a region's Redis, by status code.",
-                                    {"region", "kind"}})),
-      reconnects_(registry.AddCounters({"meridian_l2_disconnects_total",
-                                        "Connections to a region's Redis that were lost or failed.",
-                                        {"region", "cause"}})),
-      redirects_(registry.AddCounters(
-          {"meridian_l2_redirects_total",
-           "Commands that came back not carried out, because their data is elsewhere.",
-           {"region", "kind"}})),
-      replica_reads_(registry.AddCounters(
-          {"meridian_l2_replica_reads_total",
-           "Reads that did not reach their primary and were asked of a replica.",
-           {"region"}})),
-      primary_changes_(registry.AddCounters(
-          {"meridian_l2_primary_changes_total",
-           "Times that the sentinels of a region have named another primary.",
-           {"region"}})) {}
-
-L2Metrics::~L2Metrics() = default;
-
-L2Observer& L2Metrics::For(const std::string& region) {
-  observers_.push_back(std::make_unique<RegionObserver>(*this, region));
-  return *observers_.back();
-}
-
-void L2Metrics::AddStates(
-    MetricRegistry& registry,
-    std::function<std::vector<std::pair<std::string, L2Health>>()> stores) {
-  registry.AddGauges({"meridian_l2_circuit_state",
-                      "Circuit breaker of a region's Redis: 0 closed, 1 open, 2 half open.",
-                      {"region"}},
-                     [stores] {
-                       Samples samples;
-                       for (const auto& [region, health] : stores()) {
-                         samples.push_back({{region}, BreakerNumber(health.breaker)});
-                       }
-                       return samples;
-                     });
-  registry.AddGauges({"meridian_l2_endpoint_circuit_state",
-                      "Circuit breaker of one server: 0 closed, 1 open, 2 half open.",
-                      {"region", "endpoint"}},
-                     [stores] {
-                       Samples samples;
-                       for (const auto& [region, health] : stores()) {
-                         for (const L2Endpoint& endpoint : health.endpoints) {
-                           samples.push_back(
-                               {{region, endpoint.address}, BreakerNumber(endpoint.breaker)});
-                         }
-                       }
-                       return samples;
-                     });
-  registry.AddGauges({"meridian_l2_connections",
-                      "Open connections to one server.",
-                      {"region", "endpoint"}},
-                     [stores] {
-                       Samples samples;
-                       for (const auto& [region, health] : stores()) {
-                         for (const L2Endpoint& endpoint : health.endpoints) {
-                           samples.push_back({{region, endpoint.address},
-                                              static_cast<double>(endpoint.connections)});
-                         }
-                       }
-                       return samples;
-                     });
-  registry.AddGauges({"meridian_l2_sentinel_up",
-                      "1 when a sentinel answers, and is believed.",
-                      {"region", "sentinel"}},
-                     [stores] {
-                       Samples samples;
-                       for (const auto& [region, health] : stores()) {
-                         for (const L2Sentinel& sentinel : health.sentinels) {
-                           samples.push_back({{region, sentinel.address},
-                                              sentinel.problem.empty() ? 1.0 : 0.0});
-                         }
-                       }
-                       return samples;
-                     });
-  registry.AddGauges({"meridian_l2_up", "1 when a region's Redis is connected.", {"region"}},
-                     [stores] {
-                       Samples samples;
-                       for (const auto& [region, health] : stores()) {
-                         samples.push_back({{region}, health.connected ? 1.0 : 0.0});
-                       }
-                       return samples;
-                     });
-}
-
-ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own_region,
-                                       const std::vector<std::string>& regions)
-    : own_region_(std::move(own_region)),
-      applied_(registry.AddCounters({"meridian_replication_applied_total",
-                                     "Changes sent to another region, by result.",
-                                     {"to", "result"}})),
-      link_gaps_(
-          registry.AddCounters({"meridian_replication_lost_total",
-                                "Slots of which changes were trimmed before a region got them.",
-                                {"to"}})),
-      target_losses_(registry.AddCounters(
-          {"meridian_replication_target_losses_total",
-           "Slots of which another region's store has less than it had answered.",
-           {"to"}})),
-      dropped_(
-          registry.AddCounters({"meridian_replication_dropped_total",
-                                "Changes left out because their record is malformed or refused.",
-                                {"to"}})),
-      tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
-                                       "Polls of the changelog that failed.")),
-      tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
-                                     "Slots whose L1 was dropped because changes may be missing.")),
-      lost_(
-          registry.AddCounter("meridian_changelog_lost_total",
-                              "Acknowledged changes that the regional Redis has lost, at least.")),
-      recovered_(registry.AddCounters(
-          {"meridian_changelog_recovered_total",
-           "Keys that were mended after the regional Redis had lost changes: values that L1 still "
-           "held, and removals of older values that had come back.",
-           {"what"}})),
-      clock_skew_(registry.AddCounter("meridian_clock_skew_total",
-                                      "Versions more than 60 s ahead of this clock.")) {
-  HistogramFamily& lags = registry.AddHistograms(
-      {"meridian_replication_lag_seconds",
-       "Time from a write in another region to its arrival in this one.",
-       {"from", "to"}});
-  for (const std::string& region : regions) {
-    if (region == own_region_) continue;
-    lags_.emplace_back(RegionId(region), &lags.With({region, own_region_}));
-  }
-}
-
-void ReplicationMetrics::AddLinks(MetricRegistry& registry,
-                                  std::function<std::vector<LinkStatus>()> links) {
-  registry.AddGauges({"meridian_replication_queue_entries",
-                      "Changes of this node that wait for another region.", {"from", "to"}},
-                     [links] {
-                       Samples samples;
-                       for (const LinkStatus& link : links()) {
-                         samples.push_back({{link.from, link.to}, static_cast<double>(link.backlog)});
-                       }
-                       return samples;
-                     });
-  registry.AddGauges({"meridian_replication_oldest_seconds",
-                      "Age of the oldest change that waits for another region; 0: none.",
-                      {"from", "to"}},
-                     [links] {
-                       Samples samples;
-                       for (const LinkStatus& link : links()) {
-                         samples.push_back({{link.from, link.to}, absl::ToDoubleSeconds(link.lag)});
-                       }
-                       return samples;
-                     });
-  registry.AddGauges(
-      {"meridian_replication_cut",
-       "1 while an operator has stopped replication to another region.",
-       {"from", "to"}},
-      [links] {
-        Samples samples;
-        for (const LinkStatus& link : links()) {
-          samples.push_back({{link.from, link.to}, link.state == LinkState::kCut ? 1.0 : 0.0});
-        }
-        return samples;
-      });
-  registry.AddGauges({"meridian_replication_repairing_slots",
-                      "Slots that are compared key by key with another region.", {"from", "to"}},
-                     [links] {
-                       Samples samples;
-                       for (const LinkStatus& link : links()) {
-                         samples.push_back(
-                             {{link.from, link.to}, static_cast<double>(link.repair.slots)});
-                       }
-                       return samples;
-                     });
-  registry.AddCallbackCounters(
-      {"meridian_replication_repair_keys_total",
-       "Keys of repairs: compared, and of those sent, forgotten here or withheld.", {"from", "to", "result"}},
-      [links] {
-        Samples samples;
-        for (const LinkStatus& link : links()) {
-          samples.push_back({{link.from, link.to, "compared"},
-                             static_cast<double>(link.repair.compared_total)});
-          samples.push_back(
-              {{link.from, link.to, "sent"}, static_cast<double>(link.repair.sent_total)});
-          samples.push_back({{link.from, link.to, "forgotten"},
-                             static_cast<double>(link.repair.forgotten_total)});
-          samples.push_back({{link.from, link.to, "withheld"},
-                             static_cast<double>(link.repair.withheld_total)});
-        }
-        return samples;
-      });
-}
-
-void ReplicationMetrics::OnForeignChange(uint16_t region_id, absl::Duration lag) {
-  for (const auto& [id, histogram] : lags_) {
-    if (id == region_id) histogram->Observe(lag);
-  }
-}
-
-void ReplicationMetrics::OnApplied(const std::string& target, size_t applied, size_t stale) {
-  applied_.With({target, "applied"}).Add(applied);
-  applied_.With({target, "stale"}).Add(stale);
-}
-
-void ReplicationMetrics::OnLinkState(const std::string& target, LinkState state,
-                                     const std::string& problem) {
-  if (problem.empty()) {
-    spdlog::info("replication to {}: {}", target, LinkStateName(state));
-  } else {
-    spdlog::warn("replication to {}: {}: {}", target, LinkStateName(state), problem);
-  }
-}
-
-void ReplicationMetrics::OnTargetLoss(const std::string& target, size_t slots) {
-  target_losses_.With({target}).Add(slots);
-  spdlog::warn("replication to {}: its store has lost what it had of {} slots; it is sent again",
-               target, slots);
-}
-
-void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
-  link_gaps_.With({target}).Add();
-  spdlog::error("replication to {}: changes of slot {} were trimmed before they were sent; it is "
-                "compared key by key",
-                target, slot);
-}
-
-void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {
-  dropped_.With({target}).Add();
-  spdlog::error("replication to {}: a change is left out: {}", target, std::string(why.message()));
-}
-
-void ReplicationMetrics::OnTailError(const absl::Status& status) {
-  tail_errors_.Add();
-  spdlog::debug("changelog: {}", std::string(status.message()));
-}
-
-void ReplicationMetrics::OnTailGap(uint32_t slot) {
-  tail_gaps_.Add();
-  spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
-}
-
-void ReplicationMetrics::OnRecovered(size_t values, size_t removals) {
-  if (values > 0) recovered_.With({"value"}).Add(values);
-  if (removals > 0) recovered_.With({"removal"}).Add(removals);
-  spdlog::warn(
-      "after a loss of the regional redis {} values of L1 were written back, and {} older values "
-      "were removed",
-      values, removals);
-}
-
-void ReplicationMetrics::OnLostChanges(uint32_t slot, size_t count) {
-  lost_.Add(count);
-  spdlog::error(
-      "changelog: slot {}: the regional Redis came back older and has lost at least {} "
-      "acknowledged changes",
-      slot, count);
-}
-
-void ReplicationMetrics::OnOwnClock(const absl::Status& status) {
-  if (status.ok()) {
-    spdlog::info("this node's clock is right again");
-  } else {
-    spdlog::error("{}", std::string(status.message()));
-  }
-}
-
-void ReplicationMetrics::OnClockSkew(const absl::Status& status) {
-  clock_skew_.Add();
-  spdlog::error("{}", std::string(status.message()));
 }
 
 }  // namespace meridian

@@ -1,0 +1,173 @@
+#include "server/app/replication_metrics.h"
+
+#include <spdlog/spdlog.h>
+
+#include "common/base/version.h"
+
+namespace meridian {
+namespace {
+
+using Samples = std::vector<MetricSample>;
+
+}  // namespace
+
+ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own_region,
+                                       const std::vector<std::string>& regions)
+    : own_region_(std::move(own_region)),
+      applied_(registry.AddCounters({"meridian_replication_applied_total",
+                                     "Changes sent to another region, by result.",
+                                     {"to", "result"}})),
+      link_gaps_(
+          registry.AddCounters({"meridian_replication_lost_total",
+                                "Slots of which changes were trimmed before a region got them.",
+                                {"to"}})),
+      target_losses_(registry.AddCounters(
+          {"meridian_replication_target_losses_total",
+           "Slots of which another region's store has less than it had answered.",
+           {"to"}})),
+      dropped_(
+          registry.AddCounters({"meridian_replication_dropped_total",
+                                "Changes left out because their record is malformed or refused.",
+                                {"to"}})),
+      tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
+                                       "Polls of the changelog that failed.")),
+      tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
+                                     "Slots whose L1 was dropped because changes may be missing.")),
+      lost_(
+          registry.AddCounter("meridian_changelog_lost_total",
+                              "Acknowledged changes that the regional Redis has lost, at least.")),
+      recovered_(registry.AddCounters(
+          {"meridian_changelog_recovered_total",
+           "Keys that were mended after the regional Redis had lost changes: values that L1 still "
+           "held, and removals of older values that had come back.",
+           {"what"}})),
+      clock_skew_(registry.AddCounter("meridian_clock_skew_total",
+                                      "Versions more than 60 s ahead of this clock.")) {
+  HistogramFamily& lags =
+      registry.AddHistograms({"meridian_replication_lag_seconds",
+                              "Time from a write in another region to its arrival in this one.",
+                              {"from", "to"}});
+  for (const std::string& region : regions) {
+    if (region == own_region_) continue;
+    lags_.emplace_back(RegionId(region), &lags.With({region, own_region_}));
+  }
+}
+
+void ReplicationMetrics::AddLinks(MetricRegistry& registry,
+                                  std::function<std::vector<LinkStatus>()> links) {
+  const auto add = [&](const char* name, const char* help, auto value) {
+    registry.AddGauges({name, help, {"from", "to"}}, [links, value] {
+      Samples samples;
+      for (const LinkStatus& link : links()) samples.push_back({{link.from, link.to}, value(link)});
+      return samples;
+    });
+  };
+  add("meridian_replication_queue_entries", "Changes of this node that wait for another region.",
+      [](const LinkStatus& link) { return static_cast<double>(link.backlog); });
+  add("meridian_replication_oldest_seconds",
+      "Age of the oldest change that waits for another region; 0: none.",
+      [](const LinkStatus& link) { return absl::ToDoubleSeconds(link.lag); });
+  add("meridian_replication_cut", "1 while an operator has stopped replication to another region.",
+      [](const LinkStatus& link) { return link.state == LinkState::kCut ? 1.0 : 0.0; });
+  add("meridian_replication_repairing_slots",
+      "Slots that are compared key by key with another region.",
+      [](const LinkStatus& link) { return static_cast<double>(link.repair.slots); });
+  registry.AddCallbackCounters(
+      {"meridian_replication_repair_keys_total",
+       "Keys of repairs: compared, and of those sent, forgotten here or withheld.",
+       {"from", "to", "result"}},
+      [links] {
+        Samples samples;
+        for (const LinkStatus& link : links()) {
+          const auto count = [&](const char* result, uint64_t keys) {
+            samples.push_back({{link.from, link.to, result}, static_cast<double>(keys)});
+          };
+          count("compared", link.repair.compared_total);
+          count("sent", link.repair.sent_total);
+          count("forgotten", link.repair.forgotten_total);
+          count("withheld", link.repair.withheld_total);
+        }
+        return samples;
+      });
+}
+
+void ReplicationMetrics::OnForeignChange(uint16_t region_id, absl::Duration lag) {
+  for (const auto& [id, histogram] : lags_) {
+    if (id == region_id) histogram->Observe(lag);
+  }
+}
+
+void ReplicationMetrics::OnApplied(const std::string& target, size_t applied, size_t stale) {
+  applied_.With({target, "applied"}).Add(applied);
+  applied_.With({target, "stale"}).Add(stale);
+}
+
+void ReplicationMetrics::OnLinkState(const std::string& target, LinkState state,
+                                     const std::string& problem) {
+  if (problem.empty()) {
+    spdlog::info("replication to {}: {}", target, LinkStateName(state));
+  } else {
+    spdlog::warn("replication to {}: {}: {}", target, LinkStateName(state), problem);
+  }
+}
+
+void ReplicationMetrics::OnTargetLoss(const std::string& target, size_t slots) {
+  target_losses_.With({target}).Add(slots);
+  spdlog::warn("replication to {}: its store has lost what it had of {} slots; it is sent again",
+               target, slots);
+}
+
+void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
+  link_gaps_.With({target}).Add();
+  spdlog::error(
+      "replication to {}: changes of slot {} were trimmed before they were sent; it is "
+      "compared key by key",
+      target, slot);
+}
+
+void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {
+  dropped_.With({target}).Add();
+  spdlog::error("replication to {}: a change is left out: {}", target, std::string(why.message()));
+}
+
+void ReplicationMetrics::OnTailError(const absl::Status& status) {
+  tail_errors_.Add();
+  spdlog::debug("changelog: {}", std::string(status.message()));
+}
+
+void ReplicationMetrics::OnTailGap(uint32_t slot) {
+  tail_gaps_.Add();
+  spdlog::debug("changelog: slot {} has a gap, its L1 is dropped", slot);
+}
+
+void ReplicationMetrics::OnRecovered(size_t values, size_t removals) {
+  if (values > 0) recovered_.With({"value"}).Add(values);
+  if (removals > 0) recovered_.With({"removal"}).Add(removals);
+  spdlog::warn(
+      "after a loss of the regional redis {} values of L1 were written back, and {} older values "
+      "were removed",
+      values, removals);
+}
+
+void ReplicationMetrics::OnLostChanges(uint32_t slot, size_t count) {
+  lost_.Add(count);
+  spdlog::error(
+      "changelog: slot {}: the regional Redis came back older and has lost at least {} "
+      "acknowledged changes",
+      slot, count);
+}
+
+void ReplicationMetrics::OnOwnClock(const absl::Status& status) {
+  if (status.ok()) {
+    spdlog::info("this node's clock is right again");
+  } else {
+    spdlog::error("{}", std::string(status.message()));
+  }
+}
+
+void ReplicationMetrics::OnClockSkew(const absl::Status& status) {
+  clock_skew_.Add();
+  spdlog::error("{}", std::string(status.message()));
+}
+
+}  // namespace meridian

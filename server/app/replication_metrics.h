@@ -1,0 +1,55 @@
+// ReplicationMetrics is what a node tells of replication, at /metrics and in the log. Thread
+// safety: all methods may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_APP_REPLICATION_METRICS_H_
+#define MERIDIAN_SERVER_APP_REPLICATION_METRICS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/telemetry/metric_registry.h"
+#include "server/replication/replication_link.h"
+#include "server/replication/replication_observer.h"
+
+namespace meridian {
+
+class ReplicationMetrics final : public ReplicationObserver {
+ public:
+  // `regions`: names of all regions, to turn ids back into names.
+  ReplicationMetrics(MetricRegistry& registry, std::string own_region,
+                     const std::vector<std::string>& regions);
+  void AddLinks(MetricRegistry& registry, std::function<std::vector<LinkStatus>()> links);
+
+  void OnForeignChange(uint16_t region_id, absl::Duration lag) override;
+  void OnApplied(const std::string& target, size_t applied, size_t stale) override;
+  void OnLinkState(const std::string& target, LinkState state, const std::string& problem) override;
+  void OnLinkGap(const std::string& target, uint32_t slot) override;
+  void OnTargetLoss(const std::string& target, size_t slots) override;
+  void OnDropped(const std::string& target, const absl::Status& why) override;
+  void OnTailError(const absl::Status& status) override;
+  void OnTailGap(uint32_t slot) override;
+  void OnLostChanges(uint32_t slot, size_t count) override;
+  void OnRecovered(size_t values, size_t removals) override;
+  void OnOwnClock(const absl::Status& status) override;
+  void OnClockSkew(const absl::Status& status) override;
+
+ private:
+  const std::string own_region_;
+  std::vector<std::pair<uint16_t, Histogram*>> lags_;  // By region id; owned by the registry.
+  CounterFamily& applied_;
+  CounterFamily& link_gaps_;
+  CounterFamily& target_losses_;
+  CounterFamily& dropped_;
+  Counter& tail_errors_;
+  Counter& tail_gaps_;
+  Counter& lost_;
+  CounterFamily& recovered_;
+  Counter& clock_skew_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_APP_REPLICATION_METRICS_H_
