@@ -18,6 +18,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET GLOBAL hiredis)
 pkg_check_modules(libevent REQUIRED IMPORTED_TARGET GLOBAL libevent libevent_pthreads libevent_openssl)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET GLOBAL sqlite3)  # For examples/origin alone.
 
 find_program(MERIDIAN_CCACHE ccache)
 if(MERIDIAN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

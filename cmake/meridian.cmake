@@ -103,8 +103,9 @@ function(meridian_test)
   add_dependencies(${TEST_LABEL}_tests ${TEST_NAME})
   set(costs unit contract integration)
   list(FIND costs ${TEST_LABEL} cost)
-  if(TEST_LABEL STREQUAL "integration")
-    set_tests_properties(${TEST_LABEL}/${TEST_NAME} PROPERTIES RESOURCE_LOCK cluster)
+  if(TEST_LABEL STREQUAL "integration")  # A cluster with deadlines: nothing runs beside it.
+    set_tests_properties(${TEST_LABEL}/${TEST_NAME} PROPERTIES
+      RESOURCE_LOCK cluster PROCESSORS 2)
   endif()
   set_tests_properties(${TEST_LABEL}/${TEST_NAME} PROPERTIES
     COST ${cost}

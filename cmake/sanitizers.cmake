@@ -7,6 +7,10 @@ if(MERIDIAN_SANITIZE)
     # the compile time, AddressSanitizer stops at a null or freed object as well.
     add_compile_options(-fno-sanitize-recover=undefined -fno-sanitize=null,vptr)
   endif()
+  if(MERIDIAN_SANITIZE MATCHES "address")
+    set(MERIDIAN_SANITIZER_ENVIRONMENT
+      "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp print_suppressions=0")
+  endif()
   if(MERIDIAN_SANITIZE MATCHES "thread")
     set(MERIDIAN_SANITIZER_ENVIRONMENT
       "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp ignore_noninstrumented_modules=1")

@@ -10,6 +10,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,13 +25,13 @@ struct ClosedLoopOptions {
   int connections = 1;
   absl::Duration warm_up = absl::Milliseconds(500);
   absl::Duration duration = absl::Seconds(4);
-  size_t value_size = 100;
-  size_t entries = 1;  // Expected in every answer.
+  std::optional<size_t> value_size = 100;  // nullopt: the calls write.
+  size_t entries = 1;                      // Expected in every answer.
 };
 
 struct ClosedLoopResult {
   uint64_t calls = 0;
-  uint64_t keys = 0;  // Hits of the right size.
+  uint64_t keys = 0;  // Hits of the right size, or writes.
   uint64_t misses = 0;
   uint64_t errors = 0;  // Failed calls and wrong answers.
   std::string first_error;

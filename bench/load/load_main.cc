@@ -1,4 +1,4 @@
-// meridian-load: how many Gets or BatchGets a second one node answers, closed loop.
+// meridian-load: how many Gets, BatchGets or BatchSets a second one node answers, closed loop.
 
 #include <grpcpp/support/byte_buffer.h>
 
@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -36,6 +37,13 @@ struct LoadOptions {
   bool json = true;
 };
 
+constexpr absl::Duration kTtl = absl::Hours(1);
+
+const std::map<std::string, std::string> kMethods = {
+    {"get", "/meridian.cache.v1.CacheService/Get"},
+    {"batchget", "/meridian.cache.v1.CacheService/BatchGet"},
+    {"batchset", "/meridian.cache.v1.CacheService/BatchSet"}};
+
 // As redis-benchmark spells them.
 std::string KeyOf(int i) { return absl::StrFormat("key:%012d", i); }
 
@@ -50,9 +58,8 @@ bool Fill(const LoadOptions& options) {
   for (int first = 0; first < options.keys; first += 1000) {
     std::vector<SetItem> items;
     for (int i = first; i < std::min(options.keys, first + 1000); ++i) {
-      items.push_back(SetItem{.key = KeyOf(i),
-                              .value = std::string(options.value_size, 'a' + i % 26),
-                              .ttl = absl::Hours(1)});
+      items.push_back(SetItem{
+          .key = KeyOf(i), .value = std::string(options.value_size, 'a' + i % 26), .ttl = kTtl});
     }
     for (const WriteResult& result :
          (*client)->BatchSet(options.name_space, std::move(items), call)) {
@@ -84,6 +91,16 @@ std::vector<grpc::ByteBuffer> Requests(const LoadOptions& options) {
       request.set_namespace_(options.name_space);
       request.set_key(draw());
       requests.push_back(Encode(request));
+    } else if (options.op == "batchset") {
+      cache::v1::BatchSetRequest request;
+      request.set_namespace_(options.name_space);
+      for (int k = 0; k < options.batch; ++k) {
+        cache::v1::SetEntry* entry = request.add_entries();
+        entry->set_key(draw());
+        entry->set_value(std::string(options.value_size, static_cast<char>('a' + i % 26)));
+        entry->set_ttl_ms(absl::ToInt64Milliseconds(kTtl));
+      }
+      requests.push_back(Encode(request));
     } else {
       cache::v1::BatchGetRequest request;
       request.set_namespace_(options.name_space);
@@ -104,12 +121,12 @@ int Run(const LoadOptions& options) {
   if (options.fill && !Fill(options)) return 1;
   ClosedLoopOptions loop;
   loop.target = options.target;
-  loop.method = options.op == "get" ? "/meridian.cache.v1.CacheService/Get"
-                                    : "/meridian.cache.v1.CacheService/BatchGet";
+  loop.method = kMethods.at(options.op);
   loop.in_flight = options.in_flight;
   loop.connections = std::min(options.connections, options.in_flight);
   loop.duration = absl::Seconds(options.seconds);
-  loop.value_size = static_cast<size_t>(options.value_size);
+  loop.value_size.reset();
+  if (options.op != "batchset") loop.value_size = static_cast<size_t>(options.value_size);
   loop.entries = options.op == "get" ? 1 : static_cast<size_t>(options.batch);
   ClosedLoopResult result = RunClosedLoop(loop, Requests(options));
   std::sort(result.latencies_us.begin(), result.latencies_us.end());
@@ -135,12 +152,14 @@ int Run(const LoadOptions& options) {
 int Main(int argc, char** argv) {
   LoadOptions options;
   CLI::App app(
-      "Measures Get or BatchGet against one node, closed loop; prints JSON.\n"
-      "Every answer is checked: a hit of the right size. Exit code 1 when one was not.",
+      "Measures Get, BatchGet or BatchSet against one node, closed loop; prints JSON.\n"
+      "Every answer is checked: a hit of the right size, a write that was done. Exit code 1 when "
+      "one "
+      "was not.",
       "meridian-load");
   app.add_option("--target", options.target, "HOST:PORT of CacheService")->capture_default_str();
-  app.add_option("--op", options.op, "get or batchget")
-      ->check(CLI::IsMember({"get", "batchget"}))
+  app.add_option("--op", options.op, "get, batchget or batchset")
+      ->check(CLI::IsMember({"get", "batchget", "batchset"}))
       ->capture_default_str();
   app.add_option("--namespace", options.name_space, "data type")->capture_default_str();
   app.add_option("--keys", options.keys, "distinct keys")
@@ -149,7 +168,7 @@ int Main(int argc, char** argv) {
   app.add_option("--value-size", options.value_size, "bytes of a value")
       ->check(CLI::Range(0, 8 << 20))
       ->capture_default_str();
-  app.add_option("--batch", options.batch, "keys of a BatchGet")
+  app.add_option("--batch", options.batch, "keys of a batch")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--in-flight", options.in_flight, "calls in flight")

@@ -35,11 +35,33 @@ int Fail(const std::string& text) {
 nlohmann::ordered_json Counts(const Regions& regions, absl::Time began) {
   nlohmann::ordered_json json = {{"seconds", absl::ToDoubleSeconds(absl::Now() - began)}};
   for (const auto& [name, region] : regions) {
-    json["regions"][name] = {{"writes", region.load->writes()},
-                             {"deletes", region.load->deletes()},
-                             {"reads", region.load->reads()},
-                             {"failed", region.load->failed()},
-                             {"first_error", region.load->first_error()}};
+    json["regions"][name] = {
+        {"writes", region.load->writes()},
+        {"deletes", region.load->deletes()},
+        {"reads", region.load->reads()},
+        {"failed", region.load->failed()},
+        {"degraded", region.load->degraded()},
+        {"doubtful_keys", region.load->doubtful_keys()},
+        {"generator_late_ms", absl::ToDoubleMilliseconds(region.load->longest_delay())},
+        {"first_error", region.load->first_error()}};
+  }
+  return json;
+}
+
+// The first failures of each region.
+nlohmann::ordered_json Failures(const Regions& regions, absl::Time began) {
+  nlohmann::ordered_json json = nlohmann::json::array();
+  for (const auto& [name, region] : regions) {
+    for (const PacedFailure& failure : region.load->failures()) {
+      json.push_back({{"region", name},
+                      {"call", failure.write ? "write" : "read"},
+                      {"key", failure.key},
+                      {"reason", failure.reason},
+                      {"message", failure.message},
+                      {"seconds", absl::ToDoubleSeconds(failure.at - began)},
+                      {"took_ms", absl::ToDoubleMilliseconds(failure.took)},
+                      {"generator_late_ms", absl::ToDoubleMilliseconds(failure.generator_late)}});
+    }
   }
   return json;
 }
@@ -60,10 +82,12 @@ nlohmann::ordered_json Differences(const Regions& regions) {
 int Main(int argc, char** argv) {
   CLI::App app(
       "Writes, deletes and reads at a steady rate in several regions, until told to stop.\n"
-      "Lines on stdin, each answered by a line of JSON: `counts`; `stop`, which waits for all\n"
-      "answers and counts; `check`, after stop: the entries that are read in any region and are "
-      "not\n"
-      "what was written last. The end of stdin ends the program.",
+      "Lines on stdin, each answered by a line of JSON: `counts`; `failures`: the first calls "
+      "that\n"
+      "failed in each region; `stop`, which waits for all answers and counts; `check`, after "
+      "stop:\n"
+      "the entries that are read in any region and are not what was written last, without keys of\n"
+      "which a write failed. The end of stdin ends the program.",
       "meridian-region-load");
   std::vector<std::string> targets;
   PacedLoadOptions options;
@@ -118,10 +142,12 @@ int Main(int argc, char** argv) {
       for (auto& [name, region] : regions) region.load->Stop();
       stopped = true;
       answer = Counts(regions, began);
+    } else if (line == "failures") {
+      answer = Failures(regions, began);
     } else if (line == "check" && stopped) {
       answer = Differences(regions);
     } else {
-      answer = {{"error", "known are counts, stop and, after stop, check"}};
+      answer = {{"error", "known are counts, failures, stop and, after stop, check"}};
     }
     std::printf("%s\n", answer.dump().c_str());
     std::fflush(stdout);

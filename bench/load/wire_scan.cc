@@ -50,7 +50,7 @@ bool ReadField(std::string_view* in, Field* field) {
   }
 }
 
-bool CheckEntry(std::string_view entry, size_t value_size, EntryCounts* counts) {
+bool CheckEntry(std::string_view entry, std::optional<size_t> value_size, EntryCounts* counts) {
   uint64_t status = 0;
   size_t size = 0;
   while (!entry.empty()) {
@@ -62,7 +62,7 @@ bool CheckEntry(std::string_view entry, size_t value_size, EntryCounts* counts) 
   constexpr uint64_t kOk = 1;
   constexpr uint64_t kMiss = 2;
   if (status == kOk) {
-    ++(size == value_size ? counts->hits : counts->wrong_size);
+    ++(size == value_size.value_or(size) ? counts->hits : counts->wrong_size);
   } else {
     ++(status == kMiss ? counts->misses : counts->errors);
   }
@@ -71,7 +71,7 @@ bool CheckEntry(std::string_view entry, size_t value_size, EntryCounts* counts) 
 
 }  // namespace
 
-EntryCounts CheckEntries(std::string_view response, size_t value_size) {
+EntryCounts CheckEntries(std::string_view response, std::optional<size_t> value_size) {
   EntryCounts counts;
   while (!response.empty()) {
     Field field;

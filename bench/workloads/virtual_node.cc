@@ -45,7 +45,7 @@ struct VirtualNode::Parts {
                 namespaces, store, peers,           topology, timers},
         misses(context),
         reads(context, misses),
-        writes(context) {}
+        writes(context, misses) {}
 
   FakeClock clock;
   const absl::Duration started = clock.Monotonic();

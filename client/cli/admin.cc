@@ -75,4 +75,19 @@ std::vector<std::string> AdminAddresses(const Session& session, ResultError* err
   return addresses;
 }
 
+std::vector<std::string> AllAdminAddresses(const Session& session, ResultError* error) {
+  const GlobalOptions& options = session.options();
+  std::vector<std::string> addresses;
+  if (options.admin.empty() && options.targets.empty() && options.region.empty()) {
+    if (const auto file = session.Cluster(); file.ok()) {
+      for (const ClusterRegion& region : file->regions) {
+        for (const ClusterNode& node : region.nodes) {
+          if (!node.admin.empty()) addresses.push_back(node.admin);
+        }
+      }
+    }
+  }
+  return addresses.empty() ? AdminAddresses(session, error) : addresses;
+}
+
 }  // namespace meridian::cli

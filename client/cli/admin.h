@@ -49,6 +49,9 @@ bool FetchTopology(const Session& session, cache::v1::Topology* topology, Result
 // says; a target that serves no data is taken for an admin address itself. Empty fills `error`.
 std::vector<std::string> AdminAddresses(const Session& session, ResultError* error);
 
+// Of all regions where a cluster file names them; else of the region that is asked.
+std::vector<std::string> AllAdminAddresses(const Session& session, ResultError* error);
+
 // Asks the admin addresses one after the other until one answers.
 template <typename Method, typename Request, typename Response>
 bool CallAnyAdmin(const Session& session, Method method, const Request& request, Response* response,

@@ -81,6 +81,13 @@ absl::StatusOr<ClusterFile> ParseClusterFile(std::string path, std::string_view 
       }
       region.nodes.push_back({TextOf(node, "name"), TextOf(node, "data"), TextOf(node, "admin")});
     }
+    if (const auto coordinators = value.find("coordinators");
+        coordinators != value.end() && coordinators->is_array()) {
+      for (const json& coordinator : *coordinators) {
+        const std::string address = coordinator.is_object() ? TextOf(coordinator, "grpc") : "";
+        if (IsHostPort(address)) region.coordinators.push_back(address);
+      }
+    }
     if (region.nodes.empty()) return wrong(absl::StrCat("region \"", name, "\" has no nodes"));
     file.regions.push_back(std::move(region));
   }

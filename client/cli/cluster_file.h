@@ -21,6 +21,7 @@ struct ClusterNode {
 struct ClusterRegion {
   std::string name;
   std::vector<ClusterNode> nodes;
+  std::vector<std::string> coordinators = {};  // host:port of CoordinatorService.
 
   std::vector<std::string> DataAddresses() const;
 };

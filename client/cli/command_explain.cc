@@ -11,6 +11,7 @@
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
 #include "client/cpp/check.h"
+#include "common/engine/tag_list.h"
 #include "common/rpc/topology_proto.h"
 
 namespace meridian::cli {
@@ -22,8 +23,21 @@ struct ExplainArguments {
   bool as_cached = false;
 };
 
-std::string TierName(cache::v1::Source tier) {
-  return tier == cache::v1::SOURCE_L1 ? "L1" : tier == cache::v1::SOURCE_L2 ? "L2" : "?";
+// The tag of a dependency begins with a NUL, which no terminal wants.
+void AppendTag(std::string* out, const std::string& tag) {
+  if (tag == kDependenciesCutMark) return absl::StrAppend(out, "(cut)");
+  if (tag == kDependenciesUnknownMark) return absl::StrAppend(out, "(unknown)");
+  const bool depends = !tag.empty() && tag.front() == '\0';
+  absl::StrAppend(out, depends ? "key#" : "", tag.substr(depends ? 1 : 0));
+}
+
+// "L1 us-1", "mirror us-2" or "L2".
+std::string TierName(const admin::v1::TierState& tier) {
+  const char* const name = tier.mirror()                         ? "mirror"
+                           : tier.tier() == cache::v1::SOURCE_L1 ? "L1"
+                           : tier.tier() == cache::v1::SOURCE_L2 ? "L2"
+                                                                 : "?";
+  return tier.node().empty() ? name : absl::StrCat(name, " ", tier.node());
 }
 
 std::string SizeText(const admin::v1::TierState& tier) {
@@ -47,16 +61,15 @@ std::string Readable(const admin::v1::ExplainKeyResponse& response) {
   TextTable table({"tier", "state", "version", "ttl", "size", "tags"});
   for (const admin::v1::TierState& tier : response.tiers()) {
     const bool holds = tier.has_version();
-    table.Add({TierName(tier.tier()), tier.state(),
-               holds ? FromProto(tier.version()).ToText() : "-",
+    table.Add({TierName(tier), tier.state(), holds ? FromProto(tier.version()).ToText() : "-",
                holds ? DurationText(absl::Milliseconds(tier.ttl_ms())) : "-",
                tier.state() == "value" ? SizeText(tier) : "-",
-               tier.tags().empty() ? "-" : absl::StrJoin(tier.tags(), ",")});
+               tier.tags().empty() ? "-" : absl::StrJoin(tier.tags(), ",", AppendTag)});
   }
   absl::StrAppend(&text, "\n\n", table.ToText());
   for (const admin::v1::TierState& tier : response.tiers()) {
     if (!tier.has_error()) continue;
-    absl::StrAppend(&text, "\n", TierName(tier.tier()), ": ", tier.error().reason(), ": ",
+    absl::StrAppend(&text, "\n", TierName(tier), ": ", tier.error().reason(), ": ",
                     tier.error().message());
   }
   return text;

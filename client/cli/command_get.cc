@@ -51,8 +51,8 @@ void AddGet(CLI::App& app, CommandContext context) {
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->key, "key")->required();
   command->add_flag("--force-refresh", arguments->force_refresh,
-                    "do not answer from memory (L1) but from the regional Redis (L2); once there "
-                    "are origins, which are not built yet, from the origin");
+                    "load the value anew from the namespace's origin; without one, answer from the "
+                    "regional Redis (L2), not from memory (L1)");
   command
       ->add_option("--max-stale", arguments->max_stale,
                    "accept an entry that expired at most so long ago, such as 30s")

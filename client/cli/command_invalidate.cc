@@ -22,6 +22,7 @@ struct InvalidateArguments {
   std::string tag;
   std::string prefix;
   bool all = false;
+  bool cascade = false;
 };
 
 // By tag, prefix or namespace: one call, one fence.
@@ -58,6 +59,25 @@ ExitCode RunFence(const Session& session, const InvalidateArguments& arguments) 
   return kExitOk;
 }
 
+// Each key, and what depends on it.
+ExitCode RunCascade(const Session& session, const std::string& name_space,
+                    const std::vector<std::string>& keys) {
+  const auto client = session.Connect();
+  if (!client.ok()) return session.Fail(client.status());
+  ExitCode worst = kExitOk;
+  for (const std::string& key : keys) {
+    const WriteResult result = (*client)->InvalidateCascade(name_space, key, session.Call());
+    const ExitCode code = PrintWrite(session, key, result);
+    if (code != kExitOk) worst = code;
+    if (!result.unconfirmed_nodes.empty()) {
+      session.Note(
+          absl::StrCat("not yet confirmed by: ", absl::StrJoin(result.unconfirmed_nodes, ", ")));
+      worst = kExitFailed;
+    }
+  }
+  return worst;
+}
+
 ExitCode RunInvalidate(const Session& session, const InvalidateArguments& arguments) {
   const int forms =
       !arguments.keys.empty() + !arguments.tag.empty() + !arguments.prefix.empty() + arguments.all;
@@ -65,11 +85,16 @@ ExitCode RunInvalidate(const Session& session, const InvalidateArguments& argume
     session.Note("error: name what dies, in one way: KEY..., --tag T, --prefix P or --all");
     return kExitUsage;
   }
+  if (arguments.cascade && !arguments.prefix.empty()) {
+    session.Note("error: --cascade is of keys: what depends on those of a prefix is not known");
+    return kExitUsage;
+  }
   if (arguments.keys.empty()) return RunFence(session, arguments);
   const auto keys = ReadList(arguments.keys);
   if (!keys.ok()) return session.Fail(keys.status());
   const auto client = session.Connect();
   if (!client.ok()) return session.Fail(client.status());
+  if (arguments.cascade) return RunCascade(session, arguments.name_space, *keys);
   if (keys->size() == 1) {
     return PrintWrite(session, keys->front(),
                       (*client)->Invalidate(arguments.name_space, keys->front(), session.Call()));
@@ -87,14 +112,16 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
   command->add_option("--tag", arguments->tag, "every entry with this tag")->check(EmptyProblem);
-  command
-      ->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon")
+  command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon")
       ->check(EmptyProblem);
   command->add_flag("--all", arguments->all, "the whole namespace");
+  command->add_flag("--cascade", arguments->cascade,
+                    "of keys: and every entry that depends on them");
   command->footer(
       "Prints nothing, with -v the version of each deletion. A key that does not exist is no "
       "error.\n"
-      "--tag, --prefix and --all cost the same however many entries they kill, and are effective in "
+      "--cascade, --tag, --prefix and --all cost the same however many entries they kill, and are "
+      "effective in "
       "the whole region when the command returns; entries that are written later live. Nodes that "
       "did not confirm in time are named, with exit code 1.\n\n"
       "Examples:\n"
@@ -102,6 +129,7 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
       "  meridianctl invalidate task @keys.txt\n"
       "  meridianctl invalidate auth --prefix auth:user:123:\n"
       "  meridianctl invalidate task --tag project:7\n"
+      "  meridianctl invalidate context context:7 --cascade\n"
       "  meridianctl invalidate recommend --all");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunInvalidate(context.session, *arguments); };

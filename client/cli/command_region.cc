@@ -56,22 +56,6 @@ void Merge(const admin::v1::ReplicationLink& link, admin::v1::ReplicationLink* p
   }
 }
 
-// Of all regions where a cluster file names them; else of the region that is asked.
-std::vector<std::string> AllAdminAddresses(const Session& session, ResultError* error) {
-  const GlobalOptions& options = session.options();
-  std::vector<std::string> addresses;
-  if (options.admin.empty() && options.targets.empty() && options.region.empty()) {
-    if (const auto file = session.Cluster(); file.ok()) {
-      for (const ClusterRegion& region : file->regions) {
-        for (const ClusterNode& node : region.nodes) {
-          if (!node.admin.empty()) addresses.push_back(node.admin);
-        }
-      }
-    }
-  }
-  return addresses.empty() ? AdminAddresses(session, error) : addresses;
-}
-
 // When the version was written, as text.
 std::string WrittenAt(const admin::v1::ReplicationLink& link) {
   if (!link.has_last_applied()) return "-";
@@ -121,12 +105,14 @@ ExitCode RunStatus(const Session& session) {
 struct DiffArguments {
   std::vector<std::string> regions;
   bool repair = false;
+  bool spread_doubtful = false;
 };
 
 ExitCode RunDiff(const Session& session, const DiffArguments& arguments) {
   admin::v1::DiffRegionsRequest request;
   for (const std::string& region : arguments.regions) request.add_regions(region);
   request.set_repair(arguments.repair);
+  request.set_spread_doubtful(arguments.spread_doubtful);
   admin::v1::DiffRegionsResponse answer;
   ResultError error;
   const std::vector<std::string> addresses = AdminAddresses(session, &error);
@@ -142,9 +128,19 @@ ExitCode RunDiff(const Session& session, const DiffArguments& arguments) {
   } else {
     std::string text = absl::StrCat(answer.differing_keys(), " differing keys");
     if (arguments.repair) absl::StrAppend(&text, ", ", answer.repaired_keys(), " mended");
+    if (answer.doubtful_keys() > 0) {
+      absl::StrAppend(&text, ", ", answer.doubtful_keys(), " doubtful");
+    }
     absl::StrAppend(&text, "; ", answer.compared_keys(), " compared, ", answer.differing_slots(),
                     " slots looked at key by key");
     for (const std::string& example : answer.examples()) absl::StrAppend(&text, "\n  ", example);
+    if (answer.doubtful_keys() > 0 && !arguments.spread_doubtful) {
+      absl::StrAppend(
+          &text,
+          "\nDoubtful values are older than tombstones are kept, and a region lacks them: "
+          "they may have been deleted there.\n--repair leaves them; delete them, or give "
+          "them to every region with --repair --spread-doubtful.");
+    }
     session.Print(text);
   }
   const bool equal = answer.differing_keys() == 0 ||
@@ -313,7 +309,11 @@ void AddRegion(CLI::App& app, CommandContext context) {
   CLI::App* diff =
       region->add_subcommand("diff", "Count the keys that are not the same everywhere");
   diff->add_option("regions", arguments->regions, "regions to compare; none: all");
-  diff->add_flag("--repair", arguments->repair, "give every region the newest record");
+  CLI::Option* const repair =
+      diff->add_flag("--repair", arguments->repair, "give every region the newest record");
+  diff->add_flag("--spread-doubtful", arguments->spread_doubtful,
+                 "also old values that a region lacks and may have deleted")
+      ->needs(repair);
   diff->footer(
       "A key that changes meanwhile may be counted: ask again. Exit code 1 when keys differ.\n\n"
       "Examples:\n"

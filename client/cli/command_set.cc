@@ -22,12 +22,14 @@ struct SetArguments {
   std::string expected_version;
   std::string state_hint;
   std::vector<std::string> tags;
+  std::vector<std::string> depends_on;
   bool if_absent = false;
 };
 
 ExitCode RunSet(const Session& session, const SetArguments& arguments) {
   auto options = session.Call<SetOptions>();
   options.tags = arguments.tags;
+  options.depends_on = arguments.depends_on;
   options.if_absent = arguments.if_absent;
   options.state_hint = arguments.state_hint;
   // The parser has checked both.
@@ -67,6 +69,11 @@ void AddSet(CLI::App& app, CommandContext context) {
   command->add_option("--tag", arguments->tags, "name for invalidation by tag (repeatable)")
       ->take_all()
       ->expected(1);
+  command
+      ->add_option("--depends-on", arguments->depends_on,
+                   "what it is made from, key:KEY or tag:TAG: it dies with it (repeatable)")
+      ->take_all()
+      ->expected(1);
   command->add_flag("--if-absent", arguments->if_absent, "only when there is no live entry");
   command
       ->add_option("--expected-version", arguments->expected_version,
@@ -81,6 +88,7 @@ void AddSet(CLI::App& app, CommandContext context) {
       "  meridianctl set task task:42 hello --ttl 5m\n"
       "  meridianctl set page home @index.html --tag site --tag front\n"
       "  date | meridianctl set task now - -v\n"
+      "  meridianctl set task list @list.json --depends-on key:task:42\n"
       "  meridianctl set task task:42 new --expected-version 0196f3a2b4c50000a3f1");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunSet(context.session, *arguments); };

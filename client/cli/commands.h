@@ -36,9 +36,12 @@ void AddRing(CLI::App& app, CommandContext context);
 void AddPolicies(CLI::App& app, CommandContext context);
 void AddStatus(CLI::App& app, CommandContext context);
 void AddRegion(CLI::App& app, CommandContext context);
+void AddHotKeys(CLI::App& app, CommandContext context);
+void AddStaleness(CLI::App& app, CommandContext context);
 void AddReplay(CLI::App& app, CommandContext context);
 void AddWhatIf(CLI::App& app, CommandContext context);
 void AddVersion(CLI::App& app, CommandContext context);
+void AddWarm(CLI::App& app, CommandContext context);
 
 }  // namespace meridian::cli
 

@@ -47,6 +47,9 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddWhatIf(app, context);
   AddStatus(app, context);
   AddRegion(app, context);
+  AddStaleness(app, context);
+  AddHotKeys(app, context);
+  AddWarm(app, context);
   AddReplay(app, context);
   AddVersion(app, context);
 }

@@ -61,6 +61,8 @@ ordered_json ToJson(std::string_view key, const WriteResult& result) {
   ordered_json json = Header(key, result.status);
   if (result.version.is_set()) json["version"] = result.version.ToText();
   if (result.ok()) json["degraded"] = result.degraded;
+  if (result.dependencies_cut) json["dependencies_cut"] = true;
+  if (result.dependencies_unknown) json["dependencies_unknown"] = true;
   if (!result.replicated_regions.empty()) json["replicated_regions"] = result.replicated_regions;
   if (result.error != nullptr) PutError(*result.error, &json);
   return json;
@@ -74,6 +76,13 @@ ExitCode PrintWrite(const Session& session, std::string_view key, const WriteRes
       if (result.degraded) {
         session.Note("only in memory: the regional Redis is away, it gets the write later");
       }
+      if (result.dependencies_cut) {
+        session.Note("it depends on more than an entry can know, or than could be read");
+      }
+      if (result.dependencies_unknown) {
+        session.Note(
+            "a key that it depends on is not in the cache: what that was made of is not known");
+      }
       return kExitOk;
     case ResultStatus::kMiss:
       session.Note(absl::StrCat("there is no ", QuoteKey(key)));
@@ -83,8 +92,8 @@ ExitCode PrintWrite(const Session& session, std::string_view key, const WriteRes
                                 result.version.is_set() ? result.version.ToText() : "none"));
       return kExitFailed;
     case ResultStatus::kBypassed:
-      session.Note(absl::StrCat("not stored: by its policy the namespace does not cache ",
-                                QuoteKey(key)));
+      session.Note(
+          absl::StrCat("not stored: by its policy the namespace does not cache ", QuoteKey(key)));
       return kExitOk;
     case ResultStatus::kError:
       return session.Fail(*result.error);

@@ -84,6 +84,13 @@ std::shared_ptr<const ResultError> CheckItem(const SetItem& item) {
     if (IsUtf8(item.tags[i])) continue;
     return CheckTag(item.tags[i], absl::StrCat("tags[", i, "]"));
   }
+  for (size_t i = 0; i < item.depends_on.size(); ++i) {
+    const std::string field = absl::StrCat("depends_on[", i, "]");
+    if (auto wrong =
+            CheckText(item.depends_on[i], reason::kDependencyInvalid, "dependency", field)) {
+      return wrong;
+    }
+  }
   return CheckText(item.state_hint, reason::kFieldInvalid, "state hint", "state_hint");
 }
 

@@ -11,8 +11,17 @@ namespace meridian {
 namespace {
 
 SetItem ItemOf(std::string_view key, std::string value, const SetOptions& options) {
-  return SetItem{std::string(key),  std::move(value),         options.ttl,       options.tags,
-                 options.if_absent, options.expected_version, options.state_hint};
+  return SetItem{.key = std::string(key),
+                 .value = std::move(value),
+                 .ttl = options.ttl,
+                 .tags = options.tags,
+                 .depends_on = options.depends_on,
+                 .if_absent = options.if_absent,
+                 .expected_version = options.expected_version,
+                 .state_hint = options.state_hint,
+                 .lease = options.lease,
+                 .absent = options.absent,
+                 .give_back = options.give_back};
 }
 
 // Starts a call by `start(callback)` and waits for its result.
@@ -83,6 +92,23 @@ WriteResult Client::Invalidate(std::string_view name_space, std::string_view key
 void Client::Invalidate(std::string_view name_space, std::string_view key,
                         const CallOptions& options, WriteCallback done) {
   impl_->Invalidate(name_space, key, options, std::move(done));
+}
+
+WriteResult Client::InvalidateCascade(std::string_view name_space, std::string_view key,
+                                      const CallOptions& options) {
+  return Await<WriteResult>(
+      [&](WriteCallback done) { InvalidateCascade(name_space, key, options, std::move(done)); });
+}
+
+void Client::InvalidateCascade(std::string_view name_space, std::string_view key,
+                               const CallOptions& options, WriteCallback done) {
+  impl_->InvalidateMany(
+      name_space, options,
+      [key](cache::v1::InvalidateRequest& request) {
+        request.set_key(key.data(), key.size());
+        request.set_cascade(true);
+      },
+      std::move(done));
 }
 
 WriteResult Client::InvalidateTag(std::string_view name_space, std::string_view tag,

@@ -38,7 +38,7 @@ namespace meridian {
 enum class ResultStatus : uint8_t {
   kOk,        // Get: found. Set, Touch, Invalidate: done.
   kMiss,      // Get: nobody has it. Touch: no such entry. A normal answer.
-  kConflict,  // Set: if_absent or expected_version did not hold; nothing changed.
+  kConflict,  // Set: if_absent, expected_version or the lease did not hold; nothing changed.
   kError,     // `error` says why.
   kBypassed,  // Set: the namespace does not cache such keys. Not an error.
 };
@@ -62,6 +62,11 @@ struct GetResult {
   Version version = {};  // Not set on a miss.
   absl::Duration ttl = absl::ZeroDuration();
   absl::Duration age = absl::ZeroDuration();
+  // With want_lease, on a miss or a stale value: the right to fill the key, for SetOptions::lease.
+  std::string lease = {};
+  // On a miss without a lease: somebody else fills the key. Without either, no lease was to be had:
+  // too many are out, or the key's owner is away.
+  bool lease_taken = false;
   std::shared_ptr<const ResultError> error = nullptr;  // Set exactly when status is kError.
 
   bool hit() const { return status == ResultStatus::kOk; }
@@ -70,12 +75,19 @@ struct GetResult {
 struct WriteResult {
   ResultStatus status = ResultStatus::kError;
   bool degraded = false;  // Only L1 has it, because the regional Redis is away.
-  Version version = {};   // kOk: of this write. kConflict: the stored one, if there is one.
+  // Set with depends_on: what it depends on through others is more than an entry can know, or could
+  // not be read. What it names itself it does know.
+  bool dependencies_cut = false;
+  // Set with depends_on: a key that it depends on was not in the cache, so what that was made of is
+  // not known.
+  bool dependencies_unknown = false;
+  Version version = {};  // kOk: of this write. kConflict: the stored one, if there is one.
   std::vector<std::string> replicated_regions = {};  // In namespaces that replicate synchronously.
-  // Of InvalidateTag, -Prefix and -Namespace: nodes of the region that did not say in time that they
-  // know of it, and may serve what is dead until they read it in the regional Redis.
+  // Of InvalidateCascade, -Tag, -Prefix and -Namespace: nodes of the region that did not say in
+  // time that they know of it, and may serve what is dead until they read it in the regional Redis.
   std::vector<std::string> unconfirmed_nodes = {};
-  std::shared_ptr<const ResultError> error = nullptr;  // Set exactly when status is kError.
+  // Set exactly when status is kError, and with a kConflict of a lease.
+  std::shared_ptr<const ResultError> error = nullptr;
 
   bool ok() const { return status == ResultStatus::kOk; }
 };
@@ -127,6 +139,14 @@ class Client {
                          const CallOptions& options = {});
   void Invalidate(std::string_view name_space, std::string_view key, const CallOptions& options,
                   WriteCallback done);
+
+  // Deletes a key, and kills every entry that depends on it (SetOptions::depends_on) and was
+  // written before the call, as InvalidateTag does. When it fails, the key may be deleted and what
+  // depends on it may not be dead: call again.
+  WriteResult InvalidateCascade(std::string_view name_space, std::string_view key,
+                                const CallOptions& options = {});
+  void InvalidateCascade(std::string_view name_space, std::string_view key,
+                         const CallOptions& options, WriteCallback done);
 
   // Kills every entry of the namespace that was written before the call and has the tag, or whose
   // key begins with the prefix (which must end with a ':'), or all of them. Effective in the whole

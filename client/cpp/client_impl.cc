@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cpp/check.h"
+#include "client/cpp/lease_rounds.h"
 #include "common/base/hash.h"
 
 namespace meridian {
@@ -133,8 +134,10 @@ std::vector<BatchPart> SplitKeys(const RoutingTable& table, std::string_view nam
 bool IsConditional(const SetItem& item) { return item.if_absent || item.expected_version; }
 
 size_t WireBytes(const SetItem& item) {
-  size_t bytes = item.key.size() + item.value.size() + item.state_hint.size() + kFramingBytes;
+  size_t bytes = item.key.size() + item.value.size() + item.state_hint.size() + item.lease.size() +
+                 kFramingBytes;
   for (const std::string& tag : item.tags) bytes += tag.size() + 4;
+  for (const std::string& name : item.depends_on) bytes += name.size() + 4;
   return bytes;
 }
 
@@ -178,6 +181,16 @@ void Client::Impl::StartWrite(NodeCall<Request, Response>* call, WriteCallback d
   });
 }
 
+uint16_t Client::Impl::NodeForGet(const Plan& plan, std::string_view name_space,
+                                  std::string_view key, const GetOptions& options) {
+  // What the near cache takes is asked of the owner: only its word may be kept.
+  const bool spreads = options_.spread_hot_keys && near_ == nullptr && !options.force_refresh &&
+                       !options.want_lease &&
+                       hot_spread_.Spreads(name_space, key, clock_.Monotonic());
+  return spreads ? plan.view->table.AnyNode(hot_spread_.NextTurn())
+                 : NodeOf(*plan.view, plan.any_node, name_space, key);
+}
+
 void Client::Impl::Get(std::string_view name_space, std::string_view key, const GetOptions& options,
                        GetCallback done) {
   if (auto wrong = CheckCall(name_space, options)) {
@@ -185,7 +198,7 @@ void Client::Impl::Get(std::string_view name_space, std::string_view key, const 
   }
   const Plan plan = PlanCall(options, options_.get_timeout);
   auto* call = NewCall<cache::v1::GetRequest, cache::v1::GetResponse>(
-      plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Get,
+      plan, NodeForGet(plan, name_space, key, options), name_space, &AsyncStub::Get,
       CallKind::kRead);
   call->request().set_key(key.data(), key.size());
   call->request().set_allocated_options(ToProto(options).release());
@@ -217,6 +230,7 @@ void Client::Impl::Set(std::string_view name_space, SetItem item, const CallOpti
     return done(Failed<WriteResult>(std::move(wrong)));
   }
   if (auto wrong = CheckItem(item)) return done(Failed<WriteResult>(std::move(wrong)));
+  NoteWrite(name_space, item.key);
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::SetRequest, cache::v1::SetResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, item.key), name_space, &AsyncStub::Set,
@@ -230,6 +244,7 @@ void Client::Impl::Invalidate(std::string_view name_space, std::string_view key,
   if (auto wrong = CheckCall(name_space, options)) {
     return done(Failed<WriteResult>(std::move(wrong)));
   }
+  NoteWrite(name_space, key);
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::InvalidateRequest, cache::v1::InvalidateResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Invalidate,
@@ -248,18 +263,20 @@ void Client::Impl::InvalidateMany(
   auto* call = NewCall<cache::v1::InvalidateRequest, cache::v1::InvalidateResponse>(
       plan, plan.any_node, name_space, &AsyncStub::Invalidate, CallKind::kWrite);
   set_target(call->request());
-  call->Start(
-      [done = std::move(done)](const Error* error, cache::v1::InvalidateResponse* response) {
-        WriteResult result;
-        if (error != nullptr) {
-          result = Failed<WriteResult>(ToResultError(*error));
-        } else {
-          FromProto(response->mutable_result(), &result);
-          result.unconfirmed_nodes.assign(response->unconfirmed_nodes().begin(),
-                                          response->unconfirmed_nodes().end());
-        }
-        done(std::move(result));
-      });
+  if (call->request().has_key()) NoteWrite(name_space, call->request().key());
+  call->Start([near = near_.get(), request = &call->request(), done = std::move(done)](
+                  const Error* error, cache::v1::InvalidateResponse* response) {
+    WriteResult result;
+    if (error != nullptr) {
+      result = Failed<WriteResult>(ToResultError(*error));
+    } else {
+      FromProto(response->mutable_result(), &result);
+      result.unconfirmed_nodes.assign(response->unconfirmed_nodes().begin(),
+                                      response->unconfirmed_nodes().end());
+    }
+    if (near != nullptr) near->Fenced(*request, result);
+    done(std::move(result));
+  });
 }
 
 void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
@@ -267,6 +284,7 @@ void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl
   if (auto wrong = CheckCall(name_space, options)) {
     return done(Failed<WriteResult>(std::move(wrong)));
   }
+  NoteWrite(name_space, key);
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::TouchRequest, cache::v1::TouchResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, key), name_space, &AsyncStub::Touch,
@@ -296,6 +314,10 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
   }
   if (near != nullptr && asked.empty()) return done(std::move(results));
   std::vector<BatchPart> parts = splitter.Take();
+  if (parts.size() > 1 && LeaseRounds::Waits(options)) {
+    return std::make_shared<LeaseRounds>(*this, name_space, keys, options, std::move(done))
+        ->Start();
+  }
   auto answer = NewAnswer<GetResult>(keys.size(), parts.size(), std::move(done));
   answer->results = std::move(results);
   answer->near = near;
@@ -333,6 +355,7 @@ void Client::Impl::BatchSet(std::string_view name_space, std::vector<SetItem> it
       refused[i] = Failed<WriteResult>(std::move(wrong));
       continue;
     }
+    NoteWrite(name_space, items[i].key);
     splitter.Add(items[i].key, WireBytes(items[i]));
     sent.push_back(i);
   }
@@ -364,6 +387,7 @@ void Client::Impl::BatchInvalidate(std::string_view name_space,
   if (auto wrong = CheckCall(name_space, options)) {
     return done(AllFailed<WriteResult>(keys.size(), wrong));
   }
+  for (const std::string_view key : keys) NoteWrite(name_space, key);
   const Plan plan = PlanCall(options, options_.batch_timeout);
   std::vector<BatchPart> parts = SplitKeys(plan.view->table, name_space, plan.any_node, keys);
   auto answer = NewAnswer<WriteResult>(keys.size(), parts.size(), std::move(done));

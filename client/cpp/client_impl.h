@@ -19,7 +19,9 @@
 #include "client/cpp/near_reads.h"
 #include "client/internal/batch_splitter.h"
 #include "client/internal/cluster.h"
+#include "client/internal/hot_spread.h"
 #include "client/internal/node_call.h"
+#include "common/base/clock.h"
 
 namespace meridian {
 
@@ -77,6 +79,7 @@ class Client::Impl {
                        const CallOptions& options, BatchWriteCallback done);
 
  private:
+  class LeaseRounds;
   using Deadline = std::chrono::system_clock::time_point;
 
   // What the parts of a call share: one view, one deadline, one id.
@@ -87,6 +90,14 @@ class Client::Impl {
     std::string request_id;
   };
   Plan PlanCall(const CallOptions& options, absl::Duration default_timeout);
+
+  // The node to ask for the key.
+  uint16_t NodeForGet(const Plan& plan, std::string_view name_space, std::string_view key,
+                      const GetOptions& options);
+  // A write of the key begins.
+  void NoteWrite(std::string_view name_space, std::string_view key) {
+    if (options_.spread_hot_keys) hot_spread_.Wrote(name_space, key, clock_.Monotonic());
+  }
 
   // The call for one key; the caller fills the rest of request() and starts it.
   template <typename Request, typename Response>
@@ -104,6 +115,8 @@ class Client::Impl {
   void StartWrite(NodeCall<Request, Response>* call, WriteCallback done);
 
   const ClientOptions options_;
+  HotSpread hot_spread_;
+  const SystemClock clock_;
   const std::unique_ptr<NearReads> near_;  // Outlives the calls, for which the Cluster waits.
   Cluster cluster_;
 };

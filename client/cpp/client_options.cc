@@ -45,8 +45,8 @@ absl::Status ClientOptions::Validate() const {
     if (!status.ok()) return status;
   }
   if (near_cache_bytes != 0 && near_cache_bytes < kMinNearBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "near_cache_bytes is ", near_cache_bytes, ", must be 0 or at least ", kMinNearBytes));
+    return absl::InvalidArgumentError(absl::StrCat("near_cache_bytes is ", near_cache_bytes,
+                                                   ", must be 0 or at least ", kMinNearBytes));
   }
   if (near_cache_ttl < absl::Milliseconds(1)) {
     return absl::InvalidArgumentError(absl::StrCat(

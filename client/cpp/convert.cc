@@ -76,6 +76,8 @@ std::unique_ptr<cache::v1::ReadOptions> ToProto(const GetOptions& options) {
   proto->set_accept_encoded(!options.omit_value);
   proto->set_force_refresh(options.force_refresh);
   proto->set_omit_value(options.omit_value);
+  proto->set_want_lease(options.want_lease);
+  if (options.lease_wait) proto->set_lease_wait_ms(TtlToProto(*options.lease_wait));
   proto->set_max_stale_ms(TtlToProto(options.max_stale));
   return proto;
 }
@@ -85,9 +87,13 @@ void ToProto(SetItem item, cache::v1::SetEntry* proto) {
   *proto->mutable_value() = std::move(item.value);
   proto->set_ttl_ms(TtlToProto(item.ttl));
   for (std::string& tag : item.tags) *proto->add_tags() = std::move(tag);
+  for (std::string& name : item.depends_on) *proto->add_depends_on() = std::move(name);
   proto->set_if_absent(item.if_absent);
   if (item.expected_version) ToProto(*item.expected_version, proto->mutable_expected_version());
   if (!item.state_hint.empty()) *proto->mutable_state_hint() = std::move(item.state_hint);
+  if (!item.lease.empty()) *proto->mutable_lease() = std::move(item.lease);
+  proto->set_absent(item.absent);
+  proto->set_give_back(item.give_back);
 }
 
 uint64_t TtlToProto(absl::Duration ttl) {
@@ -113,6 +119,8 @@ void FromProto(cache::v1::Entry* proto, GetResult* result) {
   if (proto->has_version()) result->version = FromProto(proto->version());
   result->ttl = absl::Milliseconds(proto->ttl_ms());
   result->age = absl::Milliseconds(proto->age_ms());
+  result->lease = std::move(*proto->mutable_lease());
+  result->lease_taken = proto->lease_taken();
   if (result->status == ResultStatus::kConflict) result->status = ResultStatus::kError;
   if (result->status == ResultStatus::kError) {
     result->error = EntryErrorOf(proto->has_error(), proto->error());
@@ -124,11 +132,14 @@ void FromProto(cache::v1::Entry* proto, GetResult* result) {
 void FromProto(cache::v1::WriteResult* proto, WriteResult* result) {
   result->status = StatusOf(proto->status());
   result->degraded = proto->degraded();
+  result->dependencies_cut = proto->dependencies_cut();
+  result->dependencies_unknown = proto->dependencies_unknown();
   if (proto->has_version()) result->version = FromProto(proto->version());
   for (std::string& region : *proto->mutable_replicated_regions()) {
     result->replicated_regions.push_back(std::move(region));
   }
-  if (result->status == ResultStatus::kError) {
+  if (result->status == ResultStatus::kError ||
+      (result->status == ResultStatus::kConflict && proto->has_error())) {
     result->error = EntryErrorOf(proto->has_error(), proto->error());
   }
 }

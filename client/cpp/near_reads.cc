@@ -92,6 +92,7 @@ void NearReads::Keep(std::string_view name_space, std::string_view key, Token to
   if (answer.tags_size() > 0) {
     entry.tags = Buffer::CopyOf(EncodeTags({answer.tags().begin(), answer.tags().end()}));
   }
+  entry.written = answer.written();
   cache_->Fill(located, std::move(entry), result.ttl, header.watch_incarnation(),
                clock_.Monotonic(), token);
 }
@@ -101,6 +102,28 @@ void NearReads::Wrote(std::string_view name_space, std::string_view key,
   EntryKey located;
   if (!cache_->Locate(name_space, key, &located)) return;
   cache_->Wrote(located, result.ok() ? result.version : Version());
+}
+
+void NearReads::Fenced(const cache::v1::InvalidateRequest& request, const WriteResult& result) {
+  FenceScope scope = FenceScope::kNamespace;
+  std::string_view name;
+  Version version = result.version;
+  if (!result.ok()) {
+    // Perhaps it was carried out: whatever was written so far may be dead.
+    version = {static_cast<uint64_t>(absl::ToUnixMillis(clock_.Now() + absl::Seconds(1))) << 16, 0};
+  } else if (request.has_key()) {  // With what depends on it.
+    Wrote(request.namespace_(), request.key(), result);
+    const std::string tag = DependencyTag(request.key());
+    cache_->Fenced(request.namespace_(), FenceScope::kTag, tag, version);
+    return;
+  } else if (request.has_tag()) {
+    scope = FenceScope::kTag;
+    name = request.tag();
+  } else if (request.has_prefix()) {
+    scope = FenceScope::kPrefix;
+    name = request.prefix();
+  }
+  cache_->Fenced(request.namespace_(), scope, name, version);
 }
 
 NearStats NearReads::stats() const {

@@ -51,6 +51,9 @@ class NearReads {
   // This client has written the key, or may have.
   void Wrote(std::string_view name_space, std::string_view key, const WriteResult& result);
 
+  // This client has invalidated many keys, or may have.
+  void Fenced(const cache::v1::InvalidateRequest& request, const WriteResult& result);
+
   NearStats stats() const;
 
  private:

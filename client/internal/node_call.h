@@ -58,8 +58,8 @@ class NodeCall final : public grpc::ClientUnaryReactor {
     }
     Error error = FromGrpcStatus(status);
     const NodeChannel& node = *view_->nodes[node_];
-    const bool refused_by_node = !status.error_details().empty();
-    switch (Judge(status.error_code(), kind_, LeftClient(node), refused_by_node)) {
+    const std::string refusal = status.error_details().empty() ? "" : error.reason;
+    switch (Judge(status.error_code(), kind_, LeftClient(node), refusal)) {
       case FailedCall::kTryAnother:
         if (TryAnother()) return;
         break;

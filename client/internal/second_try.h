@@ -5,6 +5,10 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string_view>
+
+#include "common/rpc/reasons.h"
+
 namespace meridian {
 
 // What a second run of a call would do.
@@ -22,10 +26,12 @@ enum class FailedCall {
 };
 
 // `left_client`: the call was handed to a connection. A node that fails a whole call with an
-// ErrorInfo of its own (`refused_by_node`) says that nothing of it ran.
+// ErrorInfo of its own (`refusal`: its reason, else empty) says that nothing of it ran. One whose
+// clock is off gives no versions, and others go around it.
 inline FailedCall Judge(grpc::StatusCode code, CallKind kind, bool left_client,
-                        bool refused_by_node) {
-  const bool ran_perhaps = left_client && !refused_by_node;
+                        std::string_view refusal) {
+  if (refusal == reason::kClockSkew) return FailedCall::kTryAnother;
+  const bool ran_perhaps = left_client && refusal.empty();
   const bool lost = code == grpc::StatusCode::UNAVAILABLE ||
                     code == grpc::StatusCode::DEADLINE_EXCEEDED ||
                     code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::UNKNOWN ||

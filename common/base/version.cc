@@ -73,16 +73,19 @@ Version HybridClock::Next() {
   return Version{next, region_};
 }
 
+absl::Status HybridClock::Check(uint64_t hlc) const {
+  const absl::Time now = clock_.Now();
+  if (hlc <= WallHlc(now + kMaxSkew)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "CLOCK_SKEW: a version of ", absl::FormatTime(absl::FromUnixMillis(hlc >> 16)),
+      " is more than ", absl::FormatDuration(kMaxSkew), " ahead of this clock, ",
+      absl::FormatTime(now), "; check NTP on both machines"));
+}
+
 absl::Status HybridClock::Merge(uint64_t hlc) {
   uint64_t last = last_.load(std::memory_order_relaxed);
   if (hlc <= last) return absl::OkStatus();
-  const absl::Time now = clock_.Now();
-  if (hlc > WallHlc(now + kMaxSkew)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "CLOCK_SKEW: a version of ", absl::FormatTime(absl::FromUnixMillis(hlc >> 16)),
-        " is more than ", absl::FormatDuration(kMaxSkew), " ahead of this clock, ",
-        absl::FormatTime(now), "; check NTP on both machines"));
-  }
+  if (absl::Status status = Check(hlc); !status.ok()) return status;
   while (hlc > last && !last_.compare_exchange_weak(last, hlc, std::memory_order_relaxed)) {
   }
   return absl::OkStatus();

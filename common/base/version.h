@@ -62,6 +62,9 @@ class HybridClock {
   // Returns kFailedPrecondition (CLOCK_SKEW), and learns nothing, when it is more than kMaxSkew ahead.
   absl::Status Merge(uint64_t hlc);
 
+  // What Merge would say; learns nothing.
+  absl::Status Check(uint64_t hlc) const;
+
   // The latest version handed out or merged; 0 at the start.
   uint64_t last() const { return last_.load(std::memory_order_relaxed); }
   uint16_t region() const { return region_; }

@@ -280,6 +280,8 @@ PutOutcome Engine::PutFill(const EntryKey& key, Entry entry, absl::Duration now,
   return ShardOf(key).Put(key, std::move(entry), now, PutKind::kFill, token);
 }
 
+KeyWatch Engine::Watch(const EntryKey& key) const { return ShardOf(key).Watch(key); }
+
 bool Engine::Adjust(const EntryKey& key, Version version, const Adjustment& adjustment) {
   return ShardOf(key).Adjust(key, version, adjustment);
 }
@@ -296,6 +298,10 @@ void Engine::DropSlot(uint32_t slot) {
   absl::MutexLock lock(&drop_mu_);
   if (generations_.Drop(slot) % (EntryNode::kGenerations / 2) != 0) return;
   for (const auto& shard : shards_) shard->FreeAllDropped();
+}
+
+void Engine::VoidFills() {
+  for (const auto& shard : shards_) shard->VoidFills();
 }
 
 size_t Engine::Clear() {

@@ -6,7 +6,7 @@
 //   runs; of two versions of a key the newer one stays, in whatever order they come while it is
 //   resident; what a fence covers is invisible at once; a fill (FillToken) never puts a value in
 //   that a write or an erase has overtaken meanwhile. A fill may be refused without need, when a
-//   key that shares its counter was written.
+//   key that shares its counter was written, unless its own key is watched.
 // Pools: a pool (SetPool) is a part of the entries with a budget and an eviction policy of its
 //   own. Its budget is a cap inside the capacity; caps may add up to more than that. When a pool
 //   is over its cap it gives way itself; when only the capacity is exceeded, the pool furthest
@@ -41,6 +41,7 @@
 #include "common/engine/entry.h"
 #include "common/engine/fence_table.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/key_watch.h"
 #include "common/engine/lookup.h"
 #include "common/engine/namespace_table.h"
 #include "common/engine/pool.h"
@@ -147,6 +148,9 @@ class Engine {
   FillToken BeginFill(const EntryKey& key) const;
   PutOutcome PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
 
+  // The watch ends with the object. Tokens of the key that are made meanwhile are exact.
+  KeyWatch Watch(const EntryKey& key) const;
+
   // Changes the resident entry of exactly this version: a later or an earlier expiry, another pool.
   // False when there is none. Changes neither recency nor statistics, unless the entry moves: to a
   // pool it comes as a new entry, and may have to leave. An entry that has expired but is not freed
@@ -167,6 +171,9 @@ class Engine {
   // For slots that changed their owner, and for gaps. A dropped entry no longer keeps older
   // versions of its key out.
   void DropSlot(uint32_t slot) ABSL_LOCKS_EXCLUDED(drop_mu_);
+
+  // No fill that has begun puts anything in: for changes that nobody will be told of.
+  void VoidFills();
 
   // What was invalidated many keys at once. A fence makes the entries that it covers invisible, and
   // keeps later ones that it covers out (kOvertaken); memory comes back as for DropSlot, within

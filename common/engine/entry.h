@@ -34,6 +34,11 @@ struct EntryKey {
 struct Entry {
   Buffer value = {};
   Version version = {};
+  // What fences are compared with, where that is older than the version; 0: the version's clock. A
+  // touched value is as old as the write that made it, and one that depends on others as the look
+  // at those.
+  uint64_t written = 0;
+  uint64_t written_hlc() const { return written != 0 ? written : version.hlc; }
   absl::Duration expires_at =
       {};                 // On the monotonic clock that the engine's callers pass as `now`.
   uint32_t raw_size = 0;  // Bytes when inflated; value.size() for kIdentity.
@@ -88,14 +93,14 @@ inline constexpr absl::Duration kExpiryUnit = absl::Nanoseconds(kExpiryUnitNs);
 inline constexpr size_t kEntryOverheadBytes = 64;
 
 // As above, for entries that have tags, phantom bytes, a raw_size that is not the size of the
-// value, or a value above kMaxInlineValue: 48 in the block, and what malloc adds to the bytes
-// outside.
+// value, a touched value, or a value above kMaxInlineValue: 48 in the block, and what malloc adds
+// to the bytes outside.
 inline constexpr size_t kExtraOverheadBytes = 72;
 
 // True when `entry` is charged kExtraOverheadBytes too.
 inline bool NeedsExtra(const Entry& entry) {
   return !entry.tags.empty() || entry.raw_size != entry.value.size() || entry.phantom_bytes != 0 ||
-         entry.value.size() > kMaxInlineValue;
+         entry.written != 0 || entry.value.size() > kMaxInlineValue;
 }
 
 // The bytes that the engine charges for `entry` under a key of `key_size` bytes.

@@ -52,6 +52,7 @@ EntryNode::Owner EntryNode::Create(BlockArena& arena, const EntryKey& key, Entry
     Extra* extra = new (node->extra()) Extra;
     extra->tags = std::move(entry.tags);
     extra->raw_size = entry.raw_size;
+    extra->written = entry.written;
     extra->phantom_bytes = entry.phantom_bytes;
     extra->region = entry.version.region;
     if (large_value) extra->large_value = std::move(entry.value);
@@ -97,8 +98,9 @@ size_t EntryNode::charge(ChargeMode mode) const {
   const size_t value = value_size() + (has_extra_ ? extra()->phantom_bytes : 0);
   if (mode == ChargeMode::kValueBytes) return value;
   const bool charged_extra =
-      has_extra_ && (!extra()->tags.empty() || extra()->raw_size != value_size() ||
-                     extra()->phantom_bytes != 0 || !extra()->large_value.empty());
+      has_extra_ &&
+      (!extra()->tags.empty() || extra()->raw_size != value_size() || extra()->phantom_bytes != 0 ||
+       extra()->written != 0 || !extra()->large_value.empty());
   return kEntryOverheadBytes + key().size() + value +
          (charged_extra ? kExtraOverheadBytes + extra()->tags.size() : 0);
 }
@@ -112,6 +114,7 @@ void EntryNode::CopyTo(Entry* entry) {
   entry->encoding = encoding();
   entry->raw_size = rep_.size();
   entry->tags = Buffer();
+  entry->written = 0;
   entry->pool = pool();
   entry->weight = static_cast<int8_t>(weight());
   entry->hits = static_cast<uint8_t>(hits_);
@@ -121,6 +124,7 @@ void EntryNode::CopyTo(Entry* entry) {
   if (!more.large_value.empty()) entry->value = more.large_value;
   entry->raw_size = more.raw_size;
   entry->tags = more.tags;
+  entry->written = more.written;
   entry->phantom_bytes = more.phantom_bytes;
 }
 

@@ -89,6 +89,11 @@ class EntryNode {
     return {uint64_t{hlc_high_} << 32 | hlc_low_,
             region_ == RegionTable::kFull ? extra()->region : RegionTable::RegionOf(region_)};
   }
+  // The clock that fences are compared with; see Entry::written.
+  uint64_t written_hlc() const {
+    const uint64_t written = has_extra_ ? extra()->written : 0;
+    return written != 0 ? written : uint64_t{hlc_high_} << 32 | hlc_low_;
+  }
   // Whole units of kExpiryUnit; kNeverExpires stands for everything later.
   int64_t expires_ns() const {
     const int64_t units = int64_t{expires_high_} << 32 | expires_low_;
@@ -128,6 +133,7 @@ class EntryNode {
     Buffer tags;
     Buffer large_value;
     std::unique_ptr<char[]> long_key;
+    uint64_t written = 0;
     uint32_t long_key_size = 0;
     uint32_t raw_size = 0;
     uint32_t phantom_bytes = 0;

@@ -137,6 +137,18 @@ uint64_t FenceTable::NewestOfKey(NamespaceId name_space, std::string_view key) c
   return std::max(newest, state->of[name_space].all.load(std::memory_order_acquire));
 }
 
+uint64_t FenceTable::NewestOf(NamespaceId name_space, FenceScope scope,
+                              std::string_view name) const {
+  const State* state = state_.load(std::memory_order_acquire);
+  if (state == nullptr) return 0;
+  uint64_t newest = 0;
+  if (scope != FenceScope::kNamespace) {
+    newest = ClockOf(*state, name_space, HashOf(name_space, scope, name), /*from=*/0);
+  }
+  // Read last: a fence that was given up meanwhile is in it.
+  return std::max(newest, state->of[name_space].all.load(std::memory_order_acquire));
+}
+
 bool FenceTable::HasTags(NamespaceId name_space) const {
   const State* state = state_.load(std::memory_order_acquire);
   return state != nullptr && state->of[name_space].has_tags.load(std::memory_order_acquire);

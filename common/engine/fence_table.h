@@ -60,6 +60,10 @@ class FenceTable {
   // The newest clock among the fences that cover the key whatever tags its entry has; 0: none.
   uint64_t NewestOfKey(NamespaceId name_space, std::string_view key) const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The newest clock at which everything that such a fence covers is dead; 0: none.
+  uint64_t NewestOf(NamespaceId name_space, FenceScope scope, std::string_view name) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Whether there is any fence by tag: then what is dead depends on the tags of an entry.
   bool HasTags(NamespaceId name_space) const;
 

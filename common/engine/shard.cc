@@ -114,10 +114,30 @@ std::optional<size_t> Shard::Walk(size_t bucket, size_t limit, const std::vector
 }
 
 FillToken Shard::TokenOf(const EntryKey& key) const {
-  return {writes_[(key.hash >> 32) % kFillCounters], generations_.Of(key.slot)};
+  return {writes_[(key.hash >> 32) % kFillCounters], generations_.Of(key.slot),
+          watches_->ChangeOf(key.hash)};
 }
 
-void Shard::VoidFills(const EntryKey& key) { ++writes_[(key.hash >> 32) % kFillCounters]; }
+bool Shard::IsVoid(const EntryKey& key, PutKind kind, FillToken token, Version version) const {
+  if (kind == PutKind::kPut) return false;
+  const FillToken now = TokenOf(key);
+  if (token.generation != now.generation) return true;
+  if (token.change == 0 || now.change == 0) return token.writes != now.writes;
+  // An old change may come late, from a changelog; but a write may itself be what is late.
+  return kind == PutKind::kFill ? watches_->IsVoid(key.hash, token.change, version)
+                                : token.change != now.change;
+}
+
+void Shard::VoidFillsOf(const EntryKey& key, Version version) {
+  ++writes_[(key.hash >> 32) % kFillCounters];
+  watches_->Changed(key.hash, version);
+}
+
+void Shard::VoidFills() {
+  absl::MutexLock lock(&mu_);
+  for (uint32_t& writes : writes_) ++writes;
+  watches_->AllChanged();
+}
 
 FillToken Shard::BeginFill(const EntryKey& key) const {
   absl::MutexLock lock(&mu_);
@@ -135,9 +155,10 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
   bool grew = false;
 
   absl::MutexLock lock(&mu_);
-  const bool overtaken = (kind != PutKind::kPut && token != TokenOf(key)) ||
-                         fences_.Covers(key.name_space, key.key, entry.tags.view(), version.hlc);
-  if (kind != PutKind::kFill) VoidFills(key);
+  const bool overtaken =
+      IsVoid(key, kind, token, version) ||
+      fences_.Covers(key.name_space, key.key, entry.tags.view(), entry.written_hlc());
+  if (kind != PutKind::kFill) VoidFillsOf(key, version);
   entry.pool = pools_.Resolve(entry.pool);
   too_large = too_large || charge > pools_.max_bytes(entry.pool);
   if (!expired && !too_large) {
@@ -164,6 +185,8 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryN
   EntryNode* old = table_.Find(key);
   if (old == nullptr) return true;
   if (!IsCurrent(*old)) {
+    // What a fence has killed still guards against what it had replaced.
+    if (IsOfGeneration(*old) && old->version() > version) return false;
     Evict(old, EvictionCause::kFence, removed);
     return true;
   }
@@ -278,7 +301,7 @@ void Shard::Unlink(EntryNode* node, Removed* removed) {
 bool Shard::Erase(const EntryKey& key, Version version) {
   Removed removed;
   absl::MutexLock lock(&mu_);
-  VoidFills(key);
+  VoidFillsOf(key, version);
   EntryNode* node = table_.Find(key);
   if (node == nullptr) return false;
   if (!IsCurrent(*node)) {
@@ -321,6 +344,7 @@ size_t Shard::Clear() {
   Removed removed;
   absl::MutexLock lock(&mu_);
   for (uint32_t& writes : writes_) ++writes;
+  watches_->AllChanged();
   const size_t count = table_.size();
   for (size_t i = 0; i < table_.bucket_count(); ++i) {
     while (EntryNode* node = table_.BucketHead(i)) Evict(node, EvictionCause::kFence, &removed);

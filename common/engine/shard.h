@@ -33,6 +33,7 @@
 #include "common/engine/fence_table.h"
 #include "common/engine/fill_token.h"
 #include "common/engine/key_hasher.h"
+#include "common/engine/key_watch.h"
 #include "common/engine/lookup.h"
 #include "common/engine/pool_table.h"
 #include "common/engine/put_outcome.h"
@@ -70,6 +71,7 @@ class alignas(64) Shard {
                              absl::Duration now, std::vector<ResidentKey>* keys) const
       ABSL_LOCKS_EXCLUDED(mu_);
   FillToken BeginFill(const EntryKey& key) const ABSL_LOCKS_EXCLUDED(mu_);
+  KeyWatch Watch(const EntryKey& key) const { return {watches_, key.hash}; }
   // `token` is not looked at for kPut.
   PutOutcome Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
                  FillToken token) ABSL_LOCKS_EXCLUDED(mu_);
@@ -78,6 +80,7 @@ class alignas(64) Shard {
   bool Erase(const EntryKey& key, Version version) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsBehind(const EntryKey& key, Version version) const ABSL_LOCKS_EXCLUDED(mu_);
   size_t Clear() ABSL_LOCKS_EXCLUDED(mu_);
+  void VoidFills() ABSL_LOCKS_EXCLUDED(mu_);
   // Also stops when `*looks`, the number of entries and buckets it may look at, is used up.
   size_t Advance(absl::Duration now, size_t limit, size_t* looks) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -98,16 +101,22 @@ class alignas(64) Shard {
   class Removed;
   static constexpr size_t kFillCounters = 256;
 
+  bool IsOfGeneration(const EntryNode& node) const {
+    return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations;
+  }
   bool IsCurrent(const EntryNode& node) const {
-    return node.generation() == generations_.Of(node.slot()) % EntryNode::kGenerations &&
-           !fences_.Covers(node.name_space(), node.key(), node.tags(), node.version().hlc);
+    return IsOfGeneration(node) &&
+           !fences_.Covers(node.name_space(), node.key(), node.tags(), node.written_hlc());
   }
   bool GetLocked(const EntryKey& key, absl::Duration now, Entry* entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   EntryNode* FindVisible(const EntryKey& key, absl::Duration now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillToken TokenOf(const EntryKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void VoidFills(const EntryKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether something has overtaken what is put with the token.
+  bool IsVoid(const EntryKey& key, PutKind kind, FillToken token, Version version) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void VoidFillsOf(const EntryKey& key, Version version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether `version` may take the place of what is there; removes that if so. A live entry hands
   // its place in the policy to `successor`, when there is one, and `*placed` becomes true.
   bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryNode* successor,
@@ -140,6 +149,7 @@ class alignas(64) Shard {
   const FenceTable& fences_;
 
   const BlockArena::Owner arena_ = BlockArena::Create();
+  const std::shared_ptr<WatchTable> watches_ = std::make_shared<WatchTable>();
 
   mutable absl::Mutex mu_;
   EntryTable table_ ABSL_GUARDED_BY(mu_);

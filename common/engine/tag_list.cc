@@ -1,8 +1,13 @@
 #include "common/engine/tag_list.h"
 
+#include <array>
 #include <cassert>
 #include <cstdint>
 #include <limits>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
 
 namespace meridian {
 
@@ -35,6 +40,15 @@ std::optional<std::string_view> TakeTag(std::string_view* encoded) {
   if (size > all.size() - 2) return std::nullopt;
   *encoded = all.substr(2 + size);
   return all.substr(2, size);
+}
+
+std::string DependencyTag(std::string_view key) {
+  const uint64_t hash = Hash64(key);
+  std::array<char, sizeof(hash)> bytes;
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(hash >> (8 * i));
+  // A NUL, so that nobody's own tag is the same by chance.
+  return absl::StrCat(absl::string_view("\0", 1),
+                      absl::WebSafeBase64Escape(absl::string_view(bytes.data(), bytes.size())));
 }
 
 }  // namespace meridian

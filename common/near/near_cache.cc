@@ -73,6 +73,10 @@ bool NearCache::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   return true;
 }
 
+bool NearCache::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
+  return Serves(key.slot, now) && engine_->Peek(key, now, entry);
+}
+
 NearCache::Token NearCache::BeginFill(const EntryKey& key) const {
   // The source first: when the slot is dropped in between, the fill sees the drop.
   const Source source = source_of_[key.slot].load(std::memory_order_acquire);

@@ -72,6 +72,9 @@ class NearCache {
   // Copies the value to `*entry`, or returns false.
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry);
 
+  // As Get, but counts nothing and leaves the order of eviction alone.
+  bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const;
+
   // BeginFill before the request for the key is sent, Fill with what was answered. `incarnation` is
   // that of the process that answered (0: it does not say that the value may be kept). `ttl` is the
   // answer's. True when the value is kept.

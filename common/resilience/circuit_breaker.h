@@ -59,6 +59,8 @@ class CircuitBreaker {
 
   // Open becomes half open only through TryEnter or OnConnected.
   State state() const { return state_; }
+  // Whether TryEnter has no ticket for anybody until its time is over.
+  bool refuses(absl::Duration now) const { return state_ == State::kOpen && now < open_until_; }
   // "closed", "open", "half_open".
   std::string_view state_name() const;
 

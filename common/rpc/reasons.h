@@ -15,6 +15,7 @@ inline constexpr char kValueTooLarge[] = "VALUE_TOO_LARGE";
 inline constexpr char kTtlOutOfRange[] = "TTL_OUT_OF_RANGE";
 inline constexpr char kTooManyTags[] = "TOO_MANY_TAGS";
 inline constexpr char kTagInvalid[] = "TAG_INVALID";
+inline constexpr char kDependencyInvalid[] = "DEPENDENCY_INVALID";
 inline constexpr char kPrefixInvalid[] = "PREFIX_INVALID";
 inline constexpr char kBatchEmpty[] = "BATCH_EMPTY";
 inline constexpr char kBatchTooLarge[] = "BATCH_TOO_LARGE";
@@ -23,6 +24,7 @@ inline constexpr char kRequestIdTooLong[] = "REQUEST_ID_TOO_LONG";
 inline constexpr char kTargetMissing[] = "TARGET_MISSING";
 inline constexpr char kFieldInvalid[] = "FIELD_INVALID";
 inline constexpr char kMalformedRequest[] = "MALFORMED_REQUEST";
+inline constexpr char kLeaseInvalid[] = "LEASE_INVALID";
 inline constexpr char kRegionMismatch[] = "REGION_MISMATCH";
 
 // UNAVAILABLE
@@ -35,6 +37,7 @@ inline constexpr char kShuttingDown[] = "SHUTTING_DOWN";
 inline constexpr char kHintsFull[] = "HINTS_FULL";
 inline constexpr char kFencesUnknown[] = "FENCES_UNKNOWN";
 inline constexpr char kOutcomeUnknown[] = "OUTCOME_UNKNOWN";
+inline constexpr char kOriginUnavailable[] = "ORIGIN_UNAVAILABLE";
 
 // FAILED_PRECONDITION
 inline constexpr char kNotOwner[] = "NOT_OWNER";
@@ -44,6 +47,11 @@ inline constexpr char kNoTraffic[] = "NO_TRAFFIC";
 
 // Others
 inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";     // DEADLINE_EXCEEDED
+inline constexpr char kOriginTimeout[] = "ORIGIN_TIMEOUT";            // DEADLINE_EXCEEDED
+inline constexpr char kOriginError[] = "ORIGIN_ERROR";                // INTERNAL
+inline constexpr char kOriginInvalid[] = "ORIGIN_INVALID";            // INTERNAL
+inline constexpr char kLeaseVoid[] = "LEASE_VOID";                    // ABORTED, with CONFLICT
+inline constexpr char kLeaseExpired[] = "LEASE_EXPIRED";              // ABORTED, with CONFLICT
 inline constexpr char kOverloaded[] = "OVERLOADED";                  // RESOURCE_EXHAUSTED
 inline constexpr char kAnswerTooLarge[] = "ANSWER_TOO_LARGE";        // RESOURCE_EXHAUSTED
 inline constexpr char kTooManyNamespaces[] = "TOO_MANY_NAMESPACES";  // RESOURCE_EXHAUSTED

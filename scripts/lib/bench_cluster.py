@@ -10,20 +10,22 @@ from processes import Interrupts, Problem, http_get
 
 
 class BenchCluster:
-    """A cluster of one node a region. Used with `with`, which stops it at the end.
+    """A cluster of some nodes a region, of which the first is told of. Used with `with`, which
+    stops it at the end.
 
     `flags` are more words for scripts/local-cluster up; they are the user's: when it refuses them,
     that is WrongUsage.
     """
 
-    def __init__(self, folder, binaries, regions, *flags):
+    def __init__(self, folder, binaries, regions, *flags, nodes=1):
         self._folder = folder
         self.binaries = binaries
         output_of(ROOT / "scripts" / "local-cluster", "--dir", folder, "up", "--regions",
-                  ",".join(regions), "--nodes", 1, "--bin", binaries, *flags, measures=True)
+                  ",".join(regions), "--nodes", nodes, "--bin", binaries, *flags, measures=True)
         cluster = Cluster(folder)
         cluster.load()
         self.addresses = {region: cluster.part(f"{region}-node-1").addresses for region in regions}
+        self.pids = {part.name: part.pid for part in cluster.parts}
 
     def __enter__(self):
         return self
@@ -38,7 +40,10 @@ class BenchCluster:
 
     def metrics(self, region):
         """The page of the region's node."""
-        return http_get(self.addresses[region]["http"], "/metrics", timeout=5)[1]
+        status, page = http_get(self.addresses[region]["http"], "/metrics", timeout=5)
+        if status != 200:
+            raise Problem(f"{region}-node-1 tells no metrics")
+        return page
 
 
 class Load:
@@ -60,6 +65,10 @@ class Load:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def ask(self, line):
         try:
             self._process.stdin.write(line + "\n")
@@ -72,13 +81,13 @@ class Load:
         return json.loads(answer)
 
     def counts(self):
-        """(seconds, {region: counts}); a Problem when a call failed."""
+        """(seconds since the load began, {region: counts}). Calls may have failed."""
         answer = self.ask("counts")
-        for region, counts in answer["regions"].items():
-            if counts["failed"]:
-                raise Problem(f"{counts['failed']} calls failed in {region}: "
-                              f"{counts['first_error']}")
         return answer["seconds"], answer["regions"]
+
+    def failures(self):
+        """The first calls that failed in each region, as dicts."""
+        return self.ask("failures")
 
 
 def say(text):

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 
+import example_origin
 import fault_proxies
 from processes import (Interrupts, Problem, Process, http_get, metric_samples, read_ready_file,
                        redis_answers, stop_all, wait_until)
@@ -27,14 +28,14 @@ NODE_ADDRESSES = {"data": "--data-address", "peer": "--peer-address",
 COORDINATOR_ADDRESSES = {"grpc": "--grpc-address", "http": "--http-address"}
 SERVERS = ("redis", "sentinel")  # Kinds that are redis-servers.
 ADDRESS_FLAGS = {"node": NODE_ADDRESSES, "coordinator": COORDINATOR_ADDRESSES,
-                 "proxy": fault_proxies.ADDRESSES}
+                 "proxy": fault_proxies.ADDRESSES, "origin": example_origin.ADDRESSES}
 
 
 @dataclasses.dataclass
 class Part:
     """One process. `addresses` is empty until it has told them."""
 
-    kind: str  # "redis", "sentinel", "coordinator", "node" or "proxy".
+    kind: str  # "redis", "sentinel", "coordinator", "node", "proxy" or "origin".
     region: str
     process: Process
     addresses: dict = dataclasses.field(default_factory=dict)
@@ -58,6 +59,8 @@ class Part:
             return redis_answers(self.redis_port(), self.process.pid, self.ca)
         if self.kind == "proxy":
             return self.faults() is not None
+        if self.kind == "origin":
+            return True  # It listens before it tells its address.
         return http_get(self.addresses["http"], "/readyz", timeout=1)[0] == 200
 
     def redis_port(self):
@@ -148,7 +151,11 @@ class Cluster:
         """The content of cluster.json. The pid of a process that does not run is 0."""
         regions = {}
         proxies = []
+        origin = None
         for part in self.parts:
+            if part.kind == "origin":
+                origin = {"name": part.name, **part.addresses, "pid": part.pid}
+                continue
             if part.kind == "proxy":
                 proxies.append({"name": part.name, "from": part.region, "to": part.to,
                                 **part.addresses, "pid": part.pid})
@@ -162,7 +169,10 @@ class Cluster:
             else:
                 region[part.kind + "s"].append({"name": part.name, **part.addresses,
                                                 "pid": part.pid})
-        return {"regions": regions, "proxies": proxies}
+        described = {"regions": regions, "proxies": proxies}
+        if origin:
+            described["origin"] = origin
+        return described
 
     def part(self, name):
         for part in self.parts:
@@ -200,6 +210,11 @@ class Cluster:
             self._start_all([self._coordinator(region, i + 1, options)
                              for region in options.regions for i in range(options.coordinators)],
                             deadline)
+            origin = example_origin.free_address(LOOPBACK) if getattr(options, "origin", False) else None
+            if origin:
+                policies = self.directory / "run" / "policies.yaml"
+                example_origin.write_policies(policies, origin)
+                options.node_flag = [*options.node_flag, "--policies", policies]
             progress("nodes")
             self._start_all([self._node(region, i + 1, options)
                              for region in options.regions for i in range(options.nodes)], deadline)
@@ -207,6 +222,9 @@ class Cluster:
             for part in self.parts:
                 if part.kind == "node":
                     self.wait_serving(part, options.nodes, deadline)
+            if origin:
+                progress("the example's origin")
+                self._start_all([self._origin(origin, options)], deadline)
             self.complete = True
             self.save()
         except BaseException:
@@ -230,27 +248,34 @@ class Cluster:
 
     def redis_url(self, region, source=None):
         """Of a region's Redis; as nodes of `source` reach it, when that is given."""
-        name = (fault_proxies.redis_name(region) if source == region
-                else fault_proxies.link_name(source, region))
-        proxy = next((part for part in self.parts if source and part.name == name), None)
-        return self._redis.url(region, proxy.addresses["listen"] if proxy else None)
+        listening = {part.name: part.addresses["listen"] for part in self.parts
+                     if part.kind == "proxy"}
+        reached = {}
+        for server in self._redis_servers(region):
+            name = fault_proxies.name_of(source, region, server.name)
+            if source and name in listening:
+                reached[server.addresses["redis"]] = listening[name]
+        return self._redis.url(region, reached)
+
+    def _redis_servers(self, region):
+        return [part for part in self.parts
+                if part.kind in ("redis", "sentinel") and part.region == region]
 
     def _proxies(self, options):
         for source in options.regions:
-            if "redis" in options.fault_proxies:
-                yield self._proxy(fault_proxies.redis_name(source), source, source, options)
             for target in options.regions:
-                if "links" in options.fault_proxies and source != target:
-                    yield self._proxy(fault_proxies.link_name(source, target), source, target,
-                                      options)
+                if ("redis" if source == target else "links") in options.fault_proxies:
+                    for server in self._redis_servers(target):
+                        yield self._proxy(source, target, server, options)
 
-    def _proxy(self, name, source, target, options):
+    def _proxy(self, source, target, server, options):
+        name = fault_proxies.name_of(source, target, server.name)
         delay = options.wan_delay.get((source, target))
         part = self.new_part("proxy", source, name, [
-            options.binaries / fault_proxies.PROGRAM, "--target",
-            self.part(f"{target}-redis").addresses["redis"], "--listen", f"{LOOPBACK}:0",
-            "--control", f"{LOOPBACK}:0", "--set", f"delay={delay}" if delay else "",
-            "--ready-file", self.directory / "run" / f"{name}.json"])
+            options.binaries / fault_proxies.PROGRAM, "--target", server.addresses["redis"],
+            "--listen", f"{LOOPBACK}:0", "--control", f"{LOOPBACK}:0", "--set",
+            f"delay={delay}" if delay else "", "--ready-file",
+            self.directory / "run" / f"{name}.json"])
         part.to = target
         return part
 
@@ -259,7 +284,8 @@ class Cluster:
         argv = [options.binaries / "meridian-coordinator", "--id", name, "--region", region]
         for flag in COORDINATOR_ADDRESSES.values():
             argv += [flag, f"{LOOPBACK}:0"]
-        argv += ["--redis", self.redis_url(region), *self._common_flags(name, options)]
+        argv += ["--redis", self.redis_url(region), *self._common_flags(name, options),
+                 *options.coordinator_flag]
         return self.new_part("coordinator", region, name, argv)
 
     def _node(self, region, number, options):
@@ -276,6 +302,15 @@ class Cluster:
         argv += ["--l1-max-bytes", options.l1_max_bytes, *self._common_flags(name, options),
                  *options.node_flag]
         return self.new_part("node", region, name, argv)
+
+    def _origin(self, address, options):
+        """One database for all regions; an update is invalidated in each."""
+        caches = [next(part.addresses["data"] for part in self.parts
+                       if part.kind == "node" and part.region == region)
+                  for region in options.regions]
+        return self.new_part("origin", "", example_origin.NAME, example_origin.command(
+            options.binaries, address, caches,
+            self.directory / "run" / f"{example_origin.NAME}.json"))
 
     def _common_flags(self, name, options):
         return ["--ready-file", self.directory / "run" / f"{name}.json",
@@ -355,9 +390,9 @@ class Cluster:
         return ", ".join(names) or "none was started (up --fault-proxies links,redis)"
 
     def stop(self):
-        """Ends what was recorded and nothing else: nodes first, Redis last."""
+        """Ends what was recorded and nothing else: who asks before who is asked, Redis last."""
         with Interrupts.held():
-            for kind in ("node", "coordinator", "proxy", "sentinel", "redis"):
+            for kind in ("origin", "node", "coordinator", "proxy", "sentinel", "redis"):
                 stop_all([part.process for part in self.parts if part.kind == kind])
             self.parts = []
             self.cut_regions = []

@@ -1,7 +1,8 @@
 """Fault proxies of a cluster: which there are, how one is asked, and what people may say about them.
 
-`links`: one for every ordered pair of regions, between the nodes of one and the Redis of the other.
-`redis`: one for every region, between its nodes and its Redis.
+`links`: one for every region and server of another region's Redis (Sentinels too), between the nodes
+of the one and that server. `redis`: one for every server of a region's Redis, between its nodes and
+that server. Where a Redis is a single server, names say the region instead of the server.
 """
 
 import argparse
@@ -18,12 +19,11 @@ ADDRESSES = {"listen": "--listen", "control": "--control"}
 ANSWER_SECONDS = 10
 
 
-def link_name(source, target):
-    return f"{source}-to-{target}-proxy"
-
-
-def redis_name(region):
-    return f"{region}-redis-proxy"
+def name_of(source, target, server):
+    """Of the proxy through which nodes of `source` reach a server, as `eu-redis-1`, of `target`."""
+    if source == target:
+        return f"{server}-proxy"
+    return f"{source}-to-{target if server == f'{target}-redis' else server}-proxy"
 
 
 def proxy_kinds(text):

@@ -82,24 +82,31 @@ class RedisShapes:
     def start(self, region):
         getattr(self, "_start_" + self._options.redis[region])(region)
 
-    def url(self, region, address=None):
-        """Of a region's Redis; through a proxy when its address is given."""
+    def url(self, region, reached):
+        """Of a region's Redis. `reached`: addresses of its servers -> of the proxies before them."""
         shape = self._options.redis[region]
+
+        def address(name):
+            return reached.get(self._address(name), self._address(name))
+
         if shape == "standalone":
             scheme = "rediss" if self._certificates else "redis"
-            text = f"{scheme}://{address or self._address(f'{region}-redis')}"
+            text = f"{scheme}://{address(f'{region}-redis')}"
             queries = []
         elif shape == "sentinel":
-            sentinels = [self._address(f"{region}-sentinel-{i + 1}") for i in range(SENTINELS)]
+            sentinels = [address(f"{region}-sentinel-{i + 1}") for i in range(SENTINELS)]
             text = f"redis+sentinel://{','.join(sentinels)}/{GROUP}"
             queries = ["tls=true"]
         else:
-            servers = [self._address(f"{region}-redis-{i + 1}") for i in range(CLUSTER_SERVERS)]
+            servers = [address(f"{region}-redis-{i + 1}") for i in range(CLUSTER_SERVERS)]
             text = f"redis+cluster://{','.join(servers)}"
             queries = ["tls=true"]
-        if self._certificates is None:
-            return text
-        return text + "?" + "&".join([*queries, f"ca={self._certificates.ca}"])
+        queries = [*queries, f"ca={self._certificates.ca}"] if self._certificates else []
+        if reached and shape != "standalone":  # Servers are announced where they are themselves.
+            queries.append("nat=" + ",".join(f"{at}/{proxy}" for at, proxy in reached.items()))
+        if self._options.redis_replica_reads and shape != "standalone":
+            queries.append("replica_reads=true")
+        return text + ("?" + "&".join(queries) if queries else "")
 
     def _start_standalone(self, region):
         self._server(region, f"{region}-redis")

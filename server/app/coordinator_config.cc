@@ -75,7 +75,51 @@ void AddIdentityOptions(CoordinatorConfig* config, OptionSet* set) {
             }});
 }
 
-OptionSet Options(CoordinatorConfig* config) {
+template <typename T>
+auto SetCount(T* target, uint64_t low, uint64_t high) {
+  return [target, low, high](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(const uint64_t value, ParseInteger(texts[0], low, high));
+    *target = static_cast<T>(value);
+    return absl::OkStatus();
+  };
+}
+
+// `file`: what the YAML names as warming.file, which is read when all options are known.
+void AddWarmingOptions(CoordinatorConfig* config, std::string* file, OptionSet* set) {
+  WarmerOptions& warmer = config->warmer;
+  WarmSettings& settings = config->warming;
+  set->Add({"warm-rate", "warming.keys_per_second", "1000",
+            "Keys a second that warm jobs read, of a namespace without a budget of its own",
+            [&settings](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(settings.budgets.default_rate,
+                               ParseNumber(texts[0], 0.001, WarmSettings::kMaxRate));
+              return absl::OkStatus();
+            }});
+  set->Add({"warm-reads", "warming.reads", "4",
+            "Reads of warm jobs at once; fewer while nodes are late or have too much to do",
+            SetCount(&warmer.runner.pace.max, 1, 64)});
+  set->Add({"warm-batch", "warming.batch_keys", "100", "Keys of one such read",
+            SetCount(&warmer.runner.batch_keys, 1, 1000)});
+  set->Add({"warm-late", "warming.late", "1s", "Answers that take longer slow warming down",
+            SetDuration(&warmer.runner.pace.late, absl::Milliseconds(1), absl::Seconds(10))});
+  set->Add({"warm-deadline", "warming.job_deadline", "1h",
+            "When a job that `meridianctl warm run KEY` queued gives up",
+            SetDuration(&warmer.job_deadline, absl::Seconds(1), absl::Hours(24 * 30))});
+  set->Add({"warm-max-jobs", "warming.max_jobs", "1000", "Warm jobs that may wait or run",
+            SetCount(&warmer.queue.max_live, 1, 10000)});
+  set->AddString(file, {"warm-file", "warming.file", "",
+                        "YAML file with schedules: and budgets:, besides warming.schedules and "
+                        "warming.budgets of this one"});
+  set->AddSection("warming.schedules",
+                  [&settings](const std::string& name, const YAML::Node& node) {
+                    return settings.ReadSchedules(name, node);
+                  });
+  set->AddSection("warming.budgets", [&settings](const std::string& name, const YAML::Node& node) {
+    return settings.ReadBudgets(name, node);
+  });
+}
+
+OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
   AddIdentityOptions(config, &set);
@@ -91,6 +135,7 @@ OptionSet Options(CoordinatorConfig* config) {
   set.Add({"lease-duration", "leader.lease_duration", "3s",
            "How long a leader leads after its last renewal; a standby takes over then",
            SetDuration(&config->lease_duration, absl::Milliseconds(300), absl::Minutes(1))});
+  AddWarmingOptions(config, warm_file, &set);
   set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
   set.Add({"log-format", "log.format", "text", "text or json",
@@ -125,9 +170,14 @@ absl::Status CheckWhole(const CoordinatorConfig& config) {
 absl::StatusOr<std::optional<CoordinatorConfig>> CoordinatorConfig::Parse(
     int argc, const char* const* argv, const std::map<std::string, std::string>& environment) {
   CoordinatorConfig config;
-  OptionSet set = Options(&config);
+  std::string warm_file;
+  OptionSet set = Options(&config, &warm_file);
   ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
   if (action == OptionSet::Action::kExit) return std::optional<CoordinatorConfig>();
+  if (!warm_file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(warm_file));
+    RETURN_IF_ERROR(config.warming.ReadFile(warm_file, text));
+  }
   RETURN_IF_ERROR(CheckWhole(config));
   if (action == OptionSet::Action::kCheck) return std::optional<CoordinatorConfig>();
   return std::optional<CoordinatorConfig>(std::move(config));
@@ -135,7 +185,8 @@ absl::StatusOr<std::optional<CoordinatorConfig>> CoordinatorConfig::Parse(
 
 std::string CoordinatorConfig::MarkdownTable() {
   CoordinatorConfig config;
-  return Options(&config).MarkdownTable();
+  std::string warm_file;
+  return Options(&config, &warm_file).MarkdownTable();
 }
 
 }  // namespace meridian

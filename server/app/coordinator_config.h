@@ -12,6 +12,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/warming/warm_settings.h"
+#include "server/warming/warmer.h"
 
 namespace meridian {
 
@@ -25,6 +27,8 @@ struct CoordinatorConfig {
   absl::Duration heartbeat_interval;
   absl::Duration failure_timeout;
   absl::Duration lease_duration;
+  WarmerOptions warmer;
+  WarmSettings warming;
   bool insecure = false;  // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

@@ -16,10 +16,12 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/server_settings.h"
 #include "common/telemetry/process_metrics.h"
+#include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/node/local_lease_store.h"
 #include "server/policy/redis_url.h"
+#include "server/warming/grpc_warm_reader.h"
 
 namespace meridian {
 namespace {
@@ -55,6 +57,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   RETURN_IF_ERROR(server->OpenStore());
   server->coordinator_ = std::make_unique<Coordinator>(
       OptionsOf(config, server->clock_.Now()), server->clock_, server->executor_, *server->store_);
+  server->MakeWarmer();
+  server->hot_keys_ = std::make_unique<HotKeyLead>(*server->coordinator_, *server->store_);
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
@@ -73,6 +77,19 @@ absl::Status CoordinatorServer::OpenStore() {
   ASSIGN_OR_RETURN(loop_, EventLoop::Create("redis"));
   ASSIGN_OR_RETURN(store_, RedisLeaseStore::Create(*loop_, std::move(options), clock_, nullptr));
   return absl::OkStatus();
+}
+
+void CoordinatorServer::MakeWarmer() {
+  warm_reader_ = std::make_unique<GrpcWarmReader>();
+  warm_metrics_ = std::make_unique<WarmMetrics>(metrics_);
+  WarmerOptions options = config_.warmer;
+  options.lease = coordinator_->options().lease.name;
+  options.runner.random_seed = static_cast<uint64_t>(absl::ToUnixMicros(clock_.Now()));
+  const Coordinator& coordinator = *coordinator_;
+  warmer_ = std::make_unique<Warmer>(options, config_.warming, clock_, executor_, *store_,
+                                     *warm_reader_, *warm_metrics_,
+                                     [&coordinator] { return coordinator.leader().leading; });
+  warming_lead_ = std::make_unique<WarmingLead>(*coordinator_, *warmer_);
 }
 
 void CoordinatorServer::AddMetrics() {
@@ -95,13 +112,14 @@ void CoordinatorServer::AddMetrics() {
       [&coordinator]() -> std::vector<MetricSample> {
         return {{{}, static_cast<double>(coordinator.counters().heartbeats)}};
       });
+  AddWarmingMetrics(*warmer_, metrics_);
 }
 
 absl::Status CoordinatorServer::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
-  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_);
+  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -1,8 +1,8 @@
 // CoordinatorServer is a whole meridian-coordinator: the one place that connects its parts.
 //
-// Start order: executor, lease store, coordinator, gRPC, HTTP, then the lease is asked for. Stop is
-// the reverse: the lease is given back first, so that a standby need not wait for its end.
-// Thread safety: Start, Stop and the destructor by one thread.
+// Start order: executor, lease store, coordinator, warming, hot keys, gRPC, HTTP, then the lease is
+// asked for. Stop is the reverse: the lease is given back first, so that a standby need not wait
+// for its end. Thread safety: Start, Stop and the destructor by one thread.
 
 #ifndef MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
 #define MERIDIAN_SERVER_APP_COORDINATOR_SERVER_H_
@@ -19,9 +19,12 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/app/coordinator_config.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/l2/event_loop.h"
 #include "server/node/lease_store.h"
+#include "server/warming/warmer.h"
 
 namespace grpc {
 class Server;
@@ -49,6 +52,7 @@ class CoordinatorServer {
   explicit CoordinatorServer(const CoordinatorConfig& config);
 
   absl::Status OpenStore();
+  void MakeWarmer();
   void AddMetrics();
   absl::Status Listen();
   Readiness GetReadiness() const;
@@ -62,6 +66,11 @@ class CoordinatorServer {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<LeaseStore> store_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<WarmReader> warm_reader_;
+  std::unique_ptr<WarmMetrics> warm_metrics_;
+  std::unique_ptr<Warmer> warmer_;
+  std::unique_ptr<WarmingLead> warming_lead_;
+  std::unique_ptr<HotKeyLead> hot_keys_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<MetricsHttp> http_;

@@ -94,11 +94,18 @@ absl::Status NodeParts::MakeCache() {
     watch_hub->Fenced(fence.name_space, KindOf(fence.scope), fence.name, fence.version);
   });
   context->fences = fences.get();
+  context->horizons = &horizons;
+  origin_metrics = std::make_unique<OriginMetrics>(registry);
+  origin_transport = std::make_unique<GrpcOriginTransport>();
+  origins = std::make_unique<OriginLoader>(*origin_transport, clock, *timers, origin_metrics.get());
+  context->origins = origins.get();
   misses = std::make_unique<MissPath>(*context);
   reads = std::make_unique<ReadPath>(*context, *misses);
-  writes = std::make_unique<WritePath>(*context);
+  writes = std::make_unique<WritePath>(*context, *misses);
   fence_path = std::make_unique<FencePath>(*context);
+  RETURN_IF_ERROR(MakeMirrors());
   explainer = std::make_unique<Explainer>(*context);
+  explainer->SetMirrors(mirrors.get());
   // Whoever gets or gives a slot forgets what L1 held of it: while it was another's, it may have
   // changed.
   topology.AddListener(
@@ -114,10 +121,22 @@ absl::Status NodeParts::MakeCache() {
           if (config.redis_url.empty() && is_ours) watch_hub->SlotFollowed(slot);
           if (config.redis_url.empty() && was_ours) watch_hub->SlotLost(slot);
         }
+        if (mirrors != nullptr) mirrors->TopologyChanged();
         peers->Forget(*current);
         spdlog::info("epoch {}: {} members, {} slots here", current->epoch(),
                      current->members().size(), current->SlotsOf(config.id).size());
       });
+  return absl::OkStatus();
+}
+
+absl::Status NodeParts::MakeMirrors() {
+  if (config.mirror_max_bytes == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(mirrors, MirrorCache::Create(
+                                {.node_id = config.id, .capacity_bytes = config.mirror_max_bytes},
+                                clock, topology));
+  reads->SetMirrors(mirrors.get());
+  writes->SetMirrors(mirrors.get());
+  AddMirrorMetrics(*mirrors, registry);
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "server/app/node_parts.h"
 #include "server/membership/static_topology.h"
+#include "server/node/hottest_keys.h"
 
 namespace meridian {
 namespace {
@@ -35,6 +36,7 @@ absl::Status NodeParts::Join() {
   options.region = config.region;
   options.member = member;
   options.random_seed = RandomSeed();
+  options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
   coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
                                                            *coordinator_transport, topology);
   coordinator_client->Start();

@@ -194,6 +194,13 @@ void AddFenceMetrics(const NodeContext& context, MetricRegistry& registry) {
       [&context] {
         return Samples{{{}, static_cast<double>(context.fences->unconfirmed())}};
       });
+  registry.AddCallbackCounters(
+      {"meridian_fences_merged_total",
+       "Times that the older half of a namespace's fences became one fence of the namespace.",
+       {}},
+      [&context] {
+        return Samples{{{}, static_cast<double>(context.fences->merged())}};
+      });
 }
 
 Samples OwnershipSamples(const NodeContext& context) {
@@ -238,6 +245,29 @@ void AddWatchMetrics(const WatchHub& hub, const WatchStreams& streams, MetricReg
                                  return Samples{{{"slot"}, static_cast<double>(stats.slot_gaps)},
                                                 {{"overrun"}, static_cast<double>(stats.overruns)}};
                                });
+}
+
+void AddMirrorMetrics(const MirrorCache& mirrors, MetricRegistry& registry) {
+  const auto gauge = [&](const char* name, const char* help, auto value) {
+    registry.AddGauge(name, help,
+                      [&mirrors, value] { return static_cast<double>(value(mirrors.Stats())); });
+  };
+  const auto counter = [&](const char* name, const char* help, auto value) {
+    registry.AddCallbackCounters({name, help, {}}, [&mirrors, value] {
+      return Samples{{{}, static_cast<double>(value(mirrors.Stats()))}};
+    });
+  };
+  using Stats = MirrorStats;
+  counter("meridian_mirror_hits_total", "Reads of other nodes' hot keys that were answered here.",
+          [](const Stats& stats) { return stats.cache.hits; });
+  counter("meridian_mirror_fills_total", "Values of hot keys that owners were asked for.",
+          [](const Stats& stats) { return stats.cache.fills; });
+  gauge("meridian_mirror_hot_keys", "Keys of other nodes that are hot here.",
+        [](const Stats& stats) { return stats.hot_keys; });
+  gauge("meridian_mirror_slots", "Slots of other nodes that are followed.",
+        [](const Stats& stats) { return stats.cache.attached; });
+  gauge("meridian_mirror_bytes", "Memory of mirrored values.",
+        [](const Stats& stats) { return stats.bytes; });
 }
 
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry) {

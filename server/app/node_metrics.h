@@ -7,6 +7,7 @@
 
 #include "common/telemetry/metric_registry.h"
 #include "server/node/node_context.h"
+#include "server/peer/mirror_cache.h"
 #include "server/policy/policy_store.h"
 #include "server/rpc/watch_streams.h"
 
@@ -18,6 +19,9 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry);
 
 // meridian_watch_*. As above.
 void AddWatchMetrics(const WatchHub& hub, const WatchStreams& streams, MetricRegistry& registry);
+
+// meridian_mirror_*. As above.
+void AddMirrorMetrics(const MirrorCache& mirrors, MetricRegistry& registry);
 
 // meridian_policy_*. As above.
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry);

@@ -28,6 +28,7 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/app/l2_metrics.h"
 #include "server/app/node_metrics.h"
+#include "server/app/origin_metrics.h"
 #include "server/app/replication_metrics.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/l2/event_loop.h"
@@ -42,7 +43,10 @@
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
 #include "server/node/write_path.h"
+#include "server/origin/grpc_origin_transport.h"
+#include "server/origin/origin_loader.h"
 #include "server/peer/grpc_peer_transport.h"
+#include "server/peer/mirror_cache.h"
 #include "server/policy/node_config.h"
 #include "server/policy/policy_store.h"
 #include "server/replication/replication.h"
@@ -61,6 +65,7 @@ struct NodeParts {
   ClockGuard clock_guard{clock};
   std::unique_ptr<HintLog> hints;
   std::unique_ptr<Fences> fences;
+  SlotHorizons horizons;
   absl::Duration started = clock.Monotonic();
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;
@@ -80,8 +85,12 @@ struct NodeParts {
   std::unique_ptr<GrpcPeerTransport> peers;
   std::unique_ptr<ThreadExecutor> timer_executor;
   std::unique_ptr<TimerQueue> timers;
+  std::unique_ptr<OriginMetrics> origin_metrics;
+  std::unique_ptr<GrpcOriginTransport> origin_transport;
+  std::unique_ptr<OriginLoader> origins;
   std::unique_ptr<NodeContext> context;
   std::unique_ptr<MissPath> misses;
+  std::unique_ptr<MirrorCache> mirrors;  // nullptr: none.
   std::unique_ptr<ReadPath> reads;
   std::unique_ptr<WritePath> writes;
   std::unique_ptr<FencePath> fence_path;
@@ -108,6 +117,7 @@ struct NodeParts {
   // node_cache.cc
   absl::Status MakeCache();
   absl::Status MakeStores();
+  absl::Status MakeMirrors();
   void FollowPolicies();
   static uint64_t RandomSeed();
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,23 +26,34 @@ absl::Status NodeParts::MakeReplication() {
   ReplicationOptions options;
   options.own_region = config.region;
   options.node_id = config.id;
+  options.tail.log_entries = std::min(config.changelog_max_entries, StoreUpkeep::kFewestEntries);
+  options.upkeep.changelog_max_bytes = config.changelog_max_bytes;
+  options.upkeep.tombstone_max_bytes = config.tombstone_max_bytes;
   options.link.repair.tombstone_ttl = config.tombstone_ttl;
+  options.staleness.one_in = config.staleness_one_in;
   ASSIGN_OR_RETURN(
       replication,
       Replication::Create(
           std::move(options),
           ReplicationDeps{*l2, std::move(others), *engine, *versions, topology,
                           *replication_executor, clock, *replication_metrics, clock_guard, *hints,
-                          *fences,
+                          *fences, horizons,
                           [this](std::string_view name_space) {
                             return namespaces->policies()->Of(name_space).replication;
                           },
                           [this](std::string_view name_space, const std::string& key) {
                             WriteHeartbeat(name_space, key);
                           },
-                          watch_hub.get()}));
+                          *peers, watch_hub.get(),
+                          [this](uint64_t hash) {
+                            return context->activity->Look(hash, clock.Monotonic()).stored_until;
+                          },
+                          mirrors.get()}));
   if (!region_l2.empty()) context->sync = &replication->sync();
   replication_metrics->AddLinks(registry, [this] { return Links(); });
+  AddHorizonMetrics(registry, horizons);
+  AddStoreUseMetrics(registry, [this] { return replication->Use(); });
+  AddStalenessMetrics(registry, [this] { return replication->Staleness(); });
   replication->Start();
   return absl::OkStatus();
 }

@@ -87,6 +87,7 @@ void NodeServer::Stop(absl::Duration grace) {
   std::thread cancel([&parts, grace, done = &parts.servers_stopped]() mutable {
     while (!done->WaitForNotificationWithTimeout(grace)) {
       parts.peers->CancelAll();
+      parts.origin_transport->CancelAll();
       if (parts.replication != nullptr) parts.replication->AnswerSyncWaits();
       grace = absl::Milliseconds(100);
     }
@@ -117,11 +118,13 @@ NodeServer::~NodeServer() {
   parts.coordinator_client.reset();
   parts.coordinator_transport.reset();
   parts.peers.reset();
+  // Nobody waits any more. What timers would begin needs the stores.
+  if (parts.origin_transport != nullptr) parts.origin_transport->Shutdown();
+  if (parts.timer_executor != nullptr) parts.timer_executor->Stop();
   // The stores answer what is pending; those callbacks still find the cache and the executor.
   parts.region_l2.clear();
   parts.l2.reset();
   parts.loop.reset();
-  if (parts.timer_executor != nullptr) parts.timer_executor->Stop();
   if (parts.inflater != nullptr) parts.inflater->Stop();
   if (parts.replication_executor != nullptr) parts.replication_executor->Stop();
 }

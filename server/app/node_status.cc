@@ -15,6 +15,7 @@ void NodeParts::MakeMetrics() {
   AddProcessMetrics(registry);
   AddBuildInfo(registry);
   AddNodeMetrics(*context, registry);
+  AddOriginMetrics(*context, *origins, *misses, registry);
   rpc_metrics = std::make_unique<RpcMetrics>(registry);
   if (config.redis_url.empty()) return;
   l2_metrics->AddStates(registry, [this] {
@@ -38,6 +39,7 @@ AdminSources NodeParts::MakeAdminSources() {
     return status.connected ? status.coordinator : "";
   };
   if (replication != nullptr) {
+    sources.staleness = [this] { return replication->Staleness(); };
     sources.diff = [this](RegionDiffOptions options, RegionDiff::Done done) {
       replication->Diff(std::move(options), std::move(done));
     };
@@ -111,19 +113,20 @@ std::vector<std::string> NodeParts::Warnings() const {
 
 Readiness NodeParts::ReadinessNow() const {
   if (stopping) return {false, "stopping"};
+  // Before the topology: a coordinator takes no such node, and this says why.
+  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
+    return {false, std::string(status.message())};
+  }
   const TopologyHolder::Snapshot now = topology.Get();
   const uint16_t index = now->IndexOf(config.id);
   if (index == Topology::kNoOwner) return {false, "not in the topology yet"};
   if (now->members()[index].state != MemberState::kServing) return {false, "not serving yet"};
-  if (const absl::Status status = clock_guard.Check(); !status.ok()) {
-    return {false, std::string(status.message())};
-  }
   if (replication != nullptr) {
     const std::vector<std::string> waits = replication->WaitsForFences();
     if (!waits.empty()) {
-      return {false, absl::StrCat("this region was away for longer than tombstones are kept; waits "
-                                  "until ",
-                                  absl::StrJoin(waits, ", "), " has said what was deleted")};
+      return {false, absl::StrCat("waits until ", absl::StrJoin(waits, ", "),
+                                  " has said what was deleted while this region may have been away "
+                                  "for longer than tombstones are kept")};
     }
   }
   return {true, absl::StrCat("serving in epoch ", now->epoch())};

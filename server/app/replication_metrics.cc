@@ -2,10 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/base/clock.h"
 #include "common/base/version.h"
 
 namespace meridian {
 namespace {
+
+constexpr absl::Duration kSkewLogInterval = absl::Seconds(10);
 
 using Samples = std::vector<MetricSample>;
 
@@ -29,6 +32,11 @@ ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own
           registry.AddCounters({"meridian_replication_dropped_total",
                                 "Changes left out because their record is malformed or refused.",
                                 {"to"}})),
+      evicted_(registry.AddCounters(
+          {"meridian_replication_evicted_total",
+           "Changes whose record the regional Redis had evicted before it was sent; the other "
+           "region drops what is older.",
+           {"to"}})),
       tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
                                        "Polls of the changelog that failed.")),
       tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
@@ -74,7 +82,7 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
       [](const LinkStatus& link) { return static_cast<double>(link.repair.slots); });
   registry.AddCallbackCounters(
       {"meridian_replication_repair_keys_total",
-       "Keys of repairs: compared, and of those sent, forgotten here or withheld.",
+       "Keys of repairs: compared, and of those sent, forgotten here, withheld or refused.",
        {"from", "to", "result"}},
       [links] {
         Samples samples;
@@ -86,6 +94,7 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
           count("sent", link.repair.sent_total);
           count("forgotten", link.repair.forgotten_total);
           count("withheld", link.repair.withheld_total);
+          count("refused", link.repair.refused_total);
         }
         return samples;
       });
@@ -124,6 +133,8 @@ void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
       "compared key by key",
       target, slot);
 }
+
+void ReplicationMetrics::OnEvicted(const std::string& target) { evicted_.With({target}).Add(); }
 
 void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {
   dropped_.With({target}).Add();
@@ -167,7 +178,74 @@ void ReplicationMetrics::OnOwnClock(const absl::Status& status) {
 
 void ReplicationMetrics::OnClockSkew(const absl::Status& status) {
   clock_skew_.Add();
+  const int64_t now = absl::ToInt64Milliseconds(SystemClock().Monotonic());
+  int64_t next = next_skew_log_ms_;
+  if (now < next || !next_skew_log_ms_.compare_exchange_strong(
+                        next, now + absl::ToInt64Milliseconds(kSkewLogInterval))) {
+    return;
+  }
   spdlog::error("{}", std::string(status.message()));
+}
+
+void AddHorizonMetrics(MetricRegistry& registry, const SlotHorizons& horizons) {
+  registry.AddGauge("meridian_replication_fenced_slots",
+                    "Slots whose old values are not served until another region has told what it "
+                    "has deleted.",
+                    [&horizons] { return static_cast<double>(horizons.size()); });
+}
+
+void AddStoreUseMetrics(MetricRegistry& registry, std::function<StoreUse()> use) {
+  const auto add = [&](const char* name, const char* help, uint64_t StoreUse::*field) {
+    registry.AddGauge(name, help, [use, field] { return static_cast<double>(use().*field); });
+  };
+  add("meridian_changelog_entries", "Entries in the changelogs of this node's slots.",
+      &StoreUse::changelog_entries);
+  add("meridian_changelog_bytes", "Bytes of these in the regional Redis, as it estimates them.",
+      &StoreUse::changelog_bytes);
+  add("meridian_changelog_trimmed_entries",
+      "Entries that were trimmed from them because of --changelog-max-bytes, since start.",
+      &StoreUse::changelog_trimmed);
+  add("meridian_tombstones", "Tombstones in the regional Redis; 0 but at the owner of slot 0.",
+      &StoreUse::tombstones);
+  add("meridian_tombstone_bytes", "Bytes of these, as Redis estimates them.",
+      &StoreUse::tombstone_bytes);
+  add("meridian_tombstones_evictable",
+      "Of these, such that a full Redis may evict, because they take more than "
+      "--tombstone-max-bytes.",
+      &StoreUse::tombstones_evictable);
+}
+
+void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport()> report) {
+  registry.AddCallbackCounters(
+      {"meridian_staleness_looks_total",
+       "Looks for sampled changes at places where they should be, so long after them.",
+       {"region", "within", "result"}},
+      [report] {
+        std::map<std::string, StalenessRow> regions;  // All namespaces together.
+        for (const StalenessRow& row : report().rows) {
+          StalenessRow& sum = regions[row.region];
+          for (size_t age = 0; age < kStalenessAges.size(); ++age) {
+            sum.right[age] += row.right[age];
+            sum.wrong[age] += row.wrong[age];
+          }
+        }
+        Samples samples;
+        for (const auto& [region, sum] : regions) {
+          for (size_t age = 0; age < kStalenessAges.size(); ++age) {
+            const std::string within = absl::FormatDuration(kStalenessAges[age]);
+            samples.push_back({{region, within, "right"}, static_cast<double>(sum.right[age])});
+            samples.push_back({{region, within, "wrong"}, static_cast<double>(sum.wrong[age])});
+          }
+        }
+        return samples;
+      });
+  registry.AddCallbackCounters(
+      {"meridian_staleness_incidents_total",
+       "Places that would have served an old value when they should have known better.",
+       {}},
+      [report] {
+        return Samples{{{}, static_cast<double>(report().incidents_total)}};
+      });
 }
 
 }  // namespace meridian

@@ -4,6 +4,7 @@
 #ifndef MERIDIAN_SERVER_APP_REPLICATION_METRICS_H_
 #define MERIDIAN_SERVER_APP_REPLICATION_METRICS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,10 +12,16 @@
 #include <vector>
 
 #include "common/telemetry/metric_registry.h"
+#include "server/node/slot_horizons.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
+#include "server/replication/staleness_sampler.h"
+#include "server/replication/store_upkeep.h"
 
 namespace meridian {
+
+// Adds what the sampler has seen.
+void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport()> report);
 
 class ReplicationMetrics final : public ReplicationObserver {
  public:
@@ -28,6 +35,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnLinkState(const std::string& target, LinkState state, const std::string& problem) override;
   void OnLinkGap(const std::string& target, uint32_t slot) override;
   void OnTargetLoss(const std::string& target, size_t slots) override;
+  void OnEvicted(const std::string& target) override;
   void OnDropped(const std::string& target, const absl::Status& why) override;
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
@@ -43,12 +51,20 @@ class ReplicationMetrics final : public ReplicationObserver {
   CounterFamily& link_gaps_;
   CounterFamily& target_losses_;
   CounterFamily& dropped_;
+  CounterFamily& evicted_;
   Counter& tail_errors_;
   Counter& tail_gaps_;
   Counter& lost_;
   CounterFamily& recovered_;
   Counter& clock_skew_;
+  std::atomic<int64_t> next_skew_log_ms_{0};  // Monotonic: there may be one with every change.
 };
+
+// How many slots are fenced; see SlotFencer. `horizons` outlives the registry's reads.
+void AddHorizonMetrics(MetricRegistry& registry, const SlotHorizons& horizons);
+
+// What is measured of the regional store; see StoreUpkeep.
+void AddStoreUseMetrics(MetricRegistry& registry, std::function<StoreUse()> use);
 
 }  // namespace meridian
 

@@ -124,6 +124,10 @@ void Coordinator::HandleLoaded(uint64_t token,
   spdlog::info("continuing from epoch {} with {} members", stored->epoch(),
                stored->members().size());
   ready_ = true;
+  const std::set<Subscriber*> subscribers = subscribers_;
+  for (Subscriber* subscriber : subscribers) {
+    if (subscribers_.count(subscriber) > 0) subscriber->OnLeading(token);
+  }
   Tick();
 }
 

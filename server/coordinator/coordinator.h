@@ -53,6 +53,8 @@ class Coordinator {
   class Subscriber {
    public:
     virtual ~Subscriber() = default;
+    // This coordinator leads, under this token, and topology() is its predecessor's.
+    virtual void OnLeading(uint64_t /*token*/) {}
     virtual void OnTopology(const TopologyHolder::Snapshot& topology) = 0;
     virtual void OnLeadershipLost() = 0;  // May unsubscribe.
   };

@@ -1,16 +1,20 @@
 #include "server/coordinator/coordinator_service.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "common/rpc/error.h"
 #include "common/rpc/topology_proto.h"
+#include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/register_stream.h"
+#include "server/coordinator/warm_calls.h"
 #include "server/coordinator/watch_stream.h"
 
 namespace meridian {
 
 grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
 CoordinatorServiceHandler::Register(grpc::CallbackServerContext* context) {
-  return RegisterStream::Start(coordinator_);
+  return RegisterStream::Start(coordinator_, hot_keys_);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetTopology(
@@ -59,6 +63,54 @@ void CoordinatorServiceHandler::FillStatus(coordinator::v1::GetStatusResponse* r
     node->set_epoch(view.epoch);
     node->set_warmth(view.warmth);
   }
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::OnLeader(
+    grpc::CallbackServerContext* context, std::function<void(grpc::ServerUnaryReactor*)> call) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.executor().Post([this, reactor, call = std::move(call)] {
+    if (coordinator_.leader().leading) {
+      call(reactor);
+    } else {
+      reactor->Finish(NotLeaderError(coordinator_));
+    }
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListWarmJobs(
+    grpc::CallbackServerContext* context, const coordinator::v1::ListWarmJobsRequest* request,
+    coordinator::v1::ListWarmJobsResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(meridian::ListWarmJobs(warmer_, *request, response));
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::RunWarmJob(
+    grpc::CallbackServerContext* context, const coordinator::v1::RunWarmJobRequest* request,
+    coordinator::v1::RunWarmJobResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    meridian::RunWarmJob(warmer_, *request, response,
+                         [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ControlWarmJob(
+    grpc::CallbackServerContext* context, const coordinator::v1::ControlWarmJobRequest* request,
+    coordinator::v1::ControlWarmJobResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    meridian::ControlWarmJob(warmer_, *request, response,
+                             [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListHotKeys(
+    grpc::CallbackServerContext* context, const coordinator::v1::ListHotKeysRequest* request,
+    coordinator::v1::ListHotKeysResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    meridian::ListHotKeys(hot_keys_, *request, response,
+                          [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::NotBuilt(grpc::CallbackServerContext* context,

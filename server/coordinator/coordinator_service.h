@@ -9,15 +9,20 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <functional>
+
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/hot_key_lead.h"
+#include "server/warming/warmer.h"
 
 namespace meridian {
 
 class CoordinatorServiceHandler final
     : public coordinator::v1::CoordinatorService::CallbackService {
  public:
-  explicit CoordinatorServiceHandler(Coordinator& coordinator) : coordinator_(coordinator) {}
+  CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys)
+      : coordinator_(coordinator), warmer_(warmer), hot_keys_(hot_keys) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
   Register(grpc::CallbackServerContext* context) override;
@@ -31,6 +36,19 @@ class CoordinatorServiceHandler final
                                       const coordinator::v1::GetStatusRequest* request,
                                       coordinator::v1::GetStatusResponse* response) override;
 
+  grpc::ServerUnaryReactor* ListWarmJobs(grpc::CallbackServerContext* context,
+                                         const coordinator::v1::ListWarmJobsRequest* request,
+                                         coordinator::v1::ListWarmJobsResponse* response) override;
+  grpc::ServerUnaryReactor* RunWarmJob(grpc::CallbackServerContext* context,
+                                       const coordinator::v1::RunWarmJobRequest* request,
+                                       coordinator::v1::RunWarmJobResponse* response) override;
+  grpc::ServerUnaryReactor* ControlWarmJob(
+      grpc::CallbackServerContext* context, const coordinator::v1::ControlWarmJobRequest* request,
+      coordinator::v1::ControlWarmJobResponse* response) override;
+  grpc::ServerUnaryReactor* ListHotKeys(grpc::CallbackServerContext* context,
+                                        const coordinator::v1::ListHotKeysRequest* request,
+                                        coordinator::v1::ListHotKeysResponse* response) override;
+
 #define MERIDIAN_NOT_BUILT(Call)                                                       \
   grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,                 \
                                  const coordinator::v1::Call##Request* request,        \
@@ -38,23 +56,25 @@ class CoordinatorServiceHandler final
     return NotBuilt(context, #Call);                                                   \
   }
   MERIDIAN_NOT_BUILT(ReportEvents)
-  MERIDIAN_NOT_BUILT(ListWarmJobs)
-  MERIDIAN_NOT_BUILT(RunWarmJob)
-  MERIDIAN_NOT_BUILT(ControlWarmJob)
   MERIDIAN_NOT_BUILT(ExplainPrediction)
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)
   MERIDIAN_NOT_BUILT(ControlRollout)
   MERIDIAN_NOT_BUILT(AcquireRolloutTicket)
   MERIDIAN_NOT_BUILT(ListAlerts)
-  MERIDIAN_NOT_BUILT(ListHotKeys)
 #undef MERIDIAN_NOT_BUILT
 
  private:
   static grpc::ServerUnaryReactor* NotBuilt(grpc::CallbackServerContext* context, const char* call);
   void FillStatus(coordinator::v1::GetStatusResponse* response) const;
 
+  // Runs `call` on the executor, where the leader is known; refuses when another leads.
+  grpc::ServerUnaryReactor* OnLeader(grpc::CallbackServerContext* context,
+                                     std::function<void(grpc::ServerUnaryReactor*)> call);
+
   Coordinator& coordinator_;  // Not owned; outlives this.
+  Warmer& warmer_;            // Not owned; outlives this.
+  HotKeyLead& hot_keys_;      // Not owned; outlives this.
 };
 
 }  // namespace meridian

@@ -7,6 +7,7 @@
 #include "common/base/version.h"
 #include "common/rpc/error.h"
 #include "common/rpc/topology_proto.h"
+#include "server/coordinator/hot_key_calls.h"
 
 namespace meridian {
 namespace {
@@ -34,8 +35,8 @@ grpc::Status NotLeaderError(const Coordinator& coordinator) {
                    std::move(details));
 }
 
-RegisterStream* RegisterStream::Start(Coordinator& coordinator) {
-  auto stream = std::shared_ptr<RegisterStream>(new RegisterStream(coordinator));
+RegisterStream* RegisterStream::Start(Coordinator& coordinator, HotKeyLead& hot_keys) {
+  auto stream = std::shared_ptr<RegisterStream>(new RegisterStream(coordinator, hot_keys));
   stream->self_ = stream;
   coordinator.executor().Post([stream] { stream->StartRead(&stream->request_); });
   return stream.get();
@@ -121,7 +122,9 @@ grpc::Status RegisterStream::HandleRequest() {
     heartbeat.member.incarnation = incarnation_;
     status = coordinator_.Heartbeat(heartbeat);
   }
-  return status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status));
+  if (!status.ok()) return ToGrpcStatus(FromStatus(status));
+  if (request_.has_hot_keys()) hot_keys_.Report(id_, FromProto(request_.hot_keys()));
+  return grpc::Status::OK;
 }
 
 void RegisterStream::MaybeWrite() {

@@ -16,6 +16,7 @@
 
 #include "meridian/coordinator/v1/coordinator_service.pb.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/hot_key_lead.h"
 
 namespace meridian {
 
@@ -26,7 +27,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
                                                             coordinator::v1::RegisterResponse>,
                              public Coordinator::Subscriber {
  public:
-  static RegisterStream* Start(Coordinator& coordinator);
+  static RegisterStream* Start(Coordinator& coordinator, HotKeyLead& hot_keys);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -36,7 +37,8 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   void OnLeadershipLost() override;
 
  private:
-  explicit RegisterStream(Coordinator& coordinator) : coordinator_(coordinator) {}
+  RegisterStream(Coordinator& coordinator, HotKeyLead& hot_keys)
+      : coordinator_(coordinator), hot_keys_(hot_keys) {}
 
   void HandleRead(bool ok);
   grpc::Status CheckFirst() const;
@@ -45,6 +47,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   void FinishOnce(const grpc::Status& status);
 
   Coordinator& coordinator_;  // Not owned; outlives this.
+  HotKeyLead& hot_keys_;      // Not owned; outlives this.
   std::shared_ptr<RegisterStream> self_;
   coordinator::v1::RegisterRequest request_;
   coordinator::v1::RegisterResponse response_;

@@ -29,7 +29,7 @@ std::string HeaderPrefix(Version version, absl::Time expires_at) {
 }
 
 std::string MetaOf(const L2Write& write) {
-  std::string meta(1, write.kind == L2WriteKind::kTouch ? 'T' : 'P');
+  std::string meta(1, write.kind == L2WriteKind::kTouch ? 'T' : write.logged ? 'P' : 'Q');
   switch (write.condition) {
     case L2Condition::kNone:
       meta += 'n';
@@ -48,7 +48,14 @@ std::string MetaOf(const L2Write& write) {
   return meta;
 }
 
-int64_t RetentionMs(absl::Duration retention) {
+bool IsTombstone(const L2Write& write) {
+  return write.kind == L2WriteKind::kPut && write.record.size() >= kRecordHeaderSize &&
+         write.record[kHeaderPrefixSize] == 'T';
+}
+
+int64_t RetentionMs(const L2Write& write) {
+  if (IsTombstone(write) && write.retention > kEvictableRetention) return 0;
+  const absl::Duration retention = write.retention;
   // Records that never expire say so by the last time that they can name.
   if (retention > kForever) return 0;
   // Redis wants at least one and adds the time of day without overflow.
@@ -171,7 +178,7 @@ RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& write
     const L2Write& write = writes[i];
     writer.Add(MetaOf(write));
     writer.AddNumber(static_cast<int64_t>(log_of_slot[write.key.slot]));
-    writer.AddNumber(RetentionMs(write.retention));
+    writer.AddNumber(RetentionMs(write));
     if (write.kind == L2WriteKind::kTouch) {
       writer.Add(HeaderPrefix(write.version, write.expires_at));
     } else {

@@ -85,4 +85,19 @@ absl::StatusOr<std::vector<LogEntry>> TakeFences(const Reply& reply) {
   return fences;
 }
 
+absl::StatusOr<std::vector<uint64_t>> TakeNumbers(const RedisReplies& replies, size_t count) {
+  std::vector<uint64_t> numbers;
+  for (const auto& reply : replies) {
+    RETURN_IF_ERROR(reply.status());
+    for (const Reply& element : reply->elements) {
+      if (element.type != Reply::Type::kInteger || element.integer < 0) {
+        return UnexpectedReply("a question for sizes");
+      }
+      numbers.push_back(static_cast<uint64_t>(element.integer));
+    }
+  }
+  if (numbers.size() != count) return UnexpectedReply("a question for sizes");
+  return numbers;
+}
+
 }  // namespace meridian

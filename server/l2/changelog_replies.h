@@ -28,6 +28,9 @@ absl::StatusOr<std::vector<LogPosition>> TakePositions(const RedisReplies& repli
 // HGETALL of a list of fences: names with their versions.
 absl::StatusOr<std::vector<LogEntry>> TakeFences(const Reply& reply);
 
+// Scripts that answer `count` numbers in all.
+absl::StatusOr<std::vector<uint64_t>> TakeNumbers(const RedisReplies& replies, size_t count);
+
 }  // namespace meridian
 
 #endif  // MERIDIAN_SERVER_L2_CHANGELOG_REPLIES_H_

@@ -94,8 +94,9 @@ void ClusterRoute::Scan(std::string from, size_t count, absl::Time deadline, Sca
 
 // One INFO of each primary.
 struct ClusterRoute::Counting {
-  std::vector<std::string> marks;
+  std::vector<std::string> marks;  // Empty: that server does not say.
   size_t left = 0;
+  size_t failed = 0;
   absl::Status error;
   CountDone done;
 };
@@ -112,7 +113,7 @@ void ClusterRoute::ChangeCount(absl::Time deadline, CountDone done) {
   counting->done = std::move(done);
   const auto one_answered = [fingerprint = map->table.Fingerprint()](Counting& all) {
     if (--all.left > 0) return;
-    if (!all.error.ok()) return all.done(all.error);
+    if (all.failed == all.marks.size()) return all.done(all.error);
     std::string marks = absl::StrCat(fingerprint, ":");
     for (const std::string& mark : all.marks) {
       if (mark.empty()) return all.done(uint64_t{0});  // A server that does not say: not known.
@@ -126,12 +127,33 @@ void ClusterRoute::ChangeCount(absl::Time deadline, CountDone done) {
         deadline, [this, counting, i, one_answered](const RedisReplies& replies) {
           loop_.Post([counting, i, one_answered, status = replies[0].status(),
                       mark = replies[0].ok() ? ChangeMarkOf(replies[0]->text()) : std::string()] {
-            if (!status.ok()) counting->error = status;
+            if (!status.ok()) {
+              counting->error = status;
+              ++counting->failed;
+            }
             counting->marks[i] = mark;
             one_answered(*counting);
           });
         });
   }
+}
+
+std::vector<uint32_t> ClusterRoute::AwaySlots() const {
+  const std::shared_ptr<const Map> map = CurrentMap();
+  if (map == nullptr) return {};
+  std::vector<bool> away;
+  for (const std::shared_ptr<RedisClient>& client : map->clients) {
+    away.push_back(client->IsAway());
+  }
+  const bool any = std::count(away.begin(), away.end(), true) > 0;
+  if (!any && map->covered == kRedisSlotCount) return {};
+  std::vector<uint32_t> slots;
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const std::optional<size_t> primary = map->table.PrimaryOf(RedisHashSlotOf(slot));
+    if (!primary || away[*primary]) slots.push_back(slot);
+  }
+  if (slots.size() == kSlotCount) return {};
+  return slots;
 }
 
 L2Health ClusterRoute::Health() const {
@@ -160,9 +182,8 @@ L2Health ClusterRoute::Health() const {
     }
   }
   health.address = options_.url.address();
-  const size_t covered = map->table.covered_slots();
-  if (covered < kRedisSlotCount) {
-    health.problem = absl::StrCat(kRedisSlotCount - covered, " hash slots have no server");
+  if (map->covered < kRedisSlotCount) {
+    health.problem = absl::StrCat(kRedisSlotCount - map->covered, " hash slots have no server");
   } else if (!problem.ok()) {
     health.problem = std::string(problem.message());
   }

@@ -342,6 +342,7 @@ void ClusterRoute::Install(SlotTable table) {
     for (const RedisAddress& replica : table.ReplicasOf(i)) ClientAt(replica, true);
   }
   map->table = std::move(table);
+  map->covered = map->table.covered_slots();
   absl::MutexLock lock(&mu_);
   map_ = std::move(map);
   problem_ = absl::OkStatus();

@@ -49,6 +49,7 @@ class ClusterRoute final : public RedisRoute {
       ABSL_LOCKS_EXCLUDED(mu_);
   void ChangeCount(absl::Time deadline, CountDone done) override ABSL_LOCKS_EXCLUDED(mu_);
   L2Health Health() const override ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<uint32_t> AwaySlots() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Call;
@@ -58,6 +59,7 @@ class ClusterRoute final : public RedisRoute {
   struct Map {
     SlotTable table;
     std::vector<std::shared_ptr<RedisClient>> clients;  // As table.primaries().
+    size_t covered = 0;                                 // table.covered_slots().
   };
   struct Endpoint {
     std::shared_ptr<RedisClient> client;

@@ -25,7 +25,8 @@ constexpr size_t kReadBytes = 64 << 10;
 constexpr int kReadsPerWakeUp = 16;          // Then others on the loop have their turn.
 constexpr size_t kLibeventReadBytes = 4096;  // What one bufferevent read takes at most.
 // When this process was not running for a while, the answer may lie in the socket while the timer
-// says that time is over: what is readable is read before anybody is given up.
+// says that time is over, or the command may not have been written yet: Redis gets as long as the
+// timer was late, and this at least.
 constexpr absl::Duration kSecondChance = absl::Milliseconds(5);
 constexpr absl::Duration kStableAfter = absl::Seconds(1);
 
@@ -323,20 +324,23 @@ void Connection::WakeAt(absl::Duration time) {
 }
 
 void Connection::OnTimer() {
-  wake_at_ = absl::InfiniteDuration();
   const absl::Duration now = clock_.Monotonic();
+  const absl::Duration late = now - std::exchange(wake_at_, absl::InfiniteDuration());
   absl::Duration next = absl::InfiniteDuration();
   if (!pending_.empty()) {
     const absl::Duration silent_until =
         std::max(pending_.front().sent_at, last_read_) + options_.command_timeout;
-    if (now >= silent_until && second_chance_) {
+    if (now >= silent_until && second_chance_ && now >= chance_ends_) {
       Down(DownCause::kSilence,
            absl::UnavailableError(
                absl::StrCat("no answer for ", absl::FormatDuration(options_.command_timeout))));
       return;
     }
+    if (now >= silent_until && !second_chance_) {
+      chance_ends_ = now + std::clamp(late, kSecondChance, options_.command_timeout);
+    }
     second_chance_ = now >= silent_until;
-    next = second_chance_ ? now + kSecondChance : silent_until;
+    next = second_chance_ ? chance_ends_ : silent_until;
   }
   Expire(pending_, now, &next);
   Expire(queue_, now, &next);

@@ -36,7 +36,9 @@ namespace meridian {
 struct ConnectionOptions {
   absl::Duration connect_timeout = absl::Milliseconds(200);
   absl::Duration command_timeout = absl::Seconds(1);
-  size_t max_in_flight = 512;                  // Requests; beyond: kResourceExhausted.
+  // Requests; beyond: kResourceExhausted. What thousands of writes a second leave waiting while
+  // Redis or this process stands still for a second, as either may.
+  size_t max_in_flight = 8192;
   size_t max_output_bytes = size_t{64} << 20;  // Not yet sent; beyond: kResourceExhausted.
   BackoffOptions reconnect;
   ReplyLimits limits;
@@ -143,6 +145,7 @@ class Connection {
   std::deque<Request> queue_;    // Waiting for the handshake.
   size_t queued_bytes_ = 0;
   bool second_chance_ = false;  // A timeout was due once; the next time it counts.
+  absl::Duration chance_ends_ = absl::ZeroDuration();  // Monotonic; of a command's second chance.
   absl::Status last_error_;
   absl::Status broken_;  // Why this connection must not be used any further, and
   DownCause broken_cause_ = DownCause::kProtocol;  // whose fault that is.

@@ -120,7 +120,7 @@ void RedisClient::Close() {
 void RedisClient::OpenConnections() {
   for (size_t i = 0; i < kFirstRead + static_cast<size_t>(options_.read_connections); ++i) {
     connections_.push_back(std::make_unique<Connection>(
-        loop_, clock_, address_, tls_, options_.connection, Handshake(),
+        loop_, clock_, options_.url.ReachedAt(address_), tls_, options_.connection, Handshake(),
         Connection::Events{[this, i] { OnReady(i); },
                            [this, i](absl::Status why, DownCause cause, bool was_ready) {
                              OnDown(i, why, cause, was_ready);
@@ -395,6 +395,11 @@ void RedisClient::ReportBreaker(CircuitBreaker::State before) {
 }
 
 double RedisClient::Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+
+bool RedisClient::IsAway() const {
+  absl::MutexLock lock(&mu_);
+  return !ready_[kWrites] || !ready_[kFirstRead] || breaker_.refuses(clock_.Monotonic());
+}
 
 L2Health RedisClient::Health() const {
   absl::MutexLock lock(&mu_);

@@ -79,6 +79,8 @@ class RedisClient : public std::enable_shared_from_this<RedisClient> {
               RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
 
   L2Health Health() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What is submitted now would fail.
+  bool IsAway() const ABSL_LOCKS_EXCLUDED(mu_);
   const RedisAddress& address() const { return address_; }
 
  private:

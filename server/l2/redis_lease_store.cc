@@ -1,7 +1,6 @@
 #include "server/l2/redis_lease_store.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -22,8 +21,8 @@ std::string TokenKey(const std::string& name) { return absl::StrCat("m:{coord}:t
 std::string ValueKey(const std::string& key) { return absl::StrCat("m:{coord}:value:", key); }
 
 RedisCommand ScriptCall(std::string_view name, const Script& script,
-                        std::initializer_list<std::string_view> keys,
-                        std::initializer_list<std::string_view> arguments) {
+                        const std::vector<std::string>& keys,
+                        const std::vector<std::string>& arguments) {
   std::string bytes;
   RespWriter writer(&bytes);
   writer.AddNumber(static_cast<int64_t>(keys.size()));
@@ -84,8 +83,18 @@ void RedisLeaseStore::Release(std::string name, std::string holder, StatusCallba
 
 void RedisLeaseStore::PutFenced(std::string name, uint64_t token, std::string key,
                                 std::string value, StatusCallback callback) {
-  Submit(ScriptCall("put_fenced", kPutFencedScript, {LeaseKey(name), ValueKey(key)},
-                    {absl::StrCat(token), value}),
+  PutAllFenced(std::move(name), token, {{std::move(key), std::move(value)}}, std::move(callback));
+}
+
+void RedisLeaseStore::PutAllFenced(std::string name, uint64_t token,
+                                   std::vector<FencedWrite> writes, StatusCallback callback) {
+  std::vector<std::string> keys = {LeaseKey(name)};
+  std::vector<std::string> arguments = {absl::StrCat(token)};
+  for (const FencedWrite& write : writes) {
+    keys.push_back(ValueKey(write.key));
+    arguments.push_back(write.value.has_value() ? absl::StrCat("=", *write.value) : "-");
+  }
+  Submit(ScriptCall("put_fenced", kPutFencedScript, keys, arguments),
          [callback = std::move(callback), name, token](const absl::StatusOr<Reply>& reply) {
            if (!reply.ok() || reply->integer == 1) return callback(reply.status());
            callback(absl::FailedPreconditionError(absl::StrCat(

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -34,6 +35,8 @@ class RedisLeaseStore final : public LeaseStore {
   void Release(std::string name, std::string holder, StatusCallback callback) override;
   void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
                  StatusCallback callback) override;
+  void PutAllFenced(std::string name, uint64_t token, std::vector<FencedWrite> writes,
+                    StatusCallback callback) override;
   void GetValue(std::string key, ValueCallback callback) override;
 
   L2Health Health() const { return route_->Health(); }

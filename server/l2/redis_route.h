@@ -58,6 +58,9 @@ class RedisRoute {
 
   virtual L2Health Health() const = 0;
 
+  // See L2Store::AwaySlots.
+  virtual std::vector<uint32_t> AwaySlots() const { return {}; }
+
   // See L2Store::Generation. Raised before the first answer of the server whose data is in doubt.
   const StoreGenerations& generations() const { return generations_; }
 

@@ -35,15 +35,15 @@ RedisCommand MgetOf(std::string_view name, size_t begin, size_t end, KeyOf key_o
   return RedisCommand::Plain(name, std::move(bytes));
 }
 
-// A script that has keys only.
 template <typename KeyOf>
 RedisCommand ScriptOf(std::string_view name, const Script& script, size_t begin, size_t end,
-                      KeyOf key_of) {
+                      KeyOf key_of, const std::vector<std::string>& arguments = {}) {
   std::string bytes;
   RespWriter writer(&bytes);
   writer.AddNumber(static_cast<int64_t>(end - begin));
   for (size_t i = begin; i < end; ++i) writer.Add(key_of(i));
-  return RedisCommand::Call(name, script, 1 + end - begin, std::move(bytes));
+  for (const std::string& argument : arguments) writer.Add(argument);
+  return RedisCommand::Call(name, script, 1 + end - begin + arguments.size(), std::move(bytes));
 }
 
 // The results of one chunk of writes.
@@ -465,6 +465,77 @@ void RedisStore::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl:
                    absl::Status status;
                    for (const auto& reply : replies) status.Update(reply.status());
                    callback(std::move(status));
+                 });
+}
+
+void RedisStore::MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                             LogSizesCallback callback) {
+  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
+  std::vector<RedisCommand> commands;
+  for (const Range& range : plan.ranges) {
+    commands.push_back(ScriptOf("log_sizes", kLogSizesScript, range.begin, range.end,
+                                [&](size_t i) { return LogRedisKey(slots[plan.At(i)]); }));
+    SetSlot(slots[plan.At(range.begin)], &commands.back());
+  }
+  route_->Submit(Lane::kRead, std::move(commands), deadline,
+                 [plan = std::move(plan), count = slots.size(),
+                  callback = std::move(callback)](const RedisReplies& replies) {
+                   const absl::StatusOr<std::vector<uint64_t>> numbers =
+                       TakeNumbers(replies, 2 * count);
+                   if (!numbers.ok()) return callback(numbers.status());
+                   std::vector<LogSize> sizes(count);
+                   for (size_t i = 0; i < count; ++i) {
+                     sizes[i] = {(*numbers)[2 * i], (*numbers)[2 * i + 1]};
+                   }
+                   callback(InOrder<LogSize>(std::move(sizes), plan));
+                 });
+}
+
+void RedisStore::TrimLogs(std::vector<LogTrim> trims, absl::Time deadline,
+                          StatusCallback callback) {
+  const Plan plan = PlanOf(trims.size(), [&](size_t i) { return trims[i].slot; });
+  std::vector<RedisCommand> commands;
+  for (const Range& range : plan.ranges) {
+    std::vector<std::string> entries;
+    for (size_t i = range.begin; i < range.end; ++i) {
+      entries.push_back(absl::StrCat(trims[plan.At(i)].entries));
+    }
+    commands.push_back(ScriptOf(
+        "trim_logs", kTrimLogsScript, range.begin, range.end,
+        [&](size_t i) { return LogRedisKey(trims[plan.At(i)].slot); }, entries));
+    SetSlot(trims[plan.At(range.begin)].slot, &commands.back());
+  }
+  if (commands.empty()) return callback(absl::OkStatus());
+  route_->Submit(Lane::kWrite, std::move(commands), deadline,
+                 [callback = std::move(callback)](const RedisReplies& replies) {
+                   absl::Status status;
+                   for (const auto& reply : replies) status.Update(reply.status());
+                   callback(std::move(status));
+                 });
+}
+
+void RedisStore::SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after,
+                                 absl::Time deadline, TombstonesCallback callback) {
+  Plan plan = PlanOf(keys.size(), [&](size_t i) { return keys[i].slot; });
+  std::vector<RedisCommand> commands;
+  for (const Range& range : plan.ranges) {
+    commands.push_back(ScriptOf(
+        "sweep_tombstones", kSweepTombstonesScript, range.begin, range.end,
+        [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); },
+        {absl::StrCat(absl::ToInt64Milliseconds(evictable_after))}));
+    SetSlot(keys[plan.At(range.begin)].slot, &commands.back());
+  }
+  route_->Submit(Lane::kWrite, std::move(commands), deadline,
+                 [plan = std::move(plan), count = keys.size(),
+                  callback = std::move(callback)](const RedisReplies& replies) {
+                   const absl::StatusOr<std::vector<uint64_t>> numbers =
+                       TakeNumbers(replies, 2 * count);
+                   if (!numbers.ok()) return callback(numbers.status());
+                   std::vector<TombstoneUse> uses(count);
+                   for (size_t i = 0; i < count; ++i) {
+                     uses[i] = {(*numbers)[2 * i], (*numbers)[2 * i + 1] == 1};
+                   }
+                   callback(InOrder<TombstoneUse>(std::move(uses), plan));
                  });
 }
 

@@ -61,8 +61,14 @@ class RedisStore final : public L2Store {
   void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) override;
   void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
                     StatusCallback callback) override;
+  void MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                   LogSizesCallback callback) override;
+  void TrimLogs(std::vector<LogTrim> trims, absl::Time deadline, StatusCallback callback) override;
+  void SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after, absl::Time deadline,
+                       TombstonesCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
+  std::vector<uint32_t> AwaySlots() const override { return route_->AwaySlots(); }
   uint64_t Generation() const override { return route_->generations().newest(); }
   uint64_t GenerationOf(uint32_t slot) const override { return route_->generations().Of(slot); }
 

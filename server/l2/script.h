@@ -18,7 +18,10 @@ extern const Script kForgetFencesScript;
 extern const Script kLogEndsScript;
 extern const Script kLeaseAcquireScript;
 extern const Script kLeaseReleaseScript;
+extern const Script kLogSizesScript;
 extern const Script kPutFencedScript;
+extern const Script kSweepTombstonesScript;
+extern const Script kTrimLogsScript;
 extern const Script kVersionsScript;
 
 }  // namespace meridian

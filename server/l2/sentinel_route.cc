@@ -8,6 +8,19 @@
 #include "absl/strings/str_cat.h"
 
 namespace meridian {
+namespace {
+
+// After a replica's connection was lost: reads that nobody else can answer wait for it.
+constexpr absl::Duration kReplicaComesBack = absl::Milliseconds(500);
+constexpr size_t kMaxReads = 8192;  // That wait for a replica.
+constexpr int kMaxTries = 3;        // Of a read at replicas.
+
+bool AnyUnreachable(const RedisReplies& replies) {
+  return std::any_of(replies.begin(), replies.end(),
+                     [](const auto& reply) { return IsUnreachable(reply.status()); });
+}
+
+}  // namespace
 
 SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
                              std::unique_ptr<TlsContext> tls, const Clock& clock,
@@ -15,6 +28,7 @@ SentinelRoute::SentinelRoute(EventLoop& loop, const RedisClientOptions& options,
     : loop_(loop), options_(options), tls_(std::move(tls)), clock_(clock), observer_(observer) {
   loop_.Post([this] {
     waiting_ = std::make_unique<WaitingCalls>(loop_, clock_);
+    reads_timer_ = std::make_unique<LoopTimer>(loop_, [this] { FailReads(clock_.Monotonic()); });
     watch_ = std::make_unique<SentinelWatch>(
         loop_, clock_, options_.url, SentinelOptions(), tls_.get(),
         SentinelWatch::Events{
@@ -37,6 +51,8 @@ SentinelRoute::~SentinelRoute() {
   loop_.PostAndWait([this] {
     watch_.reset();
     waiting_.reset();
+    FailReads(absl::InfiniteDuration());
+    reads_timer_.reset();
     absl::MutexLock lock(&mu_);
     if (primary_ != nullptr) primary_->Close();
     for (const std::shared_ptr<RedisClient>& replica : replicas_) replica->Close();
@@ -65,7 +81,7 @@ void SentinelRoute::Submit(RedisLane lane, std::vector<RedisCommand> commands, a
     }
   }
   if (refusal.ok() && lane == RedisLane::kRead && options_.url.replica_reads) {
-    SubmitRead(*primary, std::move(commands), deadline, std::move(done));
+    SubmitRead(std::move(primary), std::move(commands), deadline, std::move(done));
   } else if (refusal.ok()) {
     primary->Submit(lane, std::move(commands), deadline, std::move(done));
   } else {
@@ -126,6 +142,7 @@ void SentinelRoute::OnFound(const RedisAddress& address, uint64_t epoch) {
   waiting_->Release([&](WaitingCalls::Call call) {
     primary->Submit(call.lane, std::move(call.commands), call.deadline, std::move(call.done));
   });
+  ReleaseReads();
 }
 
 void SentinelRoute::OnReplicas(const std::vector<RedisAddress>& addresses) {
@@ -142,16 +159,24 @@ void SentinelRoute::OnReplicas(const std::vector<RedisAddress>& addresses) {
       return replica->address() == address;
     });
     if (known) continue;
-    replicas.push_back(
-        RedisClient::Open(loop_, address, options_, tls_.get(), clock_, observer_, {}));
+    RedisClient::Hooks hooks;
+    // A connect that fails is no loss: a replica that is away for long is not waited for.
+    hooks.on_event = [this, up = false](RedisClient::Event event) mutable {
+      const bool was_up = std::exchange(up, event == RedisClient::Event::kReady);
+      if (up) {
+        ReleaseReads();
+      } else if (was_up) {
+        OnReplicaLost();
+      }
+    };
+    replicas.push_back(RedisClient::Open(loop_, address, options_, tls_.get(), clock_, observer_,
+                                         std::move(hooks)));
   }
   replicas_ = std::move(replicas);
   for (const std::shared_ptr<RedisClient>& replica : gone) replica->Close();
 }
 
 std::shared_ptr<RedisClient> SentinelRoute::AnyReplica() {
-  absl::MutexLock lock(&mu_);
-  if (closed_) return nullptr;
   for (size_t i = 0; i < replicas_.size(); ++i) {
     const std::shared_ptr<RedisClient>& replica = replicas_[next_replica_++ % replicas_.size()];
     if (replica->Health().connected) return replica;
@@ -159,26 +184,110 @@ std::shared_ptr<RedisClient> SentinelRoute::AnyReplica() {
   return nullptr;
 }
 
-void SentinelRoute::SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands,
-                               absl::Time deadline, RedisDone done) {
+void SentinelRoute::SubmitRead(std::shared_ptr<RedisClient> primary,
+                               std::vector<RedisCommand> commands, absl::Time deadline,
+                               RedisDone done) {
   const bool all_may = std::all_of(commands.begin(), commands.end(),
                                    [](const RedisCommand& command) { return command.replica_ok; });
   if (!all_may) {
-    primary.Submit(RedisLane::kRead, std::move(commands), deadline, std::move(done));
+    primary->Submit(RedisLane::kRead, std::move(commands), deadline, std::move(done));
     return;
   }
   std::vector<RedisCommand> again = commands;
-  primary.Submit(RedisLane::kRead, std::move(commands), deadline,
-                 [this, again = std::move(again), deadline,
-                  done = std::move(done)](RedisReplies replies) mutable {
-                   const bool failed =
-                       std::any_of(replies.begin(), replies.end(),
-                                   [](const auto& reply) { return IsUnreachable(reply.status()); });
-                   const std::shared_ptr<RedisClient> replica = failed ? AnyReplica() : nullptr;
-                   if (replica == nullptr) return done(std::move(replies));
-                   if (observer_ != nullptr) observer_->ReadFromReplica();
-                   replica->Submit(RedisLane::kRead, std::move(again), deadline, std::move(done));
-                 });
+  RedisClient& asked = *primary;
+  asked.Submit(
+      RedisLane::kRead, std::move(commands), deadline,
+      [this, primary = std::move(primary), again = std::move(again), deadline,
+       done = std::move(done)](RedisReplies replies) mutable {
+        if (!AnyUnreachable(replies)) return done(std::move(replies));
+        AskReplica(std::make_shared<Read>(Read{std::move(again), deadline, std::move(primary),
+                                               std::move(replies), std::move(done)}));
+      });
+}
+
+void SentinelRoute::AskReplica(std::shared_ptr<Read> read) {
+  std::shared_ptr<RedisClient> replica;
+  std::shared_ptr<RedisClient> new_primary;
+  const absl::Duration now = clock_.Monotonic();
+  {
+    absl::MutexLock lock(&mu_);
+    if (!closed_ && primary_ != read->primary) {
+      new_primary = primary_;
+    } else if (!closed_ && read->tries < kMaxTries) {
+      replica = AnyReplica();
+      const absl::Duration give_up =
+          std::min(replica_lost_ + kReplicaComesBack, now + (read->deadline - clock_.Now()));
+      if (replica == nullptr && give_up > now) {
+        loop_.Post([this, read = std::move(read), give_up]() mutable {
+          WaitForReplica(std::move(read), give_up);
+        });
+        return;
+      }
+    }
+  }
+  if (new_primary != nullptr) {
+    SubmitRead(std::move(new_primary), std::move(read->commands), read->deadline,
+               std::move(read->done));
+    return;
+  }
+  if (replica == nullptr) {
+    read->done(std::move(read->failed));
+    return;
+  }
+  if (observer_ != nullptr) observer_->ReadFromReplica();
+  ++read->tries;
+  std::vector<RedisCommand> commands = read->commands;
+  const absl::Time deadline = read->deadline;
+  replica->Submit(RedisLane::kRead, std::move(commands), deadline,
+                  [this, read = std::move(read)](RedisReplies replies) mutable {
+                    if (!AnyUnreachable(replies)) return read->done(std::move(replies));
+                    read->failed = std::move(replies);  // Lost while it was asked.
+                    AskReplica(std::move(read));
+                  });
+}
+
+void SentinelRoute::WaitForReplica(std::shared_ptr<Read> read, absl::Duration give_up) {
+  if (reads_timer_ == nullptr || reads_.size() >= kMaxReads) {
+    read->done(std::move(read->failed));
+    return;
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    const bool waits = AnyReplica() == nullptr && primary_ == read->primary;
+    if (waits && (reads_.empty() || give_up < reads_due_)) {
+      reads_due_ = give_up;
+      reads_timer_->Start(give_up - clock_.Monotonic());
+    }
+    if (waits) reads_.emplace_back(std::move(read), give_up);
+  }
+  if (read != nullptr) AskReplica(std::move(read));  // One has come back meanwhile.
+}
+
+void SentinelRoute::ReleaseReads() {
+  std::vector<std::pair<std::shared_ptr<Read>, absl::Duration>> reads;
+  reads.swap(reads_);
+  for (auto& [read, give_up] : reads) AskReplica(std::move(read));
+}
+
+void SentinelRoute::FailReads(absl::Duration until) {
+  std::vector<std::pair<std::shared_ptr<Read>, absl::Duration>> reads;
+  reads.swap(reads_);
+  reads_due_ = absl::InfiniteDuration();
+  for (auto& [read, give_up] : reads) {
+    if (give_up <= until) {
+      read->done(std::move(read->failed));
+    } else {
+      reads_due_ = std::min(reads_due_, give_up);
+      reads_.emplace_back(std::move(read), give_up);
+    }
+  }
+  // A millisecond later than due: libevent's clock is coarser than ours.
+  if (!reads_.empty()) reads_timer_->Start(reads_due_ - until + absl::Milliseconds(1));
+}
+
+void SentinelRoute::OnReplicaLost() {
+  absl::MutexLock lock(&mu_);
+  replica_lost_ = clock_.Monotonic();
 }
 
 uint64_t SentinelRoute::Generation() const {

@@ -5,15 +5,16 @@
 // sent and not answered fails with kUnavailable, outcome unknown. A lost connection and a READONLY
 // answer make it ask the sentinels at once. Calls wait for the very first answer of the sentinels;
 // later, while there is no primary, they fail at once. With replica_reads, a read that does not
-// reach the primary is asked of a replica instead, which may
-// not yet have the last writes.
-// Thread safety, promise: those of RedisRoute.
+// reach the primary is asked of a replica instead, which may not yet have the last writes; while
+// the sentinels set the replicas up anew, which drops their connections, it waits for one, half a
+// second at most. Thread safety, promise: those of RedisRoute.
 
 #ifndef MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
 #define MERIDIAN_SERVER_L2_SENTINEL_ROUTE_H_
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -43,9 +44,24 @@ class SentinelRoute final : public RedisRoute {
  private:
   void OnFound(const RedisAddress& address, uint64_t epoch) ABSL_LOCKS_EXCLUDED(mu_);
   void OnReplicas(const std::vector<RedisAddress>& addresses) ABSL_LOCKS_EXCLUDED(mu_);
-  std::shared_ptr<RedisClient> AnyReplica() ABSL_LOCKS_EXCLUDED(mu_);
-  void SubmitRead(RedisClient& primary, std::vector<RedisCommand> commands, absl::Time deadline,
-                  RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
+  // A read that the primary did not answer.
+  struct Read {
+    std::vector<RedisCommand> commands;
+    absl::Time deadline;
+    std::shared_ptr<RedisClient> primary;
+    RedisReplies failed;  // What was answered last.
+    RedisDone done;
+    int tries = 0;  // At replicas.
+  };
+  std::shared_ptr<RedisClient> AnyReplica() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AskReplica(std::shared_ptr<Read> read) ABSL_LOCKS_EXCLUDED(mu_);
+  // On the loop, as are the next three.
+  void WaitForReplica(std::shared_ptr<Read> read, absl::Duration give_up);
+  void ReleaseReads() ABSL_LOCKS_EXCLUDED(mu_);
+  void FailReads(absl::Duration until);
+  void OnReplicaLost() ABSL_LOCKS_EXCLUDED(mu_);
+  void SubmitRead(std::shared_ptr<RedisClient> primary, std::vector<RedisCommand> commands,
+                  absl::Time deadline, RedisDone done) ABSL_LOCKS_EXCLUDED(mu_);
   void OnAsked(const std::vector<L2Sentinel>& sentinels) ABSL_LOCKS_EXCLUDED(mu_);
   void OnLost(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t Generation() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -58,6 +74,10 @@ class SentinelRoute final : public RedisRoute {
   L2Observer* const observer_;
   std::unique_ptr<SentinelWatch> watch_;   // Loop only.
   std::unique_ptr<WaitingCalls> waiting_;  // Loop only.
+  // Loop only: reads that wait for a replica, and until when (monotonic).
+  std::vector<std::pair<std::shared_ptr<Read>, absl::Duration>> reads_;
+  std::unique_ptr<LoopTimer> reads_timer_;
+  absl::Duration reads_due_;  // When the timer fires, while there are any.
 
   mutable absl::Mutex mu_;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
@@ -66,6 +86,7 @@ class SentinelRoute final : public RedisRoute {
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;                    // Of the sentinels' configuration.
   std::vector<std::shared_ptr<RedisClient>> replicas_ ABSL_GUARDED_BY(mu_);
   size_t next_replica_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration replica_lost_ ABSL_GUARDED_BY(mu_) = -absl::InfiniteDuration();  // Monotonic.
   absl::Status problem_ ABSL_GUARDED_BY(mu_);               // Of the last round of questions.
   std::vector<L2Sentinel> sentinels_ ABSL_GUARDED_BY(mu_);  // After it; empty: none was made yet.
 };

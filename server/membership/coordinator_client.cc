@@ -80,6 +80,7 @@ void CoordinatorClient::Connect(const std::string& address) {
     status_.coordinator = address;
   }
   heard_at_ = clock_.Monotonic();
+  hot_keys_due_ = heard_at_;
   stream_ = transport_.Open(
       address, {[this, executor = &executor_, stream](CoordinatorReply reply) {
                   executor->Post([this, stream, reply = std::move(reply)]() mutable {
@@ -157,7 +158,15 @@ void CoordinatorClient::Beat(uint64_t stream) {
 
 void CoordinatorClient::SendHeartbeat() {
   if (stream_ == nullptr) return;
-  stream_->Send({member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}});
+  NodeHeartbeat heartbeat = {
+      member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}, {}};
+  const absl::Duration now = clock_.Monotonic();
+  // A standby would only throw the list away, so who has not answered yet is not sent it.
+  if (options_.hot_keys != nullptr && now >= hot_keys_due_ && status().connected) {
+    heartbeat.hot_keys = options_.hot_keys();
+    hot_keys_due_ = now + options_.hot_keys_interval;
+  }
+  stream_->Send(heartbeat);
 }
 
 void CoordinatorClient::SetStatus(bool connected, const std::string& coordinator,

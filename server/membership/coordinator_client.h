@@ -39,6 +39,10 @@ struct CoordinatorClientOptions {
   absl::Duration reply_timeout = absl::Milliseconds(1500);      // Silence after which it is left.
   BackoffOptions backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
   uint64_t random_seed = 0;  // Of the backoff's jitter.
+  // What is hot here, called on the executor: told when a coordinator has taken the node, and then
+  // every hot_keys_interval with a heartbeat. nullptr: nothing is told.
+  std::function<std::vector<HotKey>()> hot_keys = nullptr;
+  absl::Duration hot_keys_interval = absl::Seconds(5);
 };
 
 // For status pages.
@@ -92,6 +96,7 @@ class CoordinatorClient {
   std::unique_ptr<CoordinatorStream> stream_;
   absl::Duration heard_at_;
   absl::Duration interval_;
+  absl::Duration hot_keys_due_;
   bool stopped_ = false;
 
   mutable absl::Mutex mu_;

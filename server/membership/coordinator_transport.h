@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/cluster/hot_key.h"
 #include "common/cluster/topology.h"
 
 namespace meridian {
@@ -24,6 +25,7 @@ struct NodeHeartbeat {
   absl::Time now;
   double warmth = 0;
   std::vector<std::string> unreachable_peers;
+  std::optional<std::vector<HotKey>> hot_keys;  // Absent: as they were.
 };
 
 struct CoordinatorReply {
@@ -42,7 +44,8 @@ struct StreamEnd {
 class CoordinatorStream {
  public:
   virtual ~CoordinatorStream() = default;
-  // Never waits. While an earlier one is on its way, only the newest is kept.
+  // Never waits. While an earlier one is on its way, only the newest is kept, with the hot keys
+  // that were told last.
   virtual void Send(const NodeHeartbeat& heartbeat) = 0;
 };
 

@@ -23,6 +23,14 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
   request.mutable_now()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
   request.set_warmth(heartbeat.warmth);
   for (const std::string& id : heartbeat.unreachable_peers) request.add_unreachable_peers(id);
+  if (!heartbeat.hot_keys.has_value()) return request;
+  request.mutable_hot_keys();  // Also of none.
+  for (const HotKey& key : *heartbeat.hot_keys) {
+    coordinator::v1::HotKey* added = request.mutable_hot_keys()->add_keys();
+    added->set_namespace_(key.name_space);
+    added->set_key(key.key);
+    added->set_rate(key.per_second);
+  }
   return request;
 }
 
@@ -53,7 +61,11 @@ class GrpcCoordinatorTransport::Call final
     absl::MutexLock lock(&mu_);
     if (closed_) return;
     if (writing_) {
-      waiting_ = ToRequest(heartbeat);
+      coordinator::v1::RegisterRequest next = ToRequest(heartbeat);
+      if (waiting_.has_value() && waiting_->has_hot_keys() && !next.has_hot_keys()) {
+        next.mutable_hot_keys()->Swap(waiting_->mutable_hot_keys());
+      }
+      waiting_ = std::move(next);
       return;
     }
     request_ = ToRequest(heartbeat);

@@ -42,12 +42,14 @@ void ToProto(const ReadResult& result, bool omit_value, cache::v1::Entry* proto)
     ToProto(*result.error, proto->mutable_error());
     return;
   }
+  proto->set_source(static_cast<cache::v1::Source>(result.tier));
+  if (!result.lease.empty()) proto->set_lease(result.lease);
+  proto->set_lease_taken(result.lease_taken);
   if (result.state != EntryState::kOk) return;
   if (!omit_value) {
     const std::string_view value = result.value.view();
     proto->set_value(value.data(), value.size());
   }
-  proto->set_source(static_cast<cache::v1::Source>(result.tier));
   ToProto(result.version, proto->mutable_version());
   proto->set_ttl_ms(ToMs(result.ttl));
   proto->set_age_ms(ToMs(result.age));
@@ -58,6 +60,7 @@ void ToProto(const ReadResult& result, bool omit_value, cache::v1::Entry* proto)
   while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
     proto->add_tags(tag->data(), tag->size());
   }
+  proto->set_written(result.written);
 }
 
 ReadResult FromProto(const cache::v1::Entry& proto) {
@@ -67,9 +70,11 @@ ReadResult FromProto(const cache::v1::Entry& proto) {
     SetError(FromProto(proto.error()), &result);
     return result;
   }
+  result.tier = static_cast<Tier>(proto.source());
+  result.lease = proto.lease();
+  result.lease_taken = proto.lease_taken();
   if (result.state != EntryState::kOk) return result;
   result.value = Buffer::CopyOf(proto.value());
-  result.tier = static_cast<Tier>(proto.source());
   result.version = FromProto(proto.version());
   result.ttl = FromMs(proto.ttl_ms());
   result.age = FromMs(proto.age_ms());
@@ -84,10 +89,12 @@ void ToProto(const WriteResult& result, cache::v1::WriteResult* proto) {
   proto->set_status(static_cast<cache::v1::EntryStatus>(result.state));
   if (result.version.is_set()) ToProto(result.version, proto->mutable_version());
   proto->set_degraded(result.degraded);
+  proto->set_dependencies_cut(result.dependencies_cut);
+  proto->set_dependencies_unknown(result.dependencies_unknown);
   for (const std::string& region : result.replicated_regions) {
     proto->add_replicated_regions(region);
   }
-  if (result.state == EntryState::kError) ToProto(*result.error, proto->mutable_error());
+  if (result.error != nullptr) ToProto(*result.error, proto->mutable_error());
 }
 
 WriteResult FromProto(const cache::v1::WriteResult& proto) {
@@ -95,9 +102,13 @@ WriteResult FromProto(const cache::v1::WriteResult& proto) {
   result.state = StateFromProto(proto.status());
   if (proto.has_version()) result.version = FromProto(proto.version());
   result.degraded = proto.degraded();
+  result.dependencies_cut = proto.dependencies_cut();
+  result.dependencies_unknown = proto.dependencies_unknown();
   result.replicated_regions.assign(proto.replicated_regions().begin(),
                                    proto.replicated_regions().end());
-  if (result.state == EntryState::kError) SetError(FromProto(proto.error()), &result);
+  if (result.state == EntryState::kError || proto.has_error()) {
+    result.error = std::make_unique<Error>(FromProto(proto.error()));
+  }
   return result;
 }
 
@@ -105,6 +116,10 @@ void ToProto(const ReadOptions& options, cache::v1::ReadOptions* proto) {
   proto->set_force_refresh(options.force_refresh);
   proto->set_omit_value(options.omit_value);
   proto->set_accept_encoded(options.accept_encoded);
+  proto->set_want_lease(options.want_lease);
+  if (options.lease_wait < absl::InfiniteDuration()) {
+    proto->set_lease_wait_ms(ToMs(options.lease_wait));
+  }
   proto->set_max_stale_ms(ToMs(options.max_stale));
 }
 
@@ -114,6 +129,8 @@ ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
   options.omit_value = proto.omit_value();
   options.accept_encoded = proto.accept_encoded();
   options.with_tags = proto.for_near_cache();
+  options.want_lease = proto.want_lease();
+  if (proto.has_lease_wait_ms()) options.lease_wait = FromMs(proto.lease_wait_ms());
   options.max_stale = FromMs(proto.max_stale_ms());
   return options;
 }
@@ -125,8 +142,13 @@ WriteItem FromProto(const cache::v1::SetEntry& proto, WriteKind kind) {
   item.value = proto.value();
   item.ttl = FromMs(proto.ttl_ms());
   item.tags.assign(proto.tags().begin(), proto.tags().end());
+  item.depends_on.assign(proto.depends_on().begin(), proto.depends_on().end());
   item.state_hint = proto.state_hint();
   item.if_absent = proto.if_absent();
+  item.lease = proto.lease();
+  item.lease_use = proto.absent()      ? LeaseUse::kAbsent
+                   : proto.give_back() ? LeaseUse::kGiveBack
+                                       : LeaseUse::kFill;
   if (proto.has_expected_version()) item.expected_version = FromProto(proto.expected_version());
   return item;
 }
@@ -136,8 +158,12 @@ void ToProto(const WriteItem& item, cache::v1::SetEntry* proto) {
   proto->set_value(item.value.data(), item.value.size());
   proto->set_ttl_ms(ToMs(item.ttl));
   for (const std::string& tag : item.tags) proto->add_tags(tag);
+  for (const std::string& name : item.depends_on) proto->add_depends_on(name);
   proto->set_state_hint(item.state_hint.data(), item.state_hint.size());
   proto->set_if_absent(item.if_absent);
+  if (!item.lease.empty()) proto->set_lease(item.lease.data(), item.lease.size());
+  proto->set_absent(item.lease_use == LeaseUse::kAbsent);
+  proto->set_give_back(item.lease_use == LeaseUse::kGiveBack);
   if (item.expected_version.is_set()) {
     ToProto(item.expected_version, proto->mutable_expected_version());
   }

@@ -139,18 +139,26 @@ absl::Duration OwnLife(const NamespacePolicy& policy, absl::Duration total,
   return by_policy ? absl::InfiniteDuration() : remaining;
 }
 
-bool OnL1Hit(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
-             const EntryKey& key, const Entry& entry, absl::Duration now) {
+HitFollowUp OnL1Hit(const NodeContext& context, const Namespace& name_space,
+                    const NamespacePolicy& policy, const EntryKey& key, const Entry& entry,
+                    absl::Duration now) {
   const uint32_t hits = context.activity->OnHit(key.hash, now);
   if (policy.pools.size() > 1) PromotePool(context, name_space, policy, key, entry);
   const bool earned = policy.adaptive_ttl.enabled && hits == policy.adaptive_ttl.boost_hits + 1;
-  const bool near_end =
-      Refreshes(policy) && entry.expires_at - now <= RefreshAhead(policy, policy.l1_ttl);
-  if (!earned && !near_end) return false;
+  // Without an l1_ttl an entry is here as long as in L2, of which only an origin knows more.
+  const absl::Duration whole =
+      policy.l1_ttl == absl::ZeroDuration() && policy.origin.enabled() ? policy.ttl : policy.l1_ttl;
+  const bool near_end = Refreshes(policy) && entry.expires_at - now <= RefreshAhead(policy, whole);
+  if (!earned && !near_end) return HitFollowUp::kNothing;
   const KeyFacts facts = context.activity->Look(key.hash, now);
   if (earned) Boost(context, name_space, policy, key, entry, facts, now);
-  return near_end && facts.stored_until > entry.expires_at &&
-         context.activity->TryRefresh(key.hash, now, kRefreshInterval);
+  const bool longer_in_l2 = facts.stored_until > entry.expires_at;
+  const bool loads = context.origins != nullptr && policy.origin.enabled();
+  if (!near_end || !(longer_in_l2 || loads) ||
+      !context.activity->TryRefresh(key.hash, now, kRefreshInterval)) {
+    return HitFollowUp::kNothing;
+  }
+  return longer_in_l2 ? HitFollowUp::kReadL2 : HitFollowUp::kLoad;
 }
 
 }  // namespace meridian

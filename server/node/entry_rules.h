@@ -48,11 +48,15 @@ void NoteEntry(const Namespace& name_space, TrafficKind kind, const EntryKey& ke
 absl::Duration OwnLife(const NamespacePolicy& policy, absl::Duration total,
                        absl::Duration remaining);
 
+// What a hit asks for, ahead of the entry's expiry: to read the key from L2 again, or to load it
+// from the origin, because its life in L2 ends as well.
+enum class HitFollowUp : uint8_t { kNothing, kReadL2, kLoad };
+
 // A hit in L1 of a namespace that WatchesKeys: counts it, lengthens the life of an entry that has
-// earned it, moves it to a hotter pool. True: the caller is to read the key from L2 again, ahead of
-// its expiry.
-bool OnL1Hit(const NodeContext& context, const Namespace& name_space, const NamespacePolicy& policy,
-             const EntryKey& key, const Entry& entry, absl::Duration now);
+// earned it, moves it to a hotter pool.
+HitFollowUp OnL1Hit(const NodeContext& context, const Namespace& name_space,
+                    const NamespacePolicy& policy, const EntryKey& key, const Entry& entry,
+                    absl::Duration now);
 
 // How much longer L1 keeps an entry that L2 was found to hold unchanged for `remaining`.
 absl::Duration L1LifeOf(const NodeContext& context, const NamespacePolicy& policy,

@@ -9,6 +9,7 @@ void ToProto(const TierReport& report, peer::v1::TierEntry* proto) {
   proto->set_status(report.holding == Holding::kValue         ? cache::v1::ENTRY_STATUS_OK
                     : report.holding == Holding::kUnavailable ? cache::v1::ENTRY_STATUS_ERROR
                                                               : cache::v1::ENTRY_STATUS_MISS);
+  proto->set_mirror(report.mirror);
   proto->set_fenced(report.holding == Holding::kFenced);
   proto->set_tombstone(report.holding == Holding::kTombstone);
   ToProto(report.version, proto->mutable_version());
@@ -23,11 +24,12 @@ void ToProto(const TierReport& report, peer::v1::TierEntry* proto) {
 TierReport FromProto(const peer::v1::TierEntry& proto) {
   TierReport report;
   report.tier = static_cast<Tier>(proto.tier());
-  report.holding = proto.tombstone()                                    ? Holding::kTombstone
-                   : proto.fenced()                                     ? Holding::kFenced
-                   : proto.status() == cache::v1::ENTRY_STATUS_OK       ? Holding::kValue
-                   : proto.status() == cache::v1::ENTRY_STATUS_ERROR    ? Holding::kUnavailable
-                                                                        : Holding::kAbsent;
+  report.holding = proto.tombstone()                                 ? Holding::kTombstone
+                   : proto.fenced()                                  ? Holding::kFenced
+                   : proto.status() == cache::v1::ENTRY_STATUS_OK    ? Holding::kValue
+                   : proto.status() == cache::v1::ENTRY_STATUS_ERROR ? Holding::kUnavailable
+                                                                     : Holding::kAbsent;
+  report.mirror = proto.mirror();
   report.version = FromProto(proto.version());
   report.ttl = absl::Milliseconds(static_cast<int64_t>(proto.ttl_ms()));
   report.size = proto.size();

@@ -22,6 +22,8 @@ enum class Holding : uint8_t { kValue, kFenced, kTombstone, kAbsent, kUnavailabl
 
 struct TierReport {
   Tier tier = Tier::kNone;
+  // Of L1: a copy of a hot key of another node. Only what is held is reported.
+  bool mirror = false;
   Holding holding = Holding::kAbsent;
   Version version;
   absl::Duration ttl;  // Until expiry; of a tombstone: until it is forgotten.

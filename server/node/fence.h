@@ -31,6 +31,10 @@ struct Fence {
 inline constexpr std::string_view kFenceNamespace = "_meridian.fence";
 inline constexpr std::string_view kLocalFenceNamespace = "_meridian.fence.local";
 
+inline bool IsFenceNamespace(std::string_view name_space) {
+  return name_space == kFenceNamespace || name_space == kLocalFenceNamespace;
+}
+
 // The slots whose changelogs tell every fence of the region.
 std::array<uint32_t, 2> FenceSlots();
 

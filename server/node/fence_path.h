@@ -6,6 +6,9 @@
 // 2. Stores the fence in the regional store, from where it goes to nodes that start or missed it,
 //    and to other regions.
 // 3. Tells every node, and answers when all have it, or names those that did not say so in time.
+//    When a conditional write was judged between 1 and 3 by what is dead now, the fence is made as
+//    new as that write, stored and told once more.
+// Nodes that join meanwhile, or that this one does not know yet, are asked and told as well.
 // Thread safety: Invalidate may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_FENCE_PATH_H_

@@ -9,12 +9,30 @@
 namespace meridian {
 
 absl::Status Fences::Learn(const Fence& fence) {
-  // First: what is written from now on must not be dead.
-  RETURN_IF_ERROR(versions_.Merge(fence.version.hlc));
+  RETURN_IF_ERROR(versions_.Check(fence.version.hlc));
   const std::optional<NamespaceId> id = engine_.InternNamespace(fence.name_space);
   // Of namespaces beyond the limit nothing can be read.
   const bool news =
       id.has_value() && engine_.fences().Add(*id, fence.scope, fence.name, fence.version.hlc);
+  return Note(fence, news);
+}
+
+absl::StatusOr<uint64_t> Fences::LearnPushed(Fence fence) {
+  RETURN_IF_ERROR(versions_.Check(fence.version.hlc));
+  const std::optional<NamespaceId> id = engine_.InternNamespace(fence.name_space);
+  bool news = false;
+  {
+    absl::MutexLock lock(&judging_);
+    fence.version.hlc = std::max(fence.version.hlc, judged_.load(std::memory_order_relaxed));
+    news = id.has_value() && engine_.fences().Add(*id, fence.scope, fence.name, fence.version.hlc);
+  }
+  RETURN_IF_ERROR(Note(fence, news));
+  return fence.version.hlc;
+}
+
+absl::Status Fences::Note(const Fence& fence, bool news) {
+  // After it is in force: who gets a version that is newer has seen what it covers.
+  RETURN_IF_ERROR(versions_.Merge(fence.version.hlc));
   std::vector<Fence> larger;
   {
     absl::MutexLock lock(&mu_);
@@ -70,12 +88,19 @@ std::vector<Fence> Fences::Shrink() {
   const auto largest = std::max_element(
       by_namespace.begin(), by_namespace.end(),
       [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
-  if (largest == by_namespace.end()) return {};
+  // One for each namespace is as few as there can be: namespaces are bounded, too.
+  if (largest == by_namespace.end() || largest->second.size() < 2) return {};
+  merged_.fetch_add(1, std::memory_order_relaxed);
   std::vector<Version>& versions = largest->second;
   const auto middle = versions.begin() + static_cast<std::ptrdiff_t>(versions.size() / 2);
   std::nth_element(versions.begin(), middle, versions.end());
   const auto& [name_space, local] = largest->first;
   return {{.name_space = name_space, .version = *middle, .local = local}};
+}
+
+uint64_t Fences::ClockOf(const Fence& fence) const {
+  const std::optional<NamespaceId> id = engine_.InternNamespace(fence.name_space);
+  return id ? engine_.fences().NewestOf(*id, fence.scope, fence.name) : 0;
 }
 
 std::vector<Fence> Fences::List() const {

@@ -24,8 +24,10 @@
 #include "common/base/buffer.h"
 #include "common/base/timer_queue.h"
 #include "common/base/version.h"
+#include "common/engine/engine.h"
 #include "common/engine/entry.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/key_watch.h"
 #include "common/rpc/error.h"
 #include "server/node/namespaces.h"
 #include "server/node/operations.h"
@@ -39,10 +41,13 @@ struct Landing {
   Encoding encoding = Encoding::kIdentity;
   uint32_t raw_size = 0;
   Version version;
+  uint64_t written = 0;  // As Entry::written.
+  uint64_t written_hlc() const { return written != 0 ? written : version.hlc; }
   Buffer value;
-  Buffer tags;  // As Entry::tags.
+  Buffer tags;                         // As Entry::tags.
   absl::Time expires_at;               // kOk. Over: the waiter allowed it.
   std::string lease;                   // The waiter may fill the key; empty: it may not.
+  bool lease_taken = false;            // kMiss: somebody else may.
   std::shared_ptr<const Error> error;  // kError.
 };
 
@@ -51,6 +56,9 @@ class FlightWaiter {
   virtual ~FlightWaiter() = default;
   // On any thread, without locks; at most once for each index that joined.
   virtual void Land(uint32_t index, const Landing& landing) = 0;
+  // Whether it waits for somebody else who has a lease. Once false, it stays so: who holds a lease
+  // and waits for another might be waited for.
+  virtual bool WaitsForLeases() const { return true; }
 };
 
 // One key of one call that waits.
@@ -59,12 +67,25 @@ struct Waiter {
   uint32_t index = 0;        // Of the key, for `who`.
   absl::Duration max_stale;  // As far as the policy allows it.
   bool want_lease = false;
+  // What this node knew of the key when the call missed it, as Flight::token and Flight::fences:
+  // nothing older may be the answer.
+  FillToken token = {};
+  uint64_t fences = 0;
 
-  // Whether the waiter takes a value that ended at `expires_at`.
+  // Whether the waiter takes an old value, that ended at `expires_at`.
   bool Takes(absl::Time expires_at, absl::Time now) const {
-    return expires_at > now || (max_stale > absl::ZeroDuration() && now - expires_at <= max_stale);
+    return max_stale > absl::ZeroDuration() && now - expires_at <= max_stale;
   }
 };
+
+// What one waiter is told of a flight that has ended in `landing`: an old value, when nothing
+// better was found and the waiter takes it.
+inline const Landing& AnswerFor(const Waiter& waiter, const Landing& landing,
+                                const std::optional<Landing>& old, absl::Time now) {
+  const bool better = landing.state == EntryState::kOk || landing.tier != Tier::kNone;
+  if (!better && old && waiter.Takes(old->expires_at, now)) return *old;
+  return landing;
+}
 
 // What the key is looked for as.
 enum class FlightKind : uint8_t {
@@ -77,13 +98,16 @@ enum class FlightPhase : uint8_t { kReading, kLoading, kLeased };
 
 class Flight {
  public:
-  Flight(const Namespace& name_space_in, const NamespacePolicy& policy_in, FlightKind kind_in,
-         const EntryKey& key_in, FillToken token_in, std::string_view request_id_in)
+  // `engine` is not owned and outlives this.
+  Flight(Engine& engine, const Namespace& name_space_in, const NamespacePolicy& policy_in,
+         FlightKind kind_in, const EntryKey& key_in, std::string_view request_id_in)
       : name_space(name_space_in),
         policy(policy_in),
         kind(kind_in),
-        token(token_in),
         request_id(request_id_in),
+        watch(kind_in == FlightKind::kAround ? KeyWatch() : engine.Watch(key_in)),
+        fences(engine.fences().changes()),
+        token(engine.BeginFill(key_in)),
         bytes_(key_in.key),
         key_(key_in) {
     key_.key = bytes_;
@@ -94,11 +118,11 @@ class Flight {
   const Namespace& name_space;
   const NamespacePolicy& policy;
   const FlightKind kind;
-  const FillToken token;  // What L1 had seen of the key when the flight began.
   const std::string request_id;
 
-  // Takes all waiters out. Nobody can join any more.
-  std::vector<Waiter> TakeAll() ABSL_LOCKS_EXCLUDED(mu);
+  // What this node learns of the key while the flight is there.
+  const KeyWatch watch;
+
   // Takes one out; nullopt: it was answered.
   std::optional<Waiter> Take(uint64_t id) ABSL_LOCKS_EXCLUDED(mu);
 
@@ -108,31 +132,31 @@ class Flight {
   }
 
   absl::Mutex mu;
+  // How many changes of fences there were, and what L1 had seen of the key, when the phase began:
+  // what L1 is given later is refused when something was written since, and who waits and knows
+  // more is not answered before it was looked whether that matters.
+  uint64_t fences ABSL_GUARDED_BY(mu);
+  FillToken token ABSL_GUARDED_BY(mu);
   bool landed ABSL_GUARDED_BY(mu) = false;
   FlightPhase phase ABSL_GUARDED_BY(mu) = FlightPhase::kReading;
   std::map<uint64_t, Waiter> waiters ABSL_GUARDED_BY(mu);  // In the order in which they came.
   uint64_t next_id ABSL_GUARDED_BY(mu) = 0;
+  // Whose place this one took, and who have waiters left: they land when this one does.
+  std::vector<std::shared_ptr<Flight>> followers ABSL_GUARDED_BY(mu);
   // What L2 has, when it is not what was asked for: it is over, or a newer one was asked for.
   std::optional<Landing> old ABSL_GUARDED_BY(mu);
   // Of what fills the key: given when the load or the lease began, so that whatever is written or
   // invalidated meanwhile is newer.
   Version version ABSL_GUARDED_BY(mu);
   TimerQueue::Id timer ABSL_GUARDED_BY(mu);  // The soft time-out, or the end of the lease.
+  bool soft_is_over ABSL_GUARDED_BY(mu) = false;
+  // Some of its waiters were not answered when it landed: it looks again, or follows another.
+  bool again ABSL_GUARDED_BY(mu) = false;
 
  private:
   const std::string bytes_;
   EntryKey key_;  // Its bytes are ours.
 };
-
-inline std::vector<Waiter> Flight::TakeAll() {
-  std::vector<Waiter> taken;
-  absl::MutexLock lock(&mu);
-  landed = true;
-  taken.reserve(waiters.size());
-  for (auto& [id, waiter] : waiters) taken.push_back(std::move(waiter));
-  waiters.clear();
-  return taken;
-}
 
 inline std::optional<Waiter> Flight::Take(uint64_t id) {
   absl::MutexLock lock(&mu);

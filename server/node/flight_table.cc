@@ -3,22 +3,35 @@
 #include <utility>
 
 namespace meridian {
-namespace {
 
-// False: the flight has landed, or it began before what the waiter has to see.
-bool TryJoin(Flight& flight, FillToken token, Waiter* waiter, uint64_t* id) {
+bool FlightTable::IsOvertaken(const Flight& flight, const Waiter& waiter) const {
+  if (waiter.token.generation != flight.token.generation) return true;
+  // Changes that are older than the flight's version come late: from a changelog.
+  if (waiter.token.change > flight.token.change && flight.watch.newest() > flight.version) {
+    return true;
+  }
+  // Fences by tag are left: which they cover is known when the value is there.
+  const EntryKey& key = flight.key();
+  return waiter.fences > flight.fences &&
+         engine_.fences().NewestOfKey(key.name_space, key.key) >= flight.version.hlc;
+}
+
+bool FlightTable::TryJoin(Flight& flight, Waiter* waiter, Joined* joined) const {
   absl::MutexLock lock(&flight.mu);
   if (flight.landed) return false;
-  if (flight.kind == FlightKind::kOwned && !(flight.token == token)) return false;
-  *id = flight.next_id++;
-  flight.waiters.emplace_hint(flight.waiters.end(), *id, std::move(*waiter));
+  // What a look into L2 finds is compared with what its waiters know when it is there.
+  if (flight.kind == FlightKind::kOwned && flight.phase != FlightPhase::kReading &&
+      IsOvertaken(flight, *waiter)) {
+    if (flight.phase == FlightPhase::kLoading) return false;
+    joined->void_lease = flight.version;
+  }
+  joined->id = flight.next_id++;
+  flight.waiters.emplace_hint(flight.waiters.end(), joined->id, std::move(*waiter));
   return true;
 }
 
-}  // namespace
-
 FlightTable::Joined FlightTable::Join(const Namespace& name_space, const NamespacePolicy& policy,
-                                      FlightKind kind, const EntryKey& key, FillToken token,
+                                      FlightKind kind, const EntryKey& key,
                                       std::string_view request_id, Waiter waiter) {
   Joined joined;
   if (waiters_.fetch_add(1, std::memory_order_relaxed) >= kMaxWaiters) {
@@ -26,10 +39,11 @@ FlightTable::Joined FlightTable::Join(const Namespace& name_space, const Namespa
     return joined;
   }
   const auto make = [&] {
-    auto flight = std::make_shared<Flight>(name_space, policy, kind, key, token, request_id);
-    (void)TryJoin(*flight, token, &waiter, &joined.id);
+    auto flight = std::make_shared<Flight>(engine_, name_space, policy, kind, key, request_id);
+    (void)TryJoin(*flight, &waiter, &joined);
     return flight;
   };
+  std::shared_ptr<Flight> former;  // Destroyed without the lock.
   Part& part = PartOf(key.hash);
   absl::MutexLock lock(&part.mu);
   const auto it = part.flights.find(KeyOf(kind, key));
@@ -41,14 +55,14 @@ FlightTable::Joined FlightTable::Join(const Namespace& name_space, const Namespa
   }
   Slot& slot = it->second;
   if (kind == FlightKind::kOwned) {
-    if (TryJoin(*slot.now, token, &waiter, &joined.id)) {
+    if (TryJoin(*slot.now, &waiter, &joined)) {
       joined.flight = slot.now;
       return joined;
     }
     joined.lead = true;
     joined.flight = make();
     // The key's bytes are those of the flight that it names.
-    std::shared_ptr<Flight> former = std::move(slot.now);
+    former = std::move(slot.now);
     part.flights.erase(it);
     part.flights.emplace(KeyOf(kind, joined.flight->key()), Slot{joined.flight, nullptr});
     return joined;
@@ -56,10 +70,47 @@ FlightTable::Joined FlightTable::Join(const Namespace& name_space, const Namespa
   if (slot.next == nullptr) {
     slot.next = make();
   } else {
-    (void)TryJoin(*slot.next, token, &waiter, &joined.id);
+    (void)TryJoin(*slot.next, &waiter, &joined);
   }
   joined.flight = slot.next;
   return joined;
+}
+
+std::shared_ptr<Flight> FlightTable::Lead(const Namespace& name_space,
+                                          const NamespacePolicy& policy, FlightKind kind,
+                                          const EntryKey& key) {
+  Part& part = PartOf(key.hash);
+  absl::MutexLock lock(&part.mu);
+  if (part.flights.contains(KeyOf(kind, key)) ||
+      part.flights.contains(KeyOf(FlightKind::kOwned, key))) {
+    return nullptr;
+  }
+  auto flight = std::make_shared<Flight>(engine_, name_space, policy, kind, key, "");
+  part.flights.emplace(KeyOf(kind, flight->key()), Slot{flight, nullptr});
+  return flight;
+}
+
+bool FlightTable::Return(const std::shared_ptr<Flight>& flight) {
+  std::shared_ptr<Flight> former;  // Destroyed without the lock.
+  Part& part = PartOf(flight->key().hash);
+  absl::MutexLock lock(&part.mu);
+  const Key key = KeyOf(flight->kind, flight->key());
+  const auto it = part.flights.find(key);
+  if (it != part.flights.end()) {
+    if (it->second.now == flight) return true;
+    {
+      Flight& now = *it->second.now;
+      absl::MutexLock flight_lock(&now.mu);
+      if (!now.landed) {
+        now.followers.push_back(flight);
+        return false;
+      }
+    }
+    former = std::move(it->second.now);
+    part.flights.erase(it);
+  }
+  part.flights.emplace(key, Slot{flight, nullptr});
+  return true;
 }
 
 std::shared_ptr<Flight> FlightTable::Find(const EntryKey& key) {

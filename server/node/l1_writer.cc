@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/node/absence.h"
 #include "server/node/entry_rules.h"
 #include "server/node/record.h"
 
@@ -12,10 +13,19 @@ Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version) 
   Entry entry;
   entry.value = value.ToBuffer();
   entry.version = version;
+  entry.written = item.written;
   entry.raw_size = value.raw_size;
   entry.encoding = value.encoding;
   if (!item.tags.empty()) entry.tags = Buffer::CopyOf(EncodeTags(item.tags));
   return entry;
+}
+
+Error TooLargeForL1Error() {
+  return Error{grpc::StatusCode::RESOURCE_EXHAUSTED,
+               reason::kOverloaded,
+               "the value is larger than a shard of L1, and there is no Redis to hold it; raise "
+               "--l1-max-bytes",
+               {}};
 }
 
 WriteResult L1Writer::Write(const Namespace& name_space, const NamespacePolicy& policy,
@@ -33,7 +43,18 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePo
                                   const StoredValue& value) {
   const absl::Duration now = context_.clock.Monotonic();
   Entry stored;
-  const bool live = context_.engine.Peek(key, now, &stored);
+  bool live = false;
+  Version version;
+  const auto judge = [&] {
+    live = context_.engine.Peek(key, now, &stored) && !IsAbsence(stored);
+    version = context_.versions.Next();
+    return version.hlc;
+  };
+  if (item.conditional() && context_.fences != nullptr) {
+    context_.fences->WhileJudging(judge);
+  } else {
+    judge();
+  }
   WriteResult result;
   if ((item.if_absent && live) ||
       (item.expected_version.is_set() && (!live || stored.version != item.expected_version))) {
@@ -45,7 +66,7 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePo
     result.state = EntryState::kMiss;
     return result;
   }
-  result.version = context_.versions.Next();
+  result.version = version;
   if (item.kind == WriteKind::kInvalidate) {
     NoteTraffic(name_space, TrafficKind::kErase, key, now);
     context_.engine.Erase(key, result.version);
@@ -55,6 +76,7 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePo
   Entry entry;
   if (item.kind == WriteKind::kTouch) {
     entry = stored;
+    if (entry.written == 0) entry.written = stored.version.hlc;
     entry.version = result.version;
     entry.expires_at = now + life;
   } else {
@@ -65,13 +87,7 @@ WriteResult L1Writer::WriteLocked(const Namespace& name_space, const NamespacePo
   NoteEntry(name_space, TrafficKind::kWrite, key, EntryCharge(key.key.size(), entry),
             {.given = entry.expires_at - now, .own = OwnLife(policy, life, life)}, now);
   if (context_.engine.Put(key, std::move(entry), now) == PutOutcome::kTooLarge) {
-    SetError(
-        Error{grpc::StatusCode::RESOURCE_EXHAUSTED,
-              reason::kOverloaded,
-              "the value is larger than a shard of L1, and there is no Redis to hold it; raise "
-              "--l1-max-bytes",
-              {}},
-        &result);
+    SetError(TooLargeForL1Error(), &result);
   }
   return result;
 }

@@ -34,6 +34,9 @@ class L1Writer {
   std::array<absl::Mutex, 64> stripes_;
 };
 
+// Of a value that no tier can hold.
+Error TooLargeForL1Error();
+
 // The entry that L1 holds for a value that was just written, but for what PlaceEntry gives it.
 Entry EntryOf(const WriteItem& item, const StoredValue& value, Version version);
 

@@ -52,12 +52,16 @@ struct L2Write {
   L2WriteKind kind = L2WriteKind::kPut;
   Version version;
   absl::Time expires_at;     // Of the value; of a tombstone: when it may be forgotten.
-  absl::Duration retention;  // PX of the Redis key: >= the remaining TTL. > 0; infinite: none.
+  // PX of the Redis key: >= the remaining TTL. > 0; infinite: none. A tombstone that is kept for
+  // longer than kEvictableRetention has none either, so that it is not evicted; see SweepTombstones.
+  absl::Duration retention;
   std::string record;        // kPut: AppendRecord's bytes, with the same version and expiry.
   L2Condition condition = L2Condition::kNone;
   Version expected_version;  // kIfVersion.
   // Of conditions and touches: a value whose clock is not above this is dead by a fence. 0: none.
   uint64_t fenced_hlc = 0;
+  // kPut: false leaves the changelog as it is: for what other regions and other nodes need not know.
+  bool logged = true;
 };
 
 enum class L2WriteOutcome : uint8_t {
@@ -98,6 +102,27 @@ struct LogRead {
 struct LogSlice {
   uint32_t slot = 0;
   std::vector<LogEntry> entries;  // Ascending; never empty in an answer.
+};
+
+// What a slot's changelog takes; bytes as the store estimates them.
+struct LogSize {
+  uint64_t entries = 0;
+  uint64_t bytes = 0;
+};
+
+// How many entries of a changelog are to be left.
+struct LogTrim {
+  uint32_t slot = 0;
+  uint64_t entries = 0;
+};
+
+// A tombstone that is kept for longer must not be forgotten earlier: what it stands against may come
+// from a region that was cut off.
+inline constexpr absl::Duration kEvictableRetention = absl::Minutes(1);
+
+struct TombstoneUse {
+  uint64_t bytes = 0;      // 0: no tombstone.
+  bool evictable = false;  // A store that is full may forget it, as it may a value.
 };
 
 // Some keys of the store, in no order.
@@ -146,6 +171,8 @@ class L2Store {
 
   using FencesCallback = std::function<void(absl::StatusOr<std::vector<LogEntry>>)>;
   using StatusCallback = std::function<void(absl::Status)>;
+  using LogSizesCallback = std::function<void(absl::StatusOr<std::vector<LogSize>>)>;
+  using TombstonesCallback = std::function<void(absl::StatusOr<std::vector<TombstoneUse>>)>;
 
   virtual ~L2Store() = default;
 
@@ -203,12 +230,36 @@ class L2Store {
     callback(absl::UnavailableError("this store lists no fences"));
   }
 
+  // What the changelogs of the slots take, in order of `slots`.
+  virtual void MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                           LogSizesCallback callback) {
+    callback(absl::UnavailableError("this store does not measure"));
+  }
+
+  // Forgets the oldest entries of changelogs until about so many are left.
+  virtual void TrimLogs(std::vector<LogTrim> trims, absl::Time deadline, StatusCallback callback) {
+    callback(absl::UnavailableError("this store does not measure"));
+  }
+
+  // Looks after tombstones, by the store's own clock: those that have expired are removed, which is
+  // no change, and those that are older than `evictable_after` may be evicted from now on. What each
+  // key that holds one takes, about, in order of `keys`.
+  virtual void SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after,
+                               absl::Time deadline, TombstonesCallback callback) {
+    callback(absl::UnavailableError("this store does not measure"));
+  }
+
   // The store's wall clock, so that a node learns whether its own is right.
   virtual void ServerTime(absl::Time deadline, TimeCallback callback) {
     callback(absl::UnavailableError("this store has no clock"));
   }
 
   virtual L2Health Health() const = 0;
+
+  // Slots whose server is known to be away (no connection, or its circuit is open) while others are
+  // there: a call that names one of them fails, or waits, as a whole. Ascending; empty when all of
+  // the store is there, or nothing of it. Cost: a lock a server.
+  virtual std::vector<uint32_t> AwaySlots() const { return {}; }
 
   // A number that grows whenever acknowledged changes may have gone from the store: a server took
   // over that may lack the last ones (a failover), or came back from a restart with what it had

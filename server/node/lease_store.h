@@ -1,5 +1,5 @@
-// LeaseStore is where one of several coordinators becomes the leader, and where the leader keeps what
-// the next one must know. server/l2/redis_lease_store.h implements it on the regional Redis;
+// LeaseStore is where one of several coordinators becomes the leader, and where the leader keeps
+// what the next one must know. server/l2/redis_lease_store.h implements it on the regional Redis;
 // LocalLeaseStore (local_lease_store.h) serves a coordinator that has no Redis and is alone.
 //
 // Fencing: every change of leader raises the token; PutFenced of an older token is refused, so a
@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -21,10 +22,16 @@
 namespace meridian {
 
 struct LeaseState {
-  bool held = false;        // By the caller.
-  uint64_t token = 0;       // Fencing token of the holder.
-  std::string holder;       // Id of the holder.
-  std::string address;      // Where the holder is reached.
+  bool held = false;    // By the caller.
+  uint64_t token = 0;   // Fencing token of the holder.
+  std::string holder;   // Id of the holder.
+  std::string address;  // Where the holder is reached.
+};
+
+// One value of PutAllFenced; nullopt deletes it.
+struct FencedWrite {
+  std::string key;
+  std::optional<std::string> value;
 };
 
 class LeaseStore {
@@ -43,10 +50,14 @@ class LeaseStore {
   // Gives the lease back if `holder` has it.
   virtual void Release(std::string name, std::string holder, StatusCallback callback) = 0;
 
-  // Stores `value` under `key` if `token` is the current token of the lease `name` and `name` is held;
-  // kFailedPrecondition otherwise.
+  // Stores `value` under `key` if `token` is the current token of the lease `name` and `name` is
+  // held; kFailedPrecondition otherwise.
   virtual void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
                          StatusCallback callback) = 0;
+
+  // As PutFenced, of several values at once: all of them, or none.
+  virtual void PutAllFenced(std::string name, uint64_t token, std::vector<FencedWrite> writes,
+                            StatusCallback callback) = 0;
 
   // The value stored last, nullopt when there is none.
   virtual void GetValue(std::string key, ValueCallback callback) = 0;

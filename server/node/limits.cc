@@ -5,21 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
 #include "common/engine/fence_table.h"
+#include "server/node/dependencies.h"
+#include "server/node/lease_token.h"
 
 namespace meridian::limits {
 namespace {
 
 Error Invalid(const char* reason, std::string message, std::string field) {
   Error error{grpc::StatusCode::INVALID_ARGUMENT, reason, std::move(message), {}};
-  error.details.field = std::move(field);
-  return error;
-}
-
-Error NotBuilt(std::string_view what, std::string field) {
-  Error error{grpc::StatusCode::UNIMPLEMENTED,
-              reason::kNotBuilt,
-              absl::StrCat(ToAbsl(what), " is not built yet"),
-              {}};
   error.details.field = std::move(field);
   return error;
 }
@@ -46,6 +39,47 @@ std::optional<Error> CheckTags(const cache::v1::SetEntry& entry, std::string_vie
   return std::nullopt;
 }
 
+std::optional<Error> CheckDependencies(const cache::v1::SetEntry& entry, std::string_view field) {
+  if (entry.depends_on_size() > kMaxDependencies) {
+    return Invalid(reason::kDependencyInvalid,
+                   absl::StrCat(entry.depends_on_size(), " dependencies; at most ",
+                                kMaxDependencies, " are allowed"),
+                   Sub(field, "depends_on"));
+  }
+  for (int i = 0; i < entry.depends_on_size(); ++i) {
+    if (auto error =
+            CheckDependency(entry.depends_on(i), Sub(field, absl::StrCat("depends_on[", i, "]")))) {
+      return error;
+    }
+  }
+  return std::nullopt;
+}
+
+// Of an entry that uses its lease otherwise than to store a value.
+std::optional<Error> CheckLeaseUse(const cache::v1::SetEntry& entry, std::string_view field) {
+  if (!entry.absent() && !entry.give_back()) return std::nullopt;
+  const char* const name = entry.absent() ? "absent" : "give_back";
+  if (entry.lease().empty()) {
+    return Invalid(reason::kConditionInvalid,
+                   absl::StrCat(name, " says what becomes of a lease, and there is none"),
+                   Sub(field, name));
+  }
+  if (entry.absent() && entry.give_back()) {
+    return Invalid(reason::kConditionInvalid, "absent and give_back exclude each other",
+                   Sub(field, "give_back"));
+  }
+  const char* const more = !entry.value().empty()                             ? "value"
+                           : entry.ttl_ms() != 0                              ? "ttl_ms"
+                           : !entry.state_hint().empty()                      ? "state_hint"
+                           : entry.give_back() && entry.tags_size() > 0       ? "tags"
+                           : entry.give_back() && entry.depends_on_size() > 0 ? "depends_on"
+                                                                              : nullptr;
+  if (more == nullptr) return std::nullopt;
+  return Invalid(reason::kFieldInvalid,
+                 absl::StrCat("an entry with ", name, " stores no value, and has no ", more),
+                 Sub(field, more));
+}
+
 }  // namespace
 
 std::optional<Error> CheckNamespace(std::string_view name_space) {
@@ -59,13 +93,7 @@ std::optional<Error> CheckNamespace(std::string_view name_space) {
 }
 
 std::optional<Error> CheckWritableNamespace(std::string_view name_space) {
-  // It, and what is under it.
-  const std::string_view rest =
-      name_space.substr(std::min(name_space.size(), kInternalNamespace.size()));
-  if (name_space.substr(0, kInternalNamespace.size()) != kInternalNamespace ||
-      (!rest.empty() && rest.front() != '.')) {
-    return CheckNamespace(name_space);
-  }
+  if (!IsInternalNamespace(name_space)) return CheckNamespace(name_space);
   return Invalid(reason::kNamespaceReserved,
                  absl::StrCat("only nodes write into the namespace ", ToAbsl(kInternalNamespace),
                               "; take another one"),
@@ -91,6 +119,17 @@ std::optional<Error> CheckTag(std::string_view tag, std::string_view field) {
       reason::kTagInvalid,
       absl::StrCat("a tag of ", tag.size(), " bytes; 1 to ", kMaxTagBytes, " are allowed"),
       std::string(field));
+}
+
+std::optional<Error> CheckDependency(std::string_view dependency, std::string_view field) {
+  const std::string_view kind = dependency.substr(0, kKeyDependency.size());
+  const size_t size = dependency.size() - kind.size();
+  if (kind == kKeyDependency && size >= 1 && size <= kMaxKeyBytes) return std::nullopt;
+  if (kind == kTagDependency && size >= 1 && size <= kMaxTagBytes) return std::nullopt;
+  return Invalid(reason::kDependencyInvalid,
+                 absl::StrCat(QuoteKey(dependency), " is not \"key:\" and a key of 1 to ",
+                              kMaxKeyBytes, " bytes, or \"tag:\" and a tag of 1 to ", kMaxTagBytes),
+                 std::string(field));
 }
 
 std::optional<Error> CheckPrefix(std::string_view prefix, std::string_view field) {
@@ -136,11 +175,6 @@ std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header) {
                  "header.request_id");
 }
 
-std::optional<Error> CheckReadOptions(const cache::v1::ReadOptions& options) {
-  if (options.want_lease()) return NotBuilt("a lease on a miss", "options.want_lease");
-  return std::nullopt;
-}
-
 std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string_view key,
                                    std::string_view field) {
   if (auto error = CheckKey(key, Sub(field, "key"))) return error;
@@ -168,11 +202,22 @@ std::optional<Error> CheckSetEntry(const cache::v1::SetEntry& entry, std::string
                                 kMaxStateHintBytes, " are allowed"),
                    Sub(field, "state_hint"));
   }
-  if (entry.depends_on_size() > 0) {
-    return NotBuilt("invalidation by dependency", Sub(field, "depends_on"));
+  if (auto error = CheckDependencies(entry, field)) return error;
+  if (!entry.lease().empty() && (entry.if_absent() || entry.has_expected_version())) {
+    return Invalid(reason::kConditionInvalid,
+                   "a lease and a condition exclude each other: a lease is one",
+                   Sub(field, "lease"));
   }
-  if (!entry.lease().empty()) return NotBuilt("filling under a lease", Sub(field, "lease"));
-  return std::nullopt;
+  return CheckLeaseUse(entry, field);
+}
+
+std::optional<Error> CheckLease(const cache::v1::SetEntry& entry, std::string_view name_space,
+                                std::string_view key, absl::Time now, std::string_view field) {
+  if (entry.lease().empty() || ParseLeaseToken(entry.lease(), name_space, key, now)) {
+    return std::nullopt;
+  }
+  return Invalid(reason::kLeaseInvalid, "the lease is none that was given for this key",
+                 Sub(field, "lease"));
 }
 
 }  // namespace meridian::limits

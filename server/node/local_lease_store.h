@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -53,11 +54,22 @@ class LocalLeaseStore final : public LeaseStore {
 
   void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
                  StatusCallback callback) override {
+    PutAllFenced(std::move(name), token, {{std::move(key), std::move(value)}}, std::move(callback));
+  }
+
+  void PutAllFenced(std::string name, uint64_t token, std::vector<FencedWrite> writes,
+                    StatusCallback callback) override {
     absl::MutexLock lock(&mu_);
     const Lease& lease = leases_[name];
     absl::Status status;
     if (IsHeld(lease, clock_.Monotonic()) && lease.state.token == token) {
-      values_[key] = std::move(value);
+      for (FencedWrite& write : writes) {
+        if (write.value.has_value()) {
+          values_[write.key] = *std::move(write.value);
+        } else {
+          values_.erase(write.key);
+        }
+      }
     } else {
       status = absl::FailedPreconditionError(absl::StrCat(
           "LEASE_LOST: ", token, " is not the current token of the lease '", name, "'"));

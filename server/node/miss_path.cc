@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
+#include "server/node/absence.h"
 #include "server/node/entry_rules.h"
+#include "server/node/routing.h"
 
 namespace meridian {
 namespace {
@@ -16,14 +20,6 @@ constexpr absl::Duration kReadTime = absl::Seconds(1);
 // Of the callers of one flight, so many are answered without a break.
 constexpr size_t kAnswersAtOnce = 64;
 
-// What one waiter is told of a flight that has ended in `landing`. With an old value: as far as
-// the waiter takes it.
-Landing For(const Waiter& waiter, const Landing& landing, const std::optional<Landing>& old,
-            absl::Time now) {
-  if (landing.state != EntryState::kOk && old && waiter.Takes(old->expires_at, now)) return *old;
-  return landing;
-}
-
 }  // namespace
 
 std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
@@ -33,14 +29,17 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
   const FlightKind kind = around                          ? FlightKind::kAround
                           : request.options.force_refresh ? FlightKind::kForced
                                                           : FlightKind::kOwned;
-  Waiter waiter{who, 0, std::min(request.options.max_stale, policy.stale_max), false};
+  Waiter waiter{who, 0, std::min(request.options.max_stale, policy.stale_max),
+                request.options.want_lease};
+  waiter.fences = context_.engine.fences().changes();
   std::vector<Wait> waits;
   waits.reserve(keys.size());
   std::vector<FlightPtr> begun;
   for (const MissedKey& key : keys) {
     waiter.index = key.index;
+    waiter.token = key.token;
     const FlightTable::Joined joined =
-        flights_.Join(name_space, policy, kind, key.key, key.token, request.request_id, waiter);
+        flights_.Join(name_space, policy, kind, key.key, request.request_id, waiter);
     if (joined.flight == nullptr) {
       Landing full;
       full.state = EntryState::kError;
@@ -53,16 +52,79 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
       continue;
     }
     waits.push_back({joined.flight, joined.id});
-    if (joined.lead) begun.push_back(joined.flight);
+    if (joined.lead) {
+      begun.push_back(joined.flight);
+    } else {
+      if (joined.void_lease.is_set()) VoidLease(joined.flight, joined.void_lease);
+      AfterJoin(joined.flight, joined.id);
+    }
   }
   if (!begun.empty()) Begin(std::move(begun), request.deadline);
   return waits;
 }
 
-std::optional<Waiter> MissPath::Leave(const Wait& wait) {
-  std::optional<Waiter> waiter = wait.flight->Take(wait.id);
-  if (waiter) flights_.Left();
-  return waiter;
+void MissPath::Leave(const Wait& wait) {
+  static const auto* const too_late = new std::shared_ptr<const Error>(
+      std::make_shared<const Error>(Error{grpc::StatusCode::DEADLINE_EXCEEDED,
+                                          reason::kDeadlineExceeded,
+                                          "the value did not come before the deadline",
+                                          {}}));
+  const std::optional<Waiter> waiter = wait.flight->Take(wait.id);
+  if (!waiter) return;
+  flights_.Left();
+  Landing landing;
+  std::optional<Landing> old;
+  {
+    absl::MutexLock lock(&wait.flight->mu);
+    old = OldOf(*wait.flight);
+    // Who waited for somebody else to fill the key has missed; nothing failed.
+    if (wait.flight->phase == FlightPhase::kLeased) {
+      landing.lease_taken = waiter->want_lease;
+    } else {
+      landing.state = EntryState::kError;
+      landing.error = *too_late;
+    }
+  }
+  waiter->who->Land(waiter->index, AnswerFor(*waiter, landing, old, context_.clock.Now()));
+}
+
+void MissPath::BeginAnew(Flight& flight) const {
+  flight.fences = context_.engine.fences().changes();
+  const FillToken token = context_.engine.BeginFill(flight.key());
+  if (token.generation != flight.token.generation) flight.old.reset();
+  flight.token = token;
+}
+
+void MissPath::LookAgain(Flight& flight) const {
+  BeginAnew(flight);
+  flight.old.reset();
+  flight.version = {};
+  flight.phase = FlightPhase::kReading;
+  flight.soft_is_over = false;
+}
+
+bool MissPath::IsLate(const Flight& flight, const Waiter& waiter, const Landing& landing) const {
+  // Whom others do not join has nobody who knows more; and an error is no old value.
+  if (flight.kind != FlightKind::kOwned || landing.state == EntryState::kError) return false;
+  if (waiter.token.generation != flight.token.generation) return true;
+  if (waiter.token.change > flight.token.change && flight.watch.newest() > landing.version) {
+    return true;
+  }
+  const bool known = landing.state == EntryState::kOk || landing.tier != Tier::kNone;
+  return known && waiter.fences > flight.fences && context_.fences != nullptr &&
+         context_.fences->Covers(flight.name_space.id, flight.key().key, landing.tags.view(),
+                                 landing.written_hlc());
+}
+
+std::optional<Landing> MissPath::OldOf(Flight& flight) const {
+  // It stays until the load or lease has ended: what came meanwhile may have deleted it.
+  if (flight.old &&
+      (flight.watch.newest() > flight.old->version ||
+       context_.IsFenced(flight.name_space.id, flight.key(), flight.old->tags.view(),
+                         flight.old->written_hlc()))) {
+    flight.old.reset();
+  }
+  return flight.old;
 }
 
 void MissPath::Begin(std::vector<FlightPtr> flights, absl::Time deadline) {
@@ -80,25 +142,26 @@ void MissPath::Begin(std::vector<FlightPtr> flights, absl::Time deadline) {
       std::move(keys), std::min(deadline, longest),
       [this, brief, flights = std::move(flights)](std::vector<L2Record> records) {
         std::vector<FlightPtr> others_wait;
+        std::vector<FlightPtr> missing;
         for (size_t i = 0; i < flights.size(); ++i) {
           if (brief && absl::IsDeadlineExceeded(records[i].status) && flights[i]->HasWaiters()) {
             others_wait.push_back(flights[i]);
-          } else {
-            TakeRecord(flights[i], records[i]);
+          } else if (TakeRecord(flights[i], records[i])) {
+            missing.push_back(flights[i]);
           }
         }
         if (!others_wait.empty()) Begin(std::move(others_wait));
+        if (!missing.empty()) Load(missing);
       });
 }
 
-void MissPath::TakeRecord(const FlightPtr& flight, const L2Record& record) {
+bool MissPath::TakeRecord(const FlightPtr& flight, const L2Record& record) {
   if (context_.hints != nullptr && !context_.hints->empty()) {
     if (const std::optional<L2Record> hint = NewerHint(*flight, record)) {
-      TakeStored(flight, *hint, Tier::kL1);
-      return;
+      return TakeStored(flight, *hint, Tier::kL1);
     }
   }
-  TakeStored(flight, record, Tier::kL2);
+  return TakeStored(flight, record, Tier::kL2);
 }
 
 std::optional<L2Record> MissPath::NewerHint(const Flight& flight, const L2Record& record) const {
@@ -112,38 +175,43 @@ std::optional<L2Record> MissPath::NewerHint(const Flight& flight, const L2Record
   return L2Record{absl::OkStatus(), Buffer::CopyOf(*hint)};
 }
 
-void MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier) {
+bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier) {
   if (!record.status.ok()) {
+    if (HasOrigin(*flight)) return true;
     LandError(flight, FromStatus(record.status));
-    return;
+    return false;
   }
-  if (record.record.empty()) {
-    NotFound(flight);
-    return;
-  }
+  if (record.record.empty()) return NotFound(flight, Version());
   const absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
   if (!parsed.ok()) {
+    if (HasOrigin(*flight)) return true;  // What it gives takes the record's place.
     LandError(flight, Error{grpc::StatusCode::DATA_LOSS,
                             reason::kCorruptRecord,
                             std::string(parsed.status().message()),
                             {}});
-    return;
+    return false;
   }
   (void)context_.versions.Merge(parsed->version.hlc);  // A skewed one is refused, the value stands.
   if (context_.fences != nullptr && !context_.fences->known()) {
-    LandError(flight, Error{grpc::StatusCode::UNAVAILABLE,
-                            reason::kFencesUnknown,
-                            "this node has not read yet what was invalidated; try again",
-                            {}});
-    return;
+    LandError(flight, FencesUnknownError());
+    return false;
   }
   // What a fence has killed nobody may have, however old an answer may be.
   if (parsed->kind == RecordKind::kTombstone ||
-      (context_.fences != nullptr &&
-       context_.fences->Covers(flight->name_space.id, flight->key().key, parsed->tags,
-                               parsed->version))) {
-    NotFound(flight);
-    return;
+      context_.IsFenced(flight->name_space.id, flight->key(), parsed->tags,
+                        parsed->written_hlc())) {
+    return NotFound(flight, parsed->version);
+  }
+  const absl::Duration ttl = parsed->expires_at - context_.clock.Now();
+  const bool anew = flight->kind == FlightKind::kForced && HasOrigin(*flight);
+  if (parsed->kind == RecordKind::kAbsent) {
+    if (ttl <= absl::ZeroDuration() || anew) return NotFound(flight, parsed->version);
+    Landing absent;
+    absent.tier = tier;
+    absent.version = parsed->version;
+    if (flight->kind != FlightKind::kAround) FillL1(*flight, *parsed, ttl, Buffer());
+    Land(flight, absent);
+    return false;
   }
   Landing found;
   found.state = EntryState::kOk;
@@ -151,33 +219,81 @@ void MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
   found.encoding = parsed->encoding;
   found.raw_size = parsed->raw_size;
   found.version = parsed->version;
+  found.written = parsed->written;
   found.value = Buffer::CopyOf(parsed->value);
   if (!parsed->tags.empty()) found.tags = Buffer::CopyOf(parsed->tags);
   found.expires_at = parsed->expires_at;
-  const absl::Duration ttl = parsed->expires_at - context_.clock.Now();
-  if (ttl <= absl::ZeroDuration()) {
+  if (ttl <= absl::ZeroDuration() || anew) {
     {
       absl::MutexLock lock(&flight->mu);
       flight->old = std::move(found);
     }
-    NotFound(flight);
-    return;
+    return NotFound(flight, parsed->version);
   }
   if (flight->kind != FlightKind::kAround) FillL1(*flight, *parsed, ttl, found.value);
   Land(flight, found);
+  return false;
 }
 
-void MissPath::NotFound(const FlightPtr& flight) { Land(flight, Landing()); }
+std::optional<Landing> MissPath::FoundInL1(const Flight& flight) const {
+  Entry entry;
+  const absl::Duration now = context_.clock.Monotonic();
+  if (flight.kind != FlightKind::kOwned || !context_.engine.Peek(flight.key(), now, &entry)) {
+    return std::nullopt;
+  }
+  Landing found;
+  found.tier = Tier::kL1;
+  found.version = entry.version;
+  found.written = entry.written;
+  found.tags = entry.tags;
+  if (IsAbsence(entry)) return found;
+  found.state = EntryState::kOk;
+  found.encoding = entry.encoding;
+  found.raw_size = entry.raw_size;
+  found.value = entry.value;
+  found.expires_at = context_.clock.Now() + (entry.expires_at - now);
+  return found;
+}
 
-void MissPath::FillL1(const Flight& flight, const Record& record, absl::Duration ttl,
+bool MissPath::NotFound(const FlightPtr& flight, Version seen) {
+  if (context_.l1_only) {
+    if (const std::optional<Landing> found = FoundInL1(*flight)) {
+      Land(flight, *found);
+      return false;
+    }
+  }
+  if (HasOrigin(*flight)) return true;
+  bool wants_lease = false;
+  {
+    absl::MutexLock lock(&flight->mu);
+    for (const auto& [id, waiter] : flight->waiters) wants_lease |= waiter.want_lease;
+  }
+  if (wants_lease) {
+    OfferLease(flight, seen);
+  } else {
+    Landing miss;
+    miss.version = seen;
+    Land(flight, miss);
+  }
+  return false;
+}
+
+void MissPath::FillL1(Flight& flight, const Record& record, absl::Duration ttl,
                       const Buffer& value) {
   // What is left of the value's life is the difference of two wall clocks.
   if (context_.clock_guard != nullptr && !context_.clock_guard->ok()) return;
+  // L1 does not ask whether the fences are known.
+  if (context_.fences != nullptr && !context_.fences->known()) return;
   const EntryKey& key = flight.key();
+  // L1 asks for fences itself, but not for this.
+  if (context_.horizons != nullptr && context_.horizons->Covers(key.slot, record.written_hlc())) {
+    return;
+  }
   const absl::Duration now = context_.clock.Monotonic();
   Entry entry;
   entry.value = value;
   entry.version = record.version;
+  entry.written = record.written;
   entry.raw_size = record.raw_size;
   entry.encoding = record.encoding;
   entry.tags = Buffer::CopyOf(record.tags);
@@ -185,27 +301,67 @@ void MissPath::FillL1(const Flight& flight, const Record& record, absl::Duration
                   &entry)) {
     return;
   }
+  if (record.kind == RecordKind::kAbsent) MakeAbsence(&entry);
+  FillToken token;
+  {
+    absl::MutexLock lock(&flight.mu);
+    token = flight.token;
+  }
   const absl::Duration total = record.expires_at - record.version.time();
   NoteEntry(flight.name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
             {.given = entry.expires_at - now, .own = OwnLife(flight.policy, total, ttl)}, now);
-  context_.engine.PutFill(key, std::move(entry), now, flight.token);
+  context_.engine.PutFill(key, std::move(entry), now, token);
 }
 
 void MissPath::Land(const FlightPtr& flight, const Landing& landing) {
-  std::vector<Waiter> waiters = flight->TakeAll();
-  flights_.Left(static_cast<int64_t>(waiters.size()));
-  std::optional<Landing> old;
-  {
-    absl::MutexLock lock(&flight->mu);
-    old = flight->old;
+  flight->mu.Lock();
+  LandLocked(flight, landing);
+}
+
+void MissPath::LandLocked(const FlightPtr& flight, const Landing& landing) {
+  std::vector<Waiter> waiters;
+  waiters.reserve(flight->waiters.size());
+  std::vector<Waiter> too_late;  // Who must not wait for what comes next.
+  for (auto it = flight->waiters.begin(); it != flight->waiters.end();) {
+    if (IsLate(*flight, it->second, landing)) {
+      if (!WaitsNoLonger(*flight, it->second)) {
+        ++it;
+        continue;
+      }
+      too_late.push_back(std::move(it->second));
+      it = flight->waiters.erase(it);
+    } else {
+      waiters.push_back(std::move(it->second));
+      it = flight->waiters.erase(it);
+    }
   }
+  const std::optional<Landing> old = OldOf(*flight);
+  const TimerQueue::Id timer = std::exchange(flight->timer, {});
+  const bool leased = flight->phase == FlightPhase::kLeased;
+  const bool landed = flight->waiters.empty();
+  const std::vector<FlightPtr> followers = std::exchange(flight->followers, {});
+  const FillToken token = flight->token;
+  const uint64_t fences = flight->fences;
+  if (landed) {
+    flight->landed = true;
+    flight->phase = FlightPhase::kLoading;
+  } else {
+    LookAgain(*flight);
+    flight->again = true;
+  }
+  flight->mu.Unlock();
+  flights_.Left(static_cast<int64_t>(waiters.size() + too_late.size()));
+  if (timer.sequence != 0) context_.timers.Cancel(timer);
+  if (leased) flights_.leased.fetch_sub(1, std::memory_order_relaxed);
   // Before the answers: who asks again after them begins anew.
-  const FlightPtr next = flights_.Remove(*flight);
+  const FlightPtr next = landed                    ? flights_.Remove(*flight)
+                         : flights_.Return(flight) ? flight
+                                                   : nullptr;
   const absl::Time now = context_.clock.Now();
   const auto answer = [](const std::vector<Waiter>& some, const Landing& what,
                          const std::optional<Landing>& instead, absl::Time when) {
     for (const Waiter& waiter : some) {
-      waiter.who->Land(waiter.index, For(waiter, what, instead, when));
+      waiter.who->Land(waiter.index, AnswerFor(waiter, what, instead, when));
     }
   };
   while (waiters.size() > kAnswersAtOnce) {
@@ -216,6 +372,16 @@ void MissPath::Land(const FlightPtr& flight, const Landing& landing) {
         [some = std::move(some), landing, old, now, answer] { answer(some, landing, old, now); });
   }
   answer(waiters, landing, old, now);
+  Landing taken;
+  taken.lease_taken = true;
+  answer(too_late, taken, std::nullopt, now);
+  for (const FlightPtr& follower : followers) {
+    // As if it had begun with this one.
+    follower->mu.Lock();
+    follower->token = token;
+    follower->fences = fences;
+    LandLocked(follower, landing);
+  }
   if (next != nullptr) Begin({next});
 }
 
@@ -228,14 +394,14 @@ void MissPath::LandError(const FlightPtr& flight, Error error) {
 
 // Not part of any call: the value that is in L1 was answered.
 void MissPath::Refresh(const Namespace& name_space, const EntryKey& key, Version version) {
-  auto flight = std::make_shared<Flight>(name_space, name_space.policy(), FlightKind::kForced, key,
-                                         context_.engine.BeginFill(key), "");
+  auto flight = std::make_shared<Flight>(context_.engine, name_space, name_space.policy(),
+                                         FlightKind::kForced, key, "");
   std::vector<L2Key> keys = {L2Key{key.slot, name_space.name, std::string(key.key)}};
   context_.l2.Fetch(std::move(keys), context_.clock.Now() + kReadTime,
                     [this, flight, version](std::vector<L2Record> records) {
                       if (!records[0].status.ok() || records[0].record.empty()) return;
                       const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
-                      if (!record.ok() || record->kind == RecordKind::kTombstone) return;
+                      if (!record.ok() || record->kind != RecordKind::kValue) return;
                       const absl::Duration ttl = record->expires_at - context_.clock.Now();
                       if (ttl <= absl::ZeroDuration()) return;
                       flight->name_space.counters.refreshes.fetch_add(1, std::memory_order_relaxed);

@@ -28,6 +28,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/engine/engine.h"
 #include "common/engine/traffic_log.h"
+#include "server/node/key_rates.h"
 #include "server/policy/policy_table.h"
 
 namespace meridian {
@@ -44,6 +45,33 @@ struct CompressionCounters {
   std::atomic<uint64_t> inflate_nanos{0};
 };
 
+// Of what the origin was asked for, and of leases. As NamespaceCounters.
+struct OriginCounters {
+  std::atomic<uint64_t> loads{0};  // Calls, every attempt.
+  std::atomic<uint64_t> retries{0};
+  // Keys, by what became of them; `invalid`: the answer may not be stored; `unavailable`: the
+  // origin could not be reached, or was not asked because it has failed too often.
+  std::atomic<uint64_t> found{0};
+  std::atomic<uint64_t> absent{0};
+  std::atomic<uint64_t> errors{0};
+  std::atomic<uint64_t> invalid{0};
+  std::atomic<uint64_t> timeouts{0};
+  std::atomic<uint64_t> unavailable{0};
+  std::atomic<uint64_t> dependencies_cut{0};  // Entries that inherit more than they know.
+  std::atomic<uint64_t> dependencies_unknown{0};  // That hang on a key that was not stored.
+  std::atomic<uint64_t> ignored{0};           // Results that nobody had asked for.
+  std::atomic<uint64_t> overtaken{0};         // Loaded, and not stored: something newer came.
+  std::atomic<uint64_t> answers{0};           // Callers that were given a loaded value.
+  std::atomic<uint64_t> negative_hits{0};     // Callers told that the origin has nothing, unasked.
+  std::atomic<uint64_t> stale_answers{0};     // Callers that were given an old value.
+  std::atomic<uint64_t> leases_granted{0};
+  std::atomic<uint64_t> leases_filled{0};
+  std::atomic<uint64_t> leases_void{0};     // Filled too late: something newer was there.
+  std::atomic<uint64_t> leases_expired{0};  // Not filled in time.
+  std::atomic<uint64_t> leases_returned{0};  // Without a value.
+  std::atomic<double> mean_cost{0};         // That the origin said; 0: none yet.
+};
+
 // Counts since start. Relaxed: each is exact, together they are a moment's blur.
 struct NamespaceCounters {
   std::atomic<uint64_t> l1_hits{0};
@@ -58,6 +86,7 @@ struct NamespaceCounters {
   std::atomic<uint64_t> pool_promotions{0};  // Moved to a hotter pool by their hits.
   std::atomic<uint64_t> bypassed{0};         // Gets and Sets of keys that are not to be cached.
   CompressionCounters compression;
+  OriginCounters origin;
 };
 
 class Namespace {
@@ -79,6 +108,8 @@ class Namespace {
   const NamespaceId id;
   // What L1 was asked for, for what-if answers; nullptr when it is not followed.
   const std::unique_ptr<TrafficLog> traffic;
+  // Of reads that reach this node: those of near caches do not.
+  mutable KeyRates rates;
   mutable NamespaceCounters counters;
 
  private:

@@ -22,7 +22,9 @@
 #include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
 #include "server/node/namespaces.h"
+#include "server/node/origin.h"
 #include "server/node/peer_transport.h"
+#include "server/node/slot_horizons.h"
 #include "server/node/sync_replication.h"
 #include "server/node/watch_hub.h"
 
@@ -50,8 +52,12 @@ struct NodeContext {
   HintLog* hints = nullptr;
   // What was invalidated many keys at once; never nullptr in a node that reads or invalidates.
   Fences* fences = nullptr;
+  // Slots of which nothing old may be served for a while; nullptr: there are none.
+  const SlotHorizons* horizons = nullptr;
   // Tells which other regions have a write; nullptr: there are none.
   SyncReplication* sync = nullptr;
+  // Loads what no tier has; nullptr: nothing does.
+  Origins* origins = nullptr;
 
   // Is told what happens to keys of ours; nullptr: nobody follows.
   WatchHub* watch = nullptr;
@@ -59,6 +65,13 @@ struct NodeContext {
   // A key of ours has `version` now, or may have, and L1 shows nothing older.
   void TellWatchers(std::string_view name_space, const EntryKey& key, Version version) const {
     if (watch != nullptr) watch->Changed(key.slot, name_space, key.key, version);
+  }
+
+  // Whether what the store holds under the key is dead. `tags` and `written` as of Fences::Covers.
+  bool IsFenced(NamespaceId name_space, const EntryKey& key, std::string_view tags,
+                uint64_t written) const {
+    return (fences != nullptr && fences->Covers(name_space, key.key, tags, written)) ||
+           (horizons != nullptr && horizons->Covers(key.slot, written));
   }
 
   // OK, or kFailedPrecondition (CLOCK_SKEW).

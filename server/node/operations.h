@@ -37,6 +37,8 @@ struct ReadOptions {
   bool omit_value = false;
   bool accept_encoded = false;  // Values may come as they are stored.
   bool with_tags = false;
+  bool want_lease = false;  // On a miss: the right to fill the key, or wait for who has it.
+  absl::Duration lease_wait = absl::InfiniteDuration();  // How long; at most until the deadline.
   absl::Duration max_stale;
 };
 
@@ -62,27 +64,42 @@ struct ReadResult {
   absl::Duration ttl;
   absl::Duration age;
   Buffer tags;                   // With with_tags; as Entry::tags.
+  uint64_t written = 0;          // The same; as Entry::written.
+  std::string lease;             // kMiss, or a stale value: the caller may fill the key.
+  bool lease_taken = false;      // kMiss: somebody else may.
   std::unique_ptr<Error> error;  // Only with kError.
 };
 
 enum class WriteKind : uint8_t { kSet, kInvalidate, kTouch };
 
+// What a Set with a lease does with it.
+enum class LeaseUse : uint8_t {
+  kFill,      // Stores the value.
+  kAbsent,    // Says that there is none.
+  kGiveBack,  // Nothing: the next one may have it.
+};
+
 struct WriteItem {
   WriteKind kind = WriteKind::kSet;
   std::string_view key;
   std::string_view value;
-  absl::Duration ttl;              // 0: by policy.
+  absl::Duration ttl;  // 0: by policy.
   std::vector<std::string> tags;
-  std::string_view state_hint;     // A word about the value for the TTL policy.
+  std::vector<std::string> depends_on;  // As kKeyDependency and kTagDependency say.
+  std::string_view state_hint;          // A word about the value for the TTL policy.
   bool if_absent = false;
-  Version expected_version;        // Set: write only if exactly this is stored.
+  Version expected_version;  // Set: write only if exactly this is stored.
+  std::string_view lease;    // Set: a LeaseToken; the write gets its version, once.
+  LeaseUse lease_use = LeaseUse::kFill;
+  // Set: what is stored gets it; as Entry::written. Never from outside.
+  uint64_t written = 0;
 
   bool conditional() const { return if_absent || expected_version.is_set(); }
 };
 
 struct WriteRequest {
   std::string_view name_space;
-  std::vector<WriteItem> items;    // Checked against the limits already.
+  std::vector<WriteItem> items;  // Checked against the limits already.
   absl::Time deadline;
   std::string_view request_id;
   Caller caller = Caller::kClient;
@@ -91,10 +108,12 @@ struct WriteRequest {
 
 struct WriteResult {
   EntryState state = EntryState::kOk;
-  Version version;               // kOk: of this write. kConflict: the stored one, if any.
+  Version version;  // kOk: of this write. kConflict: the stored one, if any.
   bool degraded = false;
+  bool dependencies_cut = false;      // Not all that the entry inherits is among its tags.
+  bool dependencies_unknown = false;  // Some of it hangs on a key that was not stored.
   std::vector<std::string> replicated_regions;  // Namespaces with ReplicationMode::kSync.
-  std::unique_ptr<Error> error;  // Only with kError.
+  std::unique_ptr<Error> error;                 // With kError, and with a kConflict of a lease.
 };
 
 // Called exactly once, with one result for each key or item, in their order.

@@ -1,7 +1,8 @@
 // PeerTransport carries batches to the node that owns them, and nothing else.
 // server/peer/grpc_peer_transport.h implements it; NoPeers is a cluster of one.
 //
-// Promise: the callback is called exactly once, by `deadline`, on any thread; a whole-call failure is
+// Promise: the callback is called exactly once, by `deadline`, on any thread; a whole-call failure
+// is
 //   a status, answers are one per key in order. Views in the request must live until then.
 // Thread safety: all methods may be called concurrently.
 
@@ -27,14 +28,21 @@ namespace meridian {
 
 struct PeerReadReply {
   absl::Status status;
-  std::vector<ReadResult> results;       // Empty unless status is OK.
-  std::optional<Topology> topology;      // The peer's, when it is newer and something was NOT_OWNER.
+  std::vector<ReadResult> results;   // Empty unless status is OK.
+  std::optional<Topology> topology;  // The peer's, when it is newer and something was NOT_OWNER.
 };
 
 struct PeerWriteReply {
   absl::Status status;
   std::vector<WriteResult> results;
   std::optional<Topology> topology;
+};
+
+// Of what every node is asked; see PeerService.Ping and PushFence.
+struct PeerAnswer {
+  absl::Status status;
+  uint64_t hlc = 0;                  // PushFence: where the fence is in force at the peer.
+  std::optional<Topology> topology;  // The peer's, when it is newer.
 };
 
 struct PeerRead {
@@ -56,23 +64,28 @@ class PeerTransport {
  public:
   using ReadReplyCallback = std::function<void(PeerReadReply)>;
   using WriteReplyCallback = std::function<void(PeerWriteReply)>;
-  using DoneCallback = std::function<void(absl::Status)>;
+  using AnswerCallback = std::function<void(PeerAnswer)>;
   using ExplainReplyCallback = std::function<void(absl::StatusOr<std::vector<TierReport>>)>;
+  using ClockCallback = std::function<void(absl::StatusOr<uint64_t>)>;
 
   virtual ~PeerTransport() = default;
   virtual void Read(const Member& to, const PeerRead& request, absl::Time deadline,
                     ReadReplyCallback callback) = 0;
   virtual void Write(const Member& to, const PeerWrite& request, absl::Time deadline,
                      WriteReplyCallback callback) = 0;
-  // What the peer's tiers hold of a key.
+  // What the peer's tiers hold of a key; with kMemory its own memory alone, and no store is asked.
+  enum class Tiers : uint8_t { kAll, kMemory };
   virtual void Explain(const Member& to, std::string_view name_space, std::string_view key,
-                       absl::Time deadline, ExplainReplyCallback callback) = 0;
+                       Tiers tiers, absl::Time deadline, ExplainReplyCallback callback) = 0;
   // Merges the peer's clock into this node's.
   virtual void Ping(const Member& to, uint64_t epoch, absl::Time deadline,
-                    DoneCallback callback) = 0;
+                    AnswerCallback callback) = 0;
   // OK: the peer serves nothing any more that the fence covers.
   virtual void PushFence(const Member& to, uint64_t epoch, const Fence& fence, absl::Time deadline,
-                         DoneCallback callback) = 0;
+                         AnswerCallback callback) = 0;
+  // See Fences::ClockOf, of the peer.
+  virtual void GetFence(const Member& to, const Fence& fence, absl::Time deadline,
+                        ClockCallback callback) = 0;
 };
 
 // There is nobody else: every call fails with kUnavailable.
@@ -84,16 +97,19 @@ class NoPeers final : public PeerTransport {
   void Write(const Member&, const PeerWrite&, absl::Time, WriteReplyCallback callback) override {
     callback({absl::UnavailableError("this node has no peers"), {}, std::nullopt});
   }
-  void Explain(const Member&, std::string_view, std::string_view, absl::Time,
+  void Explain(const Member&, std::string_view, std::string_view, Tiers, absl::Time,
                ExplainReplyCallback callback) override {
     callback(absl::UnavailableError("this node has no peers"));
   }
-  void Ping(const Member&, uint64_t, absl::Time, DoneCallback callback) override {
+  void GetFence(const Member&, const Fence&, absl::Time, ClockCallback callback) override {
     callback(absl::UnavailableError("this node has no peers"));
   }
+  void Ping(const Member&, uint64_t, absl::Time, AnswerCallback callback) override {
+    callback({absl::UnavailableError("this node has no peers"), 0, std::nullopt});
+  }
   void PushFence(const Member&, uint64_t, const Fence&, absl::Time,
-                 DoneCallback callback) override {
-    callback(absl::UnavailableError("this node has no peers"));
+                 AnswerCallback callback) override {
+    callback({absl::UnavailableError("this node has no peers"), 0, std::nullopt});
   }
 };
 

@@ -13,12 +13,16 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "server/node/absence.h"
 #include "server/node/entry_rules.h"
 #include "server/node/routing.h"
 #include "server/node/value_codec.h"
 
 namespace meridian {
 namespace {
+
+// One wait for the holders of leases at one of several owners, at least.
+constexpr absl::Duration kShortestWait = absl::Milliseconds(50);
 
 void Count(std::atomic<uint64_t>& counter, uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
@@ -30,22 +34,29 @@ void Count(std::atomic<uint64_t>& counter, uint64_t n) {
 class ReadPath::Call final : public FlightWaiter,
                              public std::enable_shared_from_this<ReadPath::Call> {
  public:
-  Call(const NodeContext& context, MissPath& misses, const ReadRequest& request,
+  Call(ReadPath& path, const NodeContext& context, MissPath& misses, const ReadRequest& request,
        const Namespace& name_space, const NamespacePolicy& policy,
        TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
-      : context_(context),
+      : path_(path),
+        context_(context),
         misses_(misses),
         request_(request),
         name_space_(name_space),
         policy_(policy),
         topology_(std::move(topology)),
         results_(std::move(results)),
-        callback_(std::move(callback)) {}
+        callback_(std::move(callback)),
+        wants_leases_(request.options.want_lease && !policy.origin.enabled()),
+        wait_ends_(std::min(LowerDeadline(), context.clock.Now() + request.options.lease_wait)) {}
 
   // Starts every part and answers when the last is back.
   void Start(const std::vector<MissedKey>& misses, std::vector<uint32_t> ownerless,
              OwnerGroups groups) {
     pending_ = 1;  // Held by Start itself, so that early answers cannot finish the call.
+    // A lease that one owner gives would be held while another is waited for: first the leases that
+    // are free, from all of them.
+    const size_t places = groups.size() + (misses.empty() ? 0 : 1);
+    if (places > 1 || request_.options.lease_wait <= absl::ZeroDuration()) may_wait_ = false;
     if (!misses.empty()) Await(misses, /*around=*/false);
     if (!ownerless.empty()) FetchAround(std::move(ownerless));
     for (OwnerGroup& group : groups) Forward(topology_, std::move(group), /*first=*/true);
@@ -65,14 +76,33 @@ class ReadPath::Call final : public FlightWaiter,
       if (!gave_up_) {
         for (MissPath::Wait& wait : waits) waits_.push_back(std::move(wait));
         waits.clear();
-        if (timer_.sequence == 0) {
-          const absl::Duration left = LowerDeadline() - context_.clock.Now();
-          timer_ = context_.timers.Add(context_.clock.Monotonic() + left,
-                                       [self = shared_from_this()] { self->GiveUp(); });
+        if (timer_.sequence == 0) timer_ = TimerAt(LowerDeadline(), &Call::GiveUp);
+        if (WaitsForLeases() && lease_timer_.sequence == 0 && wait_ends_ < LowerDeadline()) {
+          lease_timer_ = TimerAt(wait_ends_, &Call::EndLeaseWaits);
         }
       }
     }
-    for (const MissPath::Wait& wait : waits) Leave(wait);
+    for (const MissPath::Wait& wait : waits) misses_.Leave(wait);
+    // A lease that came while they joined did not find them among the waits.
+    if (wants_leases_ && !WaitsForLeases()) EndLeaseWaits();
+  }
+
+  TimerQueue::Id TimerAt(absl::Time when, void (Call::*run)()) {
+    return context_.timers.Add(context_.clock.Monotonic() + (when - context_.clock.Now()),
+                               [self = shared_from_this(), run] { (self.get()->*run)(); });
+  }
+
+  bool WaitsForLeases() const override { return may_wait_.load(std::memory_order_acquire); }
+
+  // The call has a lease, or has waited long enough: it waits for no other holder.
+  void EndLeaseWaits() {
+    may_wait_.store(false, std::memory_order_release);
+    std::vector<MissPath::Wait> waits;
+    {
+      absl::MutexLock lock(&mu_);
+      waits = waits_;
+    }
+    for (const MissPath::Wait& wait : waits) misses_.EndLeaseWait(wait);
   }
 
   // The deadline has come: what is not there is not waited for.
@@ -83,60 +113,52 @@ class ReadPath::Call final : public FlightWaiter,
       gave_up_ = true;
       waits.swap(waits_);
     }
-    for (const MissPath::Wait& wait : waits) Leave(wait);
-  }
-
-  void Leave(const MissPath::Wait& wait) {
-    const std::optional<Waiter> waiter = misses_.Leave(wait);
-    if (!waiter) return;
-    Land(waiter->index, TooLate());
-  }
-
-  static const Landing& TooLate() {
-    static const Landing* const landing = [] {
-      auto* late = new Landing();
-      late->state = EntryState::kError;
-      late->error =
-          std::make_shared<const Error>(Error{grpc::StatusCode::DEADLINE_EXCEEDED,
-                                              reason::kDeadlineExceeded,
-                                              "the value did not come before the deadline",
-                                              {}});
-      return late;
-    }();
-    return *landing;
+    for (const MissPath::Wait& wait : waits) misses_.Leave(wait);
   }
 
   void Land(uint32_t index, const Landing& landing) override {
     Take(landing, &results_[index]);
+    if (!landing.lease.empty() && WaitsForLeases()) EndLeaseWaits();
     Done();
   }
 
   void Take(const Landing& landing, ReadResult* result) const {
-    switch (landing.state) {
-      case EntryState::kError:
-        Count(name_space_.counters.errors, 1);
-        SetError(*landing.error, result);
-        return;
-      case EntryState::kOk:
-        break;
-      default:
-        Count(name_space_.counters.misses, 1);
-        return;
+    NamespaceCounters& counters = name_space_.counters;
+    result->tier = landing.tier;
+    result->lease = landing.lease;
+    result->lease_taken = landing.lease_taken;
+    if (landing.state == EntryState::kError) {
+      Count(counters.errors, 1);
+      SetError(*landing.error, result);
+      return;
     }
-    Count(landing.tier == Tier::kL1 ? name_space_.counters.l1_hits : name_space_.counters.l2_hits,
+    // What the origin has said is a miss of the tiers before it, whatever it said.
+    Count(landing.tier == Tier::kL1   ? counters.l1_hits
+          : landing.tier == Tier::kL2 ? counters.l2_hits
+                                      : counters.misses,
           1);
+    if (landing.state != EntryState::kOk) {
+      if (landing.tier == Tier::kL1 || landing.tier == Tier::kL2) {
+        Count(counters.origin.negative_hits, 1);
+      }
+      return;
+    }
+    if (landing.tier == Tier::kOrigin) Count(counters.origin.answers, 1);
     const absl::Time now = context_.clock.Now();
     const absl::Duration ttl = landing.expires_at - now;
     result->state = EntryState::kOk;
-    result->tier = landing.tier;
     result->version = landing.version;
-    if (request_.options.with_tags) result->tags = landing.tags;
+    if (request_.options.with_tags) {
+      result->tags = landing.tags;
+      result->written = landing.written;
+    }
     result->value = landing.value;
     result->encoding = landing.encoding;
     result->raw_size = landing.raw_size;
     result->ttl = std::max(ttl, absl::ZeroDuration());
     result->age = std::max(now - landing.version.time(), absl::ZeroDuration());
     result->stale = ttl <= absl::ZeroDuration();
+    if (result->stale) Count(counters.origin.stale_answers, 1);
   }
 
   // Looks for keys whose owner is unknown or does not answer. Does not touch L1.
@@ -153,6 +175,12 @@ class ReadPath::Call final : public FlightWaiter,
     Await(keys, /*around=*/true);
   }
 
+  // An answer before these times is the owner's last word.
+  struct Attempt {
+    absl::Time ends;
+    absl::Time waits_until;  // For who has leases.
+  };
+
   // Asks the owner. When the topology turns out to be old, asks the new owner once; when the owner
   // does not answer, goes around it.
   void Forward(const TopologyHolder::Snapshot& topology, OwnerGroup group, bool first) {
@@ -167,29 +195,72 @@ class ReadPath::Call final : public FlightWaiter,
     read.keys.reserve(group.indexes.size());
     for (const uint32_t index : group.indexes) read.keys.push_back(request_.keys[index]);
     const absl::Time now = context_.clock.Now();
-    const absl::Time deadline = now + PeerAttempt(LowerDeadline() - now);
-    context_.peers.Read(
-        owner, read, deadline,
-        [self = shared_from_this(), group = std::move(group), first](PeerReadReply reply) mutable {
-          self->TakeReply(std::move(group), std::move(reply), first);
-          self->Done();
-        });
+    // A load by force is the owner's own: an attempt that ends before it has nothing of it.
+    const bool whole = request_.options.force_refresh && policy_.origin.enabled();
+    const absl::Duration left = LowerDeadline() - now;
+    const absl::Time deadline = now + (whole ? left : PeerAttempt(left));
+    Attempt attempt{deadline, absl::InfinitePast()};
+    if (wants_leases_) {
+      // Its answer must be back before the attempt ends: it may have a lease.
+      const absl::Duration wait = std::min(wait_ends_ - now, (deadline - now) * 0.75);
+      read.options.lease_wait =
+          WaitsForLeases() ? std::max(wait, absl::ZeroDuration()) : absl::ZeroDuration();
+      attempt.waits_until = now + read.options.lease_wait;
+    }
+    context_.peers.Read(owner, read, deadline,
+                        [self = shared_from_this(), topology, group = std::move(group), first,
+                         attempt](PeerReadReply reply) mutable {
+                          self->TakeReply(topology, std::move(group), std::move(reply), attempt,
+                                          first);
+                          self->Done();
+                        });
   }
 
-  void TakeReply(OwnerGroup group, PeerReadReply reply, bool first) {
+  // Whether the owner may wait for somebody who fills the key.
+  bool MayBeFilled() const { return policy_.origin.enabled() || request_.options.want_lease; }
+
+  // Whether the owner, which is alive, still waits for the origin. An attempt takes only a part of
+  // our time.
+  bool StillLoads(const ReadResult& answer) const {
+    return policy_.origin.enabled() && !request_.options.force_refresh &&
+           answer.state == EntryState::kError && answer.error->reason == reason::kDeadlineExceeded;
+  }
+
+  void TakeReply(const TopologyHolder::Snapshot& topology, OwnerGroup group, PeerReadReply reply,
+                 Attempt attempt, bool first) {
+    const absl::Time now = context_.clock.Now();
     if (!reply.status.ok()) {
-      GoAround(std::move(group.indexes), reply.status);
+      // Only its word may be late: who goes around it loads beside it.
+      if (absl::IsDeadlineExceeded(reply.status) && !group.was_late && MayBeFilled() &&
+          LowerDeadline() - now > 3 * kReplyMargin) {
+        group.was_late = true;
+        Forward(topology, std::move(group), first);
+      } else {
+        GoAround(std::move(group.indexes), reply.status);
+      }
       return;
     }
     std::vector<uint32_t> moved;
+    OwnerGroup again{.owner = group.owner, .indexes = {}};
+    const bool has_time = LowerDeadline() - now > 3 * kReplyMargin;
+    const bool whole_attempt = now + 2 * kReplyMargin >= attempt.ends;
+    const bool whole_wait = now + 2 * kReplyMargin >= attempt.waits_until;
+    for (const ReadResult& answer : reply.results) {
+      if (!answer.lease.empty()) may_wait_.store(false, std::memory_order_release);
+    }
+    const bool waits = WaitsForLeases() && whole_wait && wait_ends_ - now > 3 * kReplyMargin;
     for (size_t i = 0; i < group.indexes.size(); ++i) {
       ReadResult& answer = reply.results[i];
       if (answer.state == EntryState::kError && answer.error->reason == reason::kNotOwner) {
         moved.push_back(group.indexes[i]);
+      } else if (has_time &&
+                 ((whole_attempt && StillLoads(answer)) || (waits && answer.lease_taken))) {
+        again.indexes.push_back(group.indexes[i]);
       } else {
         results_[group.indexes[i]] = std::move(answer);
       }
     }
+    if (!again.indexes.empty()) Forward(topology, std::move(again), first);
     if (moved.empty()) return;
     if (reply.topology) context_.topology.Offer(*std::move(reply.topology));
     const TopologyHolder::Snapshot newer = context_.topology.Get();
@@ -213,6 +284,7 @@ class ReadPath::Call final : public FlightWaiter,
       }
     }
     if (!around.empty()) FetchAround(std::move(around));
+    if (groups.size() > 1) may_wait_ = false;  // As in Start.
     for (OwnerGroup& group : groups) Forward(newer, std::move(group), /*first=*/false);
   }
 
@@ -232,7 +304,8 @@ class ReadPath::Call final : public FlightWaiter,
 
   void Done() {
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    StopTimer();
+    StopTimers();
+    if (wants_leases_ && WaitAtOnePlace()) return;
     if (!request_.options.accept_encoded) {
       if (context_.inflater != nullptr && TakesLongToInflate(results_)) {
         context_.inflater->Post([self = shared_from_this()] { self->InflateAndAnswer(); });
@@ -244,14 +317,49 @@ class ReadPath::Call final : public FlightWaiter,
     callback_(std::move(results_));
   }
 
-  void StopTimer() {
+  // Waits for keys that others fill, of one owner: the next one in turn. False: there is no reason
+  // to wait. A call that got a lease, from whatever owner, has its answer.
+  bool WaitAtOnePlace() {
+    const absl::Duration left = wait_ends_ - context_.clock.Now();
+    if (request_.caller == Caller::kPeer || left <= 3 * kReplyMargin) return false;
+    const TopologyHolder::Snapshot topology = context_.topology.Get();
+    OwnerGroups groups;
+    for (uint32_t i = 0; i < results_.size(); ++i) {
+      if (!results_[i].lease.empty()) return false;
+      if (!results_[i].lease_taken) continue;
+      const uint16_t owner = topology->OwnerIndex(SlotOf(name_space_.name, request_.keys[i]));
+      if (owner != Topology::kNoOwner) AddToGroup(owner, i, &groups);
+    }
+    if (groups.empty()) return false;
+    const std::vector<uint32_t> indexes = std::move(groups[turn_++ % groups.size()].indexes);
+    auto request = std::make_shared<ReadRequest>(request_);
+    request->keys.clear();
+    for (const uint32_t index : indexes) request->keys.push_back(request_.keys[index]);
+    request->options.accept_encoded = true;  // Inflated here, once.
+    request->options.lease_wait =
+        std::max(left / static_cast<int64_t>(groups.size()), std::min(left, kShortestWait));
+    pending_.store(1, std::memory_order_relaxed);
+    path_.Read(*request,
+               [self = shared_from_this(), request, indexes](std::vector<ReadResult> results) {
+                 for (size_t i = 0; i < indexes.size(); ++i) {
+                   self->results_[indexes[i]] = std::move(results[i]);
+                 }
+                 self->Done();
+               });
+    return true;
+  }
+
+  void StopTimers() {
     TimerQueue::Id timer;
+    TimerQueue::Id lease_timer;
     {
       absl::MutexLock lock(&mu_);
       waits_.clear();
-      timer = timer_;
+      timer = std::exchange(timer_, {});
+      lease_timer = std::exchange(lease_timer_, {});
     }
     if (timer.sequence != 0) context_.timers.Cancel(timer);
+    if (lease_timer.sequence != 0) context_.timers.Cancel(lease_timer);
   }
 
   void InflateAndAnswer() {
@@ -259,6 +367,7 @@ class ReadPath::Call final : public FlightWaiter,
     callback_(std::move(results_));
   }
 
+  ReadPath& path_;
   const NodeContext& context_;
   MissPath& misses_;
   const ReadRequest& request_;
@@ -268,12 +377,41 @@ class ReadPath::Call final : public FlightWaiter,
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<ReadResult> results_;
   ReadCallback callback_;
+  const bool wants_leases_;
+  const absl::Time wait_ends_;  // Of the waiting for those who have leases.
+  // Never again true once it is false: a lease may be in the call, which others wait for.
+  std::atomic<bool> may_wait_{true};
+  size_t turn_ = 0;  // Of WaitAtOnePlace.
   std::atomic<int> pending_{0};
   absl::Mutex mu_;
   std::vector<MissPath::Wait> waits_ ABSL_GUARDED_BY(mu_);
   TimerQueue::Id timer_ ABSL_GUARDED_BY(mu_);
+  TimerQueue::Id lease_timer_ ABSL_GUARDED_BY(mu_);
   bool gave_up_ ABSL_GUARDED_BY(mu_) = false;
 };
+
+bool ReadPath::ReadMirror(const ReadRequest& request, const Namespace& name_space,
+                          std::string_view key, const Member& owner, ReadResult* result) {
+  // Who wants what is true now, or the right to fill the key, asks its owner.
+  if (request.options.force_refresh || request.options.want_lease) return false;
+  ReadResult mirrored;
+  if (!mirrors_->Read(request.name_space, key, owner, &mirrored)) return false;
+  const uint64_t written = mirrored.written != 0 ? mirrored.written : mirrored.version.hlc;
+  // Fences are in force here when they are confirmed, whatever the owner's stream has told so far.
+  if (context_.engine.fences().Covers(name_space.id, key, mirrored.tags.view(), written)) {
+    return false;
+  }
+  if (!request.options.with_tags) {
+    mirrored.tags = Buffer();
+    mirrored.written = 0;
+  }
+  if (name_space.rates.IsSampled()) {
+    name_space.rates.Count(context_.engine.HashOf(name_space.id, key), key,
+                           context_.clock.Monotonic());
+  }
+  *result = std::move(mirrored);
+  return true;
+}
 
 void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   std::vector<ReadResult> results(request.keys.size());
@@ -313,6 +451,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     }
     for (size_t n = 0; n < waiting; ++n) {
       const EntryKey& key = ours[n];
+      if (name_space->rates.IsSampled()) name_space->rates.Count(key.hash, key.key, monotonic);
       if (!answers[n].found) {
         if (watched) context_.activity->OnMiss(key.hash, monotonic);
         NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
@@ -320,11 +459,25 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         continue;
       }
       Entry& entry = answers[n].entry;
-      if (watched && OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
-        misses_.Refresh(*name_space, key, entry.version);
+      if (watched) {
+        switch (OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
+          case HitFollowUp::kNothing:
+            break;
+          case HitFollowUp::kReadL2:
+            misses_.Refresh(*name_space, key, entry.version);
+            break;
+          case HitFollowUp::kLoad:
+            misses_.Reload(*name_space, key);
+            break;
+        }
       }
       ++hits;
       ReadResult& result = results[indexes[n]];
+      if (IsAbsence(entry)) {
+        Count(name_space->counters.origin.negative_hits, 1);
+        result.tier = Tier::kL1;
+        continue;
+      }
       result.state = EntryState::kOk;
       result.tier = Tier::kL1;
       result.encoding = entry.encoding;
@@ -338,7 +491,10 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
                 {.given = context_.l1_only ? result.ttl + result.age
                                            : std::max(policy.l1_ttl, result.ttl)},
                 monotonic);
-      if (request.options.with_tags) result.tags = std::move(entry.tags);
+      if (request.options.with_tags) {
+        result.tags = std::move(entry.tags);
+        result.written = entry.written;
+      }
       result.value = std::move(entry.value);
     }
     waiting = 0;
@@ -353,6 +509,10 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         SetError(NotOwnerError(*topology, key.slot, context_.node_id), &results[i]);
       } else if (owner == Topology::kNoOwner) {
         ownerless.push_back(i);
+      } else if (mirrors_ != nullptr && ReadMirror(request, *name_space, key.key,
+                                                   topology->members()[owner], &results[i])) {
+        ++hits;
+        encoded |= results[i].encoding != Encoding::kIdentity;
       } else {
         AddToGroup(owner, i, &groups);
       }
@@ -383,7 +543,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     callback(std::move(results));
     return;
   }
-  std::make_shared<Call>(context_, misses_, request, *name_space, policy, topology,
+  std::make_shared<Call>(*this, context_, misses_, request, *name_space, policy, topology,
                          std::move(results), std::move(callback))
       ->Start(misses, std::move(ownerless), std::move(groups));
 }

@@ -4,6 +4,9 @@
 // One request is split by owner; the parts run in parallel; the answers come back in order. An
 // owner that does not answer is gone around: the regional store is read directly, and nothing is
 // put into this node's L1, which is not the key's home. A batch never fails as a whole; entries do.
+// A call that wants leases waits only while it has none: of keys that several owners have, it first
+// takes the leases that are free, and then waits at one owner at a time. So no two calls wait for
+// each other, in whatever order they name their keys.
 // Cost: a request that L1 answers completely runs on the caller's stack and allocates its results,
 //   nothing per key.
 // Thread safety: Read may be called concurrently.
@@ -11,6 +14,7 @@
 #ifndef MERIDIAN_SERVER_NODE_READ_PATH_H_
 #define MERIDIAN_SERVER_NODE_READ_PATH_H_
 
+#include "server/node/mirror_reads.h"
 #include "server/node/miss_path.h"
 #include "server/node/node_context.h"
 #include "server/node/operations.h"
@@ -22,14 +26,22 @@ class ReadPath {
   // Both, and what they refer to, are not owned and outlive every callback.
   ReadPath(const NodeContext& context, MissPath& misses) : context_(context), misses_(misses) {}
 
+  // Is asked first for keys of other nodes; not owned. REQUIRES: set before the first Read.
+  void SetMirrors(MirrorReads* mirrors) { mirrors_ = mirrors; }
+
   // `request` must live until `callback` has run, which may happen before Read returns.
   void Read(const ReadRequest& request, ReadCallback callback);
 
  private:
   class Call;
 
+  // Of a key of another node. True: `*result` is the answer.
+  bool ReadMirror(const ReadRequest& request, const Namespace& name_space, std::string_view key,
+                  const Member& owner, ReadResult* result);
+
   const NodeContext& context_;
   MissPath& misses_;
+  MirrorReads* mirrors_ = nullptr;
 };
 
 }  // namespace meridian

@@ -17,6 +17,7 @@ constexpr size_t kEncodingOffset = 33;
 constexpr size_t kRawSizeOffset = 34;
 constexpr size_t kChecksumOffset = 38;
 constexpr size_t kTagsSizeOffset = 42;
+constexpr char kTouched = 'U';
 constexpr uint64_t kMaxExpiryMs = (uint64_t{1} << (4 * kExpiryDigits)) - 1;
 
 void WriteLittleEndian(uint64_t value, size_t bytes, char* out) {
@@ -29,26 +30,29 @@ uint64_t ReadLittleEndian(std::string_view bytes) {
   return value;
 }
 
-void WriteExpiry(absl::Time expires_at, char* out) {
-  const int64_t ms = absl::ToUnixMillis(expires_at);
-  uint64_t rest = std::min(static_cast<uint64_t>(std::max<int64_t>(ms, 0)), kMaxExpiryMs);
-  for (size_t i = kExpiryDigits; i-- > 0; rest >>= 4) out[i] = "0123456789abcdef"[rest & 0xF];
+void WriteHex(uint64_t value, size_t digits, char* out) {
+  for (size_t i = digits; i-- > 0; value >>= 4) out[i] = "0123456789abcdef"[value & 0xF];
 }
 
-std::optional<absl::Time> ReadExpiry(std::string_view digits) {
-  int64_t ms = 0;
+std::optional<uint64_t> ReadHex(std::string_view digits) {
+  uint64_t value = 0;
   for (const char c : digits) {
-    int digit;
+    unsigned digit;
     if (c >= '0' && c <= '9') {
-      digit = c - '0';
+      digit = static_cast<unsigned>(c - '0');
     } else if (c >= 'a' && c <= 'f') {
-      digit = c - 'a' + 10;
+      digit = static_cast<unsigned>(c - 'a' + 10);
     } else {
       return std::nullopt;
     }
-    ms = ms << 4 | digit;
+    value = value << 4 | digit;
   }
-  return absl::FromUnixMillis(ms);
+  return value;
+}
+
+uint64_t ExpiryMs(absl::Time expires_at) {
+  const int64_t ms = absl::ToUnixMillis(expires_at);
+  return std::min(static_cast<uint64_t>(std::max<int64_t>(ms, 0)), kMaxExpiryMs);
 }
 
 uint32_t ChecksumOf(std::string_view bytes) {
@@ -68,13 +72,22 @@ absl::StatusOr<Record> ParseHeader(std::string_view bytes) {
   const std::optional<Version> version = Version::FromText(bytes.substr(0, Version::kTextSize));
   if (!version) return Malformed("version is not lower-case hex");
   record.version = *version;
-  const auto expires_at = ReadExpiry(bytes.substr(kExpiryOffset, kExpiryDigits));
-  if (!expires_at) return Malformed("expiry is not lower-case hex");
-  record.expires_at = *expires_at;
+  const auto expiry_ms = ReadHex(bytes.substr(kExpiryOffset, kExpiryDigits));
+  if (!expiry_ms) return Malformed("expiry is not lower-case hex");
+  record.expires_at = absl::FromUnixMillis(static_cast<int64_t>(*expiry_ms));
 
   const char kind = bytes[kKindOffset];
-  if (kind != 'V' && kind != 'T') return Malformed(absl::StrCat("unknown kind ", int{kind}));
-  record.kind = static_cast<RecordKind>(kind);
+  if (kind == kTouched) {
+    if (bytes.size() < kRecordHeaderSize + kWrittenDigits) {
+      return Malformed("a touched value without the clock of its write");
+    }
+    const auto written = ReadHex(bytes.substr(bytes.size() - kWrittenDigits));
+    if (!written || *written == 0) return Malformed("the clock of its write is not lower-case hex");
+    record.written = *written;
+  } else if (kind != 'V' && kind != 'T' && kind != 'N') {
+    return Malformed(absl::StrCat("unknown kind ", int{kind}));
+  }
+  record.kind = kind == kTouched ? RecordKind::kValue : static_cast<RecordKind>(kind);
   const char encoding = bytes[kEncodingOffset];
   if (encoding != '1' && encoding != '2') {
     return Malformed(absl::StrCat("unknown encoding ", int{encoding}));
@@ -88,7 +101,7 @@ absl::StatusOr<Record> ParseHeader(std::string_view bytes) {
 
 void AppendRecord(const Record& record, std::string* out) {
   assert(record.tags.size() <= std::numeric_limits<uint16_t>::max());
-  assert(record.kind == RecordKind::kValue || record.value.empty());
+  assert(record.kind == RecordKind::kValue || (record.value.empty() && record.written == 0));
   const size_t start = out->size();
   out->resize(start + kRecordHeaderSize);
   const uint32_t raw_size = record.encoding == Encoding::kIdentity
@@ -96,8 +109,8 @@ void AppendRecord(const Record& record, std::string* out) {
                                 : record.raw_size;
   char* header = out->data() + start;
   record.version.WriteText(header);
-  WriteExpiry(record.expires_at, header + kExpiryOffset);
-  header[kKindOffset] = static_cast<char>(record.kind);
+  WriteHex(ExpiryMs(record.expires_at), kExpiryDigits, header + kExpiryOffset);
+  header[kKindOffset] = record.written != 0 ? kTouched : static_cast<char>(record.kind);
   header[kEncodingOffset] = static_cast<char>('0' + static_cast<int>(record.encoding));
   WriteLittleEndian(raw_size, 4, header + kRawSizeOffset);
   WriteLittleEndian(record.tags.size(), 2, header + kTagsSizeOffset);
@@ -105,11 +118,15 @@ void AppendRecord(const Record& record, std::string* out) {
   out->append(record.value);
   const uint32_t checksum = ChecksumOf(std::string_view(*out).substr(start));
   WriteLittleEndian(checksum, 4, out->data() + start + kChecksumOffset);
+  if (record.written == 0) return;
+  out->resize(out->size() + kWrittenDigits);
+  WriteHex(record.written, kWrittenDigits, out->data() + out->size() - kWrittenDigits);
 }
 
 absl::StatusOr<Record> ParseRecord(std::string_view bytes) {
   absl::StatusOr<Record> record = ParseHeader(bytes);
   if (!record.ok()) return record;
+  if (record->written != 0) bytes.remove_suffix(kWrittenDigits);
   const uint64_t checksum = ReadLittleEndian(bytes.substr(kChecksumOffset, 4));
   if (checksum != ChecksumOf(bytes)) return Malformed("wrong checksum");
 
@@ -124,8 +141,8 @@ absl::StatusOr<Record> ParseRecord(std::string_view bytes) {
     return Malformed(absl::StrCat("raw size ", record->raw_size, " of an unencoded value of ",
                                   record->value.size(), " bytes"));
   }
-  if (record->kind == RecordKind::kTombstone && !record->value.empty()) {
-    return Malformed("a tombstone with a value");
+  if (record->kind != RecordKind::kValue && !record->value.empty()) {
+    return Malformed("a value of what has none");
   }
   return record;
 }

@@ -4,13 +4,15 @@
 // Layout (docs/wire.md repeats it; frozen, golden test RecordTest.GoldenBytes):
 //   [0,20)   version, lower-case hex (Version::ToText): the apply script compares it as text
 //   [20,32)  expires_at, 12 lower-case hex digits of milliseconds since the Unix epoch
-//   [32]     kind: 'V' value, 'T' tombstone
+//   [32]     kind: 'V' value, 'U' value that is older for fences than its version (it was touched,
+//            or depends on others), 'T' tombstone, 'N' the origin has no such key
 //   [33]     encoding: '1' identity, '2' zlib
 //   [34,38)  raw_size, little endian
 //   [38,42)  checksum, little endian: the low 32 bits of XXH3 over everything from byte 42 on
 //   [42,44)  size of the tag section, little endian
 //   then the tags (EncodeTags), then the stored bytes of the value
-// The checksum does not cover the header, so that a script can change version and TTL (Touch).
+//   then, with kind 'U', 16 lower-case hex digits: the clock that fences are compared with
+// The checksum covers neither the header nor what a Touch appends: a script changes and adds them.
 
 #ifndef MERIDIAN_SERVER_NODE_RECORD_H_
 #define MERIDIAN_SERVER_NODE_RECORD_H_
@@ -29,11 +31,13 @@
 
 namespace meridian {
 
-enum class RecordKind : char { kValue = 'V', kTombstone = 'T' };
+enum class RecordKind : char { kValue = 'V', kTombstone = 'T', kAbsent = 'N' };
 
 // A parsed or to-be-written record. Views point into the caller's bytes.
 struct Record {
   Version version;
+  uint64_t written = 0;  // As Entry::written.
+  uint64_t written_hlc() const { return written != 0 ? written : version.hlc; }
   absl::Time expires_at;
   RecordKind kind = RecordKind::kValue;
   Encoding encoding = Encoding::kIdentity;
@@ -43,9 +47,10 @@ struct Record {
 };
 
 inline constexpr size_t kRecordHeaderSize = 44;
+inline constexpr size_t kWrittenDigits = 16;  // Of what a Touch appends.
 
-// How long the regional store keeps a value after its TTL: for max_stale, and so that an older write
-// that arrives late from another region meets the newer version and not a hole.
+// How long the regional store keeps a value after its TTL: for max_stale, and so that an older
+// write that arrives late from another region meets the newer version and not a hole.
 inline constexpr absl::Duration kExpiryGrace = absl::Seconds(10);
 
 // Appends the record's bytes to `out`.

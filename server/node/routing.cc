@@ -18,19 +18,27 @@ void AddToGroup(uint16_t owner, uint32_t index, OwnerGroups* groups) {
 
 Error NotOwnerError(const Topology& topology, uint32_t slot, std::string_view node_id) {
   const Member* owner = topology.OwnerOf(slot);
-  return Error{grpc::StatusCode::FAILED_PRECONDITION, reason::kNotOwner,
-               absl::StrCat("slot ", slot, " belongs to ",
-                            owner == nullptr ? "nobody" : owner->id, " in epoch ",
-                            topology.epoch(), ", not to ", ToAbsl(node_id)),
+  return Error{grpc::StatusCode::FAILED_PRECONDITION,
+               reason::kNotOwner,
+               absl::StrCat("slot ", slot, " belongs to ", owner == nullptr ? "nobody" : owner->id,
+                            " in epoch ", topology.epoch(), ", not to ", ToAbsl(node_id)),
+               {}};
+}
+
+Error FencesUnknownError() {
+  return Error{grpc::StatusCode::UNAVAILABLE,
+               reason::kFencesUnknown,
+               "this node has not read yet what was invalidated; try again",
                {}};
 }
 
 Error TooManyNamespacesError(std::string_view name) {
-  return Error{grpc::StatusCode::RESOURCE_EXHAUSTED, reason::kTooManyNamespaces,
-               absl::StrCat("namespace ", QuoteKey(name), " would be more than ",
-                            Engine::kMaxNamespaces,
-                            "; use keys, not namespaces, to tell data apart"),
-               {}};
+  return Error{
+      grpc::StatusCode::RESOURCE_EXHAUSTED,
+      reason::kTooManyNamespaces,
+      absl::StrCat("namespace ", QuoteKey(name), " would be more than ", Engine::kMaxNamespaces,
+                   "; use keys, not namespaces, to tell data apart"),
+      {}};
 }
 
 }  // namespace meridian

@@ -17,6 +17,7 @@ namespace meridian {
 struct OwnerGroup {
   uint16_t owner;  // Index into Topology::members().
   std::vector<uint32_t> indexes;
+  bool was_late = false;  // Its answer to the last attempt did not come in time.
 };
 using OwnerGroups = absl::InlinedVector<OwnerGroup, 4>;
 
@@ -27,6 +28,8 @@ Error NotOwnerError(const Topology& topology, uint32_t slot, std::string_view no
 
 // The error of a request for one namespace too many.
 Error TooManyNamespacesError(std::string_view name);
+// What is stored may be dead by a fence that this node has not read yet.
+Error FencesUnknownError();
 
 }  // namespace meridian
 

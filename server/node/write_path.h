@@ -18,6 +18,8 @@
 #define MERIDIAN_SERVER_NODE_WRITE_PATH_H_
 
 #include "server/node/l1_writer.h"
+#include "server/node/mirror_reads.h"
+#include "server/node/miss_path.h"
 #include "server/node/node_context.h"
 #include "server/node/operations.h"
 
@@ -25,16 +27,21 @@ namespace meridian {
 
 class WritePath {
  public:
-  // `context` and what it refers to are not owned and outlive every callback.
-  explicit WritePath(const NodeContext& context) : context_(context), l1_writer_(context) {}
+  // Both, and what they refer to, are not owned and outlive every callback.
+  WritePath(const NodeContext& context, MissPath& misses)
+      : context_(context), misses_(misses), l1_writer_(context) {}
+
+  // Is told of writes; not owned. REQUIRES: set before the first Write.
+  void SetMirrors(MirrorReads* mirrors) { mirrors_ = mirrors; }
 
   // `request` must live until `callback` has run, which may happen before Write returns.
   void Write(const WriteRequest& request, WriteCallback callback);
 
  private:
-  class Call;
   const NodeContext& context_;
+  MissPath& misses_;
   L1Writer l1_writer_;
+  MirrorReads* mirrors_ = nullptr;
 };
 
 }  // namespace meridian

@@ -45,7 +45,8 @@ GrpcPeerTransport::GrpcPeerTransport(std::string node_id, HybridClock& versions,
 
 GrpcPeerTransport::~GrpcPeerTransport() {
   absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(+[](int* calls) { return *calls == 0; }, &calls_));
+  mu_.Await(absl::Condition(
+      +[](int* calls) { return *calls == 0; }, &calls_));
 }
 
 std::shared_ptr<GrpcPeerTransport::Stub> GrpcPeerTransport::StubFor(const std::string& address) {
@@ -202,61 +203,92 @@ void GrpcPeerTransport::Write(const Member& to, const PeerWrite& request, absl::
 }
 
 void GrpcPeerTransport::Explain(const Member& to, std::string_view name_space, std::string_view key,
-                                absl::Time deadline, ExplainReplyCallback callback) {
+                                Tiers tiers, absl::Time deadline, ExplainReplyCallback callback) {
   auto call = std::make_shared<PeerCall<peer::v1::ExplainRequest, peer::v1::ExplainResponse>>();
   FillHeader(0, "", call->request.mutable_header());
   call->request.set_namespace_(name_space.data(), name_space.size());
   call->request.set_key(key.data(), key.size());
+  call->request.set_memory_only(tiers == Tiers::kMemory);
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began(to.peer_address, Context(call, &call->context));
-  stub->async()->Explain(&call->context, &call->request, &call->response,
-                         [this, call, stub, callback = std::move(callback)](
-                             const grpc::Status& status) mutable {
-                           if (!status.ok()) {
-                             callback(ToAbslStatus(status));
-                           } else {
-                             std::vector<TierReport> reports;
-                             for (const auto& tier : call->response.tiers()) {
-                               reports.push_back(FromProto(tier));
-                             }
-                             callback(std::move(reports));
-                           }
-                           Release(&call, &stub);
-                         });
+  stub->async()->Explain(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, callback = std::move(callback)](const grpc::Status& status) mutable {
+        if (!status.ok()) {
+          callback(ToAbslStatus(status));
+        } else {
+          std::vector<TierReport> reports;
+          for (const auto& tier : call->response.tiers()) {
+            reports.push_back(FromProto(tier));
+          }
+          callback(std::move(reports));
+        }
+        Release(&call, &stub);
+      });
 }
 
 void GrpcPeerTransport::Ping(const Member& to, uint64_t epoch, absl::Time deadline,
-                             DoneCallback callback) {
+                             AnswerCallback callback) {
   auto call = std::make_shared<PeerCall<peer::v1::PingRequest, peer::v1::PingResponse>>();
   FillHeader(epoch, "", call->request.mutable_header());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began(to.peer_address, Context(call, &call->context));
-  stub->async()->Ping(&call->context, &call->request, &call->response,
-                      [this, call, stub, callback = std::move(callback)](
-                          const grpc::Status& status) mutable {
-                        absl::Status result = ToAbslStatus(status);
-                        if (result.ok()) result = versions_.Merge(call->response.header().hlc());
-                        callback(std::move(result));
-                        Release(&call, &stub);
-                      });
+  stub->async()->Ping(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, callback = std::move(callback)](const grpc::Status& status) mutable {
+        PeerAnswer answer;
+        answer.status = ToAbslStatus(status);
+        if (answer.status.ok()) {
+          answer.status = versions_.Merge(call->response.header().hlc());
+          answer.topology = TopologyIn(call->response);
+        }
+        callback(std::move(answer));
+        Release(&call, &stub);
+      });
 }
 
 void GrpcPeerTransport::PushFence(const Member& to, uint64_t epoch, const Fence& fence,
-                                  absl::Time deadline, DoneCallback callback) {
+                                  absl::Time deadline, AnswerCallback callback) {
   auto call = std::make_shared<PeerCall<peer::v1::PushFenceRequest, peer::v1::PushFenceResponse>>();
   FillHeader(epoch, "", call->request.mutable_header());
   ToProto(fence, call->request.add_fences());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   std::shared_ptr<Stub> stub = StubFor(to.peer_address);
   Began(to.peer_address, Context(call, &call->context));
-  stub->async()->PushFence(&call->context, &call->request, &call->response,
-                           [this, call, stub, callback = std::move(callback)](
-                               const grpc::Status& status) mutable {
-                             callback(ToAbslStatus(status));
-                             Release(&call, &stub);
-                           });
+  stub->async()->PushFence(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, callback = std::move(callback)](const grpc::Status& status) mutable {
+        PeerAnswer answer;
+        answer.status = ToAbslStatus(status);
+        if (answer.status.ok()) {
+          answer.hlc = call->response.hlc();
+          answer.topology = TopologyIn(call->response);
+        }
+        callback(std::move(answer));
+        Release(&call, &stub);
+      });
+}
+
+void GrpcPeerTransport::GetFence(const Member& to, const Fence& fence, absl::Time deadline,
+                                 ClockCallback callback) {
+  auto call = std::make_shared<PeerCall<peer::v1::GetFenceRequest, peer::v1::GetFenceResponse>>();
+  FillHeader(0, "", call->request.mutable_header());
+  ToProto(fence, call->request.mutable_fence());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  std::shared_ptr<Stub> stub = StubFor(to.peer_address);
+  Began(to.peer_address, Context(call, &call->context));
+  stub->async()->GetFence(
+      &call->context, &call->request, &call->response,
+      [this, call, stub, callback = std::move(callback)](const grpc::Status& status) mutable {
+        if (status.ok()) {
+          callback(call->response.hlc());
+        } else {
+          callback(ToAbslStatus(status));
+        }
+        Release(&call, &stub);
+      });
 }
 
 }  // namespace meridian

@@ -40,14 +40,17 @@ class GrpcPeerTransport final : public PeerTransport {
             ReadReplyCallback callback) override;
   void Write(const Member& to, const PeerWrite& request, absl::Time deadline,
              WriteReplyCallback callback) override;
-  void Explain(const Member& to, std::string_view name_space, std::string_view key,
+  void Explain(const Member& to, std::string_view name_space, std::string_view key, Tiers tiers,
                absl::Time deadline, ExplainReplyCallback callback) override;
-  void Ping(const Member& to, uint64_t epoch, absl::Time deadline, DoneCallback callback) override;
+  void Ping(const Member& to, uint64_t epoch, absl::Time deadline,
+            AnswerCallback callback) override;
   void PushFence(const Member& to, uint64_t epoch, const Fence& fence, absl::Time deadline,
-                 DoneCallback callback) override;
+                 AnswerCallback callback) override;
+  void GetFence(const Member& to, const Fence& fence, absl::Time deadline,
+                ClockCallback callback) override;
 
-  // Drops the channels of addresses that `topology` does not name and cancels the calls to them: who
-  // waits for a node that is gone goes around it now.
+  // Drops the channels of addresses that `topology` does not name and cancels the calls to them:
+  // who waits for a node that is gone goes around it now.
   void Forget(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Cancels every call: the node is stopping, and a frozen peer must not hold it up.

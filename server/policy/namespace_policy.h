@@ -99,6 +99,26 @@ struct KeyPolicy {
   bool operator==(const KeyPolicy&) const = default;
 };
 
+// Where values come from that no tier has (origin.v1.OriginService), and how it is asked.
+struct OriginPolicy {
+  std::string address = {};  // host:port; empty: there is none.
+  bool tls = false;
+  std::string ca_file = {};  // PEM; empty: the system's.
+  // A load that takes longer has failed ...
+  absl::Duration timeout = absl::Seconds(1);
+  // ... and from here on who allows it is given an old value; the load goes on.
+  absl::Duration soft_timeout = absl::Milliseconds(50);
+  uint32_t concurrency = 16;  // Calls at a time, of one node.
+  absl::Duration batch_window = absl::Milliseconds(1);
+  uint32_t batch_size = 100;
+  uint32_t rate = 0;  // Keys a second, of one node; 0: as many as come.
+  uint32_t retries = 1;
+  absl::Duration negative_ttl = absl::Seconds(10);  // 0: what is absent is not remembered.
+
+  bool enabled() const { return !address.empty(); }
+  bool operator==(const OriginPolicy&) const = default;
+};
+
 // A budget of the namespace in L1: its share of a tier, or its own.
 struct PoolPolicy {
   std::string tier = {};      // "hot", "warm", "cold"; empty: the namespace's own pool.
@@ -136,6 +156,8 @@ struct NamespacePolicy {
   // How long after its TTL a value may still answer who asks with max_stale; 0: not at all.
   absl::Duration stale_max = absl::Seconds(10);
   RefreshPolicy refresh;
+  OriginPolicy origin;
+  absl::Duration lease_ttl = absl::Seconds(10);  // How long a caller may take to fill a key.
   KeyPolicy key;
   // A request that carries one of these is not cached (4-04).
   std::vector<std::string> bypass_parameters;

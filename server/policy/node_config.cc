@@ -48,6 +48,15 @@ auto SetInteger(T* target, uint64_t low, uint64_t high) {
   };
 }
 
+auto SetBytesOrNone(uint64_t* target, uint64_t minimum) {
+  return [target, minimum](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(*target, ParseBytes(texts[0]));
+    if (*target == 0 || *target >= minimum) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(QuoteKey(texts[0]), " is less than ", minimum, " bytes, and not 0"));
+  };
+}
+
 auto SetName(std::string* target) {
   return [target](const Texts& texts) -> absl::Status {
     if (!IsName(texts[0])) {
@@ -186,11 +195,24 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
             "others for reads and opened when all are busy",
             SetInteger(&config->l2_connections, 2, 64)});
   set->Add({"changelog-max-entries", "redis.changelog_max_entries", "100000",
-            "Changes that each slot's changelog keeps, about",
+            "Changes that each slot's changelog keeps, unless all of them take more than "
+            "--changelog-max-bytes; the same at all nodes",
             SetInteger(&config->changelog_max_entries, 100, 100'000'000)});
+  set->AddBytes(&config->changelog_max_bytes, 1 << 20,
+                {"changelog-max-bytes", "redis.changelog_max_bytes", "256MiB",
+                 "What all changelogs of the region may take in its Redis; the largest are trimmed, "
+                 "to 1000 changes at least"});
+  set->AddBytes(&config->tombstone_max_bytes, 1 << 20,
+                {"tombstone-max-bytes", "redis.tombstone_max_bytes", "256MiB",
+                 "What deleted keys that are remembered may take in the regional Redis before the "
+                 "oldest of them may be evicted"});
   set->Add({"tombstone-ttl", "redis.tombstone_ttl", "24h",
             "How long a deleted key is remembered: longer than any region outage to survive",
             SetDuration(&config->tombstone_ttl, absl::Seconds(1))});
+  set->Add({"staleness-one-in", "redis.staleness_one_in", "100",
+            "Share of changes that are looked for everywhere 1 s, 10 s and 60 s later, and one fence a "
+            "second with them; 0: none",
+            SetInteger(&config->staleness_one_in, 0, 1'000'000'000)});
   set->AddBytes(&config->hints_max_bytes, 0,
                 {"hints-max-bytes", "redis.hints_max_bytes", "64MiB",
                  "Memory for writes that were accepted while Redis is away; then they fail"});
@@ -205,6 +227,9 @@ void AddEngineOptions(NodeConfig* config, OptionSet* set) {
       {"l1-max-bytes", "l1.max_bytes", "256MiB", "Memory of L1, overhead included; at least 1MiB"});
   set->Add({"l1-max-entries", "l1.max_entries", "0", "Entries in L1 at most; 0: no such limit",
             SetInteger(&config->l1_max_entries, 0, 1ull << 40)});
+  set->Add({"mirror-max-bytes", "l1.mirror_max_bytes", "0",
+            "Memory for copies of other nodes' hot keys, at least 1MiB; 0: none are kept",
+            SetBytesOrNone(&config->mirror_max_bytes, kMinL1Bytes)});
   set->Add({"l1-policy", "l1.policy", "adaptive", "Eviction policy",
             SetOneOf(&config->l1_policy, EvictionPolicyNames())});
 }

@@ -35,9 +35,13 @@ struct NodeConfig {
   uint64_t l1_max_bytes = 0;
   uint64_t l1_max_entries = 0;
   std::string l1_policy;
+  uint64_t mirror_max_bytes = 0;  // 0: no mirrors.
   absl::Duration l2_timeout;                    // Silence after which a connection is dropped.
   uint32_t l2_connections = 2;
   uint64_t changelog_max_entries = 0;           // A slot.
+  uint64_t changelog_max_bytes = 0;             // The region.
+  uint64_t tombstone_max_bytes = 0;             // The region; not evicted.
+  uint64_t staleness_one_in = 0;                // Changes that are sampled; 0: none.
   absl::Duration tombstone_ttl;
   uint64_t hints_max_bytes = 0;
   absl::Duration hints_max_age;

@@ -164,6 +164,22 @@ std::optional<PolicyProblem> CheckRest(const PolicyDraft& draft, const Namespace
         "refresh.ahead",
         absl::StrCat(Text(policy.refresh.ahead), " is longer than the life in L1, ", Text(l1_ttl))};
   }
+  if (!policy.origin.enabled()) {
+    for (const char* field : {"origin.tls", "origin.ca_file", "origin.timeout",
+                              "origin.soft_timeout", "origin.concurrency", "origin.batch_window",
+                              "origin.batch_size", "origin.rate", "origin.retries"}) {
+      if (draft.has(field)) return PolicyProblem{field, "needs origin.address"};
+    }
+  }
+  if (!policy.origin.ca_file.empty() && !policy.origin.tls) {
+    return PolicyProblem{"origin.ca_file", "needs origin.tls: true"};
+  }
+  if (policy.origin.soft_timeout > policy.origin.timeout) {
+    return PolicyProblem{
+        draft.has("origin.soft_timeout") ? "origin.soft_timeout" : "origin.timeout",
+        absl::StrCat("soft_timeout ", Text(policy.origin.soft_timeout), " is longer than timeout ",
+                     Text(policy.origin.timeout))};
+  }
   if (policy.key.hash_above > 0 && policy.key.hash == KeyHash::kNone) {
     return PolicyProblem{"key.hash_above", "needs key.hash md5 or xxh3"};
   }

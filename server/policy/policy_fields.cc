@@ -7,51 +7,16 @@
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "common/engine/eviction_policy.h"
+#include "server/policy/field_values.h"
 #include "server/policy/heat_tier.h"
+#include "server/policy/origin_fields.h"
 #include "server/policy/text.h"
 
 namespace meridian {
 namespace {
 
-constexpr absl::Duration kShortest = absl::Milliseconds(1);
-constexpr absl::Duration kLongest = absl::Hours(24 * 365);
 constexpr size_t kMaxNames = 64;      // Of states or parameters.
 constexpr size_t kMaxNameBytes = 64;  // As of a state_hint.
-
-absl::Status Bad(const std::string& text, const std::string& rule) {
-  return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " is not ", rule));
-}
-
-absl::Status ReadDuration(const std::string& text, absl::Duration low, absl::Duration* target) {
-  ASSIGN_OR_RETURN(*target, ParseDuration(text));
-  if (*target < low || *target > kLongest) {
-    return Bad(text, absl::StrCat("from ", DurationText(low), " to 365d"));
-  }
-  return absl::OkStatus();
-}
-
-template <typename T>
-absl::Status ReadCount(const std::string& text, uint64_t low, uint64_t high, T* target) {
-  ASSIGN_OR_RETURN(const uint64_t value, ParseInteger(text, low, high));
-  *target = static_cast<T>(value);
-  return absl::OkStatus();
-}
-
-absl::Status ReadNumber(const std::string& text, double low, double high, double* target) {
-  ASSIGN_OR_RETURN(*target, ParseNumber(text, low, high));
-  return absl::OkStatus();
-}
-
-absl::Status ReadBool(const std::string& text, bool* target) {
-  ASSIGN_OR_RETURN(*target, ParseBool(text));
-  return absl::OkStatus();
-}
-
-template <typename T>
-struct Word {
-  const char* text;
-  T value;
-};
 
 constexpr Word<Priority> kPriorities[] = {{"low", Priority::kLow},
                                           {"normal", Priority::kNormal},
@@ -68,44 +33,12 @@ constexpr Word<bool KeyPolicy::*> kForms[] = {{"trim", &KeyPolicy::trim},
                                               {"lowercase", &KeyPolicy::lowercase},
                                               {"collapse_spaces", &KeyPolicy::collapse_spaces}};
 
-template <typename T, size_t N>
-absl::Status ReadWord(const std::string& text, const Word<T> (&words)[N], T* target) {
-  std::string known;
-  for (const Word<T>& word : words) {
-    if (text == word.text) {
-      *target = word.value;
-      return absl::OkStatus();
-    }
-    absl::StrAppend(&known, known.empty() ? "" : ", ", word.text);
-  }
-  return Bad(text, absl::StrCat("one of ", known));
-}
-
-template <typename T, size_t N>
-std::string WordOf(T value, const Word<T> (&words)[N]) {
-  for (const Word<T>& word : words) {
-    if (word.value == value) return word.text;
-  }
-  return "?";
-}
-
-std::string BoolText(bool value) { return value ? "true" : "false"; }
-
 // A name that a service gives: no control characters, so that it prints.
 absl::Status CheckGivenName(const std::string& name) {
   const bool prints =
       std::all_of(name.begin(), name.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
   if (!name.empty() && name.size() <= kMaxNameBytes && prints) return absl::OkStatus();
   return Bad(name, "a word of 1 to 64 printable characters");
-}
-
-std::string Quoted(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted.push_back('\\');
-    quoted.push_back(c);
-  }
-  return quoted + "\"";
 }
 
 absl::Status SetTiers(const PolicyField::Texts& texts, PolicyDraft* draft) {
@@ -217,14 +150,6 @@ std::string GetAhead(const NamespacePolicy& policy) {
   return DurationText(policy.refresh.ahead);
 }
 
-// A setter of one value: `read` with `text` and `policy` in sight.
-#define MERIDIAN_SET(read)                                    \
-  [](const std::string& text, PolicyDraft* draft) {           \
-    [[maybe_unused]] NamespacePolicy& policy = draft->policy; \
-    return read;                                              \
-  }
-#define MERIDIAN_GET(text) [](const NamespacePolicy& policy) -> std::string { return text; }
-
 using P = const NamespacePolicy&;
 
 std::vector<PolicyField> TtlFields() {
@@ -298,7 +223,9 @@ std::vector<PolicyField> TtlFields() {
        "", MERIDIAN_SET(ReadDuration(text, absl::ZeroDuration(), &policy.stale_max)), nullptr,
        nullptr, MERIDIAN_GET(DurationText(policy.stale_max))},
       {"refresh.ahead", "0", "a share such as 20%, or a duration below l1_ttl",
-       "How long before it leaves L1 a value that is asked for is loaded anew; 0: not at all",
+       "How long before it leaves L1 a value that is asked for is loaded anew, from L2, or from "
+       "the "
+       "origin when its life ends in L2 as well; 0: not at all",
        "0-11", SetAhead, nullptr, nullptr, GetAhead},
   };
 }
@@ -425,15 +352,12 @@ std::vector<PolicyField> FormFields() {
   };
 }
 
-#undef MERIDIAN_SET
-#undef MERIDIAN_GET
-
 }  // namespace
 
 const std::vector<PolicyField>& PolicyFields() {
   static const std::vector<PolicyField>* const fields = [] {
     auto* all = new std::vector<PolicyField>(TtlFields());
-    for (std::vector<PolicyField> more : {PlaceFields(), FormFields()}) {
+    for (std::vector<PolicyField> more : {OriginFields(), PlaceFields(), FormFields()}) {
       for (PolicyField& field : more) all->push_back(std::move(field));
     }
     return all;
@@ -471,7 +395,8 @@ std::string PolicyMarkdownTable() {
 
 std::string NamespacePolicy::ToYaml() const {
   std::string yaml;
-  std::string open;  // The group that is being written.
+  std::string current;  // The group that is looked at ...
+  std::string open;     // ... if something of it was written.
   bool skip = false;
   const auto close = [&] {
     if (!open.empty()) absl::StrAppend(&yaml, "}\n");
@@ -481,12 +406,18 @@ std::string NamespacePolicy::ToYaml() const {
     const size_t dot = field.path.find('.');
     const std::string group = dot == std::string::npos ? "" : field.path.substr(0, dot);
     const std::string name = group.empty() ? field.path : field.path.substr(dot + 1);
-    if (group != open) {
+    if (group != current) {
       close();
+      current = group;
       skip = false;
     }
     const std::string value = field.get(*this);
-    if (skip || value.empty()) continue;
+    // Without one, the rest says nothing, but how long an absence is remembered that a caller
+    // tells.
+    if (field.path == "origin.address" && value.empty()) skip = true;
+    const bool remembers = field.path == "origin.negative_ttl" &&
+                           origin.negative_ttl != NamespacePolicy().origin.negative_ttl;
+    if ((skip && !remembers) || value.empty()) continue;
     if (group.empty()) {
       absl::StrAppend(&yaml, name, ": ", value, "\n");
       continue;

@@ -112,6 +112,21 @@ absl::Status ParseSeeds(std::string_view text, RedisUrl* url) {
   return absl::OkStatus();
 }
 
+absl::Status ParseNat(std::string_view text, RedisUrl* url) {
+  for (const absl::string_view word : absl::StrSplit(ToAbsl(text), ',')) {
+    const std::pair<std::string, std::string> pair = absl::StrSplit(word, absl::MaxSplits('/', 1));
+    RedisAddress announced;
+    RedisAddress reached;
+    if (!ParseHostPort(pair.first, &announced).ok() || !ParseHostPort(pair.second, &reached).ok()) {
+      return Invalid("nat must be HOST:PORT/HOST:PORT[,...], as announced / as reached from here");
+    }
+    if (!url->nat.emplace(std::move(announced), std::move(reached)).second) {
+      return Invalid("nat names an announced address twice");
+    }
+  }
+  return absl::OkStatus();
+}
+
 // What follows the hosts: [/db], with sentinels /group[/db].
 absl::Status ParsePath(std::string_view text, RedisUrl* url) {
   if (url->shape == RedisShape::kSentinel) {
@@ -160,11 +175,12 @@ absl::Status ParseParameter(std::string_view text, RedisUrl* url) {
     *target = *value;
     return absl::OkStatus();
   }
+  if (name == "nat") return ParseNat(*value, url);
   // Another name is not shown: it may be the rest of a password with a '?' in it.
   if (name != "tls" && name != "replica_reads" && (name != "verify" || !url->tls)) {
     return Invalid(
         "a query knows ca, cert, key, server_name and verify (with TLS), sentinel_user and "
-        "sentinel_password (with sentinels), tls and replica_reads");
+        "sentinel_password (with sentinels), tls, replica_reads and nat");
   }
   const absl::StatusOr<bool> flag = ParseBool(*value);
   if (!flag.ok()) return Invalid("tls, verify and replica_reads must be true or false");
@@ -181,6 +197,9 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
   for (const std::string& parameter : parameters) {
     if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "replica_reads=")) {
       return Invalid("replica_reads is for redis+sentinel:// and redis+cluster://");
+    }
+    if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "nat=")) {
+      return Invalid("nat is for redis+sentinel:// and redis+cluster://");
     }
     if (url->shape == RedisShape::kStandalone && absl::StartsWith(parameter, "tls=")) {
       return Invalid("tls is for redis+sentinel:// and redis+cluster://; use rediss://");
@@ -208,6 +227,11 @@ absl::Status ParseQuery(std::string_view text, RedisUrl* url) {
 std::string RedisAddress::text() const {
   const bool ipv6 = host.find(':') != std::string::npos;
   return ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+RedisAddress RedisUrl::ReachedAt(const RedisAddress& announced) const {
+  const auto it = nat.find(announced);
+  return it == nat.end() ? announced : it->second;
 }
 
 std::string RedisUrl::address() const {

@@ -10,7 +10,9 @@
 // A query sets the rest: tls=true (sentinels with their group, and clusters), ca=FILE (default:
 // the system's authorities), cert=FILE and key=FILE (our own certificate), server_name=NAME (that
 // the server must prove; default: the host), verify=false; sentinel_user and sentinel_password;
-// replica_reads=true (sentinels and clusters: reads whose primary cannot be reached ask a replica).
+// replica_reads=true (sentinels and clusters: reads whose primary cannot be reached ask a replica);
+// nat=ANNOUNCED/REACHED[,...] (sentinels and clusters: where a server that they announce as host:port
+// is reached from here, when that is elsewhere; sentinels and first servers are named as reached).
 // User, password and values of the query may be percent-encoded; an IPv6 host stands in brackets.
 // Errors and address() never show the password.
 
@@ -18,6 +20,7 @@
 #define MERIDIAN_SERVER_POLICY_REDIS_URL_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,7 +61,9 @@ struct RedisUrl {
   std::string sentinel_password;  // Empty: no AUTH with sentinels.
   std::optional<RedisTls> tls;
   bool replica_reads = false;
+  std::map<RedisAddress, RedisAddress> nat;  // As announced -> as reached from here.
 
+  RedisAddress ReachedAt(const RedisAddress& announced) const;
   // host:port, or group@host:port,..., for logs and status pages.
   std::string address() const;
 };

@@ -12,6 +12,9 @@ namespace {
 // Slots that are examined together, so that an answer stays small.
 constexpr size_t kExamined = 64;
 
+// Of each: what is remembered, and the entry before it.
+constexpr size_t kExaminedEntries = ChangelogTail::kRemembered + 1;
+
 // A read after this begins with the entry at `position`.
 LogPosition Before(LogPosition position) {
   if (position.sequence > 0) return {position.ms, position.sequence - 1};
@@ -19,11 +22,13 @@ LogPosition Before(LogPosition position) {
   return {};
 }
 
+size_t NameBytes(const LogEntry& entry) { return entry.name_space.size() + entry.key.size(); }
+
 // What nodes tell themselves is nobody's loss.
 size_t CountUsers(const std::vector<LogEntry>& entries) {
   return static_cast<size_t>(
       std::count_if(entries.begin(), entries.end(),
-                    [](const LogEntry& entry) { return entry.name_space != kInternalNamespace; }));
+                    [](const LogEntry& entry) { return !IsInternalNamespace(entry.name_space); }));
 }
 
 }  // namespace
@@ -38,6 +43,7 @@ ChangelogTail::ChangelogTail(ChangelogTailOptions options, L2Store& store, TaskG
       observer_(observer),
       sinks_(std::move(sinks)),
       store_generation_(store.Generation()),
+      read_limit_(options.read_limit),
       last_answer_(clock.Monotonic()),
       poll_backoff_(options.backoff),
       start_backoff_(options.backoff) {}
@@ -53,6 +59,7 @@ void ChangelogTail::SetOwned(const std::vector<uint32_t>& slots) {
       ++it;
       continue;
     }
+    if (it->second.told_away) --told_away_;
     for (ChangeSink* sink : sinks_) sink->OnSlotLost(it->first);
     it = slots_.erase(it);
   }
@@ -78,7 +85,9 @@ std::vector<ChangelogTail::Asked> ChangelogTail::Followed() const {
   std::vector<Asked> asked;
   asked.reserve(slots_.size());
   for (const auto& [number, slot] : slots_) {
-    if (slot.followed) asked.push_back({number, slot.generation, slot.position});
+    if (slot.followed && !IsAway(number)) {
+      asked.push_back({number, slot.generation, slot.position});
+    }
   }
   return asked;
 }
@@ -90,7 +99,7 @@ void ChangelogTail::FindStarts() {
   std::vector<Asked> asked;
   std::vector<uint32_t> numbers;
   for (const auto& [number, slot] : slots_) {
-    if (slot.followed) continue;
+    if (slot.followed || IsAway(number)) continue;
     asked.push_back({number, slot.generation, {}});
     numbers.push_back(number);
   }
@@ -147,6 +156,7 @@ void ChangelogTail::Nudge() {
 
 void ChangelogTail::Poll() {
   resting_ = false;
+  NoteAway();
   std::vector<Asked> asked = Followed();
   const absl::Duration now = clock_.Monotonic();
   if (asked.empty()) {
@@ -172,7 +182,7 @@ void ChangelogTail::ReadIfChanged(std::vector<Asked> asked, absl::Duration polle
         if (!count.ok()) return Failed(count.status());
         if (NoteGeneration()) return Poll();
         if (*count != 0 && *count == read_count_) {
-          Tell(asked, {}, polled);
+          Tell(asked, {}, read_limit_, polled);
         } else {
           Read(asked, *count, polled);
         }
@@ -183,55 +193,130 @@ void ChangelogTail::Read(std::vector<Asked> asked, uint64_t count, absl::Duratio
   std::vector<LogRead> reads;
   reads.reserve(asked.size());
   for (const Asked& ask : asked) reads.push_back({ask.slot, ask.position});
-  store_.ReadLogs(std::move(reads), options_.read_limit, Deadline(),
+  const auto question = std::make_shared<const Question>(
+      Question{std::move(asked), read_limit_, count, polled, reset_reads_});
+  store_.ReadLogs(std::move(reads), read_limit_, Deadline(),
                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-                      [this, asked = std::move(asked), count, polled,
-                       resets = reset_reads_](const auto& slices) {
-                        if (!slices.ok()) return Failed(slices.status());
+                      [this, question](const absl::StatusOr<std::vector<LogSlice>>& slices) {
+                        if (!slices.ok()) return ReadFailed(slices.status());
                         if (NoteGeneration()) return Poll();
-                        if (Tell(asked, *slices, polled) && resets == reset_reads_)
-                          read_count_ = count;
+                        read_limit_ =
+                            std::min(options_.read_limit, read_limit_ + read_limit_ / 8 + 1);
+                        TakeAnswer(question, *slices);
                       }));
 }
 
+const ChangelogTail::Asked* ChangelogTail::FindAsked(const std::vector<Asked>& asked,
+                                                     uint32_t slot) {
+  const auto ask = std::lower_bound(
+      asked.begin(), asked.end(), slot,
+      [](const Asked& candidate, uint32_t number) { return candidate.slot < number; });
+  return ask == asked.end() || ask->slot != slot ? nullptr : &*ask;
+}
+
+// A log keeps log_entries at least: with fewer than that behind our position, it is in there still,
+// or was the last that left. With as many, changes between it and the first may be gone.
+std::vector<ChangelogTail::Asked> ChangelogTail::Doubtful(
+    const Question& question, const std::vector<LogSlice>& slices) const {
+  std::vector<Asked> doubtful;
+  for (const LogSlice& slice : slices) {
+    if (slice.entries.size() < std::min(question.limit, options_.log_entries)) continue;
+    const Asked* ask = FindAsked(question.asked, slice.slot);
+    if (ask == nullptr) continue;
+    // Nothing was there before: only as many as the log keeps say that there were more.
+    if (ask->position == LogPosition{} && slice.entries.size() < options_.log_entries) continue;
+    doubtful.push_back(*ask);
+  }
+  return doubtful;
+}
+
+void ChangelogTail::TakeAnswer(const std::shared_ptr<const Question>& question,
+                               const std::vector<LogSlice>& slices) {
+  std::vector<Asked> doubtful = Doubtful(*question, slices);
+  if (doubtful.empty()) return TellAnswer(*question, slices);
+  std::vector<LogRead> reads;
+  for (const Asked& ask : doubtful) reads.push_back({ask.slot, LogPosition{}});
+  // Asked after the read: what began at our position or before it then, did so when it was read.
+  store_.ReadLogs(std::move(reads), 1, Deadline(),
+                  gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+                      [this, question, slices, doubtful = std::move(doubtful)](
+                          const absl::StatusOr<std::vector<LogSlice>>& firsts) {
+                        if (!firsts.ok()) return Failed(firsts.status());
+                        if (NoteGeneration()) return Poll();
+                        TellTrimmed(doubtful, *firsts);
+                        TellAnswer(*question, slices);
+                      }));
+}
+
+void ChangelogTail::TellAnswer(const Question& question, const std::vector<LogSlice>& slices) {
+  const bool all = Tell(question.asked, slices, question.limit, question.polled);
+  if (all && question.resets == reset_reads_) read_count_ = question.count;
+}
+
+// An answer that is too large, or too late, would be so again.
+void ChangelogTail::ReadFailed(const absl::Status& status) {
+  if (absl::IsOutOfRange(status) || absl::IsResourceExhausted(status) ||
+      absl::IsDeadlineExceeded(status)) {
+    read_limit_ = std::max<size_t>(1, read_limit_ / 2);
+  }
+  Failed(status);
+}
+
 bool ChangelogTail::Tell(const std::vector<Asked>& asked, const std::vector<LogSlice>& slices,
-                         absl::Duration polled) {
+                         size_t limit, absl::Duration polled) {
   last_answer_ = clock_.Monotonic();
   poll_backoff_.Reset();
   bool more = false;
   for (const LogSlice& slice : slices) {
-    const auto ask = std::lower_bound(
-        asked.begin(), asked.end(), slice.slot,
-        [](const Asked& candidate, uint32_t number) { return candidate.slot < number; });
-    if (ask == asked.end() || ask->slot != slice.slot || slice.entries.empty()) continue;
+    const Asked* ask = FindAsked(asked, slice.slot);
+    if (ask == nullptr || slice.entries.empty()) continue;
     Slot* slot = Find(*ask);
     if (slot == nullptr) continue;  // Lost while the answer was on its way.
     for (ChangeSink* sink : sinks_) sink->OnChanges(slot->position, slice);
     slot->position = slice.entries.back().position;
     Remember(*slot, slice.entries);
-    if (slice.entries.size() >= options_.read_limit) more = true;
+    if (slice.entries.size() >= limit) more = true;
   }
   empty_polls_ = slices.empty() ? std::min(empty_polls_ + 1, options_.idle_after_polls) : 0;
   if (more) {
     PollAfter(absl::ZeroDuration());
   } else {
-    for (ChangeSink* sink : sinks_) sink->OnCaughtUp(polled);
+    TellCaughtUp(asked, polled);
     PollSoon(empty_polls_ < options_.idle_after_polls ? options_.active_interval
                                                       : options_.idle_interval);
   }
   return !more;
 }
 
+void ChangelogTail::TellCaughtUp(const std::vector<Asked>& asked, absl::Duration polled) {
+  if (!away_.empty() || told_away_ > 0) {
+    for (auto& [number, slot] : slots_) {
+      if (!slot.followed) continue;
+      // What was away when this was asked is not in it, though it may be back by now.
+      const bool away = IsAway(number) || (slot.told_away && FindAsked(asked, number) == nullptr);
+      if (away == slot.told_away) continue;
+      slot.told_away = away;
+      away ? ++told_away_ : --told_away_;
+      for (ChangeSink* sink : sinks_) away ? sink->OnAway(number) : sink->OnBack(number);
+    }
+  }
+  for (ChangeSink* sink : sinks_) sink->OnCaughtUp(polled);
+}
+
 void ChangelogTail::Remember(Slot& slot, const std::vector<LogEntry>& entries) {
   const size_t first = entries.size() > kRemembered ? entries.size() - kRemembered : 0;
   if (first > 0) {
     slot.recent.clear();
+    slot.recent_bytes = 0;
     slot.base = entries[first - 1].position;
   }
-  slot.recent.insert(slot.recent.end(), entries.begin() + static_cast<ptrdiff_t>(first),
-                     entries.end());
-  while (slot.recent.size() > kRemembered) {
+  for (size_t i = first; i < entries.size(); ++i) {
+    slot.recent_bytes += NameBytes(entries[i]);
+    slot.recent.push_back(entries[i]);
+  }
+  while (slot.recent.size() > kRemembered || slot.recent_bytes > kRememberedBytes) {
     slot.base = slot.recent.front().position;
+    slot.recent_bytes -= NameBytes(slot.recent.front());
     slot.recent.pop_front();
   }
 }
@@ -245,26 +330,50 @@ bool ChangelogTail::NoteGeneration() {
     if (slot.followed && store_.GenerationOf(number) > store_generation_) slot.in_doubt = true;
   }
   store_generation_ = generation;
+  newest_kept_ = {};  // Whatever was examined before may have gone since.
   ForgetCount();
   return true;
+}
+
+bool ChangelogTail::IsAway(uint32_t slot) const {
+  return std::binary_search(away_.begin(), away_.end(), slot);
+}
+
+void ChangelogTail::NoteAway() {
+  std::vector<uint32_t> away = store_.AwaySlots();
+  if (away == away_) return;
+  away_ = std::move(away);
+  suspect_ = true;  // Those that are back may have holes.
+  ForgetCount();
+  FindStarts();
 }
 
 bool ChangelogTail::Examine() {
   std::vector<Asked> asked;
   std::vector<LogRead> reads;
+  bool waits = false;
   for (const auto& [number, slot] : slots_) {
     if (!slot.in_doubt || asked.size() == kExamined) continue;
+    if (IsAway(number)) {
+      waits = true;
+      continue;
+    }
     asked.push_back({number, slot.generation, slot.base});
     reads.push_back({number, Before(slot.base)});
   }
-  if (asked.empty()) return false;
-  store_.ReadLogs(std::move(reads), options_.read_limit, Deadline(),
+  if (asked.empty()) {
+    if (!waits && std::exchange(examined_, false)) {
+      for (ChangeSink* sink : sinks_) sink->OnLossesKnown(newest_kept_);
+    }
+    return false;
+  }
+  store_.ReadLogs(std::move(reads), kExaminedEntries, Deadline(),
                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
                       [this, asked = std::move(asked)](const auto& slices) {
                         if (!slices.ok()) return Failed(slices.status());
-                        // Otherwise it may have gone back once more.
-                        if (!NoteGeneration()) Examined(asked, *slices);
-                        Poll();
+                        // It may have gone back once more.
+                        if (NoteGeneration()) return Poll();
+                        Examined(asked, *slices);
                       }));
   return true;
 }
@@ -275,41 +384,84 @@ void ChangelogTail::Examined(const std::vector<Asked>& asked, const std::vector<
   std::map<uint32_t, const std::vector<LogEntry>*> found;
   for (const LogSlice& slice : slices) found[slice.slot] = &slice.entries;
   const std::vector<LogEntry> none;
+  std::vector<Asked> replaced;
+  std::vector<Kept> nothing_kept;
   for (const Asked& ask : asked) {
     Slot* slot = Find(ask);
     if (slot == nullptr) continue;
     const auto it = found.find(ask.slot);
-    Judge(ask.slot, *slot, it == found.end() ? none : *it->second);
-  }
-}
-
-// `entries` is what the log has from slot.base on, that entry included.
-void ChangelogTail::Judge(uint32_t number, Slot& slot, const std::vector<LogEntry>& entries) {
-  slot.in_doubt = false;
-  SlotLoss loss{.slot = number, .kept = slot.base, .rewound = false, .lost = {}};
-  bool joined =
-      slot.base == LogPosition{} || (!entries.empty() && entries.front().position == slot.base);
-  std::deque<LogEntry> kept;
-  for (LogEntry& entry : slot.recent) {
-    const auto at = std::lower_bound(
-        entries.begin(), entries.end(), entry.position,
-        [](const LogEntry& one, LogPosition position) { return one.position < position; });
-    // A new primary whose clock is behind may give an id a second time.
-    const bool same = at != entries.end() && at->position == entry.position &&
-                      at->version == entry.version && at->key == entry.key;
-    if (!same) {
-      loss.lost.push_back(std::move(entry));
-    } else if (loss.lost.empty()) {
-      joined = true;
-      loss.kept = entry.position;
-      kept.push_back(std::move(entry));
+    Kept kept = Compare(*slot, it == found.end() ? none : *it->second);
+    if (kept.joined) {
+      const LogPosition position = kept.position;
+      Resume(ask.slot, *slot, std::move(kept), position);
+    } else {
+      replaced.push_back(ask);
+      nothing_kept.push_back(std::move(kept));
     }
   }
-  if (!joined) loss.kept = slot.base = LogPosition{};
-  loss.rewound = loss.kept != slot.position;
-  slot.recent = std::move(kept);
-  slot.position = loss.kept;
-  if (const size_t lost = CountUsers(loss.lost); lost > 0) observer_.OnLostChanges(number, lost);
+  if (replaced.empty()) return Poll();
+  ResumeAtEnds(std::move(replaced), std::move(nothing_kept));
+}
+
+// `log` is what it has from slot.base on, that entry included.
+ChangelogTail::Kept ChangelogTail::Compare(const Slot& slot, const std::vector<LogEntry>& log) {
+  Kept kept;
+  kept.position = slot.base;
+  kept.joined = slot.base == LogPosition{} || (!log.empty() && log.front().position == slot.base);
+  for (const LogEntry& entry : slot.recent) {
+    const auto at = std::lower_bound(
+        log.begin(), log.end(), entry.position,
+        [](const LogEntry& one, LogPosition position) { return one.position < position; });
+    // A new primary whose clock is behind may give an id a second time.
+    const bool same = at != log.end() && at->position == entry.position &&
+                      at->version == entry.version && at->key == entry.key;
+    if (!same) {
+      kept.lost.push_back(entry);
+    } else if (kept.lost.empty()) {
+      kept.joined = true;
+      kept.position = entry.position;
+      kept.entries.push_back(entry);
+    }
+  }
+  if (!kept.joined) kept.position = LogPosition{};
+  return kept;
+}
+
+// Nothing of what is remembered is there: this is the log of an older store, which may be long, and
+// tells little that was not told before. What is new in it is found by comparing what it is about.
+void ChangelogTail::ResumeAtEnds(std::vector<Asked> asked, std::vector<Kept> kept) {
+  std::vector<uint32_t> numbers;
+  for (const Asked& ask : asked) numbers.push_back(ask.slot);
+  store_.LogEnds(std::move(numbers), Deadline(),
+                 gate_.Reply<absl::StatusOr<std::vector<LogPosition>>>(
+                     [this, asked = std::move(asked), kept = std::move(kept)](const auto& ends) {
+                       if (!ends.ok()) return Failed(ends.status());
+                       if (NoteGeneration()) return Poll();
+                       for (size_t i = 0; i < asked.size(); ++i) {
+                         Slot* slot = Find(asked[i]);
+                         if (slot != nullptr) {
+                           Resume(asked[i].slot, *slot, kept[i], (*ends)[i]);
+                         }
+                       }
+                       Poll();
+                     }));
+}
+
+void ChangelogTail::Resume(uint32_t number, Slot& slot, Kept kept, LogPosition resumed) {
+  slot.in_doubt = false;
+  newest_kept_ = std::max(newest_kept_, kept.position);
+  examined_ = true;
+  if (!kept.joined) slot.base = resumed;
+  const SlotLoss loss{.slot = number,
+                      .kept = kept.position,
+                      .resumed = resumed,
+                      .rewound = kept.position != slot.position,
+                      .lost = std::move(kept.lost)};
+  slot.recent = std::move(kept.entries);
+  slot.recent_bytes = 0;
+  for (const LogEntry& entry : slot.recent) slot.recent_bytes += NameBytes(entry);
+  slot.position = resumed;
+  TellLost(number, loss.lost);
   for (ChangeSink* sink : sinks_) sink->OnLoss(loss);
 }
 
@@ -348,21 +500,22 @@ void ChangelogTail::CheckStarts(std::vector<Asked> asked) {
                       [this, asked = std::move(asked)](const auto& firsts) {
                         if (!firsts.ok()) return Failed(firsts.status());
                         if (NoteGeneration()) return Poll();
-                        // The entry at our position is trimmed: later ones may be, too.
-                        std::map<uint32_t, LogPosition> first;
-                        for (const LogSlice& slice : *firsts) {
-                          if (!slice.entries.empty()) {
-                            first[slice.slot] = slice.entries.front().position;
-                          }
-                        }
-                        for (const Asked& ask : asked) {
-                          const auto it = first.find(ask.slot);
-                          if (it == first.end() || it->second > ask.position) {
-                            Gap(ask, GapKind::kTrimmed);
-                          }
-                        }
+                        TellTrimmed(asked, *firsts);
                         CheckStarts({});
                       }));
+}
+
+// The entry at our position is trimmed: later ones may be, too.
+void ChangelogTail::TellTrimmed(const std::vector<Asked>& asked,
+                                const std::vector<LogSlice>& firsts) {
+  std::map<uint32_t, LogPosition> first;
+  for (const LogSlice& slice : firsts) {
+    if (!slice.entries.empty()) first[slice.slot] = slice.entries.front().position;
+  }
+  for (const Asked& ask : asked) {
+    const auto it = first.find(ask.slot);
+    if (it == first.end() || it->second > ask.position) Gap(ask, GapKind::kTrimmed);
+  }
 }
 
 void ChangelogTail::Gap(const Asked& asked, GapKind kind) {
@@ -379,9 +532,14 @@ void ChangelogTail::CountLost(const Asked& asked, LogPosition end) {
   if (slot == nullptr) return;
   std::vector<LogEntry> gone(slot->recent.begin(), slot->recent.end());
   std::erase_if(gone, [end](const LogEntry& entry) { return entry.position <= end; });
-  const size_t lost = CountUsers(gone);
   slot->recent.clear();
-  if (lost > 0) observer_.OnLostChanges(asked.slot, lost);
+  slot->recent_bytes = 0;
+  TellLost(asked.slot, gone);
+}
+
+void ChangelogTail::TellLost(uint32_t slot, const std::vector<LogEntry>& entries) {
+  const size_t lost = CountUsers(entries);
+  if (lost > 0 && options_.counts_lost) observer_.OnLostChanges(slot, lost);
 }
 
 void ChangelogTail::Failed(const absl::Status& status) {

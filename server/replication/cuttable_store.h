@@ -41,6 +41,7 @@ class CuttableStore final : public L2Store {
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   // Of the store itself.
   L2Health Health() const override { return store_.Health(); }
+  std::vector<uint32_t> AwaySlots() const override { return store_.AwaySlots(); }
   uint64_t Generation() const override { return store_.Generation(); }
   uint64_t GenerationOf(uint32_t slot) const override { return store_.GenerationOf(slot); }
 

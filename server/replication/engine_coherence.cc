@@ -11,6 +11,11 @@ void EngineCoherence::OnSlotLost(uint32_t slot) { engine_.DropSlot(slot); }
 
 void EngineCoherence::OnGap(uint32_t slot, GapKind kind) { engine_.DropSlot(slot); }
 
+void EngineCoherence::OnLoss(const SlotLoss& loss) {
+  // Changes up to there were not told: what was read before them must not come in afterwards.
+  if (loss.resumed != loss.kept) engine_.VoidFills();
+}
+
 void EngineCoherence::DropOlder(uint32_t slot, const LogEntry& entry) {
   const std::optional<NamespaceId> name_space = engine_.InternNamespace(entry.name_space);
   if (!name_space) return;  // L1 holds nothing of namespaces beyond its limit.
@@ -18,8 +23,8 @@ void EngineCoherence::DropOlder(uint32_t slot, const LogEntry& entry) {
                      .slot = slot,
                      .hash = engine_.HashOf(*name_space, entry.key),
                      .key = entry.key};
-  // The same version in L1 is this very write, done through this node. An absent key is erased, too:
-  // a fill that read the store before the change may be under way.
+  // The same version in L1 is this very write, done through this node. An absent key is erased,
+  // too: a fill that read the store before the change may be under way.
   if (engine_.IsBehind(key, entry.version)) engine_.Erase(key, entry.version);
 }
 

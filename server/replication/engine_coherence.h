@@ -1,6 +1,6 @@
-// EngineCoherence keeps L1 true to the regional changelog: an L1 copy that is older than a change is
-// dropped (the next read brings the new one), and every version seen moves the hybrid clock, so that
-// the next version given out here is newer than what it follows.
+// EngineCoherence keeps L1 true to the regional changelog: an L1 copy that is older than a change
+// is dropped (the next read brings the new one), and every version seen moves the hybrid clock, so
+// that the next version given out here is newer than what it follows.
 //
 // Cost: one lock of one engine shard a change; nothing more for changes that L1 has already.
 // Thread safety: as ChangeSink.
@@ -29,8 +29,8 @@ class EngineCoherence final : public ChangeSink {
   void OnSlotLost(uint32_t slot) override;
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
-  // L1 may now be all that still has what was acknowledged: see StoreRecovery.
-  void OnLoss(const SlotLoss& loss) override {}
+  // L1 may now be all that still has what was acknowledged: see StoreRecovery, which compares it.
+  void OnLoss(const SlotLoss& loss) override;
 
  private:
   void DropOlder(uint32_t slot, const LogEntry& entry);

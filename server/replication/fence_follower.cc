@@ -14,6 +14,8 @@ ChangelogTailOptions TailOptions(const FenceFollowerOptions& options) {
   ChangelogTailOptions tail;
   tail.active_interval = tail.idle_interval = options.poll;
   tail.timeout = options.timeout;
+  tail.log_entries = options.log_entries;
+  tail.counts_lost = false;  // The owner's does.
   return tail;
 }
 
@@ -39,7 +41,7 @@ FenceFollower::FenceFollower(FenceFollowerOptions options, L2Store& store, Fence
       observer_(observer),
       backoff_(kRetry),
       tail_(TailOptions(options_), store, gate, clock, observer, {this}) {
-  for (const uint32_t slot : SortedSlots()) unread_.insert(slot);
+  for (const uint32_t slot : SortedSlots()) lists_[slot];
 }
 
 void FenceFollower::Start() {
@@ -55,36 +57,64 @@ void FenceFollower::OnGap(uint32_t slot, GapKind kind) { Load(slot); }
 void FenceFollower::OnLoss(const SlotLoss& loss) { Load(loss.slot); }
 
 void FenceFollower::OnChanges(LogPosition after, const LogSlice& slice) {
-  for (const LogEntry& entry : slice.entries) Learn(entry);
+  bool all = true;
+  for (const LogEntry& entry : slice.entries) all = Learn(entry) && all;
+  if (all) return;
+  lists_[slice.slot].known = false;
+  LoadAfter(slice.slot, kRetry.max);
 }
 
-void FenceFollower::Learn(const LogEntry& entry) {
+bool FenceFollower::AllKnown() const {
+  return std::all_of(lists_.begin(), lists_.end(),
+                     [](const auto& entry) { return entry.second.known; });
+}
+
+void FenceFollower::OnCaughtUp(absl::Duration at) {
+  if (AllKnown() && away_ == 0) caught_up_ = at;
+}
+
+bool FenceFollower::Learn(const LogEntry& entry) {
   // The slots have entries of other namespaces, too.
   const std::optional<Fence> fence = ParseFenceKey(entry.name_space, entry.key, entry.version);
-  if (!fence) return;
-  if (const absl::Status learned = fences_.Learn(*fence); !learned.ok()) {
-    observer_.OnClockSkew(learned);
-  }
+  if (!fence) return true;
+  const absl::Status learned = fences_.Learn(*fence);
+  if (!learned.ok()) observer_.OnClockSkew(learned);
+  return learned.ok();
 }
 
 void FenceFollower::Load(uint32_t slot) {
-  store_.ListFences(slot, Deadline(),
-                    gate_.Reply<absl::StatusOr<std::vector<LogEntry>>>(
-                        [this, slot](const auto& list) { Loaded(slot, list); }));
+  SlotList& slot_list = lists_[slot];
+  slot_list.known = false;
+  store_.ListFences(
+      slot, Deadline(),
+      gate_.Reply<absl::StatusOr<std::vector<LogEntry>>>(
+          [this, slot, read = ++slot_list.reads](const auto& list) { Loaded(slot, read, list); }));
 }
 
-void FenceFollower::Loaded(uint32_t slot, const absl::StatusOr<std::vector<LogEntry>>& list) {
+void FenceFollower::LoadAfter(uint32_t slot, absl::Duration delay) {
+  if (std::exchange(lists_[slot].scheduled, true)) return;
+  gate_.PostAfter(delay, [this, slot] {
+    lists_[slot].scheduled = false;
+    Load(slot);
+  });
+}
+
+void FenceFollower::Loaded(uint32_t slot, uint64_t read,
+                           const absl::StatusOr<std::vector<LogEntry>>& list) {
   if (!list.ok()) {
     observer_.OnTailError(list.status());
     const double random = std::uniform_real_distribution<double>(0, 1)(random_);
-    gate_.PostAfter(backoff_.Next(random), [this, slot] { Load(slot); });
-    return;
+    return LoadAfter(slot, backoff_.Next(random));
   }
   backoff_.Reset();
-  for (const LogEntry& entry : *list) Learn(entry);
-  unread_.erase(slot);
-  if (unread_.empty()) fences_.SetKnown();
-  if (Owns(slot)) Offer(slot, *list);
+  bool all = true;
+  for (const LogEntry& entry : *list) all = Learn(entry) && all;
+  // Refused: this node's clock is off. Nothing that it may cover is served before it is known.
+  if (!all) return LoadAfter(slot, kRetry.max);
+  SlotList& slot_list = lists_[slot];
+  if (slot_list.reads == read && !slot_list.scheduled) slot_list.known = true;
+  if (AllKnown()) fences_.SetKnown();
+  Offer(slot, *list);
 }
 
 bool FenceFollower::Owns(uint32_t slot) const {
@@ -109,8 +139,7 @@ void FenceFollower::Offer(uint32_t slot, const std::vector<LogEntry>& list) {
                  for (const L2WriteResult& result : results) {
                    if (result.status.ok()) continue;
                    observer_.OnTailError(result.status);
-                   gate_.PostAfter(kRetry.max, [this, slot] { Load(slot); });
-                   return;
+                   return LoadAfter(slot, kRetry.max);
                  }
                }));
 }

@@ -1,30 +1,43 @@
-// FenceWait tells a node that starts whether its region was away from another for longer than
-// tombstones are kept, and has not been told since what to forget: until then its store may hold
-// keys that were deleted long ago. The other region's LinkRepair fences what is older, and only
-// then moves the cursor that is looked at here.
+// FenceWait knows whether its region was away from another for longer than tombstones are kept, and
+// has not been told since what to forget: until then its store may hold keys that were deleted long
+// ago. The other region's LinkRepair fences what is older, and only then moves the cursor that is
+// looked at here.
 //
-// A region is waited for when a slot is unheard (hearing.h) before the time from which tombstones
-// are kept.
-// A store that does not answer says nothing: readiness never waits for one that is away. Nor does
-// it wait for longer than `give_up`, because nobody may be there to mend this region. A node that
-// was found ready once stays so: those who are served go on being served. Cost: while it waits,
-// once a second, the cursors and log ends of the owned slots for each other region. Thread safety:
-// WaitsFor may be called concurrently; all else is behind the gate.
+// A slot is behind when it is unheard (hearing.h) before the time from which tombstones are kept.
+// Each region is asked about all slots; a call that fails, of the own store or of the other, says
+// nothing and is repeated. Two things follow for slots that are behind (docs/adr/0021):
+// - What they hold from before that time is not to be served (`fence`), by whatever node owns them,
+//   however long it has been running.
+// - A node that starts is not ready. A region that has not said anything is waited for during
+//   `patience` only, because it may be gone for good; when it answers later, and slots are behind,
+//   the node waits anew. Whoever was told once that nothing is unheard stays ready: a cut that
+//   begins, lasts and heals later on takes no region out of service.
+// Both last while the region is mending: as long as anything comes from it, or slots become heard;
+// without a sign of it for `give_up`, nobody may be there to mend this region, until there is one
+// again; `at_most` after it has begun it is over in any case, until nothing was behind for once.
+// Cost: for each other region the cursors of the owned slots, and the log ends of those that are
+// old; every `interval` while it does not answer or slots are behind, else every `again`, or after
+// ten times as long as the answer took, up to ten times `again`. Thread safety: WaitsFor may be
+// called concurrently; all else is behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_FENCE_WAIT_H_
 #define MERIDIAN_SERVER_REPLICATION_FENCE_WAIT_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "server/node/l2_store.h"
+#include "server/replication/change_sink.h"
+#include "server/replication/hearing.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
@@ -32,39 +45,71 @@ namespace meridian {
 struct FenceWaitOptions {
   absl::Duration tombstone_ttl = absl::Hours(24);
   absl::Duration interval = absl::Seconds(1);
+  absl::Duration again = absl::Seconds(10);
   absl::Duration timeout = absl::Seconds(2);
+  absl::Duration patience = absl::Seconds(3);
   absl::Duration give_up = absl::Minutes(10);
+  absl::Duration at_most = absl::Hours(6);
 };
 
-class FenceWait {
+class FenceWait final : public ChangeSink {
  public:
-  // `others` by region. References outlive this.
-  FenceWait(FenceWaitOptions options, L2Store& own, std::map<std::string, L2Store*> others,
-            TaskGate gate, const Clock& clock);
+  // Told after every answer: by slot, the time before which nothing of it is to be served.
+  using Fence = std::function<void(const std::map<uint32_t, absl::Time>&)>;
 
-  // The slots that the node owns from now on; begins to look when there are any.
+  // `others` by region. References outlive this.
+  FenceWait(FenceWaitOptions options, L2Store& own, const std::map<std::string, L2Store*>& others,
+            TaskGate gate, const Clock& clock, Fence fence);
+
+  // The slots that the node owns from now on; begins to look when there are any. New ones are asked
+  // about at once.
   void SetOwned(std::vector<uint32_t> slots);
 
   // The regions; empty: it waits for none.
   std::vector<std::string> WaitsFor() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // What comes from a region is a sign of it.
+  void OnChanges(LogPosition after, const LogSlice& slice) override;
+  void OnSlotGained(uint32_t, LogPosition) override {}
+  void OnSlotLost(uint32_t) override {}
+  void OnGap(uint32_t, GapKind) override {}
+  void OnLoss(const SlotLoss&) override {}
+
  private:
-  void Look();
-  void Ask(const std::string& region, L2Store& store);
-  void Judge(const std::string& region, bool behind);
+  // What is known of another region.
+  struct Other {
+    L2Store* store = nullptr;
+    uint16_t id = 0;
+    uint64_t round = 0;           // Answers to earlier questions are not listened to.
+    bool asking = false;          // A question is under way, or due.
+    bool answered = false;        // It has said something.
+    bool told = false;            // It has said at least once that nothing is unheard.
+    std::set<uint32_t> unheard;   // Of the owned slots, as of its last answer.
+    absl::Time before;            // What its last answer was about.
+    absl::Duration asked_at;      // Monotonic.
+    absl::Duration behind_since;  // Monotonic: when the first slot was.
+    absl::Duration sign;          // Monotonic: the last sign of it, or of progress.
+  };
+
+  void Ask(const std::string& region, uint64_t round);
+  void Judge(const std::string& region, absl::Time before, const HearingAnswer& answer);
+  absl::Duration AskAgainAfter(const Other& other, const absl::Status& status) const;
+  // Slots of it are behind, and it may still mend them.
+  bool Mends(const Other& other) const;
+  bool IsWaitedFor(const Other& other) const;
+  void NoteSign(Other* other);
+  void Update();
 
   const FenceWaitOptions options_;
   L2Store& own_;
-  const std::map<std::string, L2Store*> others_;
   const TaskGate gate_;
   const Clock& clock_;
-  std::vector<uint32_t> slots_;
-  bool looking_ = false;           // A look is due.
-  size_t open_ = 0;                // Regions that are being looked at.
-  absl::Duration since_;           // Monotonic, of the first look.
-  std::set<std::string> settled_;  // Regions that are not waited for any more.
+  const Fence fence_;
+  std::vector<uint32_t> slots_;          // Ascending.
+  std::map<std::string, Other> others_;  // The same regions all the time.
+  absl::Duration since_;                 // Monotonic: when the first slots came.
   mutable absl::Mutex mu_;
-  std::set<std::string> waits_for_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> waits_for_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace meridian

@@ -1,22 +1,30 @@
 #include "server/replication/hearing.h"
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <utility>
 
-#include "common/base/version.h"
+#include "common/base/hash.h"
+#include "server/node/limits.h"
 
 namespace meridian {
 namespace {
 
-// Changes after a cursor that are looked at together.
+// Changes after a cursor that are looked at together; of one slot with more, all at once.
 constexpr size_t kSlotsTogether = 16;
 constexpr size_t kEntriesTogether = 1000;
+constexpr size_t kFewestTogether = 16;
 
 using Positions = absl::StatusOr<std::vector<LogPosition>>;
 using Slices = absl::StatusOr<std::vector<LogSlice>>;
 
 absl::Time TimeOf(LogPosition position) {
   return absl::FromUnixMillis(static_cast<int64_t>(position.ms));
+}
+
+uint64_t HashOf(std::string_view name_space, std::string_view key) {
+  return Hash64(key, Hash64(name_space));
 }
 
 // One question on its way; keeps itself alive by the callbacks that wait.
@@ -46,7 +54,7 @@ class Round : public std::enable_shared_from_this<Round> {
  private:
   void TakeCursors(const std::vector<LogPosition>& cursors) {
     for (size_t i = 0; i < cursors.size(); ++i) {
-      if (cursors[i].ms == 0 && !question_.without_cursor) continue;
+      if (cursors[i].ms == 0 && !question_.by_key) continue;
       if (TimeOf(cursors[i]) < question_.before) old_[question_.slots[i]] = cursors[i];
     }
     if (old_.empty()) return Answer();
@@ -57,10 +65,31 @@ class Round : public std::enable_shared_from_this<Round> {
         gate_.Reply<Positions>([self = shared_from_this(), slots](const Positions& ends) {
           if (!ends.ok()) return self->Fail(ends.status());
           for (size_t i = 0; i < slots.size(); ++i) {
-            if (self->old_[slots[i]] >= (*ends)[i]) self->old_.erase(slots[i]);
+            const LogPosition cursor = self->old_[slots[i]];
+            if (cursor == (*ends)[i]) self->old_.erase(slots[i]);
+            if (cursor > (*ends)[i]) self->lost_.insert(slots[i]);
           }
-          self->AskStarts();
+          self->AskNewest();
         }));
+  }
+
+  // A log that ends before the cursor was lost, and cannot say what it had told. But where the
+  // region has told anything since `before` (its nodes write every second), it had told all of it.
+  void AskNewest() {
+    if (lost_.empty()) return AskStarts();
+    std::vector<uint32_t> all(kSlotCount);
+    std::iota(all.begin(), all.end(), 0);
+    own_.FetchCursors(question_.region, std::move(all), Deadline(),
+                      gate_.Reply<Positions>([self = shared_from_this()](const Positions& cursors) {
+                        if (!cursors.ok()) return self->Fail(cursors.status());
+                        const LogPosition newest =
+                            *std::max_element(cursors->begin(), cursors->end());
+                        for (const uint32_t slot : self->lost_) {
+                          if (TimeOf(newest) < self->question_.before) self->unheard_.insert(slot);
+                          self->old_.erase(slot);
+                        }
+                        self->AskStarts();
+                      }));
   }
 
   void AskStarts() {
@@ -93,25 +122,37 @@ class Round : public std::enable_shared_from_this<Round> {
     AskNext();
   }
 
-  // Is one of the region's own changes among those that follow? Some slots at a time, some entries
-  // of each: a log may be long, and full of what others did.
+  // What follows: some slots at a time, then what is left of each alone, because a log may be long.
   void AskNext() {
     if (old_.empty()) return Answer();
+    if (question_.by_key && IsFull()) return LeaveTheRest();
     std::vector<LogRead> reads;
-    for (const auto& [slot, position] : old_) {
-      if (reads.size() < kSlotsTogether) reads.push_back({slot, position});
+    size_t limit = entries_together_;
+    if (!begun_.empty()) {
+      limit *= kSlotsTogether;
+      reads.push_back({*begun_.begin(), old_[*begun_.begin()]});
+    } else {
+      for (const auto& [slot, position] : old_) {
+        if (reads.size() < kSlotsTogether) reads.push_back({slot, position});
+      }
     }
     question_.store->ReadLogs(
-        reads, kEntriesTogether, Deadline(),
-        gate_.Reply<Slices>([self = shared_from_this(), reads](const Slices& slices) {
-          if (!slices.ok()) return self->Fail(slices.status());
+        reads, limit, Deadline(),
+        gate_.Reply<Slices>([self = shared_from_this(), reads, limit](const Slices& slices) {
+          if (!slices.ok()) {
+            if (!self->ReadsLess(slices.status())) return self->Fail(slices.status());
+            return self->AskNext();
+          }
           std::map<uint32_t, LogPosition> go_on;
-          for (const LogSlice& slice : *slices) self->Look(slice, &go_on);
+          for (const LogSlice& slice : *slices) self->Look(slice, limit, &go_on);
           for (const LogRead& read : reads) {
             const auto next = go_on.find(read.slot);
             if (next == go_on.end()) {
+              self->begun_.erase(read.slot);
               self->old_.erase(read.slot);
+              self->any_done_ = true;
             } else {
+              self->begun_.insert(read.slot);
               self->old_[read.slot] = next->second;
             }
           }
@@ -119,24 +160,52 @@ class Round : public std::enable_shared_from_this<Round> {
         }));
   }
 
-  void Look(const LogSlice& slice, std::map<uint32_t, LogPosition>* go_on) {
+  void Look(const LogSlice& slice, size_t limit, std::map<uint32_t, LogPosition>* go_on) {
     const uint16_t id = RegionId(question_.region);
     for (const LogEntry& entry : slice.entries) {
       if (TimeOf(entry.position) >= question_.before) return;
-      if (entry.version.region == id) {
+      ++entries_;
+      if (question_.by_key) {
+        changed_.Add(entry);  // Whoever changed it.
+      } else if (entry.version.region == id) {
         unheard_.insert(slice.slot);
         return;
       }
     }
-    if (slice.entries.size() >= kEntriesTogether) {
-      (*go_on)[slice.slot] = slice.entries.back().position;
-    }
+    if (slice.entries.size() >= limit) (*go_on)[slice.slot] = slice.entries.back().position;
   }
 
-  void Answer() { done_({absl::OkStatus(), std::move(unheard_)}); }
+  // After an answer that was too large, or too slow. False: it cannot be less.
+  bool ReadsLess(const absl::Status& status) {
+    if (!absl::IsDeadlineExceeded(status) && !absl::IsOutOfRange(status)) return false;
+    if (entries_together_ <= kFewestTogether) return false;
+    entries_together_ = std::max(entries_together_ / 4, kFewestTogether);
+    return true;
+  }
+
+  bool IsFull() const {
+    return changed_.size() >= question_.limits.keys || entries_ >= question_.limits.entries;
+  }
+
+  // A slot that nothing was looked at before is too long.
+  void LeaveTheRest() {
+    for (const auto& [slot, position] : old_) {
+      if (any_done_) {
+        later_.insert(slot);
+      } else {
+        unheard_.insert(slot);
+        any_done_ = true;
+      }
+    }
+    Answer();
+  }
+
+  void Answer() {
+    done_({absl::OkStatus(), std::move(unheard_), std::move(later_), std::move(changed_)});
+  }
   void Fail(const absl::Status& status) {
     for (const auto& [slot, cursor] : old_) unheard_.insert(slot);
-    done_({status, std::move(unheard_)});
+    done_({status, std::move(unheard_), {}, std::move(changed_)});
   }
   absl::Time Deadline() const { return clock_.Now() + timeout_; }
 
@@ -147,10 +216,35 @@ class Round : public std::enable_shared_from_this<Round> {
   const Clock& clock_;
   const std::function<void(HearingAnswer)> done_;
   std::map<uint32_t, LogPosition> old_;  // Looked at up to there; not known yet.
+  std::set<uint32_t> begun_;             // Of those, such with more than one look.
+  std::set<uint32_t> lost_;              // Whose logs are not what they were.
+  size_t entries_together_ = kEntriesTogether;
+  bool any_done_ = false;  // A slot was looked at to its end.
+  size_t entries_ = 0;
   std::set<uint32_t> unheard_;
+  std::set<uint32_t> later_;
+  NamedKeys changed_;
 };
 
 }  // namespace
+
+void NamedKeys::Add(const LogEntry& entry) {
+  if (IsInternalNamespace(entry.name_space)) return;
+  Version& newest = newest_[HashOf(entry.name_space, entry.key)];
+  newest = std::max(newest, entry.version);
+}
+
+void NamedKeys::Add(const NamedKeys& others) {
+  for (const auto& [hash, version] : others.newest_) {
+    Version& newest = newest_[hash];
+    newest = std::max(newest, version);
+  }
+}
+
+Version NamedKeys::NewestOf(const L2Key& key) const {
+  const auto it = newest_.find(HashOf(key.name_space, key.key));
+  return it == newest_.end() ? Version() : it->second;
+}
 
 void AskHearing(L2Store& own, HearingQuestion question, absl::Duration timeout,
                 const TaskGate& gate, const Clock& clock, std::function<void(HearingAnswer)> done) {
@@ -167,18 +261,31 @@ void Hearing::Ask(const std::vector<uint32_t>& slots, absl::Time before, absl::D
   };
   auto all = std::make_shared<All>(All{others_.size(), {}, std::move(done)});
   for (const auto& [region, store] : others_) {
-    AskHearing(own_, {region, store, slots, before, /*without_cursor=*/true}, timeout, gate_,
-               clock_, [all, region = region](const HearingAnswer& answer) {
+    HearingQuestion question{region, store, slots, before, /*by_key=*/true, limits_};
+    AskHearing(own_, std::move(question), timeout, gate_, clock_,
+               [all, slots, region = region](const HearingAnswer& answer) {
                  for (const uint32_t slot : answer.unheard) {
-                   if (answer.status.ok()) {
-                     all->answer.unheard.emplace(slot, region);
-                   } else {
-                     all->answer.unknown.insert(slot);
-                   }
+                   auto& where = answer.status.ok() ? all->answer.unheard : all->answer.unknown;
+                   where.emplace(slot, region);
                  }
-                 if (--all->open == 0) all->done(std::move(all->answer));
+                 all->answer.later.insert(answer.later.begin(), answer.later.end());
+                 all->answer.changed.Add(answer.changed);
+                 if (--all->open > 0) return;
+                 // Each has looked at some of them, but at other ones.
+                 if (!slots.empty() && all->answer.later.size() == slots.size()) {
+                   all->answer.later.erase(slots.front());
+                   all->answer.unheard.emplace(slots.front(), region);
+                 }
+                 all->done(std::move(all->answer));
                });
   }
+}
+
+void Hearing::AskAnswers(const std::string& region, uint32_t slot, absl::Duration timeout,
+                         std::function<void(bool)> done) const {
+  others_.at(region)->LogEnds(
+      {slot}, clock_.Now() + timeout,
+      gate_.Reply<Positions>([done = std::move(done)](const Positions& ends) { done(ends.ok()); }));
 }
 
 }  // namespace meridian

@@ -19,6 +19,9 @@ void HintReplay::Look() {
   std::vector<L2Write> writes = hints_.Oldest(kBatch, kBatchBytes);
   const absl::Time now = clock_.Now();
   for (L2Write& write : writes) {
+    // A tombstone is remembered as long as any, from now on: nobody was told of it before.
+    const absl::StatusOr<Record> record = ParseRecord(write.record);
+    if (record.ok() && record->kind == RecordKind::kTombstone) continue;
     // A value that has expired meanwhile still overtakes what is older.
     write.retention = std::max(write.expires_at - now, absl::ZeroDuration()) + kExpiryGrace;
   }

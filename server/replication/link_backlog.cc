@@ -51,7 +51,16 @@ bool LinkBacklog::KnowsHole(SlotTicket ticket, LogPosition after, LogPosition st
 }
 
 void LinkBacklog::Mended(SlotTicket ticket) {
-  if (Slot* slot = Find(ticket)) slot->mending = false;
+  Slot* slot = Find(ticket);
+  if (slot == nullptr || !slot->mending) return;
+  slot->mending = false;
+  const bool all = slot->synced && !slot->under_way && slot->waiting.empty();
+  slot->mended = std::max(slot->hole_start, all ? slot->queued : slot->sent);
+}
+
+LogPosition LinkBacklog::MendedUpTo(SlotTicket ticket) const {
+  const Slot* slot = Find(ticket);
+  return slot == nullptr ? LogPosition{} : slot->mended;
 }
 
 bool LinkBacklog::mending(SlotTicket ticket) const {
@@ -98,13 +107,26 @@ void LinkBacklog::Unsync() {
 
 void LinkBacklog::Unsync(uint32_t slot) {
   const auto it = slots_.find(slot);
-  if (it != slots_.end()) it->second.synced = false;
+  if (it == slots_.end()) return;
+  it->second.synced = false;
+  it->second.mended = {};  // There is a reason for doubt.
+}
+
+void LinkBacklog::SetAway(std::vector<uint32_t> slots) {
+  away_ = std::move(slots);
+  for (const uint32_t slot : away_) Unsync(slot);
 }
 
 std::vector<SlotTicket> LinkBacklog::Tickets() const {
   std::vector<SlotTicket> tickets;
   for (const auto& [number, slot] : slots_) tickets.push_back({number, slot.generation});
   return tickets;
+}
+
+std::optional<SlotTicket> LinkBacklog::TicketOf(uint32_t slot) const {
+  const auto it = slots_.find(slot);
+  if (it == slots_.end()) return std::nullopt;
+  return SlotTicket{slot, it->second.generation};
 }
 
 std::vector<LinkBacklog::Acked> LinkBacklog::AckedSlots() const {
@@ -128,7 +150,9 @@ bool LinkBacklog::NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition
 std::vector<SlotTicket> LinkBacklog::Unsynced() const {
   std::vector<SlotTicket> tickets;
   for (const auto& [number, slot] : slots_) {
-    if (!slot.synced && !slot.under_way) tickets.push_back({number, slot.generation});
+    if (slot.synced || slot.under_way) continue;
+    if (std::binary_search(away_.begin(), away_.end(), number)) continue;
+    tickets.push_back({number, slot.generation});
   }
   return tickets;
 }
@@ -141,8 +165,9 @@ void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
   if (restarted) cursor = LogPosition{};
   if (cursor < slot->acked) {
     Forget(*slot);
-    slot->queued = cursor;
+    slot->queued = slot->sent = cursor;
   }
+  if (restarted || cursor < slot->acked) slot->mended = {};
   if (restarted) slot->seen = end;  // What was seen before is of the old log.
   while (!slot->waiting.empty() && slot->waiting.front().position <= cursor) {
     slot->waiting.pop_front();  // The former owner was faster.
@@ -283,6 +308,7 @@ void LinkBacklog::Finish(const SlotBatch& batch, bool applied) {
     slot->waiting.erase(slot->waiting.begin(),
                         slot->waiting.begin() + static_cast<ptrdiff_t>(batch.count));
     waiting_ -= batch.count;
+    slot->sent = std::max(slot->sent, batch.cursor);
     if (!batch.mending) {
       slot->acked = std::max(slot->acked, batch.cursor);
       slot->told = std::max(slot->told, batch.cursor);

@@ -61,8 +61,13 @@ class LinkBacklog {
   // Asks for every slot's cursor again, as after an error: the target may have lost data.
   void Unsync();
   void Unsync(uint32_t slot);
+  // Of these, ascending, nothing is asked and nothing is sent: one of the stores lacks their
+  // server.
+  void SetAway(std::vector<uint32_t> slots);
 
   std::vector<SlotTicket> Tickets() const;
+  // nullopt: the slot is not here.
+  std::optional<SlotTicket> TicketOf(uint32_t slot) const;
 
   // Synced slots of which the target has something, and how far that goes.
   struct Acked {
@@ -73,7 +78,7 @@ class LinkBacklog {
   // What the target had when it last answered; {0,0} for nothing.
   LogPosition AckedBefore(SlotTicket ticket) const;
 
-  // Slots whose cursor must be fetched and which have no batch under way.
+  // Slots whose cursor must be fetched, which have no batch under way and are not away.
   std::vector<SlotTicket> Unsynced() const;
   // `cursor` is the target's word, `end` the end of the source's log, read after it.
   // A target that has less than before (it lost data) is sent the rest again.
@@ -87,6 +92,9 @@ class LinkBacklog {
   bool KnowsHole(SlotTicket ticket, LogPosition after, LogPosition start) const;
   void Mended(SlotTicket ticket);
   bool mending(SlotTicket ticket) const;
+  // Up to where the target has everything because the slot was mended, whatever its cursor says,
+  // which may not have been told yet; {0,0}: nowhere, or it is in doubt.
+  LogPosition MendedUpTo(SlotTicket ticket) const;
   // The log that the target's cursor is of is no more, a new one ends at `end`: true when that is
   // news. What was in the old log must be looked for in the store.
   bool NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition end);
@@ -129,11 +137,13 @@ class LinkBacklog {
     bool mending = false;  // Changes are missing somewhere before queued, the last time here:
     LogPosition hole_after;
     LogPosition hole_start;
+    LogPosition mended;       // See MendedUpTo.
     LogPosition lost_cursor;  // Of NoteLostLog.
     LogPosition lost_end;
     bool in_turn = false;  // In turn_.
     LogPosition acked;     // The target has it.
     LogPosition told;      // A cursor up to here was sent, answered or not.
+    LogPosition sent;      // The target has what was looked at up to here, but for a hole.
     LogPosition queued;    // Looked at up to here: waiting, applied, or not wanted.
     LogPosition seen;      // The log reaches at least so far.
     uint64_t unread = 0;   // Wanted live changes passed by while lagging.
@@ -153,6 +163,7 @@ class LinkBacklog {
   const size_t capacity_;
   const Wanted wanted_;
   std::map<uint32_t, Slot> slots_;
+  std::vector<uint32_t> away_;
   std::deque<uint32_t> turn_;  // Slots with something to send, in order of service.
   size_t waiting_ = 0;         // Sum of waiting.size().
   uint32_t next_read_ = 0;     // Where the turns of reading and of cursors go on.

@@ -5,13 +5,35 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/node/fence.h"
+#include "server/node/limits.h"
 #include "server/replication/replicated_write.h"
+#include "server/replication/write_refusal.h"
 
 namespace meridian {
 namespace {
 
 // A record that is refused alone so often is refused for its size, not for the store's load.
 constexpr int kMaxRefusals = 5;
+
+// What may be refused for a key's sake: a script that fails, a value too large for the memory that
+// is left. All else is about the store, or about us.
+bool MayBeAboutAKey(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+      return false;
+    default:
+      return !status.ok();
+  }
+}
+
+// A silent region is asked at every 64th interval at least.
+constexpr int kMaxAskDoublings = 6;
 
 }  // namespace
 
@@ -21,15 +43,17 @@ struct LinkRepair::Page {
   std::string next;
   std::vector<L2Key> keys;
   std::vector<Version> here;
-  std::vector<size_t> to_send;   // Of `keys`.
-  std::vector<L2Key> to_forget;  // Here.
-  size_t sent = 0;               // Of `to_send`.
-  size_t open = 0;               // Calls to the target under way.
-  absl::Status failure;          // Of one of them.
+  std::vector<size_t> to_send;  // Of `keys`.
+  std::vector<Forgotten> to_forget;
+  size_t forgotten = 0;  // Of `to_forget`.
+  size_t sent = 0;       // Of `to_send`.
+  size_t open = 0;       // Calls to the target under way.
+  absl::Status failure;  // Of one of them.
 };
 
-LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Store& source,
-                       L2Store& target, const Hearing& hearing, TaskGate gate, const Clock& clock,
+LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region,
+                       const std::string& target_region, L2Store& source, L2Store& target,
+                       const Hearing& hearing, TaskGate gate, const Clock& clock,
                        const ClockGuard& clock_guard, ModeOf mode_of, Mended mended)
     : options_(options),
       own_region_(std::move(own_region)),
@@ -41,10 +65,13 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region, L2Stor
       clock_guard_(clock_guard),
       mode_of_(std::move(mode_of)),
       mended_(std::move(mended)),
+      marks_(target_region, source, gate_, clock, options_.timeout,
+             [this](SlotTicket ticket) { Add(ticket, kNoCursor); }),
       fetch_limit_(options_.fetch_keys),
       backoff_(options_.backoff) {}
 
 void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost) {
+  withheld_.erase(ticket.slot);  // It is compared as a whole.
   Slot& slot = slots_[ticket.slot];
   if (slot.generation == ticket.generation) {
     // The oldest cursor decides whether the slot is fenced.
@@ -60,7 +87,16 @@ void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost) {
   if (!running_) BeginPass();
 }
 
-void LinkRepair::Remove(uint32_t slot) { slots_.erase(slot); }
+void LinkRepair::Remove(uint32_t slot) {
+  slots_.erase(slot);
+  withheld_.erase(slot);
+  marks_.Forget(slot);
+  ForgetCompared();
+}
+
+void LinkRepair::TargetLost() {
+  for (auto& [number, slot] : slots_) slot.in_pass = false;
+}
 
 LinkRepairStatus LinkRepair::Status() const {
   LinkRepairStatus status;
@@ -70,54 +106,139 @@ LinkRepairStatus LinkRepair::Status() const {
   status.mended_total = mended_total_;
   status.forgotten_total = forgotten_total_;
   status.withheld_total = withheld_total_;
+  status.refused_total = refused_total_;
   status.problem = problem_;
+  if (status.problem.empty()) status.problem = WaitsFor();
   return status;
+}
+
+std::string LinkRepair::WaitsFor() const {
+  for (const auto& [number, slot] : slots_) {
+    if (slot.listens_to.empty()) continue;
+    return absl::StrCat("repair: waits until ", slot.listens_to, " has told what it has deleted");
+  }
+  if (withheld_.empty()) return "";
+  return absl::StrCat("repair: old values of ", withheld_.size(), " slots are held back until ",
+                      withheld_.begin()->second.silent, " answers");
 }
 
 void LinkRepair::BeginPass() {
   running_ = true;
-  again_ = false;
+  source_generation_ = source_.Generation();
+  target_generation_ = target_.Generation();
   if (slots_.empty()) {  // All were lost.
     running_ = false;
     return;
   }
+  for (auto& [number, slot] : slots_) {
+    slot.in_pass = true;  // Unless it still listens.
+    slot.withheld = false;
+  }
+  walk_ = Walk::kSource;
+  from_.clear();
+  Hear();
+}
+
+bool LinkRepair::IsHearingOld() const {
+  return TombstoneHorizon(clock_.Now(), options_.tombstone_ttl) - horizon_ >
+         HorizonHolds(options_.tombstone_ttl);
+}
+
+void LinkRepair::Hear() {
   if (const absl::Status clock = clock_guard_.Check(); !clock.ok()) {
     problem_ = absl::StrCat("repair: ", std::string(clock.message()));
-    return RetryLater([this] { BeginPass(); });
+    return RetryLater([this] { Hear(); });
   }
   horizon_ = TombstoneHorizon(clock_.Now(), options_.tombstone_ttl);
   std::vector<uint32_t> slots;
-  for (auto& [number, slot] : slots_) {
-    slot.in_pass = true;  // Unless it still listens.
-    slots.push_back(number);
+  for (const auto& [number, slot] : slots_) {
+    if (slot.in_pass) slots.push_back(number);
   }
+  if (slots.empty()) return BeginPass();  // All were lost, or begin anew.
+  asked_at_ = clock_.Monotonic();
   hearing_.Ask(slots, horizon_, options_.timeout,
-               [this](const Hearing::Answer& answer) { Heard(answer); });
+               [this](Hearing::Answer answer) { Heard(std::move(answer)); });
 }
 
-void LinkRepair::Heard(const Hearing::Answer& answer) {
+void LinkRepair::Heard(Hearing::Answer answer) {
+  untold_ = std::move(answer.changed);
   bool any = false;
   for (auto& [number, slot] : slots_) {
     if (!slot.in_pass) continue;  // Added since.
+    if (answer.later.count(number) > 0) {
+      slot.in_pass = false;
+      continue;
+    }
     const auto unheard = answer.unheard.find(number);
     const bool listens = unheard != answer.unheard.end() && clock_.Monotonic() < slot.listens_until;
     if (listens) {
       slot.in_pass = false;
-      problem_ =
-          absl::StrCat("repair: waits until ", unheard->second, " has told what it has deleted");
+      slot.listens_to = unheard->second;
       continue;
     }
     any = true;
+    slot.listens_to.clear();
+    const auto unknown = answer.unknown.find(number);
     slot.doubt = slot.memory_lost || unheard != answer.unheard.end() ? Doubt::kNotTold
-                 : answer.unknown.count(number) > 0                  ? Doubt::kNobodyAnswers
+                 : unknown != answer.unknown.end()                   ? Doubt::kNobodyAnswers
                                                                      : Doubt::kNone;
+    slot.silent = unknown != answer.unknown.end() ? unknown->second : "";
   }
-  if (any) return BeginWalk(Walk::kSource);
-  gate_.PostAfter(options_.listen_interval, [this] { BeginPass(); });
+  if (any) return ReadPage(/*heard_now=*/true);
+  const absl::Duration took = clock_.Monotonic() - asked_at_;
+  gate_.PostAfter(std::clamp(10 * took, options_.listen_interval, 5 * options_.listen_interval),
+                  [this] { BeginPass(); });
+}
+
+void LinkRepair::AskAgain() {
+  std::map<std::string, uint32_t> silent;
+  for (const auto& [slot, withheld] : withheld_) silent[withheld.silent] = slot;
+  asks_again_ = !silent.empty();
+  if (!asks_again_) return;
+  ++asks_;
+  for (const auto& [region, slot] : silent) {
+    // One that answers this, but never the comparison itself (a dead server of its cluster), must
+    // not have its slots walked through all the time.
+    const int doublings = std::min(compared_again_[region], kMaxAskDoublings);
+    if (asks_ % (uint64_t{1} << doublings) != 0) continue;
+    hearing_.AskAnswers(region, slot, options_.timeout, [this, region = region](bool answers) {
+      if (answers) Answers(region);
+    });
+  }
+  AskAgainLater();
+}
+
+// Soon at first: most calls that are not answered are so by chance.
+void LinkRepair::AskAgainLater() {
+  const absl::Duration wait = absl::Seconds(1) * (1 << std::min<uint64_t>(asks_, 10));
+  gate_.PostAfter(std::min(wait, options_.ask_again_interval), [this] { AskAgain(); });
+}
+
+void LinkRepair::Answers(const std::string& region) {
+  std::vector<SlotTicket> again;
+  for (const auto& [slot, withheld] : withheld_) {
+    if (withheld.silent == region) again.push_back({slot, withheld.generation});
+  }
+  if (again.empty()) return;
+  ++compared_again_[region];
+  for (const SlotTicket& ticket : again) {
+    Add(ticket, kNoCursor);
+    slots_[ticket.slot].silent = region;
+  }
+}
+
+void LinkRepair::ForgetCompared() {
+  for (auto it = compared_again_.begin(); it != compared_again_.end();) {
+    const auto waits = [&](const auto& slot) { return slot.second.silent == it->first; };
+    const bool any = std::any_of(slots_.begin(), slots_.end(), waits) ||
+                     std::any_of(withheld_.begin(), withheld_.end(), waits);
+    it = any ? std::next(it) : compared_again_.erase(it);
+  }
 }
 
 void LinkRepair::BeginWalk(Walk walk) {
   walk_ = walk;
+  walked_generation_ = target_.Generation();
   from_.clear();
   ReadPage();
 }
@@ -139,19 +260,24 @@ bool LinkRepair::NeedsFence() const {
   });
 }
 
-void LinkRepair::ReadPage() {
+void LinkRepair::ReadPage(bool heard_now) {
   if (slots_.empty()) {  // All were lost.
     running_ = false;
     return;
   }
+  const bool any_in_pass = std::any_of(slots_.begin(), slots_.end(),
+                                       [](const auto& slot) { return slot.second.in_pass; });
+  if (!any_in_pass) return BeginPass();  // All begin anew.
+  // A page for each time that was asked, however long that took: the margin is longer still.
+  if (!heard_now && IsHearingOld()) return Hear();
   L2Store& store = walk_ == Walk::kSource ? source_ : target_;
   store.Scan(from_, options_.page_keys, Deadline(),
              gate_.Reply<absl::StatusOr<L2ScanPage>>([this](absl::StatusOr<L2ScanPage> scanned) {
-               if (!scanned.ok()) {
-                 if (walk_ == Walk::kSource) return SourceFailed(scanned.status());
-                 from_.clear();
-                 return TargetFailedHere(scanned.status());
+               if (SourceWentBack()) return BeginPass();
+               if (walk_ == Walk::kTarget && target_.Generation() != walked_generation_) {
+                 return BeginWalk(Walk::kTarget);
                }
+               if (!scanned.ok()) return ScanFailed(scanned.status());
                auto page = std::make_shared<Page>();
                page->walked = scanned->keys.size();
                page->next = std::move(scanned->next);
@@ -172,21 +298,24 @@ void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
   if (page->keys.empty()) return FinishPage(*page);
   using Versions = absl::StatusOr<std::vector<Version>>;
   const auto compare = [this, page](const Versions& there) {
-    if (!there.ok()) return TargetFailedHere(there.status());
+    if (!there.ok()) return TargetFailed(there.status());
     compared_total_ += page->keys.size();
     for (size_t i = 0; i < page->keys.size(); ++i) {
+      if (IsLeftOut(page->keys[i])) continue;
       // Where no values are sent, there is nothing to drop in a hole.
       if (!(*there)[i].is_set() && !SendsValues(page->keys[i])) continue;
       const bool send =
           walk_ == Walk::kSource
               ? SendsFromSource(page->keys[i], page->here[i], (*there)[i], &page->to_forget)
-              : !page->here[i].is_set() && (*there)[i].is_set() && (*there)[i].time() < horizon_;
+              : !page->here[i].is_set() && (*there)[i].is_set() && (*there)[i].time() < horizon_ &&
+                    !IsFenceNamespace(page->keys[i].name_space);
       if (send) page->to_send.push_back(i);
     }
-    Forget(page);
+    ForgetNext(page);
   };
   source_.FetchVersions(
       page->keys, Deadline(), gate_.Reply<Versions>([this, page, compare](Versions here) {
+        if (SourceWentBack()) return BeginPass();  // What is missing now may never have been away.
         if (!here.ok()) return SourceFailed(here.status());
         page->here = *std::move(here);
         target_.FetchVersions(page->keys, Deadline(), gate_.Reply<Versions>(compare));
@@ -195,42 +324,60 @@ void LinkRepair::Compare(const std::shared_ptr<Page>& page) {
 
 // What is newer here, unless it may have been deleted over there and forgotten since.
 bool LinkRepair::SendsFromSource(const L2Key& key, Version here, Version there,
-                                 std::vector<L2Key>* to_forget) {
+                                 std::vector<Forgotten>* to_forget) {
   if (here <= there) return false;
+  if (IsFenceNamespace(key.name_space)) return true;  // Fences are never deleted, however old.
   if (there.is_set() || here.time() >= horizon_) return true;
   const auto slot = slots_.find(key.slot);
-  const Doubt doubt = slot == slots_.end() ? Doubt::kNobodyAnswers : slot->second.doubt;
-  if (doubt == Doubt::kNotTold) to_forget->push_back(key);
-  if (doubt == Doubt::kNobodyAnswers) ++withheld_total_;
-  return doubt == Doubt::kNone;
+  if (slot == slots_.end()) return false;  // Lost meanwhile.
+  if (std::optional<Forgotten> overtaken = OvertakenBy(key, here)) {
+    to_forget->push_back(*std::move(overtaken));
+    return false;
+  }
+  switch (slot->second.doubt) {
+    case Doubt::kNone:
+      return true;
+    case Doubt::kNotTold:
+      to_forget->push_back({key, Fence()});
+      return false;
+    case Doubt::kNobodyAnswers:
+      ++withheld_total_;
+      slot->second.withheld = true;
+      return false;
+  }
+  return false;
 }
 
-// As a change of this region: every region drops what it has of the key from before the horizon.
-void LinkRepair::Forget(const std::shared_ptr<Page>& page) {
-  if (page->to_forget.empty()) return SendNext(page);
+// Just older than what was named, which may be a value that is alive elsewhere and on its way.
+std::optional<LinkRepair::Forgotten> LinkRepair::OvertakenBy(const L2Key& key, Version here) const {
+  const Version named = untold_.NewestOf(key);
+  if (named <= here) return std::nullopt;
+  return Forgotten{key, {named.hlc - 1, RegionId(own_region_)}};
+}
+
+// As changes of this region: every region drops what it has of the key that is older.
+void LinkRepair::ForgetNext(const std::shared_ptr<Page>& page) {
+  if (page->forgotten == page->to_forget.size()) return SendNext(page);
+  const size_t count = IsAlone() ? size_t{1} : page->to_forget.size() - page->forgotten;
   std::vector<L2Write> writes;
-  for (const L2Key& key : page->to_forget) {
-    writes.push_back(DropOlderThan(key, Fence(), clock_.Now()));
+  for (size_t i = 0; i < count; ++i) {
+    const Forgotten& forgotten = page->to_forget[page->forgotten + i];
+    writes.push_back(DropOlderThan(forgotten.key, forgotten.up_to, clock_.Now()));
   }
+  page->forgotten += count;
+  const L2Key last = writes.back().key;
   source_.Apply(std::move(writes), Deadline(),
                 gate_.Reply<std::vector<L2WriteResult>>(
-                    [this, page](const std::vector<L2WriteResult>& results) {
-                      for (const L2WriteResult& result : results) {
-                        // A key of a foreign type stays as it is; anything else may pass.
-                        if (!result.status.ok() && !absl::IsFailedPrecondition(result.status)) {
-                          return SourceFailed(result.status);
-                        }
-                        if (result.status.ok() && result.outcome == L2WriteOutcome::kApplied) {
-                          ++forgotten_total_;
-                        }
-                      }
-                      SendNext(page);
+                    [this, page, last](const std::vector<L2WriteResult>& results) {
+                      Applied(/*own=*/true, last, Count(results, &forgotten_total_),
+                              [this, page] { ForgetNext(page); });
                     }));
 }
 
 void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
   if (page->sent == page->to_send.size()) return FinishPage(*page);
-  const size_t count = std::min(fetch_limit_, page->to_send.size() - page->sent);
+  const size_t count =
+      std::min(IsAlone() ? size_t{1} : fetch_limit_, page->to_send.size() - page->sent);
   std::vector<L2Key> keys;
   std::vector<Version> versions;
   for (size_t i = 0; i < count; ++i) {
@@ -254,9 +401,10 @@ void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
 void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2Key>& keys,
                          const std::vector<Version>& versions,
                          const std::vector<L2Record>& records) {
+  if (SourceWentBack()) return BeginPass();
   bool refused = false;
   for (const L2Record& record : records) {
-    if (record.status.ok()) continue;
+    if (record.status.ok() || IsAboutTheWrite(record.status)) continue;
     if (!absl::IsResourceExhausted(record.status)) return SourceFailed(record.status);
     refused = true;
   }
@@ -266,7 +414,7 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
     page->sent -= keys.size();
     fetch_limit_ = std::max<size_t>(1, keys.size() / 4);
     problem_ = "repair: own store: refuses to answer so many records at once";
-    return RetryLater([this, page] { SendNext(page); });
+    return RetryLater([this, page] { return IsHearingOld() ? ReadPage() : SendNext(page); });
   }
   refused_alone_ = 0;
   fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
@@ -293,27 +441,84 @@ void LinkRepair::Apply(const std::shared_ptr<Page>& page, std::vector<L2Write> w
   if (by_slot.empty()) return SendNext(page);
   page->open = by_slot.size();
   for (auto& [slot, group] : by_slot) {
-    target_.ApplyReplicated(
-        own_region_, slot, LogPosition{}, std::move(group), Deadline(),
-        gate_.Reply<std::vector<L2WriteResult>>(
-            [this, page](const std::vector<L2WriteResult>& results) {
-              for (const L2WriteResult& result : results) {
-                // A key of a foreign type over there stays as it is; anything else may pass.
-                if (!result.status.ok() && !absl::IsFailedPrecondition(result.status)) {
-                  page->failure.Update(result.status);
-                } else if (result.status.ok() && result.outcome == L2WriteOutcome::kApplied) {
-                  ++sent_total_;
-                }
-              }
-              if (--page->open > 0) return;
-              if (!page->failure.ok()) return TargetFailedHere(page->failure);
-              SendNext(page);
-            }));
+    const L2Key last = group.back().key;
+    target_.ApplyReplicated(own_region_, slot, LogPosition{}, std::move(group), Deadline(),
+                            gate_.Reply<std::vector<L2WriteResult>>(
+                                [this, page, last](const std::vector<L2WriteResult>& results) {
+                                  page->failure.Update(Count(results, &sent_total_));
+                                  if (--page->open > 0) return;
+                                  Applied(/*own=*/false, last,
+                                          std::exchange(page->failure, absl::OkStatus()),
+                                          [this, page] { SendNext(page); });
+                                }));
   }
+}
+
+absl::Status LinkRepair::Count(const std::vector<L2WriteResult>& results, uint64_t* applied) {
+  absl::Status again;
+  for (const L2WriteResult& result : results) {
+    if (result.status.ok()) {
+      *applied += result.outcome == L2WriteOutcome::kApplied ? 1 : 0;
+    } else if (IsAboutTheWrite(result.status)) {
+      ++refused_total_;
+    } else if (again.ok() || MayBeAboutAKey(again)) {
+      again = result.status;  // What is about the store counts more.
+    }
+  }
+  return again;
+}
+
+bool LinkRepair::IsAlone() const { return page_refusals_ >= kMaxRefusals; }
+
+void LinkRepair::Applied(bool own, const L2Key& key, const absl::Status& status,
+                         Executor::Task next) {
+  if (status.ok()) {
+    alone_refusals_ = 0;
+    return next();
+  }
+  const auto failed = [this, own, status] { own ? SourceFailed(status) : TargetFailed(status); };
+  if (!MayBeAboutAKey(status)) return failed();
+  if (!IsAlone()) {
+    ++page_refusals_;
+    return failed();
+  }
+  const int enough = absl::IsResourceExhausted(status) ? kMaxRefusals : 1;
+  Probe(own, key.slot, [this, key, enough, failed, next = std::move(next)](bool takes) {
+    alone_refusals_ = takes ? alone_refusals_ + 1 : 0;
+    if (alone_refusals_ < enough) return failed();
+    alone_refusals_ = 0;
+    backoff_.Reset();
+    ++refused_total_;
+    left_out_.emplace(key.name_space, key.key);
+    next();
+  });
+}
+
+void LinkRepair::Probe(bool own, uint32_t slot, std::function<void(bool)> done) {
+  const absl::Time now = clock_.Now();
+  const Version version = {static_cast<uint64_t>(absl::ToUnixMillis(now)) << 16,
+                           RegionId(own_region_)};
+  L2Write write = DropOlderThan(
+      {slot, std::string(kInternalNamespace), absl::StrCat("repair-probe:", own_region_)}, version,
+      now);
+  write.logged = false;
+  std::vector<L2Write> writes;
+  writes.push_back(std::move(write));
+  // What is stale takes no memory, and says nothing.
+  auto judge = gate_.Reply<std::vector<L2WriteResult>>(
+      [done = std::move(done)](const std::vector<L2WriteResult>& results) {
+        done(results.front().status.ok() && results.front().outcome == L2WriteOutcome::kApplied);
+      });
+  if (own) return source_.Apply(std::move(writes), Deadline(), std::move(judge));
+  target_.ApplyReplicated(own_region_, slot, LogPosition{}, std::move(writes), Deadline(),
+                          std::move(judge));
 }
 
 void LinkRepair::FinishPage(const Page& page) {
   problem_.clear();
+  page_refusals_ = 0;
+  alone_refusals_ = 0;
+  left_out_.clear();
   backoff_.Reset();
   from_ = page.next;
   const bool last = from_.empty();
@@ -326,33 +531,64 @@ void LinkRepair::FinishPage(const Page& page) {
   });
 }
 
+std::map<uint32_t, bool> LinkRepair::WrongMarks() const {
+  std::map<uint32_t, bool> wrong;
+  for (const auto& [number, slot] : slots_) {
+    if (!slot.in_pass || marks_.Says(number, slot.withheld)) continue;
+    // A slot that never had a mark needs none.
+    if (slot.withheld || marks_.Says(number, true)) wrong[number] = slot.withheld;
+  }
+  return wrong;
+}
+
 void LinkRepair::FinishPass() {
+  if (const std::map<uint32_t, bool> wrong = WrongMarks(); !wrong.empty()) {
+    return marks_.Set(wrong, [this](const absl::Status& status) {
+      if (status.ok()) return FinishPass();
+      problem_ = absl::StrCat("repair: own store: ", status.ToString());
+      RetryLater([this] { FinishPass(); });
+    });
+  }
   running_ = false;
+  untold_ = {};
   std::vector<SlotTicket> mended;
   for (auto it = slots_.begin(); it != slots_.end();) {
-    if (again_ || !it->second.in_pass) {
+    // What it was sent may be gone.
+    const bool lost = target_.GenerationOf(it->first) > target_generation_;
+    if (lost || !it->second.in_pass) {
       ++it;
       continue;
     }
     mended.push_back({it->first, it->second.generation});
+    if (it->second.withheld) {
+      withheld_[it->first] = {it->second.generation, it->second.silent};
+    }
     it = slots_.erase(it);
   }
   mended_total_ += mended.size();
+  ForgetCompared();
+  if (!withheld_.empty() && !std::exchange(asks_again_, true)) {
+    asks_ = 0;
+    AskAgainLater();
+  }
   if (!slots_.empty()) BeginPass();
   for (const SlotTicket& ticket : mended) mended_(ticket);
 }
 
 void LinkRepair::SourceFailed(const absl::Status& status) {
   problem_ = absl::StrCat("repair: own store: ", status.ToString());
-  walk_ = Walk::kSource;
-  from_.clear();
   RetryLater([this] { ReadPage(); });
 }
 
-void LinkRepair::TargetFailedHere(const absl::Status& status) {
+void LinkRepair::TargetFailed(const absl::Status& status) {
   problem_ = absl::StrCat("repair: target: ", status.ToString());
-  again_ = true;
   RetryLater([this] { ReadPage(); });
+}
+
+void LinkRepair::ScanFailed(const absl::Status& status) {
+  // Keys may have moved to where the walk has been.
+  if (absl::IsAborted(status)) from_.clear();
+  return walk_ == Walk::kSource ? SourceFailed(status) : TargetFailed(status);
 }
 
 void LinkRepair::RetryLater(Executor::Task next) {

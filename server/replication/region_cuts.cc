@@ -1,7 +1,6 @@
 #include "server/replication/region_cuts.h"
 
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,11 +10,6 @@
 
 namespace meridian {
 namespace {
-
-// Until somebody heals it, as far as a store can keep something.
-constexpr absl::Duration kKept = absl::Hours(24 * 365 * 10);
-// After a heal, so that a late repetition of the cut does not win.
-constexpr absl::Duration kHealKept = absl::Hours(24);
 
 // Somebody else cuts or heals at the same time, or with a clock that is ahead.
 constexpr int kMaxAttempts = 5;
@@ -62,35 +56,55 @@ void RegionCuts::Read() {
   for (const std::string& region : others_) keys.push_back(KeyOf(region));
   own_.Fetch(std::move(keys), Deadline(),
              gate_.Reply<std::vector<L2Record>>(
-                 [this, changes = changes_](const std::vector<L2Record>& records) {
-                   Take(changes, records);
-                 }));
+                 [this](const std::vector<L2Record>& records) { Take(records); }));
 }
 
-void RegionCuts::Take(uint64_t changes, const std::vector<L2Record>& records) {
-  for (const L2Record& record : records) {
-    if (record.status.ok()) continue;
-    const double random = std::uniform_real_distribution<double>(0, 1)(random_);
-    return gate_.PostAfter(backoff_.Next(random), [this] { Read(); });
-  }
-  backoff_.Reset();
-  gate_.PostAfter(kInterval, [this] { Read(); });
-  if (changes != changes_) return;
-  const bool first = !std::exchange(known_, true);
+void RegionCuts::Take(const std::vector<L2Record>& records) {
+  // Each region by its own record: that of another may be on a server that is away.
+  bool all = true;
   for (size_t i = 0; i < records.size(); ++i) {
-    std::optional<RegionCut> cut;
-    const absl::StatusOr<Record> record = ParseRecord(records[i].record.view());
-    if (record.ok() && record->kind == RecordKind::kValue) {
-      cut = RegionCut{record->version.time(), std::string(record->value)};
+    if (records[i].status.ok()) {
+      TakeOne(others_[i], records[i]);
+    } else {
+      all = false;
     }
-    if (first || cut.has_value() != (cuts_.count(others_[i]) > 0)) Obey(others_[i], cut);
   }
+  if (all) {
+    backoff_.Reset();
+    return gate_.PostAfter(kInterval, [this] { Read(); });
+  }
+  const double random = std::uniform_real_distribution<double>(0, 1)(random_);
+  gate_.PostAfter(backoff_.Next(random), [this] { Read(); });
 }
 
-void RegionCuts::Obey(const std::string& region, std::optional<RegionCut> cut) {
-  cuts_.erase(region);
-  if (cut) cuts_[region] = *cut;
-  changed_(region, cut);
+void RegionCuts::TakeOne(const std::string& region, const L2Record& stored_record) {
+  Order stored;
+  const absl::StatusOr<Record> record = ParseRecord(stored_record.record.view());
+  if (record.ok()) {
+    stored = {record->version, record->kind == RecordKind::kValue, std::string(record->value)};
+  }
+  const bool first = known_.insert(region).second;
+  const Order& known = orders_[region];
+  if (stored.version < known.version) {
+    // The store has lost it; or Set was faster than this read, and then this changes nothing.
+    StoreAgain(region, known);
+  } else if (stored.version > known.version) {
+    return Obey(region, std::move(stored));
+  }
+  if (first) changed_(region, CutOf(region));
+}
+
+void RegionCuts::Obey(const std::string& region, Order order) {
+  Order& known = orders_[region];
+  if (order.version <= known.version) return;
+  known = std::move(order);
+  changed_(region, CutOf(region));
+}
+
+std::optional<RegionCut> RegionCuts::CutOf(const std::string& region) const {
+  const auto it = orders_.find(region);
+  if (it == orders_.end() || !it->second.cut) return std::nullopt;
+  return RegionCut{it->second.version.time(), it->second.reason};
 }
 
 void RegionCuts::Set(const std::string& region, bool cut, std::string reason, Done done) {
@@ -102,27 +116,29 @@ void RegionCuts::Set(const std::string& region, bool cut, std::string reason, Do
   Store(std::move(change));
 }
 
-void RegionCuts::Store(std::shared_ptr<Change> change) {
-  const absl::Time now = clock_.Now();
+L2Write RegionCuts::WriteOf(const std::string& region, const Order& order) const {
   L2Write write;
-  write.key = KeyOf(change->region);
-  write.version = versions_.Next();
-  write.retention = change->cut ? kKept : kHealKept;
-  write.expires_at = now + write.retention;
-  const std::string_view value = change->cut ? std::string_view(change->reason) : "";
+  write.key = KeyOf(region);
+  write.version = order.version;
+  write.expires_at = absl::InfiniteFuture();
+  write.retention = absl::InfiniteDuration();  // Not even evicted: such keys are not volatile.
   AppendRecord({.version = write.version,
                 .expires_at = write.expires_at,
-                .kind = change->cut ? RecordKind::kValue : RecordKind::kTombstone,
-                .raw_size = static_cast<uint32_t>(value.size()),
+                .kind = order.cut ? RecordKind::kValue : RecordKind::kTombstone,
+                .raw_size = static_cast<uint32_t>(order.reason.size()),
                 .tags = {},
-                .value = value},
+                .value = order.reason},
                &write.record);
-  const Version version = write.version;
+  return write;
+}
+
+void RegionCuts::Store(std::shared_ptr<Change> change) {
+  Order order{versions_.Next(), change->cut, change->cut ? change->reason : ""};
   std::vector<L2Write> writes;
-  writes.push_back(std::move(write));
+  writes.push_back(WriteOf(change->region, order));
   own_.Apply(std::move(writes), Deadline(),
              gate_.Reply<std::vector<L2WriteResult>>(
-                 [this, change, version](const std::vector<L2WriteResult>& results) {
+                 [this, change, order](const std::vector<L2WriteResult>& results) {
                    const L2WriteResult& result = results.front();
                    if (!result.status.ok()) return change->Finish(result.status);
                    if (result.outcome != L2WriteOutcome::kApplied) {
@@ -132,12 +148,16 @@ void RegionCuts::Store(std::shared_ptr<Change> change) {
                      return change->Finish(absl::AbortedError(
                          "others cut or heal the region at the same time; look and try again"));
                    }
-                   ++changes_;
-                   std::optional<RegionCut> cut;
-                   if (change->cut) cut = RegionCut{version.time(), change->reason};
-                   Obey(change->region, std::move(cut));
+                   Obey(change->region, order);
                    change->Finish(absl::OkStatus());
                  }));
+}
+
+// What fails is repeated after the next read.
+void RegionCuts::StoreAgain(const std::string& region, const Order& order) {
+  std::vector<L2Write> writes;
+  writes.push_back(WriteOf(region, order));
+  own_.Apply(std::move(writes), Deadline(), [](const std::vector<L2WriteResult>&) {});
 }
 
 }  // namespace meridian

@@ -2,10 +2,15 @@
 // (`meridianctl region cut`). The list is in the regional store, where every node of the region
 // reads it once a second: a cut survives nodes, and a new node begins with it.
 //
-// Promise: nobody hears of a region before the store was read once, so that a node that starts
-//   sends nothing to a region that is cut. While the store is away, what was known stays in force.
-//   A store that comes back empty has forgotten the cuts: replication resumes.
-// Cost: one read of a small record a second for each other region.
+// Promise: nobody hears of a region before its record was read once, so that a node that starts
+//   sends nothing to a region that is cut; the records of others do not matter, whose slots may be
+//   on a server that is away. While the store is away, what was known stays in force.
+//   Only an operator heals: orders, cuts and heals alike, are stored without an end, and one that
+//   the store lacks, or has an older one instead of (it came back empty, failed over, evicted it),
+//   is stored again by whoever knows it, with its version, so that the newest order wins whoever is
+//   late. Forgotten is only what no running node knows either.
+// Cost: one read of a small record a second for each other region; a few bytes in the store for
+//   each region that was ever cut.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_REGION_CUTS_H_
@@ -16,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,8 +42,8 @@ struct RegionCut {
 
 class RegionCuts {
  public:
-  // Told for every region after the first read, and then whenever something has changed; nullopt:
-  // the region is not cut.
+  // Told for every region after its record was first read, and then whenever something has
+  // changed; nullopt: the region is not cut.
   using Changed =
       std::function<void(const std::string& region, const std::optional<RegionCut>& cut)>;
   using Done = std::function<void(absl::Status)>;
@@ -50,7 +56,7 @@ class RegionCuts {
              HybridClock& versions, TaskGate gate, const Clock& clock, Changed changed);
 
   void Start();
-  bool IsCut(const std::string& region) const { return cuts_.count(region) > 0; }
+  bool IsCut(const std::string& region) const { return CutOf(region).has_value(); }
 
   // Stores the operator's will. `done` is called when the store has it and this node obeys; the
   // other nodes do so within kInterval, or as soon as they reach the store. A failure may still
@@ -59,12 +65,22 @@ class RegionCuts {
 
  private:
   struct Change;
+  // The newest that is known of a region.
+  struct Order {
+    Version version;  // Not set: nobody ever ordered anything.
+    bool cut = false;
+    std::string reason;
+  };
 
   L2Key KeyOf(const std::string& region) const;
   void Read();
-  void Take(uint64_t changes, const std::vector<L2Record>& records);
+  void Take(const std::vector<L2Record>& records);
+  void TakeOne(const std::string& region, const L2Record& stored_record);
   void Store(std::shared_ptr<Change> change);
-  void Obey(const std::string& region, std::optional<RegionCut> cut);
+  void StoreAgain(const std::string& region, const Order& order);
+  L2Write WriteOf(const std::string& region, const Order& order) const;
+  void Obey(const std::string& region, Order order);
+  std::optional<RegionCut> CutOf(const std::string& region) const;
   absl::Time Deadline() const { return clock_.Now() + kTimeout; }
 
   const std::string own_region_;
@@ -75,9 +91,8 @@ class RegionCuts {
   const Clock& clock_;
   const Changed changed_;
 
-  bool known_ = false;                     // The store was read.
-  uint64_t changes_ = 0;                   // By Set: a read that began before the last is void.
-  std::map<std::string, RegionCut> cuts_;  // Those that are cut.
+  std::set<std::string> known_;  // Regions whose record was read.
+  std::map<std::string, Order> orders_;  // By region.
   Backoff backoff_;
   std::minstd_rand random_;
 };

@@ -1,13 +1,16 @@
 #include "server/replication/region_diff.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "server/node/fence.h"
 #include "server/node/record.h"
 #include "server/replication/replicated_write.h"
+#include "server/replication/write_refusal.h"
 
 namespace meridian {
 namespace {
@@ -17,9 +20,10 @@ bool IsLive(const L2Record& stored, absl::Time now) {
   return record.ok() && record->kind == RecordKind::kValue && record->expires_at > now;
 }
 
-// A record that is refused alone so often is refused for its size, not for the store's load.
-constexpr int kMaxRefusals = 5;
-constexpr absl::Duration kAfterRefusal = absl::Milliseconds(100);
+// Fences are never deleted.
+bool MayBeDeleted(const L2Key& key, Version newest, absl::Time horizon) {
+  return newest.time() < horizon && !IsFenceNamespace(key.name_space);
+}
 
 Version VersionOf(const L2Record& stored) {
   const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
@@ -36,9 +40,23 @@ struct RegionDiff::Page {
   std::vector<L2Key> unequal;                  // Still to be looked at.
   std::vector<L2Key> fetched;                  // Those that are looked at now.
   std::vector<std::vector<L2Record>> records;  // By store.
-  std::vector<std::vector<L2Write>> writes;    // By store.
-  size_t open = 0;                             // Stores that have not answered yet.
-  absl::Status failure;                        // Of one of them.
+  // What becomes of a key of `fetched` that is mended.
+  enum class Mending : uint8_t { kNothing, kApplied, kRefused };
+  struct Write {
+    size_t index;  // Of `fetched`.
+    L2Write write;
+  };
+  std::vector<std::vector<Write>> writes;  // By store: not answered yet, or to be sent again.
+  std::vector<Mending> mending;            // By fetched key.
+  size_t open = 0;                         // Stores that have not answered yet.
+  absl::Status failure;                    // Of one of them.
+  size_t failed = 0;                       // Which.
+
+  void Fail(size_t store, const absl::Status& status) {
+    if (!failure.ok() || status.ok()) return;
+    failure = status;
+    failed = store;
+  }
 };
 
 RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, const Clock& clock,
@@ -49,6 +67,7 @@ RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, 
       clock_(clock),
       wanted_(std::move(wanted)),
       done_(std::move(done)),
+      backoff_(options_.backoff),
       digests_(stores_.size(), std::vector<uint64_t>(kSlotCount)),
       suspect_(kSlotCount),
       fetch_limit_(options_.fetch_keys) {}
@@ -69,6 +88,34 @@ void RegionDiff::Finish(absl::Status status) {
   std::exchange(done_, nullptr)(std::move(result_));
 }
 
+void RegionDiff::Retry(size_t store, const absl::Status& status, Executor::Task again) {
+  if (options_.cancelled != nullptr && options_.cancelled()) {
+    return Finish(absl::CancelledError("the caller has gone"));
+  }
+  const absl::Duration now = clock_.Monotonic();
+  if (!failing_since_) failing_since_ = now;
+  if (now - *failing_since_ >= options_.patience) {
+    return Finish(absl::Status(
+        status.code(), absl::StrCat(status.message(), "; the Redis of ", stores_[store].first,
+                                    " has failed for ", absl::FormatDuration(options_.patience))));
+  }
+  const double random = std::uniform_real_distribution<double>(0, 1)(random_);
+  gate_.PostAfter(backoff_.Next(random), std::move(again));
+}
+
+void RegionDiff::Succeeded() {
+  failing_since_.reset();
+  backoff_.Reset();
+}
+
+// Keys may have moved to where the walk has been.
+void RegionDiff::BeginWalkAnew() {
+  from_.clear();
+  if (by_key_) return;
+  result_.compared_keys -= std::exchange(walk_keys_, 0);
+  std::fill(digests_[walked_].begin(), digests_[walked_].end(), 0);
+}
+
 void RegionDiff::ReadPage() {
   if (options_.cancelled != nullptr && options_.cancelled()) {
     return Finish(absl::CancelledError("the caller has gone"));
@@ -77,7 +124,11 @@ void RegionDiff::ReadPage() {
       from_, options_.page_keys, Deadline(),
       gate_.Reply<absl::StatusOr<L2ScanPage>>(
           [self = shared_from_this()](absl::StatusOr<L2ScanPage> page) {
-            if (!page.ok()) return self->Finish(page.status());
+            if (!page.ok()) {
+              if (absl::IsAborted(page.status())) self->BeginWalkAnew();
+              return self->Retry(self->walked_, page.status(), [self] { self->ReadPage(); });
+            }
+            self->Succeeded();
             std::vector<L2Key> keys;
             for (L2Key& key : page->keys) {
               if (key.slot >= kSlotCount || !self->wanted_(key.name_space)) continue;
@@ -101,8 +152,13 @@ void RegionDiff::Digest(std::vector<L2Key> keys, std::string next) {
                       gate_.Reply<absl::StatusOr<std::vector<Version>>>(
                           [self = shared_from_this(), keys,
                            next](const absl::StatusOr<std::vector<Version>>& versions) mutable {
-                            if (!versions.ok()) return self->Finish(versions.status());
+                            if (!versions.ok()) {
+                              return self->Retry(self->walked_, versions.status(),
+                                                 [self, keys, next] { self->Digest(keys, next); });
+                            }
+                            self->Succeeded();
                             self->result_.compared_keys += keys.size();
+                            self->walk_keys_ += keys.size();
                             for (size_t i = 0; i < keys.size(); ++i) {
                               const uint64_t name = Hash64(keys[i].key, Hash64(keys[i].name_space));
                               self->digests_[self->walked_][keys[i].slot] +=
@@ -114,21 +170,23 @@ void RegionDiff::Digest(std::vector<L2Key> keys, std::string next) {
 
 void RegionDiff::Versions(const std::shared_ptr<Page>& page) {
   if (page->keys.empty()) return NextPage(page->next);
-  page->versions.resize(stores_.size());
+  page->versions.assign(stores_.size(), {});
   page->open = stores_.size();
+  page->failure = absl::OkStatus();
+  using Answer = absl::StatusOr<std::vector<Version>>;
   for (size_t store = 0; store < stores_.size(); ++store) {
-    stores_[store].second->FetchVersions(page->keys, Deadline(),
-                                         gate_.Reply<absl::StatusOr<std::vector<Version>>>(
-                                             [self = shared_from_this(), page, store](
-                                                 absl::StatusOr<std::vector<Version>> versions) {
-                                               page->failure.Update(versions.status());
-                                               if (versions.ok())
-                                                 page->versions[store] = *std::move(versions);
-                                               if (--page->open > 0) return;
-                                               if (!page->failure.ok())
-                                                 return self->Finish(page->failure);
-                                               self->Judge(page);
-                                             }));
+    stores_[store].second->FetchVersions(
+        page->keys, Deadline(),
+        gate_.Reply<Answer>([self = shared_from_this(), page, store](Answer versions) {
+          page->Fail(store, versions.status());
+          if (versions.ok()) page->versions[store] = *std::move(versions);
+          if (--page->open > 0) return;
+          if (!page->failure.ok()) {
+            return self->Retry(page->failed, page->failure, [self, page] { self->Versions(page); });
+          }
+          self->Succeeded();
+          self->Judge(page);
+        }));
   }
 }
 
@@ -166,23 +224,26 @@ void RegionDiff::Records(const std::shared_ptr<Page>& page) {
 
 // What is refused for its size together, or for a store's load, is asked for again in parts.
 void RegionDiff::Fetched(const std::shared_ptr<Page>& page) {
-  absl::Status refused;
-  for (const std::vector<L2Record>& records : page->records) {
-    for (const L2Record& record : records) {
-      if (record.status.ok()) continue;
-      if (!absl::IsResourceExhausted(record.status)) return Finish(record.status);
-      refused = record.status;
+  page->failure = absl::OkStatus();
+  bool refused = false;
+  for (size_t store = 0; store < stores_.size(); ++store) {
+    for (const L2Record& record : page->records[store]) {
+      page->Fail(store, record.status);
+      refused = refused || absl::IsResourceExhausted(record.status);
     }
   }
-  if (refused.ok()) {
-    refused_alone_ = 0;
+  if (page->failure.ok()) {
+    Succeeded();
     fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
     return Settle(page);
   }
-  if (page->fetched.size() == 1 && ++refused_alone_ >= kMaxRefusals) return Finish(refused);
-  fetch_limit_ = std::max<size_t>(1, page->fetched.size() / 4);
+  if (refused) {
+    // Fewer of them is news; only who refuses one alone has failed.
+    if (page->fetched.size() > 1) Succeeded();
+    fetch_limit_ = std::max<size_t>(1, page->fetched.size() / 4);
+  }
   for (L2Key& key : page->fetched) page->unequal.push_back(std::move(key));
-  gate_.PostAfter(kAfterRefusal, [self = shared_from_this(), page] { self->Records(page); });
+  Retry(page->failed, page->failure, [self = shared_from_this(), page] { self->Records(page); });
 }
 
 bool RegionDiff::IsNews(const L2Key& key) {
@@ -195,17 +256,20 @@ bool RegionDiff::IsNews(const L2Key& key) {
 void RegionDiff::Settle(const std::shared_ptr<Page>& page) {
   const absl::Time now = clock_.Now();
   page->writes.assign(stores_.size(), {});
+  page->mending.assign(page->fetched.size(), Page::Mending::kNothing);
   for (size_t i = 0; i < page->fetched.size(); ++i) {
     const L2Key& key = page->fetched[i];
     size_t newest = 0;
     bool any_live = false;
     bool equal = true;
+    bool is_lacking = false;
     std::vector<std::string> versions;
     for (size_t s = 0; s < stores_.size(); ++s) {
       const Version version = VersionOf(page->records[s][i]);
       const bool live = IsLive(page->records[s][i], now);
       any_live = any_live || live;
       equal = equal && version == VersionOf(page->records[0][i]);
+      is_lacking = is_lacking || !version.is_set();
       if (version > VersionOf(page->records[newest][i])) newest = s;
       versions.push_back(absl::StrCat(stores_[s].first, " ",
                                       version.is_set() ? version.ToText() : std::string("none"),
@@ -213,47 +277,82 @@ void RegionDiff::Settle(const std::shared_ptr<Page>& page) {
     }
     if (equal || !any_live || !IsNews(key)) continue;
     ++result_.differing_keys;
+    const L2Record& record = page->records[newest][i];
+    const bool doubtful =
+        is_lacking && IsLive(record, now) &&
+        MayBeDeleted(key, VersionOf(record), TombstoneHorizon(now, options_.tombstone_ttl));
+    if (doubtful) ++result_.doubtful_keys;
     if (result_.examples.size() < options_.max_examples) {
       std::string text = absl::StrCat(key.name_space, " ", absl::CHexEscape(ToAbsl(key.key)), ":");
       for (const std::string& version : versions) absl::StrAppend(&text, " ", version, ";");
       text.pop_back();
+      if (doubtful) text.append(" (doubtful)");
       result_.examples.push_back(std::move(text));
     }
-    if (!options_.repair) continue;
+    if (!options_.repair || (doubtful && !options_.spread_doubtful)) continue;
     const absl::StatusOr<L2Write> write =
-        ReplicatedWrite(key, page->records[newest][i].record.view(), now, options_.tombstone_ttl);
+        ReplicatedWrite(key, record.record.view(), now, options_.tombstone_ttl);
     if (!write.ok()) continue;
-    ++result_.repaired_keys;
     for (size_t s = 0; s < stores_.size(); ++s) {
-      if (VersionOf(page->records[s][i]) < write->version) page->writes[s].push_back(*write);
+      if (VersionOf(page->records[s][i]) < write->version) page->writes[s].push_back({i, *write});
     }
   }
   Write(page);
 }
 
 void RegionDiff::Write(const std::shared_ptr<Page>& page) {
+  page->failure = absl::OkStatus();
   page->open =
       static_cast<size_t>(std::count_if(page->writes.begin(), page->writes.end(),
                                         [](const auto& writes) { return !writes.empty(); }));
-  if (page->open == 0) return Records(page);
+  if (page->open == 0) return Written(page);
   for (size_t store = 0; store < stores_.size(); ++store) {
     if (page->writes[store].empty()) continue;
+    std::vector<L2Write> writes;
+    for (const Page::Write& write : page->writes[store]) writes.push_back(write.write);
     stores_[store].second->Apply(
-        std::move(page->writes[store]), Deadline(),
-        gate_.Reply<std::vector<L2WriteResult>>(
-            [self = shared_from_this(), page](const std::vector<L2WriteResult>& results) {
-              for (const L2WriteResult& result : results) page->failure.Update(result.status);
-              if (--page->open > 0) return;
-              if (!page->failure.ok()) return self->Finish(page->failure);
-              self->Records(page);
-            }));
+        std::move(writes), Deadline(),
+        gate_.Reply<std::vector<L2WriteResult>>([self = shared_from_this(), page,
+                                                 store](const std::vector<L2WriteResult>& results) {
+          std::vector<Page::Write> again;
+          for (size_t i = 0; i < results.size(); ++i) {
+            Page::Write& write = page->writes[store][i];
+            Page::Mending& mending = page->mending[write.index];
+            const absl::Status& status = results[i].status;
+            if (!status.ok() && !IsAboutTheWrite(status)) {
+              page->Fail(store, status);
+              again.push_back(std::move(write));
+            } else if (!status.ok()) {
+              mending = Page::Mending::kRefused;
+            } else if (mending == Page::Mending::kNothing &&
+                       (results[i].outcome == L2WriteOutcome::kApplied ||
+                        results[i].stored == write.write.version)) {
+              // The same version is this write, of which an answer was lost.
+              mending = Page::Mending::kApplied;
+            }
+          }
+          page->writes[store] = std::move(again);
+          if (--page->open > 0) return;
+          if (!page->failure.ok()) {
+            return self->Retry(page->failed, page->failure, [self, page] { self->Write(page); });
+          }
+          self->Succeeded();
+          self->Written(page);
+        }));
   }
+}
+
+void RegionDiff::Written(const std::shared_ptr<Page>& page) {
+  result_.repaired_keys += static_cast<uint64_t>(
+      std::count(page->mending.begin(), page->mending.end(), Page::Mending::kApplied));
+  Records(page);
 }
 
 void RegionDiff::NextPage(std::string next) {
   from_ = std::move(next);
   if (!from_.empty()) return ReadPage();
   counted_.clear();
+  walk_keys_ = 0;
   if (++walked_ < stores_.size()) return ReadPage();
   if (by_key_) return Finish(absl::OkStatus());
   for (size_t slot = 0; slot < kSlotCount; ++slot) {

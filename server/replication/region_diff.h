@@ -4,7 +4,12 @@
 // A key differs when a user could see it: the regions do not have the same version of it, and at
 // least one of them has a live value. Tombstones and expired values that only some still remember
 // are no difference. Keys that change while it runs may be counted. A repair gives every region the
-// newest record, tombstones included. Promise: the callback is called exactly once, also when it is
+// newest record, tombstones included. A value that is older than tombstones are kept, and of which
+// some region has nothing at all, may have been deleted there and forgotten since: such a key is
+// doubtful, and is left as it is (docs/adr/0014), unless the caller knows better.
+// What a store does not answer, or refuses, is asked again, with growing pauses; one that fails for
+// `patience` ends the comparison, with its name. A walk that cannot go on begins anew.
+// Promise: the callback is called exactly once, also when it is
 // cancelled or the gate is closed. Cost: one page of versions at a time, of all stores at once; of
 // differing keys as many records as the stores answer together; memory for the slots' digests and
 // kMaxCounted hashes, whatever differs. Thread safety: none; everything runs behind the gate.
@@ -15,6 +20,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -24,6 +31,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/resilience/backoff.h"
 #include "server/node/l2_store.h"
 #include "server/replication/task_gate.h"
 
@@ -32,12 +41,15 @@ namespace meridian {
 struct RegionDiffOptions {
   std::vector<std::string> regions;  // Empty: all.
   bool repair = false;
+  bool spread_doubtful = false;     // With `repair`: doubtful values, too.
   std::function<bool()> cancelled;  // Asked before each page; empty: never.
   size_t page_keys = 500;
   size_t fetch_keys = 500;  // Whole records of differing keys, together; fewer when refused.
   size_t max_examples = 20;
   absl::Duration tombstone_ttl = absl::Hours(24);
-  absl::Duration timeout = absl::Seconds(10);  // Of each call of a store.
+  absl::Duration timeout = absl::Seconds(10);   // Of each call of a store.
+  absl::Duration patience = absl::Seconds(30);  // With a store that fails.
+  BackoffOptions backoff{.initial = absl::Milliseconds(100), .max = absl::Seconds(5)};
 };
 
 struct RegionDiffResult {
@@ -45,7 +57,8 @@ struct RegionDiffResult {
   uint64_t compared_keys = 0;  // Sum over the regions.
   uint64_t differing_slots = 0;
   uint64_t differing_keys = 0;
-  uint64_t repaired_keys = 0;
+  uint64_t repaired_keys = 0;         // Written in at least one region, and refused in none.
+  uint64_t doubtful_keys = 0;         // Of differing_keys.
   std::vector<std::string> examples;  // "<namespace> <key>: <region> <version>, ..."
 };
 
@@ -76,7 +89,13 @@ class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
   void Settle(const std::shared_ptr<Page>& page);
   bool IsNews(const L2Key& key);
   void Write(const std::shared_ptr<Page>& page);
+  void Written(const std::shared_ptr<Page>& page);
   void NextPage(std::string next);
+  // Calls `again` after a while, or ends the comparison. `store`: the one that has failed.
+  void Retry(size_t store, const absl::Status& status, Executor::Task again);
+  // A call has succeeded.
+  void Succeeded();
+  void BeginWalkAnew();
   void Finish(absl::Status status);
   absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
 
@@ -90,13 +109,16 @@ class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
   bool by_key_ = false;  // The second walk.
   size_t walked_ = 0;    // The store that is walked through.
   std::string from_;
-  std::vector<std::vector<uint64_t>> digests_;  // By store and slot.
-  std::vector<bool> suspect_;                   // By slot.
+  uint64_t walk_keys_ = 0;  // Of compared_keys, those of this walk.
+  Backoff backoff_;
+  std::minstd_rand random_;
+  std::optional<absl::Duration> failing_since_;  // Monotonic.
+  std::vector<std::vector<uint64_t>> digests_;   // By store and slot.
+  std::vector<bool> suspect_;                    // By slot.
   // Hashes of keys that this walk has counted: a walk may bring a key twice. Beyond kMaxCounted the
   // second time counts.
   std::unordered_set<uint64_t> counted_;
   size_t fetch_limit_;  // Shrinks when a store refuses.
-  int refused_alone_ = 0;
   RegionDiffResult result_;
 };
 

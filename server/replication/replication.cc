@@ -13,8 +13,9 @@
 #include "server/replication/hearing.h"
 #include "server/replication/hint_replay.h"
 #include "server/replication/region_cuts.h"
+#include "server/replication/replicated_write.h"
 #include "server/replication/replicator.h"
-#include "server/replication/store_recovery.h"
+#include "server/replication/slot_fencer.h"
 #include "server/replication/sync_waits.h"
 #include "server/replication/task_gate.h"
 #include "server/replication/watch_feed.h"
@@ -42,17 +43,33 @@ ReplicationLinkOptions LinkOptions(const ReplicationOptions& options) {
 
 ReplicationLink::ModeOf WithInternal(ReplicationLink::ModeOf mode_of) {
   return [mode_of = std::move(mode_of)](std::string_view name_space) {
-    if (name_space == kInternalNamespace || name_space == kFenceNamespace) {
-      return ReplicationMode::kAsync;
-    }
-    return name_space == kLocalFenceNamespace ? ReplicationMode::kLocal : mode_of(name_space);
+    if (name_space == kLocalFenceNamespace) return ReplicationMode::kLocal;
+    return IsInternalNamespace(name_space) ? ReplicationMode::kAsync : mode_of(name_space);
   };
+}
+
+StoreRecovery::StoredUntil OrUnknown(StoreRecovery::StoredUntil stored_until) {
+  if (stored_until != nullptr) return stored_until;
+  return [](uint64_t) { return absl::ZeroDuration(); };
 }
 
 std::vector<std::string> NamesOf(const std::map<std::string, L2Store*>& stores) {
   std::vector<std::string> names;
   for (const auto& [region, store] : stores) names.push_back(region);
   return names;
+}
+
+StalenessOptions SamplerOptions(const ReplicationOptions& options) {
+  StalenessOptions sampler = options.staleness;
+  sampler.own_region = options.own_region;
+  sampler.node_id = options.node_id;
+  return sampler;
+}
+
+StoreUpkeepOptions UpkeepOptions(const ReplicationOptions& options) {
+  StoreUpkeepOptions upkeep = options.upkeep;
+  upkeep.tombstone_ttl = options.link.repair.tombstone_ttl;
+  return upkeep;
 }
 
 std::map<std::string, L2Store*> AllStores(const ReplicationOptions& options,
@@ -115,7 +132,7 @@ struct Replication::Parts {
         deps(std::move(d)),
         gate(deps.executor),
         coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
-        hearing(deps.own, deps.others, gate, deps.clock),
+        hearing(options.link.repair.hearing, deps.own, deps.others, gate, deps.clock),
         sync_waits(gate, deps.clock, [this] { tail.Nudge(); }),
         replicator(LinkOptions(options), deps.own, deps.others, gate, hearing, deps.clock,
                    deps.clock_guard, deps.observer, WithInternal(deps.mode_of), sync_waits),
@@ -125,17 +142,30 @@ struct Replication::Parts {
                replicator.SetCut(region, cut);
              }),
         clock_watch(AllStores(options, deps), deps.clock_guard, gate, deps.clock, deps.observer),
+        fencer(HorizonHolds(options.link.repair.tombstone_ttl), deps.horizons, deps.engine,
+               deps.watch),
         fence_wait({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.others,
-                   gate, deps.clock),
+                   gate, deps.clock,
+                   [this](const std::map<uint32_t, absl::Time>& fenced) { fencer.Set(fenced); }),
         hint_replay(deps.hints, deps.own, gate, deps.clock),
-        watch_feed(deps.watch),
-        recovery({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.engine, gate,
-                 deps.clock, deps.observer),
-        fence_follower({.node_id = options.node_id}, deps.own, deps.fences, deps.topology, gate,
-                       deps.clock, deps.observer),
+        recovery(
+            {.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.engine,
+            OrUnknown(deps.stored_until),
+            [this](const L2Key& key, Version newest) {
+              if (deps.watch == nullptr) return;
+              deps.watch->Changed(key.slot, key.name_space, key.key, newest);
+            },
+            gate, deps.clock, deps.observer),
+        fence_follower({.node_id = options.node_id, .log_entries = options.tail.log_entries},
+                       deps.own, deps.fences, deps.topology, gate, deps.clock, deps.observer),
+        upkeep(UpkeepOptions(options), deps.own, gate, deps.clock),
+        watch_feed(deps.watch, fence_follower, recovery),
+        staleness(SamplerOptions(options), deps.own, deps.others, deps.engine, deps.fences,
+                  deps.mirrors, deps.peers, deps.topology, gate, deps.clock, deps.mode_of,
+                  [this](const std::string& region) { return replicator.StateOf(region); }),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer,
-             {&coherence, &recovery, &watch_feed, &replicator}),
+             {&coherence, &recovery, &watch_feed, &replicator, &staleness, &fence_wait}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
@@ -143,6 +173,7 @@ struct Replication::Parts {
     tail.SetOwned(slots);
     heartbeat.SetOwned(slots);
     fence_wait.SetOwned(slots);
+    upkeep.SetOwned(slots);
   }
 
   const ReplicationOptions options;
@@ -154,11 +185,14 @@ struct Replication::Parts {
   Replicator replicator;
   RegionCuts cuts;
   ClockWatch clock_watch;
+  SlotFencer fencer;
   FenceWait fence_wait;
   HintReplay hint_replay;
-  WatchFeed watch_feed;
   StoreRecovery recovery;
   FenceFollower fence_follower;
+  StoreUpkeep upkeep;
+  WatchFeed watch_feed;
+  StalenessSampler staleness;
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -190,6 +224,7 @@ void Replication::Start() {
     parts->clock_watch.Start();
     parts->hint_replay.Start();
     parts->fence_follower.Start();
+    parts->upkeep.Start();
     if (parts->options.heartbeat_interval > absl::ZeroDuration()) parts->heartbeat.Start();
   });
 }
@@ -198,6 +233,10 @@ void Replication::Stop() { parts_->gate.Close(); }
 
 std::vector<LinkStatus> Replication::Links() const {
   return parts_->gate.Locked([this] { return parts_->replicator.Links(); });
+}
+
+StalenessReport Replication::Staleness() const {
+  return parts_->gate.Locked([this] { return parts_->staleness.Report(); });
 }
 
 void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
@@ -226,8 +265,7 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
   options.tombstone_ttl = parts->options.link.repair.tombstone_ttl;
   // Heartbeats are left out: they move all the time. Where no values are sent, regions differ.
   auto wanted = [parts](std::string_view name_space) {
-    if (name_space == kFenceNamespace) return true;
-    if (name_space == kInternalNamespace || name_space == kLocalFenceNamespace) return false;
+    if (IsInternalNamespace(name_space)) return name_space == kFenceNamespace;
     const ReplicationMode mode = parts->deps.mode_of(name_space);
     return mode == ReplicationMode::kAsync || mode == ReplicationMode::kSync;
   };
@@ -283,6 +321,8 @@ void Replication::SetCut(const std::string& region, bool cut, std::string reason
 std::vector<std::string> Replication::WaitsForFences() const {
   return parts_->fence_wait.WaitsFor();
 }
+
+StoreUse Replication::Use() const { return parts_->upkeep.Use(); }
 
 SyncReplication& Replication::sync() { return parts_->sync_waits; }
 

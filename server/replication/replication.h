@@ -29,12 +29,17 @@
 #include "server/node/fences.h"
 #include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
+#include "server/node/mirror_reads.h"
+#include "server/node/slot_horizons.h"
 #include "server/node/watch_hub.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
 #include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
+#include "server/replication/staleness_sampler.h"
+#include "server/replication/store_upkeep.h"
+#include "server/replication/store_recovery.h"
 
 namespace meridian {
 
@@ -44,6 +49,8 @@ struct ReplicationOptions {
   absl::Duration heartbeat_interval = absl::Seconds(1);  // Zero: none.
   ChangelogTailOptions tail;
   ReplicationLinkOptions link;  // own_region, target_region and seed are filled in.
+  StalenessOptions staleness;   // own_region and node_id are filled in.
+  StoreUpkeepOptions upkeep;    // tombstone_ttl is filled in.
 
   // Returns kInvalidArgument naming the field, the value and the rule.
   absl::Status Validate() const;
@@ -63,10 +70,15 @@ struct ReplicationDeps {
   ClockGuard& clock_guard;  // Is told the stores' clocks.
   HintLog& hints;           // Is replayed.
   Fences& fences;           // Learns those of the store.
+  SlotHorizons& horizons;   // Learns which slots may hold what others have deleted.
   // What of a namespace leaves the region. Called on the executor. kInternalNamespace always does.
   ReplicationLink::ModeOf mode_of;
   Heartbeat::Write write_heartbeat;
+  PeerTransport& peers;       // Are looked at by the sampler.
   WatchHub* watch = nullptr;  // Is told what the tail hears; nullptr: nobody follows.
+  // See StoreRecovery. Called on the executor; empty: never known.
+  StoreRecovery::StoredUntil stored_until;
+  MirrorReads* mirrors = nullptr;  // Are looked at by the sampler; nullptr: none.
 };
 
 class Replication {
@@ -99,10 +111,16 @@ class Replication {
   // FenceWait. Empty: none.
   std::vector<std::string> WaitsForFences() const;
 
+  // What changelogs and tombstones take in the regional store; see StoreUpkeep.
+  StoreUse Use() const;
+
   // For writers of namespaces that replicate synchronously. Lives as long as this.
   SyncReplication& sync();
   // Answers all of them with what there is: the node is about to stop.
   void AnswerSyncWaits();
+
+  // How soon changes were everywhere. Cost: waits for the task that runs now.
+  StalenessReport Staleness() const;
 
   // How many owned slots are followed already; equal to the owned slots in the steady state.
   size_t followed_slots() const;

@@ -1,7 +1,6 @@
 #include "server/replication/replication_link.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -20,17 +19,6 @@ bool WasNotAsked(const absl::Status& status) {
 // it refuses costs little; but the first calls after an outage, of which it lets a few through,
 // must not cost the link its longest wait.
 constexpr absl::Duration kBreakerWait = absl::Milliseconds(100);
-
-// For so long after a loss of the target the owner of a slot compares it, whoever that is.
-constexpr absl::Duration kLossMatters = absl::Hours(1);
-
-// Of a slot that is compared for another reason than its cursor: no reason to fence it.
-constexpr LogPosition kNoCursor = {std::numeric_limits<int64_t>::max(), 0};
-
-// The log's own time of a position: Redis makes stream ids from its clock.
-absl::Time TimeOf(LogPosition position) {
-  return absl::FromUnixMillis(static_cast<int64_t>(position.ms));
-}
 
 }  // namespace
 
@@ -61,7 +49,7 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
                  return entry.version.region == own_id_ &&
                         mode_of_(entry.name_space) != ReplicationMode::kLocal;
                }),
-      repair_(options_.repair, options_.own_region, source, target_, hearing, gate_, clock,
+      repair_(options_.repair, options_.own_region, options_.target_region, source, target_, hearing, gate_, clock,
               clock_guard, mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       problem_(absl::StrCat("the store of ", options_.own_region,
@@ -73,6 +61,7 @@ void ReplicationLink::Start() { Tick(); }
 
 void ReplicationLink::Tick() {
   NoteTargetLoss();
+  NoteAway();
   FlushCursors();
   CheckTarget();
   Report();
@@ -99,6 +88,7 @@ void ReplicationLink::SetCut(const std::optional<RegionCut>& cut) {
 
 void ReplicationLink::OnSlotGained(uint32_t slot, LogPosition position) {
   backlog_.Add(slot);
+  if (const auto ticket = backlog_.TicketOf(slot)) repair_.Gained(*ticket);
   CompareAfterLoss(slot);
   SchedulePump();
 }
@@ -106,6 +96,7 @@ void ReplicationLink::OnSlotGained(uint32_t slot, LogPosition position) {
 void ReplicationLink::OnSlotLost(uint32_t slot) {
   backlog_.Remove(slot);
   repair_.Remove(slot);
+  rewound_far_.erase(slot);
 }
 
 void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
@@ -117,23 +108,11 @@ void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
   if (kind == GapKind::kRestarted) {
     backlog_.Restart(slot);
     repair_.Remove(slot);  // The hole is found again by the cursor, which did not move.
+    if (const auto ticket = backlog_.TicketOf(slot)) repair_.Gained(*ticket);
     CompareAfterLoss(slot);
   } else {
     // What the tail missed would seem to join on: the hole is found between cursor and log.
     backlog_.Unsync(slot);
-  }
-  SchedulePump();
-}
-
-void ReplicationLink::OnLoss(const SlotLoss& loss) {
-  if (!loss.rewound) return;
-  backlog_.Restart(loss.slot);
-  repair_.Remove(loss.slot);  // As above.
-  CompareAfterLoss(loss.slot);
-  if (loss.kept.ms != 0 && IsBeyondTombstones(TimeOf(loss.kept))) {
-    for (const SlotTicket& ticket : backlog_.Tickets()) {
-      if (ticket.slot == loss.slot) repair_.Add(ticket, kNoCursor, /*memory_lost=*/true);
-    }
   }
   SchedulePump();
 }
@@ -149,6 +128,7 @@ void ReplicationLink::SchedulePump() {
 
 void ReplicationLink::Pump() {
   NoteTargetLoss();
+  NoteAway();
   if (!paused_ && !cut_) {
     Sync();
     CatchUp();
@@ -196,45 +176,54 @@ void ReplicationLink::SyncEnds(std::shared_ptr<SyncRound> round) {
 
 void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
   std::vector<LogRead> reads;
+  const bool as_a_whole = WentBackAsAWhole(round->cursors, round->ends);
   for (size_t i = 0; i < round->slots.size(); ++i) {
     const LogPosition acked = backlog_.AckedBefore(round->tickets[i]);
-    if (round->cursors[i] < acked && round->cursors[i].ms != 0 &&
-        IsBeyondTombstones(TimeOf(round->cursors[i]))) {
-      WentBack(round->tickets[i], round->cursors[i], acked);
+    if (round->cursors[i] < acked) {
+      repair_.TargetLost();
+      if (round->cursors[i].ms != 0 && IsBeyondTombstones(round->cursors[i])) {
+        WentBack(round->tickets[i], round->cursors[i], acked);
+      }
     }
     if (round->cursors[i] < round->ends[i]) {
       reads.push_back({round->slots[i], LogPosition{}});
     } else if (round->cursors[i] > round->ends[i] &&
                backlog_.NoteLostLog(round->tickets[i], round->cursors[i], round->ends[i])) {
-      LostLog(round->tickets[i], round->ends[i]);
+      LostLog(round->tickets[i], round->ends[i], as_a_whole);
     }
   }
   if (reads.empty()) return Synced(*round);
-  source_.ReadLogs(
-      std::move(reads), 1, Deadline(),
-      gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
-          [this, round](const absl::StatusOr<std::vector<LogSlice>>& firsts) {
-            if (!firsts.ok()) {
-              syncing_ = false;
-              return Failed(round->attempt, options_.own_region, firsts.status());
-            }
-            std::map<uint32_t, LogPosition> starts;
-            for (const LogSlice& slice : *firsts) {
-              starts[slice.slot] = slice.entries.front().position;
-            }
-            for (size_t i = 0; i < round->slots.size(); ++i) {
-              if (round->cursors[i] >= round->ends[i]) continue;
-              // Without a first entry all of them were trimmed.
-              const auto found = starts.find(round->slots[i]);
-              const LogPosition start = found == starts.end() ? round->ends[i] : found->second;
-              // The hole that is being mended is not a new one.
-              const SlotTicket ticket = round->tickets[i];
-              const LogPosition after =
-                  backlog_.mending(ticket) ? backlog_.Queued(ticket) : round->cursors[i];
-              if (start > after) Hole(ticket, round->cursors[i], after, start);
-            }
-            Synced(*round);
-          }));
+  source_.ReadLogs(std::move(reads), 1, Deadline(),
+                   gate_.Reply<absl::StatusOr<std::vector<LogSlice>>>(
+                       [this, round](const absl::StatusOr<std::vector<LogSlice>>& firsts) {
+                         if (!firsts.ok()) {
+                           syncing_ = false;
+                           return Failed(round->attempt, options_.own_region, firsts.status());
+                         }
+                         std::map<uint32_t, LogPosition> starts;
+                         for (const LogSlice& slice : *firsts) {
+                           starts[slice.slot] = slice.entries.front().position;
+                         }
+                         for (size_t i = 0; i < round->slots.size(); ++i) {
+                           if (round->cursors[i] >= round->ends[i]) continue;
+                           // Without a first entry all of them were trimmed.
+                           const auto found = starts.find(round->slots[i]);
+                           const LogPosition start =
+                               found == starts.end() ? round->ends[i] : found->second;
+                           // The hole that is being mended is not a new one.
+                           const SlotTicket ticket = round->tickets[i];
+                           LogPosition after = round->cursors[i];
+                           if (backlog_.mending(ticket)) {
+                             after = backlog_.Queued(ticket);
+                           } else if (round->cursors[i] >= backlog_.AckedBefore(ticket)) {
+                             // Nor is one that was mended, and of which the cursor does not tell
+                             // yet.
+                             after = std::max(after, backlog_.MendedUpTo(ticket));
+                           }
+                           if (start > after) Hole(ticket, round->cursors[i], after, start);
+                         }
+                         Synced(*round);
+                       }));
 }
 
 void ReplicationLink::Synced(const SyncRound& round) {
@@ -317,53 +306,6 @@ void ReplicationLink::TakeReads(const std::vector<CatchUpRead>& asked,
   }
 }
 
-// --- Changes that the target never got and that the log no longer has.
-
-void ReplicationLink::Hole(SlotTicket ticket, LogPosition cursor, LogPosition after,
-                           LogPosition start) {
-  // A hole that has grown is a new one: what it lost may have been written since the repair began.
-  if (backlog_.KnowsHole(ticket, after, start)) return;
-  // A target without a cursor is new, or came back empty: nobody can say whether the log was
-  // trimmed before. It is compared all the same, and is no loss.
-  if (cursor != LogPosition{}) {
-    ++gaps_total_;
-    observer_.OnLinkGap(options_.target_region, ticket.slot);
-  }
-  backlog_.Mend(ticket, after, start);
-  repair_.Add(ticket, cursor);
-}
-
-// The new log is read from its beginning; what was only in the old one is found by comparison. The
-// age of the cursor tells nothing of a store that may have lost more than its log: no fence. A log
-// that ends long ago is that of an old snapshot, which lacks this region's own deletes, too.
-void ReplicationLink::LostLog(SlotTicket ticket, LogPosition end) {
-  ++gaps_total_;
-  observer_.OnLinkGap(options_.target_region, ticket.slot);
-  backlog_.Mend(ticket, LogPosition{}, end);
-  repair_.Add(ticket, LogPosition{}, end.ms != 0 && IsBeyondTombstones(TimeOf(end)));
-}
-
-// The target came back from before the time from which tombstones are kept, as an old snapshot does:
-// what it had heard of deletes since then is compared, and fenced; the log alone does not say it.
-void ReplicationLink::WentBack(SlotTicket ticket, LogPosition cursor, LogPosition acked) {
-  if (backlog_.KnowsHole(ticket, cursor, acked)) return;
-  backlog_.Mend(ticket, cursor, acked);
-  repair_.Add(ticket, cursor);
-}
-
-// Values wait that are older than tombstones are kept. The log is whole, which is as if the target
-// had been here until now: no fence.
-void ReplicationLink::Late(SlotTicket ticket) {
-  const LogPosition acked = backlog_.AckedBefore(ticket);
-  backlog_.Mend(ticket, acked, acked);
-  repair_.Add(ticket, kNoCursor);
-}
-
-void ReplicationLink::Mended(SlotTicket ticket) {
-  backlog_.Mended(ticket);
-  Pump();
-}
-
 // --- Cursors.
 
 // Foreign and local changes move the cursor, too, or a restart would read them all again. Nobody
@@ -405,37 +347,12 @@ void ReplicationLink::CheckTarget() {
                            }));
 }
 
-// Its cursors may be as they were, or have gone on since: they say nothing of what it wrote itself.
-void ReplicationLink::NoteTargetLoss() {
-  const uint64_t generation = target_.Generation();
-  if (generation == target_generation_) return;
-  target_lost_at_ = clock_.Monotonic();
-  size_t lost = 0;
-  for (const SlotTicket& ticket : backlog_.Tickets()) {
-    if (target_.GenerationOf(ticket.slot) <= target_generation_) continue;
-    backlog_.Unsync(ticket.slot);
-    repair_.Add(ticket, kNoCursor);
-    ++lost;
-  }
-  target_generation_ = generation;
-  if (lost > 0) observer_.OnTargetLoss(options_.target_region, lost);
-}
-
-void ReplicationLink::CompareAfterLoss(uint32_t slot) {
-  if (clock_.Monotonic() - target_lost_at_ > kLossMatters) return;
-  if (target_.GenerationOf(slot) == 0) return;
-  for (const SlotTicket& ticket : backlog_.Tickets()) {
-    if (ticket.slot == slot) repair_.Add(ticket, kNoCursor);
-  }
-}
-
 // --- Errors and status.
 
 void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const absl::Status& status) {
   if (attempt != attempt_) return SchedulePump();  // That attempt has failed already: go on.
   ++attempt_;
   paused_ = true;
-  repair_.TargetFailed();
   problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());
   backlog_.Unsync();
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);
@@ -486,6 +403,7 @@ LinkStatus ReplicationLink::Status() const {
   status.applied_total = applied_total_;
   status.stale_total = stale_total_;
   status.dropped_total = dropped_total_;
+  status.evicted_total = evicted_total_;
   status.gaps_total = gaps_total_;
   status.repair = repair_.Status();
   status.last_applied = last_applied_;

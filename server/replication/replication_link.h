@@ -13,15 +13,15 @@
 //   compared with it within a tick: what it lost comes back to it, what it wrote itself included,
 //   and so do deletes; a slot that is gained in the hour after that, too, whose former owner may
 //   not have come to the end.
-// A value older than tombstones are kept is not sent like this, because it may have been deleted over
+// A value older than tombstones are kept is not sent like this, because it may have been deleted
+// over
 //   there and forgotten since: LinkRepair finds out.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
-// older. Nothing is sent before SetCut has said that the target is not cut; what was sent before a
-// cut may
-//   still arrive. Changes wait as they do for a target that is away.
+//   older. Nothing is sent before SetCut has said that the target is not cut; what was sent before
+//   a cut may still arrive. Changes wait as they do for a target that is away. A server of a store
+//   that is away stops its slots and no others.
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
-// the
-//   target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
+//   the target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_REPLICATION_LINK_H_
@@ -32,6 +32,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,6 +87,8 @@ struct LinkStatus {
   uint64_t applied_total = 0;
   uint64_t stale_total = 0;
   uint64_t dropped_total = 0;
+  // Changes whose record the own store had evicted; sent as drops of what is older.
+  uint64_t evicted_total = 0;
   uint64_t gaps_total = 0;
   LinkRepairStatus repair;
   Version last_applied;
@@ -111,6 +114,7 @@ class ReplicationLink final : public ChangeSink {
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
   void OnLoss(const SlotLoss& loss) override;
+  void OnLossesKnown(LogPosition kept) override;
 
  private:
   struct SyncRound;  // Slots whose cursors are being fetched.
@@ -129,18 +133,26 @@ class ReplicationLink final : public ChangeSink {
   void CheckHoles(uint64_t attempt, std::vector<CatchUpRead> asked, std::vector<LogSlice> slices);
   void TakeReads(const std::vector<CatchUpRead>& asked, const std::vector<LogSlice>& slices);
   void Hole(SlotTicket ticket, LogPosition cursor, LogPosition after, LogPosition start);
-  void LostLog(SlotTicket ticket, LogPosition end);
+  bool WentBackAsAWhole(const std::vector<LogPosition>& cursors,
+                        const std::vector<LogPosition>& ends) const;
+  void LostLog(SlotTicket ticket, LogPosition end, bool as_a_whole);
   void WentBack(SlotTicket ticket, LogPosition cursor, LogPosition acked);
   void Late(SlotTicket ticket);
   bool IsBeyondTombstones(absl::Time time) const {
     return time < TombstoneHorizon(clock_.Now(), options_.repair.tombstone_ttl);
   }
+  // By the log's own time: Redis makes stream ids from its clock.
+  bool IsBeyondTombstones(LogPosition position) const {
+    return IsBeyondTombstones(absl::FromUnixMillis(static_cast<int64_t>(position.ms)));
+  }
   void Mended(SlotTicket ticket);
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
   absl::Status CheckFetched(const std::vector<L2Record>& records);
-  std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Key>& shipped,
-                                const std::vector<L2Record>& records, size_t* next, bool* late);
+  std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
+                                size_t* next, bool* late, Shipment* shipment);
+  void Abandon(const Shipment& shipment, const absl::Status& status);
+  void ApplyAll(const std::shared_ptr<Shipment>& shipment);
   void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                const std::vector<L2WriteResult>& results);
@@ -152,9 +164,11 @@ class ReplicationLink final : public ChangeSink {
   void FlushCursors();
   void CheckTarget();
   void NoteTargetLoss();
+  void NoteAway();
   void CompareAfterLoss(uint32_t slot);
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
+  void NoteEvicted();
   void Drop(const absl::Status& why);
   LinkState State() const;
   void Report();
@@ -178,8 +192,13 @@ class ReplicationLink final : public ChangeSink {
   bool reading_ = false;
   bool checking_ = false;
   uint64_t ticks_ = 0;
+  std::vector<uint32_t> away_;      // Slots that one of the stores lacks the server of.
   uint64_t target_generation_ = 0;  // Of the target, when it was looked at last, and
   absl::Duration target_lost_at_ = -absl::InfiniteDuration();  // when it last grew.
+  // Slots that lost changes, and kept only such from before tombstones: until it is known how far
+  // the store has gone back.
+  std::set<uint32_t> rewound_far_;
+  absl::Duration own_lost_at_ = -absl::InfiniteDuration();  // It went back, but not so far.
   bool paused_ = true;  // Waits for the backoff, or for the first word about a cut.
   std::optional<RegionCut> cut_;
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
@@ -196,6 +215,7 @@ class ReplicationLink final : public ChangeSink {
   uint64_t applied_total_ = 0;
   uint64_t stale_total_ = 0;
   uint64_t dropped_total_ = 0;
+  uint64_t evicted_total_ = 0;
   uint64_t gaps_total_ = 0;
   Version last_applied_;
 };

@@ -6,15 +6,10 @@
 #include "server/node/record.h"
 #include "server/replication/replicated_write.h"
 #include "server/replication/replication_link.h"
+#include "server/replication/write_refusal.h"
 
 namespace meridian {
 namespace {
-
-// Refused because of what was sent: sending it again would be refused again.
-bool IsAboutTheWrite(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) ||
-         absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
-}
 
 // A fetch of one key that is refused so often is refused for its size, not for the store's load.
 constexpr int kMaxRefusals = 5;
@@ -30,7 +25,10 @@ struct ReplicationLink::Shipment {
   uint64_t attempt;
   std::vector<SlotBatch> batches;
   std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
-  size_t open = 0;          // Batches that are not finished.
+  std::vector<std::vector<L2Write>> writes;  // By batch.
+  // Of keys of which the own store has something older than its log names.
+  std::vector<L2Write> own_drops;
+  size_t open = 0;  // Batches that are not finished.
 };
 
 bool ReplicationLink::Ship() {
@@ -65,22 +63,42 @@ bool ReplicationLink::Ship() {
 void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
                               const std::vector<L2Record>& records) {
   if (absl::Status status = CheckFetched(records); !status.ok()) {
-    for (const SlotBatch& batch : shipment->batches) backlog_.Finish(batch, false);
-    --shipments_;
-    slots_under_way_ -= shipment->open;
-    return Failed(shipment->attempt, options_.own_region, status);
+    return Abandon(*shipment, status);
   }
   batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
   size_t next = 0;
-  for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    SlotBatch& batch = shipment->batches[i];
+  for (SlotBatch& batch : shipment->batches) {
     bool late = false;
-    std::vector<L2Write> writes = WritesOf(batch, shipment->keys, records, &next, &late);
+    shipment->writes.push_back(WritesOf(batch, records, &next, &late, shipment.get()));
     if (late && !batch.mending) {
       Late(batch.ticket);
       batch.mending = true;
     }
-    Apply(shipment, i, std::move(writes));
+  }
+  if (shipment->own_drops.empty()) return ApplyAll(shipment);
+  source_.Apply(std::move(shipment->own_drops), Deadline(),
+                gate_.Reply<std::vector<L2WriteResult>>(
+                    [this, shipment](const std::vector<L2WriteResult>& results) {
+                      for (const L2WriteResult& result : results) {
+                        if (!result.status.ok() && !IsAboutTheWrite(result.status)) {
+                          return Abandon(*shipment, result.status);
+                        }
+                      }
+                      ApplyAll(shipment);
+                    }));
+}
+
+// To be fetched again, because of the own store.
+void ReplicationLink::Abandon(const Shipment& shipment, const absl::Status& status) {
+  for (const SlotBatch& batch : shipment.batches) backlog_.Finish(batch, false);
+  --shipments_;
+  slots_under_way_ -= shipment.open;
+  Failed(shipment.attempt, options_.own_region, status);
+}
+
+void ReplicationLink::ApplyAll(const std::shared_ptr<Shipment>& shipment) {
+  for (size_t i = 0; i < shipment->batches.size(); ++i) {
+    Apply(shipment, i, std::move(shipment->writes[i]));
   }
 }
 
@@ -106,10 +124,11 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records)
 }
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
-                                               const std::vector<L2Key>& shipped,
                                                const std::vector<L2Record>& records, size_t* next,
-                                               bool* late) {
+                                               bool* late, Shipment* shipment) {
+  const std::vector<L2Key>& shipped = shipment->keys;
   const absl::Time now = clock_.Now();
+  const absl::Duration keep = options_.repair.tombstone_ttl;
   std::vector<L2Write> writes;
   for (const LogEntry& entry : batch.changes) {
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
@@ -123,15 +142,21 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     // What cannot be sent still overtakes what is older over there.
     if (!record.status.ok()) Drop(record.status);  // One record alone is too large for a reply.
     if (!record.status.ok() || record.record.empty()) {
-      writes.push_back(DropOlderThan(key, entry.version, now));
+      if (record.status.ok()) NoteEvicted();
+      writes.push_back(DropOlderThan(key, entry.version, now, keep));
       continue;
     }
     average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
-    absl::StatusOr<L2Write> write =
-        ReplicatedWrite(key, record.record.view(), now, options_.repair.tombstone_ttl);
+    absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, keep);
     if (!write.ok()) {
       Drop(write.status());
-      writes.push_back(DropOlderThan(key, entry.version, now));
+      writes.push_back(DropOlderThan(key, entry.version, now, keep));
+    } else if (write->version < entry.version) {
+      // What the log names was evicted, and what it had overtaken came in again, from a region that
+      // had not been told.
+      NoteEvicted();
+      writes.push_back(DropOlderThan(key, entry.version, now, keep));
+      shipment->own_drops.push_back(writes.back());
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
       *late = true;  // Left to the comparison.
     } else if (write->version.region != target_id_) {
@@ -203,6 +228,11 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
   stale_total_ += stale;
   if (applied + stale > 0) observer_.OnApplied(options_.target_region, applied, stale);
   return again;
+}
+
+void ReplicationLink::NoteEvicted() {
+  ++evicted_total_;
+  observer_.OnEvicted(options_.target_region);
 }
 
 void ReplicationLink::Drop(const absl::Status& why) {

@@ -42,6 +42,9 @@ class ReplicationObserver {
   // `target` has less of so many slots than it had answered before: it is sent again.
   virtual void OnTargetLoss(const std::string& target, size_t slots) {}
 
+  // The own store had evicted a change's record before it was sent: `target` drops what is older.
+  virtual void OnEvicted(const std::string& target) {}
+
   // A change was left out because its record is malformed or refused for good.
   virtual void OnDropped(const std::string& target, const absl::Status& why) {}
 

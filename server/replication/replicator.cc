@@ -28,6 +28,13 @@ void Replicator::SetCut(const std::string& region, const std::optional<RegionCut
   }
 }
 
+LinkState Replicator::StateOf(const std::string& region) const {
+  for (const auto& link : links_) {
+    if (link->target_region() == region) return link->Status().state;
+  }
+  return LinkState::kDisconnected;
+}
+
 std::vector<LinkStatus> Replicator::Links() const {
   std::vector<LinkStatus> statuses;
   for (const auto& link : links_) statuses.push_back(link->Status());
@@ -52,6 +59,10 @@ void Replicator::OnGap(uint32_t slot, GapKind kind) {
 
 void Replicator::OnLoss(const SlotLoss& loss) {
   for (const auto& link : links_) link->OnLoss(loss);
+}
+
+void Replicator::OnLossesKnown(LogPosition kept) {
+  for (const auto& link : links_) link->OnLossesKnown(kept);
 }
 
 }  // namespace meridian

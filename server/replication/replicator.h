@@ -32,6 +32,9 @@ class Replicator final : public ChangeSink {
   // See ReplicationLink::SetCut.
   void SetCut(const std::string& region, const std::optional<RegionCut>& cut);
 
+  // REQUIRES: there is a link to the region.
+  LinkState StateOf(const std::string& region) const;
+
   // Sorted by target region.
   std::vector<LinkStatus> Links() const;
 
@@ -40,6 +43,7 @@ class Replicator final : public ChangeSink {
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override;
   void OnLoss(const SlotLoss& loss) override;
+  void OnLossesKnown(LogPosition kept) override;
 
  private:
   std::vector<std::unique_ptr<ReplicationLink>> links_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "server/node/absence.h"
 #include "server/node/limits.h"
 #include "server/node/record.h"
 
@@ -15,11 +16,9 @@ namespace {
 constexpr size_t kPageKeys = 256;
 constexpr size_t kPageBytes = size_t{1} << 20;
 
-// The newest version that is older.
-Version JustBefore(Version version) {
-  if (version.region > 0) return {version.hlc, static_cast<uint16_t>(version.region - 1)};
-  return {version.hlc - 1, 0xffff};
-}
+// Older than the version, and newer than whatever was there before it: of the same region, so that
+// the links send what this region removes.
+Version JustBefore(Version version) { return {version.hlc - 1, version.region}; }
 
 }  // namespace
 
@@ -30,20 +29,31 @@ struct StoreRecovery::Page {
 };
 
 StoreRecovery::StoreRecovery(StoreRecoveryOptions options, L2Store& store, Engine& engine,
-                             TaskGate gate, const Clock& clock, ReplicationObserver& observer)
+                             StoredUntil stored_until, Dropped dropped, TaskGate gate,
+                             const Clock& clock, ReplicationObserver& observer)
     : options_(options),
       store_(store),
       engine_(engine),
+      stored_until_(std::move(stored_until)),
+      dropped_(std::move(dropped)),
       gate_(std::move(gate)),
       clock_(clock),
       observer_(observer),
       walked_(kSlotCount, false),
       backoff_(options_.backoff) {}
 
+// Its new owner may have what this node has not.
+void StoreRecovery::OnSlotLost(uint32_t slot) {
+  doubtful_.erase(slot);
+  walked_[slot] = false;
+  std::erase_if(lost_, [slot](const Item& item) { return item.key.slot == slot; });
+}
+
 void StoreRecovery::OnLoss(const SlotLoss& loss) {
   std::map<std::pair<std::string_view, std::string_view>, Version> newest;
   for (const LogEntry& entry : loss.lost) {
-    if (entry.name_space == kInternalNamespace) continue;
+    // The nodes' own; fences are stored again by those who know them.
+    if (IsInternalNamespace(entry.name_space)) continue;
     Version& version = newest[{entry.name_space, entry.key}];
     version = std::max(version, entry.version);
   }
@@ -67,7 +77,7 @@ std::vector<StoreRecovery::Item> StoreRecovery::NextItems() {
   const std::vector<std::string> names = engine_.NamespaceNames();
   for (ResidentKey& key : keys) {
     const std::string& name_space = names[key.name_space - size_t{1}];
-    if (name_space == kInternalNamespace) continue;
+    if (IsInternalNamespace(name_space)) continue;
     items.push_back({{key.slot, name_space, std::move(key.key)}, Version()});
   }
   return items;
@@ -99,7 +109,9 @@ void StoreRecovery::Compare(std::vector<Item> items) {
   store_.FetchVersions(std::move(keys), Deadline(),
                        gate_.Reply<absl::StatusOr<std::vector<Version>>>(
                            [this, page](absl::StatusOr<std::vector<Version>> versions) {
-                             if (!versions.ok()) return Retry(std::move(page->items));
+                             if (!versions.ok()) {
+                               return Retry(std::move(page->items), versions.status());
+                             }
                              page->stored = *std::move(versions);
                              Mend(page);
                            }));
@@ -110,15 +122,20 @@ std::optional<L2Write> StoreRecovery::WriteFor(const Item& item, Version stored,
   const std::optional<NamespaceId> name_space = engine_.InternNamespace(item.key.name_space);
   Entry entry;
   bool held = false;
+  absl::Duration until;
   if (name_space) {
     const EntryKey key{.name_space = *name_space,
                        .slot = item.key.slot,
                        .hash = engine_.HashOf(*name_space, item.key.key),
                        .key = item.key.key};
     held = engine_.Peek(key, clock_.Monotonic(), &entry);
+    // L1 may keep a value for less long than L2: other regions have it under the same version, and
+    // would not lengthen a shorter life.
+    if (held) until = std::max(entry.expires_at, stored_until_(key.hash));
     const Version newest = std::max(stored, item.told);
     if (held && entry.version < newest) {
       engine_.Erase(key, JustBefore(newest));
+      dropped_(item.key, newest);
       held = false;
     }
   }
@@ -127,14 +144,19 @@ std::optional<L2Write> StoreRecovery::WriteFor(const Item& item, Version stored,
   *is_value = held && entry.version > stored;
   Record record;
   if (*is_value) {
-    const absl::Duration left = entry.expires_at - clock_.Monotonic();
+    const absl::Duration left = until - clock_.Monotonic();
     write.version = entry.version;
     write.expires_at = clock_.Now() + left;
     write.retention = left + kExpiryGrace;
     record.encoding = entry.encoding;
     record.raw_size = entry.raw_size;
+    record.written = entry.written;
     record.tags = entry.tags.view();
     record.value = entry.value.view();
+    if (IsAbsence(entry)) {
+      record = Record();
+      record.kind = RecordKind::kAbsent;
+    }
   } else if (!held && item.told.is_set() && stored < JustBefore(item.told)) {
     write.version = JustBefore(item.told);
     write.expires_at = clock_.Now() + options_.tombstone_ttl;
@@ -170,19 +192,23 @@ void StoreRecovery::Mend(const std::shared_ptr<Page>& page) {
   store_.Apply(std::move(writes), Deadline(),
                gate_.Reply<std::vector<L2WriteResult>>(
                    [this, page, first, are_values](const std::vector<L2WriteResult>& results) {
-                     bool again = false;
+                     absl::Status again;
                      for (size_t i = 0; i < results.size(); ++i) {
                        const absl::Status& status = results[i].status;
                        // Unreachable or overloaded; what is refused for good stays lost.
-                       again |= absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-                                absl::IsResourceExhausted(status);
+                       if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+                           absl::IsResourceExhausted(status)) {
+                         again.Update(status);
+                       } else if (!status.ok()) {
+                         observer_.OnTailError(status);
+                       }
                        if (!status.ok() || results[i].outcome != L2WriteOutcome::kApplied) continue;
                        ++(are_values[i] ? values_ : removals_);
                      }
-                     if (again) {
+                     if (!again.ok()) {
                        page->items.erase(page->items.begin(),
                                          page->items.begin() + static_cast<ptrdiff_t>(first));
-                       return Retry(std::move(page->items));
+                       return Retry(std::move(page->items), again);
                      }
                      if (page->next < page->items.size()) return Mend(page);
                      backoff_.Reset();
@@ -195,7 +221,8 @@ void StoreRecovery::Report() {
   values_ = removals_ = 0;
 }
 
-void StoreRecovery::Retry(std::vector<Item> items) {
+void StoreRecovery::Retry(std::vector<Item> items, const absl::Status& status) {
+  observer_.OnTailError(status);
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);
   auto again = std::make_shared<std::vector<Item>>(std::move(items));
   gate_.PostAfter(backoff_.Next(random), [this, again] { Compare(std::move(*again)); });

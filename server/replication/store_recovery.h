@@ -14,7 +14,9 @@
 #ifndef MERIDIAN_SERVER_REPLICATION_STORE_RECOVERY_H_
 #define MERIDIAN_SERVER_REPLICATION_STORE_RECOVERY_H_
 
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -42,12 +44,19 @@ struct StoreRecoveryOptions {
 
 class StoreRecovery final : public ChangeSink {
  public:
+  // Until when (monotonic) L2 had the value of a key that L1 holds, by its hash; less than L1's own
+  // life: not known.
+  using StoredUntil = std::function<absl::Duration(uint64_t hash)>;
+  // L1 has given up a key, of which something newer was written that nobody was told of.
+  using Dropped = std::function<void(const L2Key& key, Version newest)>;
+
   // References outlive this.
-  StoreRecovery(StoreRecoveryOptions options, L2Store& store, Engine& engine, TaskGate gate,
-                const Clock& clock, ReplicationObserver& observer);
+  StoreRecovery(StoreRecoveryOptions options, L2Store& store, Engine& engine,
+                StoredUntil stored_until, Dropped dropped, TaskGate gate, const Clock& clock,
+                ReplicationObserver& observer);
 
   void OnSlotGained(uint32_t slot, LogPosition position) override {}
-  void OnSlotLost(uint32_t slot) override { doubtful_.erase(slot); }
+  void OnSlotLost(uint32_t slot) override;
   void OnChanges(LogPosition after, const LogSlice& slice) override {}
   void OnGap(uint32_t slot, GapKind kind) override {}
   void OnLoss(const SlotLoss& loss) override;
@@ -68,12 +77,14 @@ class StoreRecovery final : public ChangeSink {
   void Mend(const std::shared_ptr<Page>& page);
   std::optional<L2Write> WriteFor(const Item& item, Version stored, bool* is_value);
   void Report();
-  void Retry(std::vector<Item> items);
+  void Retry(std::vector<Item> items, const absl::Status& status);
   absl::Time Deadline() const { return clock_.Now() + options_.timeout; }
 
   const StoreRecoveryOptions options_;
   L2Store& store_;
   Engine& engine_;
+  const StoredUntil stored_until_;
+  const Dropped dropped_;
   const TaskGate gate_;
   const Clock& clock_;
   ReplicationObserver& observer_;

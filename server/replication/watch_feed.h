@@ -6,16 +6,21 @@
 #ifndef MERIDIAN_SERVER_REPLICATION_WATCH_FEED_H_
 #define MERIDIAN_SERVER_REPLICATION_WATCH_FEED_H_
 
+#include <algorithm>
+
 #include "server/node/watch_hub.h"
 #include "server/replication/change_sink.h"
+#include "server/replication/fence_follower.h"
+#include "server/replication/store_recovery.h"
 
 namespace meridian {
 
 class WatchFeed final : public ChangeSink {
  public:
-  // `hub` is not owned and outlives this; nullptr: nobody is told. Comes after the sink that keeps
-  // L1 coherent: who hears of a change and reads must not find what was before.
-  explicit WatchFeed(WatchHub* hub) : hub_(hub) {}
+  // None is owned; all outlive this. `hub` nullptr: nobody is told. Comes after the sink that
+  // keeps L1 coherent: who hears of a change and reads must not find what was before.
+  WatchFeed(WatchHub* hub, const FenceFollower& fences, const StoreRecovery& recovery)
+      : hub_(hub), fences_(fences), recovery_(recovery) {}
 
   void OnSlotGained(uint32_t slot, LogPosition position) override {
     if (hub_ != nullptr) hub_->SlotFollowed(slot);
@@ -36,12 +41,24 @@ class WatchFeed final : public ChangeSink {
   void OnLoss(const SlotLoss& loss) override {
     if (hub_ != nullptr && loss.rewound) hub_->SlotGap(loss.slot);
   }
+  // Nobody hears what others do to it: its followers keep nothing of it until it is back.
+  void OnAway(uint32_t slot) override {
+    if (hub_ != nullptr) hub_->SlotLost(slot);
+  }
+  void OnBack(uint32_t slot) override {
+    if (hub_ != nullptr) hub_->SlotFollowed(slot);
+  }
   void OnCaughtUp(absl::Duration at) override {
-    if (hub_ != nullptr) hub_->CaughtUp(at);
+    // L1 may still answer what others have overwritten, and be compared later.
+    if (!recovery_.idle()) return;
+    // The fences come by a changelog of their own, perhaps of another server.
+    if (hub_ != nullptr) hub_->CaughtUp(std::min(at, fences_.caught_up()));
   }
 
  private:
   WatchHub* const hub_;
+  const FenceFollower& fences_;
+  const StoreRecovery& recovery_;
 };
 
 }  // namespace meridian

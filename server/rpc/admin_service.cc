@@ -13,11 +13,14 @@
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/node/entry_proto.h"
+#include "server/node/hottest_keys.h"
 #include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/node/namespace_what_if.h"
 #include "server/policy/build_info.h"
 #include "server/rpc/call_timing.h"
+#include "server/rpc/explain_everywhere.h"
+#include "server/rpc/staleness_proto.h"
 
 namespace meridian {
 namespace {
@@ -57,22 +60,6 @@ std::optional<Error> FormKeyRef(const NodeContext& context, const admin::v1::Key
   return limits::CheckKey(cached->key, ref.has_key_bytes() ? "key.key_bytes" : "key.key");
 }
 
-const char* HoldingName(Holding holding) {
-  switch (holding) {
-    case Holding::kValue:
-      return "value";
-    case Holding::kFenced:
-      return "fenced";
-    case Holding::kTombstone:
-      return "tombstone";
-    case Holding::kAbsent:
-      return "absent";
-    case Holding::kUnavailable:
-      return "unavailable";
-  }
-  return "unknown";
-}
-
 constexpr size_t kMaxCutReasonBytes = 256;
 constexpr int kMaxWhatIfs = 4;
 constexpr uint64_t kMaxWhatIfTtlMs = uint64_t{365} * 24 * 3600 * 1000;
@@ -88,20 +75,6 @@ void FillWhatIf(const NamespaceWhatIf& result, admin::v1::WhatIfResponse* respon
   response->set_present_max_bytes(result.present.max_bytes);
   response->set_present_policy(result.present.policy);
   response->set_present_ttl_ms(Ms(result.present_ttl));
-}
-
-void FillTiers(const std::vector<TierReport>& reports, admin::v1::ExplainKeyResponse* response) {
-  for (const TierReport& report : reports) {
-    admin::v1::TierState* tier = response->add_tiers();
-    tier->set_tier(static_cast<cache::v1::Source>(report.tier));
-    tier->set_state(HoldingName(report.holding));
-    if (report.version.is_set()) ToProto(report.version, tier->mutable_version());
-    tier->set_ttl_ms(Ms(report.ttl));
-    tier->set_size(report.size);
-    tier->set_raw_size(report.raw_size);
-    for (const std::string& tag : report.tags) tier->add_tags(tag);
-    if (report.error) ToProto(*report.error, tier->mutable_error());
-  }
 }
 
 }  // namespace
@@ -230,28 +203,8 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ExplainKey(
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Time deadline = DeadlineOf(*context, context_.clock.Now());
-  if (owner == nullptr || owner->id == context_.node_id) {
-    explainer_.Explain(name_space, key, deadline,
-                       [response, reactor](std::vector<TierReport> reports) {
-                         FillTiers(reports, response);
-                         reactor->Finish(grpc::Status::OK);
-                       });
-    return reactor;
-  }
-  context_.peers.Explain(
-      *owner, name_space, key, deadline - kReplyMargin,
-      [response, reactor](absl::StatusOr<std::vector<TierReport>> reports) {
-        if (!reports.ok()) {
-          reactor->Finish(MakeError(grpc::StatusCode::UNAVAILABLE, reason::kOwnerUnavailable,
-                                    absl::StrCat("node ", response->owner(),
-                                                 " owns the key and "
-                                                 "does not answer: ",
-                                                 std::string(reports.status().message()))));
-          return;
-        }
-        FillTiers(*reports, response);
-        reactor->Finish(grpc::Status::OK);
-      });
+  ExplainEverywhere(context_, explainer_, topology, name_space, key, deadline, response,
+                    [reactor](const grpc::Status& status) { reactor->Finish(status); });
   return reactor;
 }
 
@@ -358,10 +311,31 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::GetReplication(
   return Done(context);
 }
 
-grpc::ServerUnaryReactor* AdminServiceHandlers::ListHotKeys(Context* context,
-                                                            const admin::v1::ListHotKeysRequest*,
-                                                            admin::v1::ListHotKeysResponse*) {
-  return FailUnary(context, NotBuiltStatus("AdminService.ListHotKeys"));
+grpc::ServerUnaryReactor* AdminServiceHandlers::ListHotKeys(
+    Context* context, const admin::v1::ListHotKeysRequest* request,
+    admin::v1::ListHotKeysResponse* response) {
+  if (request->limit() > limits::kMaxHotKeys) {
+    ErrorDetails details;
+    details.field = "limit";
+    return FailUnary(context, MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                                        absl::StrCat("limit: ", request->limit(), " is more than ",
+                                                     limits::kMaxHotKeys),
+                                        std::move(details)));
+  }
+  if (!request->namespace_().empty()) {
+    if (const auto error = limits::CheckNamespace(request->namespace_())) {
+      return FailUnary(context, ToGrpcStatus(*error));
+    }
+  }
+  const size_t limit = request->limit() == 0 ? limits::kDefaultHotKeys : request->limit();
+  for (const HotKey& key :
+       HottestKeys(context_.namespaces, request->namespace_(), limit, context_.clock.Monotonic())) {
+    admin::v1::HotKey* row = response->add_keys();
+    row->set_namespace_(key.name_space);
+    row->set_key(absl::CHexEscape(key.key));
+    row->set_rate(key.per_second);
+  }
+  return Done(context);
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
                                                       const admin::v1::DrainRequest*,
@@ -447,6 +421,7 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(
   RegionDiffOptions options;
   options.regions.assign(request->regions().begin(), request->regions().end());
   options.repair = request->repair();
+  options.spread_doubtful = request->spread_doubtful();
   options.cancelled = [context] { return context->IsCancelled(); };
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   sources_.diff(std::move(options), [this, reactor, response](RegionDiffResult result) {
@@ -455,6 +430,7 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(
     response->set_compared_keys(result.compared_keys);
     response->set_differing_slots(result.differing_slots);
     response->set_repaired_keys(result.repaired_keys);
+    response->set_doubtful_keys(result.doubtful_keys);
     for (std::string& example : result.examples) response->add_examples(std::move(example));
     if (result.status.ok()) {
       reactor->Finish(grpc::Status::OK);
@@ -464,10 +440,12 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::DiffRegions(
   });
   return reactor;
 }
-grpc::ServerUnaryReactor* AdminServiceHandlers::GetStaleness(Context* context,
-                                                             const admin::v1::GetStalenessRequest*,
-                                                             admin::v1::GetStalenessResponse*) {
-  return FailUnary(context, NotBuiltStatus("AdminService.GetStaleness"));
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetStaleness(
+    Context* context, const admin::v1::GetStalenessRequest* request,
+    admin::v1::GetStalenessResponse* response) {
+  if (!sources_.staleness) return Done(context);
+  FillStaleness(sources_.staleness(), request->namespace_(), response);
+  return Done(context);
 }
 
 }  // namespace meridian

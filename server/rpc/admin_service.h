@@ -20,6 +20,7 @@
 #include "server/policy/policy_store.h"
 #include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
+#include "server/replication/staleness_sampler.h"
 
 namespace meridian {
 
@@ -35,6 +36,7 @@ struct AdminSources {
   absl::Duration started;                                    // Monotonic.
   std::function<std::vector<RegionL2>()> l2;                 // The regional store first.
   std::function<std::vector<LinkStatus>()> links;
+  std::function<StalenessReport()> staleness;                // Empty: there is no changelog.
   std::function<std::string()> coordinator;                  // Empty: none.
   std::function<std::vector<std::string>()> warnings;
   // Empty: there is nothing to compare. Answers later.

@@ -25,8 +25,11 @@ enum EntryField : uint32_t {
   kStale = 7,
   kEncoding = 8,
   kRawSize = 9,
+  kLease = 10,
   kError = 11,
   kTags = 12,
+  kWritten = 13,
+  kLeaseTaken = 14,
 };
 
 uint64_t Ms(absl::Duration duration) {
@@ -47,6 +50,13 @@ size_t VersionSize(const Version& version) {
 EntrySize SizeOf(const ReadResult& result, const std::string& error, bool omit_value) {
   EntrySize size{};
   size_t body = VarintFieldSize(static_cast<uint64_t>(result.state));
+  if (!result.lease.empty()) {
+    body += 1 + VarintSize(result.lease.size()) + result.lease.size();
+  }
+  if (result.state == EntryState::kMiss) {
+    body +=
+        VarintFieldSize(static_cast<uint64_t>(result.tier)) + VarintFieldSize(result.lease_taken);
+  }
   if (result.state == EntryState::kOk) {
     size.version = static_cast<uint32_t>(VersionSize(result.version));
     size.value = omit_value ? 0 : static_cast<uint32_t>(result.value.size());
@@ -60,11 +70,19 @@ EntrySize SizeOf(const ReadResult& result, const std::string& error, bool omit_v
     while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
       body += 1 + VarintSize(tag->size()) + tag->size();
     }
+    if (result.written != 0) body += 1 + sizeof(uint64_t);
   } else if (result.state == EntryState::kError) {
     body += 1 + VarintSize(error.size()) + error.size();
   }
   size.body = static_cast<uint32_t>(body);
   return size;
+}
+
+void WriteLease(const ReadResult& result, WireWriter* writer) {
+  if (result.lease.empty()) return;
+  writer->Tag(kLease, WireType::kBytes);
+  writer->Varint(result.lease.size());
+  writer->Raw(result.lease);
 }
 
 // What comes after the value.
@@ -82,11 +100,16 @@ void WriteEntryTail(const ReadResult& result, const EntrySize& size, WireWriter*
   writer->VarintField(kStale, result.stale);
   writer->VarintField(kEncoding, static_cast<uint64_t>(result.encoding));
   writer->VarintField(kRawSize, result.raw_size);
+  WriteLease(result, writer);
   std::string_view tags = result.tags.view();
   while (const std::optional<std::string_view> tag = TakeTag(&tags)) {
     writer->Tag(kTags, WireType::kBytes);
     writer->Varint(tag->size());
     writer->Raw(*tag);
+  }
+  if (result.written != 0) {
+    writer->Tag(kWritten, WireType::kFixed64);
+    writer->Fixed64(result.written);
   }
 }
 
@@ -101,9 +124,7 @@ grpc::Slice SliceOf(Buffer buffer) {
 class SliceBuilder {
  public:
   explicit SliceBuilder(size_t inline_bytes)
-      : current_(inline_bytes),
-        begin_(Mutable(current_)),
-        writer_(Mutable(current_)) {}
+      : current_(inline_bytes), begin_(Mutable(current_)), writer_(Mutable(current_)) {}
 
   WireWriter& writer() { return writer_; }
 
@@ -218,6 +239,10 @@ grpc::ByteBuffer WriteBatchGetResponse(std::string_view header, std::vector<Read
         }
       }
       WriteEntryTail(result, sizes[i], &writer);
+    } else {
+      writer.VarintField(kSource, static_cast<uint64_t>(result.tier));
+      WriteLease(result, &writer);
+      writer.VarintField(kLeaseTaken, result.lease_taken);
     }
   }
   return builder.Build();

@@ -12,11 +12,14 @@
 #include "common/base/strings.h"
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
+#include "server/node/dependencies.h"
 #include "server/node/entry_proto.h"
 #include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/rpc/batch_get_codec.h"
 #include "server/rpc/call_timing.h"
+#include "server/rpc/fence_target.h"
+#include "server/rpc/undelivered_leases.h"
 
 namespace meridian {
 namespace {
@@ -33,6 +36,7 @@ class CacheServiceHandlers::Call {
   Call(CacheServiceHandlers& service, grpc::CallbackServerContext* context, RpcMethod method,
        std::string name_space)
       : service_(service),
+        context_(*context),
         reactor_(context->DefaultReactor()),
         method_(method),
         name_space_(std::move(name_space)),
@@ -42,6 +46,8 @@ class CacheServiceHandlers::Call {
     read.name_space = write.name_space = name_space_;
   }
 
+  // Until Finish.
+  const grpc::CallbackServerContext& context() const { return context_; }
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
 
   void Finish(const grpc::Status& status) {
@@ -76,6 +82,12 @@ class CacheServiceHandlers::Call {
     former_->counters.bypassed.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
+  // Of a key that is in its form.
+  void AddSet(const cache::v1::SetEntry& entry, std::string_view key) {
+    WriteItem& item = write.items.emplace_back(FromProto(entry, WriteKind::kSet));
+    item.key = key;
+    if (forms_keys()) FormDependencies(policy_->key, &item.depends_on);
+  }
   grpc::ServerUnaryReactor* Succeed() {
     grpc::ServerUnaryReactor* reactor = reactor_;
     Finish(grpc::Status::OK);
@@ -88,6 +100,7 @@ class CacheServiceHandlers::Call {
 
  private:
   CacheServiceHandlers& service_;
+  const grpc::CallbackServerContext& context_;
   grpc::ServerUnaryReactor* const reactor_;
   const RpcMethod method_;
   const std::string name_space_;
@@ -170,7 +183,6 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->key());
   if (!error) error = limits::CheckKey(key, "key");
-  if (!error) error = limits::CheckReadOptions(request->options());
   if (error) return call->Refuse(*error);
   if (call->Bypasses(request->key())) {
     FillHeader(request->header(), response->mutable_header());
@@ -181,6 +193,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   call->read.options = FromProto(request->options());
   call->read.request_id = request->header().request_id();
   reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {
+    GiveBackUndelivered(call->context(), call->read, results, context_.clock.Now(), writes_);
     FillHeader(request->header(), response->mutable_header());
     if (request->options().for_near_cache()) {
       response->mutable_header()->set_watch_incarnation(WatchIncarnation(*call));
@@ -266,13 +279,13 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   std::optional<Error> error = limits::CheckHeader(call->fields.header);
   if (!error) error = limits::CheckNamespace(call->fields.name_space);
   if (!error) error = limits::CheckBatch(keys.size(), call->bytes->size(), "keys");
-  if (!error) error = limits::CheckReadOptions(call->fields.options);
   if (error) return call->Refuse(*error);
   call->PrepareKeys();
   call->TakeKeys();
   call->read.options = FromProto(call->fields.options);
   call->read.request_id = call->fields.header.request_id();
   reads_.Read(call->read, [this, call, response](std::vector<ReadResult> results) {
+    GiveBackUndelivered(call->context(), call->read, results, context_.clock.Now(), writes_);
     if (!call->refused.empty()) results = call->WithRefused(std::move(results));
     cache::v1::ResponseHeader header;
     FillHeader(call->fields.header, &header);
@@ -295,14 +308,17 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext*
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->entry().key());
   if (!error) error = limits::CheckSetEntry(request->entry(), key, "entry");
+  if (!error) {
+    error = limits::CheckLease(request->entry(), request->namespace_(), key, context_.clock.Now(),
+                               "entry");
+  }
   if (error) return call->Refuse(*error);
   if (call->Bypasses(request->entry().key())) {
     FillHeader(request->header(), response->mutable_header());
     response->mutable_result()->set_status(cache::v1::ENTRY_STATUS_BYPASSED);
     return call->Succeed();
   }
-  call->write.items.push_back(FromProto(request->entry(), WriteKind::kSet));
-  call->write.items.back().key = key;
+  call->AddSet(request->entry(), key);
   call->write.request_id = request->header().request_id();
   return WriteOne(std::move(call), request, response);
 }
@@ -322,8 +338,13 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerCon
   for (int i = 0; i < request->entries_size(); ++i) {
     cache::v1::WriteResult* result = response->add_results();
     const std::string_view key = call->Formed(request->entries(i).key());
-    if (auto bad =
-            limits::CheckSetEntry(request->entries(i), key, IndexedField("entries", i, ""))) {
+    const std::string field = IndexedField("entries", i, "");
+    std::optional<Error> bad = limits::CheckSetEntry(request->entries(i), key, field);
+    if (!bad) {
+      bad = limits::CheckLease(request->entries(i), request->namespace_(), key,
+                               context_.clock.Now(), field);
+    }
+    if (bad) {
       result->set_status(cache::v1::ENTRY_STATUS_ERROR);
       ToProto(*bad, result->mutable_error());
       continue;
@@ -333,8 +354,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerCon
       continue;
     }
     call->indexes.push_back(i);
-    call->write.items.push_back(FromProto(request->entries(i), WriteKind::kSet));
-    call->write.items.back().key = key;
+    call->AddSet(request->entries(i), key);
   }
   call->write.request_id = request->header().request_id();
   return WriteBatch(std::move(call), request, response);
@@ -353,7 +373,12 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
                   {}};
     error->details.field = "target";
   }
-  if (!error && !request->has_key()) return InvalidateMany(std::move(call), request, response);
+  if (!error && !request->has_key()) {
+    FenceRequest fence;
+    error = ReadFenceTarget(*request, &fence);
+    if (error) return call->Refuse(*error);
+    return PutFence(std::move(call), std::move(fence), request, response);
+  }
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->key());
   if (!error) error = limits::CheckKey(key, "key");
@@ -363,30 +388,31 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
   item.key = key;
   call->write.items.push_back(std::move(item));
   call->write.request_id = request->header().request_id();
+  if (request->cascade()) return Cascade(std::move(call), request, response);
   return WriteOne(std::move(call), request, response);
 }
 
-grpc::ServerUnaryReactor* CacheServiceHandlers::InvalidateMany(
-    std::shared_ptr<Call> call, const cache::v1::InvalidateRequest* request,
-    cache::v1::InvalidateResponse* response) {
-  FenceRequest fence;
-  std::optional<Error> error;
-  if (request->has_tag()) {
+// Deletes the key, then puts a fence on what depends on it: whatever is made of the old value until
+// then dies as well.
+grpc::ServerUnaryReactor* CacheServiceHandlers::Cascade(std::shared_ptr<Call> call,
+                                                        const cache::v1::InvalidateRequest* request,
+                                                        cache::v1::InvalidateResponse* response) {
+  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
+    if (results[0].state == EntryState::kError) {
+      call->Finish(ToGrpcStatus(*results[0].error));
+      return;
+    }
+    FenceRequest fence;
     fence.scope = FenceScope::kTag;
-    fence.name = request->tag();
-    error = limits::CheckTag(request->tag(), "tag");
-  } else if (request->has_prefix()) {
-    fence.scope = FenceScope::kPrefix;
-    fence.name = request->prefix();
-    error = limits::CheckPrefix(request->prefix(), "prefix");
-  } else if (!request->all()) {
-    error = Error{grpc::StatusCode::INVALID_ARGUMENT,
-                  reason::kFieldInvalid,
-                  "all is false; say true to invalidate the whole namespace",
-                  {}};
-    error->details.field = "all";
-  }
-  if (error) return call->Refuse(*error);
+    fence.name = DependencyTag(call->write.items[0].key);
+    PutFence(call, std::move(fence), request, response);
+  });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* CacheServiceHandlers::PutFence(
+    std::shared_ptr<Call> call, FenceRequest fence, const cache::v1::InvalidateRequest* request,
+    cache::v1::InvalidateResponse* response) {
   fence.name_space = request->namespace_();
   fence.deadline = call->write.deadline;
   grpc::ServerUnaryReactor* reactor = call->reactor();

@@ -1,5 +1,5 @@
-// CacheServiceHandlers is cache.v1.CacheService on the wire: it checks the request, calls the read or
-// the write path, and fills the answer. No caching rule lives here.
+// CacheServiceHandlers is cache.v1.CacheService on the wire: it checks the request, calls the read
+// or the write path, and fills the answer. No caching rule lives here.
 //
 // Single calls turn an entry's error into the call's status; batches carry it in the entry. A batch
 // as a whole is refused only for what concerns the whole: namespace, header, number and bytes.
@@ -23,10 +23,9 @@
 
 namespace meridian {
 
-class CacheServiceHandlers final
-    : public cache::v1::CacheService::WithRawCallbackMethod_BatchGet<
-          cache::v1::CacheService::WithRawCallbackMethod_Watch<
-              cache::v1::CacheService::CallbackService>> {
+class CacheServiceHandlers final : public cache::v1::CacheService::WithRawCallbackMethod_BatchGet<
+                                       cache::v1::CacheService::WithRawCallbackMethod_Watch<
+                                           cache::v1::CacheService::CallbackService>> {
  public:
   // Nothing is owned; everything outlives the gRPC server.
   CacheServiceHandlers(const NodeContext& context, ReadPath& reads, WritePath& writes,
@@ -48,9 +47,9 @@ class CacheServiceHandlers final
   grpc::ServerUnaryReactor* Invalidate(grpc::CallbackServerContext* context,
                                        const cache::v1::InvalidateRequest* request,
                                        cache::v1::InvalidateResponse* response) override;
-  grpc::ServerUnaryReactor* BatchInvalidate(
-      grpc::CallbackServerContext* context, const cache::v1::BatchInvalidateRequest* request,
-      cache::v1::BatchInvalidateResponse* response) override;
+  grpc::ServerUnaryReactor* BatchInvalidate(grpc::CallbackServerContext* context,
+                                            const cache::v1::BatchInvalidateRequest* request,
+                                            cache::v1::BatchInvalidateResponse* response) override;
   grpc::ServerUnaryReactor* Touch(grpc::CallbackServerContext* context,
                                   const cache::v1::TouchRequest* request,
                                   cache::v1::TouchResponse* response) override;
@@ -81,10 +80,13 @@ class CacheServiceHandlers final
   grpc::ServerUnaryReactor* WriteBatch(std::shared_ptr<Call> call, const Request* request,
                                        Response* response);
 
-  // By tag, prefix or namespace.
-  grpc::ServerUnaryReactor* InvalidateMany(std::shared_ptr<Call> call,
-                                           const cache::v1::InvalidateRequest* request,
-                                           cache::v1::InvalidateResponse* response);
+  // Of a key, and of what depends on it.
+  grpc::ServerUnaryReactor* Cascade(std::shared_ptr<Call> call,
+                                    const cache::v1::InvalidateRequest* request,
+                                    cache::v1::InvalidateResponse* response);
+  grpc::ServerUnaryReactor* PutFence(std::shared_ptr<Call> call, FenceRequest fence,
+                                     const cache::v1::InvalidateRequest* request,
+                                     cache::v1::InvalidateResponse* response);
 
   const NodeContext& context_;
   ReadPath& reads_;

@@ -11,6 +11,7 @@
 #include "server/node/entry_proto.h"
 #include "server/node/limits.h"
 #include "server/rpc/call_timing.h"
+#include "server/rpc/undelivered_leases.h"
 
 namespace meridian {
 namespace {
@@ -28,7 +29,8 @@ std::optional<Error> CheckPeerRequest(HybridClock& versions, const peer::v1::Pee
 std::optional<Error> CheckWrite(const peer::v1::Write& write, int index) {
   const std::string field = absl::StrCat("writes[", index, "]");
   if (write.kind() < peer::v1::WRITE_KIND_SET || write.kind() > peer::v1::WRITE_KIND_TOUCH) {
-    Error error{grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "unknown write kind", {}};
+    Error error{
+        grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "unknown write kind", {}};
     error.details.field = field + ".kind";
     return error;
   }
@@ -74,16 +76,18 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::BatchGet(grpc::CallbackServerCont
   read->deadline = DeadlineOf(*context, context_.clock.Now());
   read->request_id = request->header().request_id();
   read->caller = Caller::kPeer;
-  reads_.Read(*read, [this, read, request, response, reactor](std::vector<ReadResult> results) {
-    FillHeader(response->mutable_header());
-    bool not_owner = false;
-    for (const ReadResult& result : results) {
-      ToProto(result, read->options.omit_value, response->add_entries());
-      not_owner |= result.error != nullptr && result.error->reason == reason::kNotOwner;
-    }
-    if (not_owner) AddTopology(request->header().epoch(), response);
-    reactor->Finish(grpc::Status::OK);
-  });
+  reads_.Read(*read,
+              [this, context, read, request, response, reactor](std::vector<ReadResult> results) {
+                GiveBackUndelivered(*context, *read, results, context_.clock.Now(), writes_);
+                FillHeader(response->mutable_header());
+                bool not_owner = false;
+                for (const ReadResult& result : results) {
+                  ToProto(result, read->options.omit_value, response->add_entries());
+                  not_owner |= result.error != nullptr && result.error->reason == reason::kNotOwner;
+                }
+                if (not_owner) AddTopology(request->header().epoch(), response);
+                reactor->Finish(grpc::Status::OK);
+              });
   return reactor;
 }
 
@@ -108,16 +112,17 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::BatchWrite(
   write->deadline = DeadlineOf(*context, context_.clock.Now());
   write->request_id = request->header().request_id();
   write->caller = Caller::kPeer;
-  writes_.Write(*write, [this, write, request, response, reactor](std::vector<WriteResult> results) {
-    FillHeader(response->mutable_header());
-    bool not_owner = false;
-    for (const WriteResult& result : results) {
-      ToProto(result, response->add_results());
-      not_owner |= result.error != nullptr && result.error->reason == reason::kNotOwner;
-    }
-    if (not_owner) AddTopology(request->header().epoch(), response);
-    reactor->Finish(grpc::Status::OK);
-  });
+  writes_.Write(
+      *write, [this, write, request, response, reactor](std::vector<WriteResult> results) {
+        FillHeader(response->mutable_header());
+        bool not_owner = false;
+        for (const WriteResult& result : results) {
+          ToProto(result, response->add_results());
+          not_owner |= result.error != nullptr && result.error->reason == reason::kNotOwner;
+        }
+        if (not_owner) AddTopology(request->header().epoch(), response);
+        reactor->Finish(grpc::Status::OK);
+      });
   return reactor;
 }
 
@@ -128,15 +133,17 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::Explain(grpc::CallbackServerConte
   if (!error) error = limits::CheckKey(request->key(), "key");
   if (error) return FailUnary(context, ToGrpcStatus(*error));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  explainer_.Explain(request->namespace_(), request->key(),
-                     DeadlineOf(*context, context_.clock.Now()),
-                     [this, response, reactor](std::vector<TierReport> reports) {
-                       FillHeader(response->mutable_header());
-                       for (const TierReport& report : reports) {
-                         ToProto(report, response->add_tiers());
-                       }
-                       reactor->Finish(grpc::Status::OK);
-                     });
+  const auto answer = [this, response, reactor](const std::vector<TierReport>& reports) {
+    FillHeader(response->mutable_header());
+    for (const TierReport& report : reports) ToProto(report, response->add_tiers());
+    reactor->Finish(grpc::Status::OK);
+  };
+  if (request->memory_only()) {
+    answer(explainer_.InMemory(request->namespace_(), request->key()));
+  } else {
+    explainer_.Explain(request->namespace_(), request->key(),
+                       DeadlineOf(*context, context_.clock.Now()), answer);
+  }
   return reactor;
 }
 
@@ -148,6 +155,7 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::Ping(grpc::CallbackServerContext*
     if (!merged.ok()) return FailUnary(context, ToGrpcStatus(FromStatus(merged)));
   }
   FillHeader(response->mutable_header());
+  AddTopology(request->header().epoch(), response);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;
@@ -165,16 +173,35 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::PushFence(grpc::CallbackServerCon
     const std::optional<Fence> fence = FromProto(proto);
     std::optional<Error> error = limits::CheckNamespace(proto.namespace_());
     if (!error && !fence) {
-      error = Error{
-          grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "this is no fence", {}};
+      error =
+          Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "this is no fence", {}};
     }
     if (!error) {
-      const absl::Status learned = context_.fences->Learn(*fence);
-      if (!learned.ok()) error = FromStatus(learned);
+      const absl::StatusOr<uint64_t> learned = context_.fences->LearnPushed(*fence);
+      if (!learned.ok()) error = FromStatus(learned.status());
+      if (learned.ok()) response->set_hlc(std::max(response->hlc(), *learned));
     }
     if (error) return FailUnary(context, ToGrpcStatus(*error));
   }
   FillHeader(response->mutable_header());
+  AddTopology(request->header().epoch(), response);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* PeerServiceHandlers::GetFence(grpc::CallbackServerContext* context,
+                                                        const peer::v1::GetFenceRequest* request,
+                                                        peer::v1::GetFenceResponse* response) {
+  const std::optional<Fence> fence = FromProto(request->fence());
+  std::optional<Error> error = limits::CheckNamespace(request->fence().namespace_());
+  if (!error && !fence) {
+    error =
+        Error{grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid, "this is no fence", {}};
+  }
+  if (error) return FailUnary(context, ToGrpcStatus(*error));
+  FillHeader(response->mutable_header());
+  response->set_hlc(context_.fences->ClockOf(*fence));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

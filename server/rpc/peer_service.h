@@ -39,6 +39,9 @@ class PeerServiceHandlers final : public peer::v1::PeerService::CallbackService 
   grpc::ServerUnaryReactor* PushFence(grpc::CallbackServerContext* context,
                                       const peer::v1::PushFenceRequest* request,
                                       peer::v1::PushFenceResponse* response) override;
+  grpc::ServerUnaryReactor* GetFence(grpc::CallbackServerContext* context,
+                                     const peer::v1::GetFenceRequest* request,
+                                     peer::v1::GetFenceResponse* response) override;
 
  private:
   void FillHeader(peer::v1::PeerHeader* header) const;

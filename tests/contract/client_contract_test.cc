@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -388,6 +389,59 @@ TEST(ClientOptionsTest, BadOptionsAreRefusedWithTheFieldAndTheRule) {
   }
   ClientOptions options{.targets = {"127.0.0.1:1"}, .get_timeout = absl::ZeroDuration()};
   EXPECT_THAT(std::string(options.Validate().message()), HasSubstr("get_timeout"));
+}
+
+// What it waits for would be held while another is waited for.
+TEST_F(ClientContractTest, OfSeveralNodesTheFreeLeasesAreTakenWithoutWaiting) {
+  Publish(1, {&a_, &b_});
+  const std::unique_ptr<Client> client = Connect(a_);
+  const std::string keys[] = {KeyOf(a_), KeyOf(b_)};
+  const std::string_view views[] = {keys[0], keys[1]};
+  a_.HoldLease(keys[0], "va");
+  GetOptions options = kUnhurriedGet;
+  options.want_lease = true;
+  const std::vector<GetResult> results = client->BatchGet("ns", views, options);
+  EXPECT_TRUE(results[0].lease_taken);
+  EXPECT_EQ(results[1].lease, "lease of " + keys[1]);
+  EXPECT_THAT(a_.lease_waits(), ElementsAre(0));
+  EXPECT_THAT(b_.lease_waits(), ElementsAre(0));
+  const std::vector<GetResult> one = client->BatchGet("ns", {views, 1}, options);
+  EXPECT_EQ(one[0].value, "va");
+  EXPECT_THAT(a_.lease_waits(), ElementsAre(0, -1))
+      << "of one node, it is the node's to keep to it";
+}
+
+TEST_F(ClientContractTest, WhoIsGivenNoLeaseWaitsAtOneNodeAtATime) {
+  Publish(1, {&a_, &b_});
+  const std::unique_ptr<Client> client = Connect(a_);
+  const std::string keys[] = {KeyOf(a_), KeyOf(b_)};
+  const std::string_view views[] = {keys[0], keys[1]};
+  a_.HoldLease(keys[0], "va");
+  b_.HoldLease(keys[1], "vb");
+  GetOptions options = kUnhurriedGet;
+  options.want_lease = true;
+  options.lease_wait = absl::Seconds(4);
+  const std::vector<GetResult> results = client->BatchGet("ns", views, options);
+  EXPECT_EQ(results[0].value, "va");
+  EXPECT_EQ(results[1].value, "vb");
+  EXPECT_THAT(a_.lease_waits(), ElementsAre(0, AllOf(Ge(1), Le(4000))));
+  EXPECT_THAT(b_.lease_waits(), ElementsAre(0, AllOf(Ge(1), Le(4000))));
+  EXPECT_LE(std::min(a_.lease_waits()[1], b_.lease_waits()[1]), 2000) << "a share of the time";
+}
+
+TEST_F(ClientContractTest, ANodeThatDoesNotWaitIsNotAskedAgainAndAgain) {
+  Publish(1, {&a_, &b_});
+  const std::unique_ptr<Client> client = Connect(a_);
+  const std::string keys[] = {KeyOf(a_), KeyOf(b_)};
+  const std::string_view views[] = {keys[0], keys[1]};
+  a_.HoldLease(keys[0], "");
+  b_.HoldLease(keys[1], "");
+  GetOptions options = kUnhurriedGet;
+  options.want_lease = true;
+  const std::vector<GetResult> results = client->BatchGet("ns", views, options);
+  EXPECT_TRUE(results[0].lease_taken);
+  EXPECT_TRUE(results[1].lease_taken);
+  EXPECT_EQ(a_.lease_waits().size() + b_.lease_waits().size(), 3u);
 }
 
 }  // namespace

@@ -123,6 +123,16 @@ std::vector<std::string> FakeNode::keys() const {
   return keys_;
 }
 
+void FakeNode::HoldLease(const std::string& key, const std::string& value) {
+  absl::MutexLock lock(&mu_);
+  held_[key] = value;
+}
+
+std::vector<int64_t> FakeNode::lease_waits() const {
+  absl::MutexLock lock(&mu_);
+  return lease_waits_;
+}
+
 std::vector<int> FakeNode::batch_sizes() const {
   absl::MutexLock lock(&mu_);
   return batch_sizes_;
@@ -173,14 +183,42 @@ grpc::Status FakeNode::Get(grpc::ServerContext* context, const cache::v1::GetReq
   return End(response->mutable_header());
 }
 
+void FakeNode::AnswerLease(const cache::v1::BatchGetRequest& request, const std::string& key,
+                           cache::v1::Entry* entry) {
+  absl::MutexLock lock(&mu_);
+  const auto held = held_.find(key);
+  if (held == held_.end()) {
+    entry->set_lease("lease of " + key);
+  } else if (held->second.empty() || lease_waits_.back() == 0) {
+    entry->set_lease_taken(true);
+  } else {
+    cache::v1::SetEntry filled;
+    filled.set_key(key);
+    filled.set_value(held->second);
+    cache::v1::WriteResult written;
+    store_.Write(request.namespace_(), filled, &written);
+    store_.Read(request.namespace_(), key, entry);
+  }
+}
+
 grpc::Status FakeNode::BatchGet(grpc::ServerContext* context,
                                 const cache::v1::BatchGetRequest* request,
                                 cache::v1::BatchGetResponse* response) {
   const grpc::Status begun =
       Begin(context, request->header(), {request->keys().begin(), request->keys().end()});
   if (!begun.ok()) return begun;
+  const cache::v1::ReadOptions& options = request->options();
+  {
+    absl::MutexLock lock(&mu_);
+    lease_waits_.push_back(
+        options.has_lease_wait_ms() ? static_cast<int64_t>(options.lease_wait_ms()) : -1);
+  }
   for (const std::string& key : request->keys()) {
-    store_.Read(request->namespace_(), key, response->add_entries());
+    cache::v1::Entry* entry = response->add_entries();
+    store_.Read(request->namespace_(), key, entry);
+    if (options.want_lease() && entry->status() == cache::v1::ENTRY_STATUS_MISS) {
+      AnswerLease(*request, key, entry);
+    }
   }
   if (fault_ == FakeFault::kOneEntryTooFew) response->mutable_entries()->RemoveLast();
   return End(response->mutable_header());

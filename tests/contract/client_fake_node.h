@@ -77,6 +77,11 @@ class FakeNode final : public cache::v1::CacheService::Service {
   void Stop();
 
   void set_fault(FakeFault fault) { fault_ = fault; }
+  // To BatchGet, somebody has the lease of the key, and gives it `value` while the first one waits;
+  // without a value nobody does, and who asks is told so at once.
+  void HoldLease(const std::string& key, const std::string& value);
+  // Of each BatchGet, in order of arrival; -1: not said.
+  std::vector<int64_t> lease_waits() const;
   // Keys that this node was asked for, in order.
   std::vector<std::string> keys() const;
   // Entries of each batch, in order of arrival.
@@ -105,6 +110,9 @@ class FakeNode final : public cache::v1::CacheService::Service {
   grpc::Status WatchTopology(grpc::ServerContext*, const cache::v1::WatchTopologyRequest*,
                              grpc::ServerWriter<cache::v1::WatchTopologyResponse>*) override;
 
+  // What a BatchGet says of the lease of a key that the store misses.
+  void AnswerLease(const cache::v1::BatchGetRequest& request, const std::string& key,
+                   cache::v1::Entry* entry);
   // Records the call; not OK: answer that, and do not run.
   grpc::Status Begin(grpc::ServerContext* context, const cache::v1::RequestHeader& header,
                      std::vector<std::string> keys);
@@ -120,6 +128,8 @@ class FakeNode final : public cache::v1::CacheService::Service {
   mutable absl::Mutex mu_;
   std::vector<std::string> keys_ ABSL_GUARDED_BY(mu_);
   std::vector<int> batch_sizes_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::string> held_ ABSL_GUARDED_BY(mu_);  // Keys, and what they become.
+  std::vector<int64_t> lease_waits_ ABSL_GUARDED_BY(mu_);
   cache::v1::RequestHeader last_header_ ABSL_GUARDED_BY(mu_);
   absl::Duration last_timeout_ ABSL_GUARDED_BY(mu_);
 };

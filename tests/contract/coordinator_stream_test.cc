@@ -1,16 +1,19 @@
-// The Register and WatchTopology streams over real gRPC on loopback: Coordinator and its service on
-// one side, CoordinatorClient and its transport on the other. Waits are for events, with a
-// deadline.
+// The Register and WatchTopology streams, and what nodes report on them, over real gRPC on
+// loopback: Coordinator and its service on one side, CoordinatorClient and its transport on the
+// other. Waits are for events, with a deadline.
 
 #include <grpcpp/grpcpp.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/clock.h"
@@ -25,7 +28,9 @@
 #include "server/coordinator/coordinator_service.h"
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
+#include "server/warming/warmer.h"
 #include "tests/support/fake_lease_store.h"
+#include "tests/support/fake_warm_reader.h"
 
 namespace meridian {
 namespace {
@@ -57,7 +62,11 @@ class TestCoordinator {
     options.lease.ttl = absl::Milliseconds(600);
     options.lease.margin = absl::Milliseconds(100);
     coordinator_ = std::make_unique<Coordinator>(options, clock_, executor_, *view_);
-    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_);
+    warmer_ = std::make_unique<Warmer>(WarmerOptions(), WarmSettings(), clock_, executor_, *view_,
+                                       reader_, warm_metrics_,
+                                       [this] { return coordinator_->leader().leading; });
+    hot_keys_ = std::make_unique<HotKeyLead>(*coordinator_, *view_);
+    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -95,6 +104,11 @@ class TestCoordinator {
   ThreadExecutor executor_{"coordinator"};
   std::unique_ptr<FakeLeaseStore::View> view_;
   std::unique_ptr<Coordinator> coordinator_;
+  MetricRegistry metrics_;
+  WarmMetrics warm_metrics_{metrics_};
+  FakeWarmReader reader_;
+  std::unique_ptr<Warmer> warmer_;
+  std::unique_ptr<HotKeyLead> hot_keys_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
@@ -103,7 +117,8 @@ class TestCoordinator {
 // A node's side.
 class TestNode {
  public:
-  TestNode(const std::string& id, std::vector<std::string> coordinators) {
+  TestNode(const std::string& id, std::vector<std::string> coordinators,
+           std::vector<HotKey> hot_keys = {}) {
     CoordinatorClientOptions options;
     options.coordinators = std::move(coordinators);
     options.region = "us";
@@ -113,6 +128,7 @@ class TestNode {
     options.member.incarnation = 5;
     options.member.state = MemberState::kJoining;
     options.backoff.max = absl::Milliseconds(200);
+    options.hot_keys = [hot_keys = std::move(hot_keys)] { return hot_keys; };
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     client_->Start();
@@ -297,6 +313,111 @@ TEST_F(CoordinatorStreamTest, AWatcherThatGoesAwayIsForgotten) {
   }
   TestNode two("n2", {coordinator.address()});  // Tells everybody who still listens.
   ASSERT_TRUE(one.AwaitServing(2));
+}
+
+// Hot keys as the coordinator lists them, "namespace/key rate"; or the reason of its refusal.
+std::vector<std::string> ListHotKeys(TestCoordinator& coordinator,
+                                     const coordinator::v1::ListHotKeysRequest& request = {}) {
+  coordinator::v1::ListHotKeysResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = coordinator.NewStub()->ListHotKeys(&context, request, &response);
+  if (!status.ok()) {
+    const Error error = FromGrpcStatus(status);
+    return {absl::StrCat(error.reason, " ", error.details.field)};
+  }
+  std::vector<std::string> keys;
+  for (const auto& key : response.keys()) {
+    keys.push_back(absl::StrCat(key.namespace_(), "/", key.key(), " ", key.rate()));
+  }
+  return keys;
+}
+
+TEST_F(CoordinatorStreamTest, HotKeysOfTheNodesAreListedTogetherAndAgainByTheNextLeader) {
+  auto leader = std::make_unique<TestCoordinator>(store_, "a");
+  ASSERT_TRUE(leader->AwaitLeading());
+  TestCoordinator standby(store_, "b");
+  TestNode one("n1", {leader->address(), standby.address()}, {{"task", "k", 2}, {"user", "u", 4}});
+  TestNode two("n2", {standby.address(), leader->address()}, {{"task", "k", 3}});
+  const auto all = ElementsAre("task/k 5", "user/u 4");
+  ASSERT_TRUE(Eventually([&] { return testing::Matches(all)(ListHotKeys(*leader)); }));
+  EXPECT_THAT(ListHotKeys(standby), ElementsAre("NOT_LEADER "));
+  coordinator::v1::ListHotKeysRequest request;
+  request.set_namespace_("user");
+  EXPECT_THAT(ListHotKeys(*leader, request), ElementsAre("user/u 4"));
+  request.Clear();
+  request.set_limit(1);
+  EXPECT_THAT(ListHotKeys(*leader, request), ElementsAre("task/k 5"));
+  leader->Stop();
+  ASSERT_TRUE(standby.AwaitLeading());
+  EXPECT_TRUE(Eventually([&] { return testing::Matches(all)(ListHotKeys(standby)); }));
+}
+
+TEST_F(CoordinatorStreamTest, TheHistoryOfHotKeysIsAskedByTheHour) {
+  coordinator::v1::HotKeyHour hour;
+  hour.set_looks(60);
+  hour.add_keys()->set_namespace_("task");
+  hour.mutable_keys(0)->set_key("monday");
+  hour.mutable_keys(0)->set_rate(9);
+  store_.SetValue("hot-keys/8", hour.SerializeAsString());
+  store_.SetValue("hot-keys/9", "\xff\xff not an hour");
+  TestCoordinator coordinator(store_, "a");
+  ASSERT_TRUE(coordinator.AwaitLeading());
+  coordinator::v1::ListHotKeysRequest request;
+  request.set_hour_of_week(8);
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre("task/monday 9"));
+  request.set_namespace_("user");
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre());
+  request.Clear();
+  request.set_hour_of_week(9);
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre("CORRUPT_RECORD "));
+  request.set_hour_of_week(167);
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre());
+  request.set_hour_of_week(168);
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre("FIELD_INVALID hour_of_week"));
+  request.Clear();
+  request.set_limit(1001);
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre("FIELD_INVALID limit"));
+  request.Clear();
+  request.set_namespace_("No Name");
+  EXPECT_THAT(ListHotKeys(coordinator, request), ElementsAre("NAMESPACE_INVALID namespace"));
+}
+
+TEST_F(CoordinatorStreamTest, OfAReportThatIsWrongWhatIsRightIsTaken) {
+  TestCoordinator coordinator(store_, "a");
+  ASSERT_TRUE(coordinator.AwaitLeading());
+  auto request = Registration();
+  const auto add = [&](const std::string& name_space, const std::string& key, double rate) {
+    auto* added = request.mutable_hot_keys()->add_keys();
+    added->set_namespace_(name_space);
+    added->set_key(key);
+    added->set_rate(rate);
+  };
+  add("No Name", "k", 5);
+  add("task", std::string(2000, 'x'), 5);
+  add("task", "", 5);
+  add("task", "nan", std::nan(""));
+  add("task", "endless", std::numeric_limits<double>::infinity());
+  add("task", "negative", -5);
+  add("task", "good", 5);
+  const auto stub = coordinator.NewStub();
+  grpc::ClientContext context;
+  const auto stream = stub->Register(&context);
+  ASSERT_TRUE(stream->Write(request));
+  coordinator::v1::RegisterResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_THAT(ListHotKeys(coordinator), ElementsAre("task/good 5"));
+  request.mutable_hot_keys()->Clear();
+  for (int i = 0; i < 2000; ++i) add("task", absl::StrCat(i), 2000 - i);
+  ASSERT_TRUE(stream->Write(request));
+  coordinator::v1::ListHotKeysRequest list;
+  list.set_limit(1000);
+  ASSERT_TRUE(Eventually([&] { return ListHotKeys(coordinator, list).size() == 500; }));
+  request.clear_hot_keys();  // They are as they were.
+  ASSERT_TRUE(stream->Write(request));
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_THAT(ListHotKeys(coordinator, list), testing::SizeIs(500));
+  context.TryCancel();
+  stream->Finish();
 }
 
 TEST_F(CoordinatorStreamTest, StatusShowsTheNodesAndWhatIsNotBuiltSaysSo) {

@@ -131,6 +131,44 @@ TEST_P(L2StoreContractTest, TouchChangesVersionAndExpiryOfALiveValueOnly) {
   EXPECT_EQ(FetchValue(Key("a")), "(tombstone)");
 }
 
+// Fences are compared with it.
+TEST_P(L2StoreContractTest, ATouchedValueKeepsTheClockOfItsWrite) {
+  const L2Key key = Key("a");
+  const auto record = [&](std::string* bytes) {
+    *bytes = FetchBytes(key);
+    return ParseRecord(*bytes);
+  };
+  std::string bytes;
+  EXPECT_EQ(Outcome(Put(key, V(1), "one")), L2WriteOutcome::kApplied);
+  for (const int n : {2, 30}) {
+    L2Write touch = Touch(key, V(n), absl::Hours(2));
+    touch.fenced_hlc = V(0).hlc;
+    EXPECT_EQ(Outcome(touch), L2WriteOutcome::kApplied);
+    const absl::StatusOr<Record> touched = record(&bytes);
+    ASSERT_TRUE(touched.ok()) << touched.status();
+    EXPECT_EQ(touched->version, V(n));
+    EXPECT_EQ(touched->written, V(1).hlc);
+    EXPECT_EQ(touched->value, "one");
+  }
+  L2Write dead = Touch(key, V(40), absl::Hours(2));
+  dead.fenced_hlc = V(1).hlc;
+  EXPECT_EQ(Outcome(dead), L2WriteOutcome::kAbsent) << "older than the fence, however touched";
+  // The bytes are what a region sends to another one, which goes on from there.
+  const L2Write sent = [&] {
+    L2Write write = Put(Key("b"), V(30), "");
+    write.record = bytes;
+    return write;
+  }();
+  EXPECT_EQ(Outcome(sent), L2WriteOutcome::kApplied);
+  EXPECT_EQ(Outcome(Touch(Key("b"), V(50), absl::Hours(2))), L2WriteOutcome::kApplied);
+  const std::string there = FetchBytes(Key("b"));
+  ASSERT_TRUE(ParseRecord(there).ok()) << ParseRecord(there).status();
+  EXPECT_EQ(ParseRecord(there)->written, V(1).hlc);
+  EXPECT_EQ(Outcome(Put(key, V(60), "new")), L2WriteOutcome::kApplied);
+  ASSERT_TRUE(record(&bytes).ok());
+  EXPECT_EQ(record(&bytes)->written, 0u);
+}
+
 TEST_P(L2StoreContractTest, ATouchedRetentionCounts) {
   EXPECT_EQ(Outcome(Put(Key("a"), V(1), "one")), L2WriteOutcome::kApplied);
   EXPECT_EQ(Outcome(Touch(Key("a"), V(2), absl::Milliseconds(20))), L2WriteOutcome::kApplied);
@@ -268,10 +306,9 @@ TEST_P(L2StoreContractTest, FencesAreListedAndForgottenByTheirVersion) {
     return Fence{"task", scope, std::move(name), version, local};
   };
   const std::string binary("t\xff\0ag", 5);
-  const std::vector<Fence> fences = {fence(FenceScope::kNamespace, "", V(1)),
-                                     fence(FenceScope::kPrefix, "user:1:", V(2)),
-                                     fence(FenceScope::kTag, binary, V(3)),
-                                     fence(FenceScope::kTag, "home", V(4), true)};
+  const std::vector<Fence> fences = {
+      fence(FenceScope::kNamespace, "", V(1)), fence(FenceScope::kPrefix, "user:1:", V(2)),
+      fence(FenceScope::kTag, binary, V(3)), fence(FenceScope::kTag, "home", V(4), true)};
   for (const Fence& one : fences) EXPECT_EQ(Outcome(FenceWrite(one)), L2WriteOutcome::kApplied);
   EXPECT_EQ(Outcome(FenceWrite(fence(FenceScope::kTag, binary, V(2)))), L2WriteOutcome::kStale);
   const auto listed = [&](uint32_t slot) {
@@ -286,9 +323,9 @@ TEST_P(L2StoreContractTest, FencesAreListedAndForgottenByTheirVersion) {
     return names;
   };
   const uint32_t shared = FenceKey(fences[0]).slot;
-  EXPECT_THAT(listed(shared), testing::UnorderedElementsAre(testing::Pair("", V(1)),
-                                                            testing::Pair("user:1:", V(2)),
-                                                            testing::Pair(binary, V(3))));
+  EXPECT_THAT(listed(shared),
+              testing::UnorderedElementsAre(testing::Pair("", V(1)), testing::Pair("user:1:", V(2)),
+                                            testing::Pair(binary, V(3))));
   EXPECT_THAT(listed(FenceKey(fences[3]).slot),
               testing::UnorderedElementsAre(testing::Pair("home", V(4))));
   EXPECT_EQ(LogOf(shared).size(), 3u);
@@ -306,6 +343,87 @@ TEST_P(L2StoreContractTest, FencesAreListedAndForgottenByTheirVersion) {
   EXPECT_EQ(FetchValue(FenceKey(fences[1])), "(none)");
   EXPECT_EQ(LogOf(shared).size(), 3u) << "that is no change";
   EXPECT_TRUE(harness_->ForgetFences(shared, {}).ok());
+}
+
+TEST_P(L2StoreContractTest, SaysWhatChangelogsAndTombstonesTake) {
+  constexpr absl::Duration kNever = absl::Hours(24 * 365 * 100);
+  std::vector<L2Key> keys;
+  std::vector<L2Write> writes;
+  for (int i = 0; i < 300; ++i) {
+    keys.push_back(Key("k" + std::to_string(i)));
+    writes.push_back(i % 3 == 0 ? Delete(keys.back(), V(10)) : Put(keys.back(), V(10), "value"));
+  }
+  keys.push_back(Key("absent"));
+  for (const L2WriteResult& result : harness_->Apply(std::move(writes))) {
+    ASSERT_TRUE(result.status.ok()) << result.status;
+  }
+  const auto tombstones = harness_->SweepTombstones(keys, kNever);
+  ASSERT_TRUE(tombstones.ok()) << tombstones.status();
+  ASSERT_THAT(*tombstones, SizeIs(301));
+  for (size_t i = 0; i < 301; ++i) {
+    EXPECT_EQ((*tombstones)[i].bytes > 0, i < 300 && i % 3 == 0) << i;
+    EXPECT_LT((*tombstones)[i].bytes, 1000u);
+    EXPECT_FALSE((*tombstones)[i].evictable);
+  }
+  std::vector<uint32_t> slots;
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) slots.push_back(kSlotCount - 1 - slot);
+  const auto logs = harness_->MeasureLogs(slots);
+  ASSERT_TRUE(logs.ok()) << logs.status();
+  ASSERT_THAT(*logs, SizeIs(kSlotCount));
+  uint64_t entries = 0;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    EXPECT_EQ((*logs)[i].entries, LogOf(slots[i]).size());
+    EXPECT_EQ((*logs)[i].bytes > 0, (*logs)[i].entries > 0);
+    entries += (*logs)[i].entries;
+  }
+  EXPECT_EQ(entries, 300u);
+  EXPECT_THAT(*harness_->SweepTombstones({}, kNever), IsEmpty());
+
+  // All of them are older than nothing.
+  const auto evictable = harness_->SweepTombstones(keys, absl::ZeroDuration());
+  ASSERT_TRUE(evictable.ok()) << evictable.status();
+  for (size_t i = 0; i < 301; ++i) {
+    EXPECT_EQ((*evictable)[i].bytes > 0, i < 300 && i % 3 == 0) << i;
+    EXPECT_EQ((*evictable)[i].evictable, i < 300 && i % 3 == 0) << i;
+  }
+  EXPECT_EQ(FetchValue(keys[1]), "value");
+
+  std::vector<LogTrim> trims;
+  for (const uint32_t slot : slots) trims.push_back({slot, 0});
+  EXPECT_TRUE(harness_->TrimLogs(trims).ok());
+  const auto trimmed = harness_->MeasureLogs(slots);
+  ASSERT_TRUE(trimmed.ok()) << trimmed.status();
+  entries = 0;
+  for (const LogSize& log : *trimmed) entries += log.entries;
+  EXPECT_LT(entries, 300u) << "about: Redis forgets whole nodes of a stream";
+}
+
+TEST_P(L2StoreContractTest, TombstonesWhoseTimeIsOverAreSweptAndNothingElse) {
+  constexpr absl::Duration kNever = absl::Hours(24 * 365 * 100);
+  L2Write over = Delete(Key("over"), V(10));
+  over.expires_at = absl::UnixEpoch() + absl::Hours(1);
+  over.record.clear();
+  AppendRecord({.version = over.version,
+                .expires_at = over.expires_at,
+                .kind = RecordKind::kTombstone,
+                .tags = {},
+                .value = {}},
+               &over.record);
+  ASSERT_GT(over.retention, kEvictableRetention);
+  EXPECT_EQ(Outcome(over), L2WriteOutcome::kApplied);
+  EXPECT_EQ(Outcome(Delete(Key("young"), V(10))), L2WriteOutcome::kApplied);
+  EXPECT_EQ(Outcome(Put(Key("value"), V(10), "v")), L2WriteOutcome::kApplied);
+  const std::vector<L2Key> keys = {Key("over"), Key("young"), Key("value")};
+  const auto swept = harness_->SweepTombstones(keys, kNever);
+  ASSERT_TRUE(swept.ok()) << swept.status();
+  EXPECT_EQ((*swept)[0].bytes, 0u);
+  EXPECT_GT((*swept)[1].bytes, 0u);
+  EXPECT_EQ((*swept)[2].bytes, 0u);
+  const auto versions = harness_->FetchVersions(keys);
+  ASSERT_TRUE(versions.ok()) << versions.status();
+  EXPECT_FALSE((*versions)[0].is_set());
+  EXPECT_EQ((*versions)[1], V(10));
+  EXPECT_EQ(FetchValue(Key("value")), "v");
 }
 
 TEST_P(L2StoreContractTest, HealthSaysThatAllIsWell) {

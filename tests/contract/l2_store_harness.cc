@@ -195,6 +195,23 @@ absl::Status L2StoreHarness::ForgetFences(uint32_t slot, std::vector<LogEntry> f
       [&](auto done) { store().ForgetFences(slot, std::move(fences), Deadline(), done); });
 }
 
+absl::StatusOr<std::vector<LogSize>> L2StoreHarness::MeasureLogs(std::vector<uint32_t> slots) {
+  return Wait<absl::StatusOr<std::vector<LogSize>>>(
+      [&](auto done) { store().MeasureLogs(std::move(slots), Deadline(), done); });
+}
+
+absl::Status L2StoreHarness::TrimLogs(std::vector<LogTrim> trims) {
+  return Wait<absl::Status>(
+      [&](auto done) { store().TrimLogs(std::move(trims), Deadline(), done); });
+}
+
+absl::StatusOr<std::vector<TombstoneUse>> L2StoreHarness::SweepTombstones(
+    std::vector<L2Key> keys, absl::Duration evictable_after) {
+  return Wait<absl::StatusOr<std::vector<TombstoneUse>>>([&](auto done) {
+    store().SweepTombstones(std::move(keys), evictable_after, Deadline(), done);
+  });
+}
+
 std::vector<L2WriteResult> L2StoreHarness::ApplyReplicated(std::string source_region, uint32_t slot,
                                                            LogPosition cursor,
                                                            std::vector<L2Write> writes) {

@@ -51,6 +51,10 @@ class L2StoreHarness {
   absl::StatusOr<std::vector<Version>> FetchVersions(std::vector<L2Key> keys);
   absl::StatusOr<std::vector<LogEntry>> ListFences(uint32_t slot);
   absl::Status ForgetFences(uint32_t slot, std::vector<LogEntry> fences);
+  absl::StatusOr<std::vector<LogSize>> MeasureLogs(std::vector<uint32_t> slots);
+  absl::Status TrimLogs(std::vector<LogTrim> trims);
+  absl::StatusOr<std::vector<TombstoneUse>> SweepTombstones(std::vector<L2Key> keys,
+                                                            absl::Duration evictable_after);
   L2Health Health() { return store().Health(); }
 
  protected:

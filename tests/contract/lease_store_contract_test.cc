@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
@@ -75,9 +76,13 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
     return Wait<absl::Status>(
         [&](auto done) { store_->PutFenced("leader", token, "epoch", value, done); });
   }
-  std::optional<std::string> Value() {
+  absl::Status PutAll(uint64_t token, std::vector<FencedWrite> writes) {
+    return Wait<absl::Status>(
+        [&](auto done) { store_->PutAllFenced("leader", token, writes, done); });
+  }
+  std::optional<std::string> Value(const std::string& key = "epoch") {
     const auto value = Wait<absl::StatusOr<std::optional<std::string>>>(
-        [&](auto done) { store_->GetValue("epoch", done); });
+        [&](auto done) { store_->GetValue(key, done); });
     EXPECT_TRUE(value.ok()) << value.status();
     return value.value_or(std::nullopt);
   }
@@ -139,6 +144,22 @@ TEST_P(LeaseStoreContractTest, OnlyTheCurrentTokenWrites) {
   const std::string any_bytes("\0\r\n{}", 5);
   EXPECT_TRUE(Put(token, any_bytes).ok());
   EXPECT_EQ(Value(), any_bytes);
+}
+
+TEST_P(LeaseStoreContractTest, SeveralValuesAreStoredTogetherOrNotAtAll) {
+  const uint64_t token = Acquire("a").token;
+  const std::string any_bytes("-\0=\r\n", 5);
+  EXPECT_TRUE(PutAll(token, {{"epoch", "1"}, {"jobs", any_bytes}, {"empty", ""}}).ok());
+  EXPECT_EQ(Value("epoch"), "1");
+  EXPECT_EQ(Value("jobs"), any_bytes);
+  EXPECT_EQ(Value("empty"), "");
+  EXPECT_TRUE(PutAll(token, {{"epoch", "2"}, {"jobs", std::nullopt}, {"never", std::nullopt}}).ok());
+  EXPECT_EQ(Value("epoch"), "2");
+  EXPECT_EQ(Value("jobs"), std::nullopt);
+  EXPECT_EQ(PutAll(token + 1, {{"epoch", "3"}, {"empty", std::nullopt}}).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Value("epoch"), "2");
+  EXPECT_EQ(Value("empty"), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, LeaseStoreContractTest,

@@ -224,7 +224,8 @@ TEST_F(RedisClusterTest, AWriteThatWaitsInVainFailsAtItsDeadlineAndDidNothing) {
   ASSERT_TRUE(ApplyStatus(Put("{tag}old", 1, "one")).ok());
   const uint16_t slot = RedisSlotOf("{tag}old");
   ASSERT_TRUE(cluster_->BeginMove(slot, Elsewhere(slot)).ok());
-  const absl::Status status = ApplyStatus(Put("{tag}new", 1, "two"), absl::Milliseconds(300));
+  // Long enough to be asked at least once, also on a busy machine.
+  const absl::Status status = ApplyStatus(Put("{tag}new", 1, "two"), absl::Seconds(3));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("L2_UNAVAILABLE: Redis: TRYAGAIN"));
   EXPECT_EQ(ValueOf("{tag}new"), "");

@@ -71,7 +71,9 @@ class Told final : public ChangeSink {
 class Follower {
  public:
   Follower(L2Store& store, const Clock& clock, Engine& engine, bool recovers)
-      : recovery_({}, store, engine, gate_, clock, observer_),
+      : recovery_(
+            {}, store, engine, [](uint64_t) { return absl::ZeroDuration(); },
+            [](const L2Key&, Version) {}, gate_, clock, observer_),
         tail_({}, store, gate_, clock, observer_,
               recovers ? std::vector<ChangeSink*>{&told_, &recovery_}
                        : std::vector<ChangeSink*>{&told_}) {

@@ -293,6 +293,42 @@ TEST_F(RedisStoreTest, MoreThanTheBoundInFlightIsRefusedNotQueued) {
   EXPECT_EQ(codes.size(), 30u);
 }
 
+// As with a process that gets no processor: the command is not even on its way when time is over.
+TEST_F(RedisStoreTest, AProcessThatDidNotRunForAWhileDoesNotBlameRedis) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.connection.command_timeout = absl::Milliseconds(600);
+  OpenStore(options);
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  redis_->Stop();
+  absl::Notification answered;
+  absl::Status status;
+  absl::Notification stood_still;
+  // Posted by the loop, so that nothing is written between the commands and the sleep.
+  loop_->Post([&] {
+    // Whose deadlines make each connection look how long Redis is silent.
+    for (int i = 0; i < 4; ++i) {
+      store_->Fetch({Key("brief")}, clock_.Now() + absl::Milliseconds(500),
+                    [](const std::vector<L2Record>&) {});
+    }
+    store_->Fetch({Key("a")}, clock_.Now() + absl::Seconds(10), [&](std::vector<L2Record> records) {
+      status = records[0].status;
+      answered.Notify();
+    });
+    loop_->Post([&] {
+      absl::SleepFor(absl::Milliseconds(1200));  // Nobody else can stop the loop's thread.
+      stood_still.Notify();
+    });
+  });
+  stood_still.WaitForNotification();
+  // Longer than an answer may take that was there already.
+  EXPECT_FALSE(answered.WaitForNotificationWithTimeout(absl::Milliseconds(100)));
+  redis_->Cont();
+  answered.WaitForNotification();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(observer_.causes(), ::testing::IsEmpty());
+}
+
 TEST_F(RedisStoreTest, ManyThreadsAtOnceGetTheirOwnAnswers) {
   StartRedis();
   OpenStore();

@@ -412,22 +412,68 @@ TEST_F(BadInputTest, AConditionMustMakeSense) {
   ExpectRefused(hint, INVALID_ARGUMENT, "FIELD_INVALID", "state_hint");
 }
 
-TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
-  cache::v1::SetRequest depends = SetOf("not built");
-  depends.mutable_entry()->add_depends_on("key:other");
-  ExpectRefused(depends, UNIMPLEMENTED, "NOT_BUILT", "depends_on");
-  cache::v1::SetRequest lease = SetOf("not built");
+TEST_F(BadInputTest, ALeaseThatIsNone) {
+  cache::v1::SetRequest lease = SetOf("leased");
   lease.mutable_entry()->set_lease("token");
-  ExpectRefused(lease, UNIMPLEMENTED, "NOT_BUILT", "lease");
-  cache::v1::BatchGetRequest wants_lease;
-  wants_lease.set_namespace_(kSpace);
-  wants_lease.add_keys("not built");
-  wants_lease.mutable_options()->set_want_lease(true);
-  cache::v1::BatchGetResponse unused;
-  grpc::ClientContext wants_lease_context;
-  EXPECT_THAT(stub_->BatchGet(&wants_lease_context, wants_lease, &unused),
-              IsWireError(UNIMPLEMENTED, "NOT_BUILT", "options.want_lease"));
+  ExpectRefused(lease, INVALID_ARGUMENT, "LEASE_INVALID", "lease");
+  lease.mutable_entry()->set_if_absent(true);
+  ExpectRefused(lease, INVALID_ARGUMENT, "CONDITION_INVALID", "lease");
+}
 
+TEST_F(BadInputTest, ALeaseThatIsToEndWithoutAValueMustBeOneAndHaveNone) {
+  cache::v1::SetRequest none;
+  none.set_namespace_(kSpace);
+  none.mutable_entry()->set_key("leased");
+  none.mutable_entry()->set_absent(true);
+  ExpectRefused(none, INVALID_ARGUMENT, "CONDITION_INVALID", "absent");
+  none.mutable_entry()->set_absent(false);
+  none.mutable_entry()->set_give_back(true);
+  ExpectRefused(none, INVALID_ARGUMENT, "CONDITION_INVALID", "give_back");
+  none.mutable_entry()->set_lease("token");
+  ExpectRefused(none, INVALID_ARGUMENT, "LEASE_INVALID", "lease");
+  none.mutable_entry()->set_absent(true);
+  ExpectRefused(none, INVALID_ARGUMENT, "CONDITION_INVALID", "give_back");
+
+  cache::v1::SetRequest more = none;
+  more.mutable_entry()->set_absent(false);
+  more.mutable_entry()->add_depends_on("tag:t");
+  ExpectRefused(more, INVALID_ARGUMENT, "FIELD_INVALID", "depends_on");
+  more.mutable_entry()->add_tags("t");
+  ExpectRefused(more, INVALID_ARGUMENT, "FIELD_INVALID", "tags");
+  more.mutable_entry()->set_give_back(false);
+  more.mutable_entry()->set_absent(true);
+  ExpectRefused(more, INVALID_ARGUMENT, "LEASE_INVALID", "lease");
+  more.mutable_entry()->set_state_hint("done");
+  ExpectRefused(more, INVALID_ARGUMENT, "FIELD_INVALID", "state_hint");
+  more.mutable_entry()->set_ttl_ms(1);
+  ExpectRefused(more, INVALID_ARGUMENT, "FIELD_INVALID", "ttl_ms");
+  more.mutable_entry()->set_value("v");
+  ExpectRefused(more, INVALID_ARGUMENT, "FIELD_INVALID", "value");
+}
+
+TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
+  grpc::ClientContext pipe_context;
+  const auto pipe = stub_->Pipe(&pipe_context);
+  cache::v1::PipeResponse reply;
+  EXPECT_FALSE(pipe->Read(&reply));
+  EXPECT_THAT(pipe->Finish(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", ""));
+}
+
+TEST_F(BadInputTest, DependenciesThatAreNone) {
+  for (const std::string& bad :
+       {std::string(), std::string("other"), std::string("key:"), std::string("tag:"),
+        std::string("KEY:k"), "key:" + std::string(1025, 'k'), "tag:" + std::string(257, 't')}) {
+    cache::v1::SetRequest depends = SetOf("depends");
+    depends.mutable_entry()->add_depends_on("key:fine");
+    depends.mutable_entry()->add_depends_on(bad);
+    ExpectRefused(depends, INVALID_ARGUMENT, "DEPENDENCY_INVALID", "depends_on[1]");
+  }
+  cache::v1::SetRequest many = SetOf("depends");
+  for (int i = 0; i < 33; ++i) many.mutable_entry()->add_depends_on("key:k");
+  ExpectRefused(many, INVALID_ARGUMENT, "DEPENDENCY_INVALID", "depends_on");
+}
+
+TEST_F(BadInputTest, AnInvalidationThatNamesNothing) {
   ASSERT_TRUE(Set(SetOf("task:1")).ok());
   cache::v1::InvalidateRequest invalidate;
   invalidate.set_namespace_(kSpace);
@@ -453,13 +499,11 @@ TEST_F(BadInputTest, WhatIsNotBuiltSaysSo) {
   EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "FIELD_INVALID", "all"));
   invalidate.set_namespace_("_meridian.fence");
   EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "NAMESPACE_RESERVED", "namespace"));
+  invalidate.set_namespace_(kSpace);
+  invalidate.set_prefix("task:");
+  invalidate.set_cascade(true);
+  EXPECT_THAT(send(), IsWireError(INVALID_ARGUMENT, "FIELD_INVALID", "cascade"));
   EXPECT_EQ(StatusOf("task:1"), cache::v1::ENTRY_STATUS_OK);
-
-  grpc::ClientContext pipe_context;
-  const auto pipe = stub_->Pipe(&pipe_context);
-  cache::v1::PipeResponse reply;
-  EXPECT_FALSE(pipe->Read(&reply));
-  EXPECT_THAT(pipe->Finish(), IsWireError(UNIMPLEMENTED, "NOT_BUILT", ""));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A region that returns after tombstones are forgotten, with a value of its own that the other
-// region has deleted meanwhile: real nodes, real Redises, and a day of two seconds.
+// A region that returns after tombstones are forgotten, with a value that the other region has
+// deleted meanwhile: real nodes, real Redises, and a day of two seconds.
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,7 @@
 #include "common/base/hash.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
+#include "tests/support/fault_proxy/fault_proxy_process.h"
 #include "tests/support/redis_process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_node.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(15);
 const std::string kGone = "{a}gone";
+const std::string kScheme = "redis://";
 
 class RegionReturnTest : public testing::Test {
  protected:
@@ -29,6 +31,9 @@ class RegionReturnTest : public testing::Test {
       auto redis = RedisProcess::Start({"--dir", dir_ / ""});
       ASSERT_TRUE(redis.ok()) << std::string(redis.status().message());
       redis_[region] = *std::move(redis);
+      auto way = FaultProxyProcess::Start(redis_[region]->url().substr(kScheme.size()));
+      ASSERT_TRUE(way.ok()) << std::string(way.status().message());
+      ways_[region] = *std::move(way);
     }
     for (const char* region : {"us", "eu"}) StartNode(region);
     Set("us", "{a}from us");
@@ -39,8 +44,9 @@ class RegionReturnTest : public testing::Test {
   void StartNode(const std::string& region) {
     const std::string other = region == "us" ? "eu" : "us";
     auto node = TestNode::Start(
-        region + "-1", {"--region", region, "--redis", redis_[region]->url(), "--region-redis",
-                        absl::StrCat(other, "=", redis_[other]->url()), "--tombstone-ttl", "2s"});
+        region + "-1",
+        {"--region", region, "--redis", redis_[region]->url(), "--region-redis",
+         absl::StrCat(other, "=", kScheme, ways_[other]->address()), "--tombstone-ttl", "2s"});
     ASSERT_TRUE(node.ok()) << std::string(node.status().message());
     nodes_[region] = *std::move(node);
     stubs_[region] = NewStub<cache::v1::CacheService>(nodes_[region]->data());
@@ -59,6 +65,19 @@ class RegionReturnTest : public testing::Test {
     const grpc::Status status = NewStub<admin::v1::AdminService>(nodes_[from]->admin())
                                     ->SetReplicationCut(&context, request, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  // No node reaches the other region's Redis.
+  void CutNetwork(bool cut) {
+    for (const auto& [region, way] : ways_) ASSERT_TRUE(way->Set(cut ? "cut=on" : "clear").ok());
+  }
+  uint64_t Differing() {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    admin::v1::DiffRegionsResponse response;
+    const grpc::Status status = NewStub<admin::v1::AdminService>(nodes_["us"]->admin())
+                                    ->DiffRegions(&context, {}, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.differing_keys();
   }
   void Set(const std::string& region, const std::string& key) {
     cache::v1::SetEntry entry;
@@ -113,6 +132,7 @@ class RegionReturnTest : public testing::Test {
 
   const TempDir dir_;
   std::map<std::string, std::unique_ptr<RedisProcess>> redis_;
+  std::map<std::string, std::unique_ptr<FaultProxyProcess>> ways_;  // To it, of other regions.
   std::map<std::string, std::unique_ptr<TestNode>> nodes_;
   std::map<std::string, std::unique_ptr<cache::v1::CacheService::Stub>> stubs_;
 };
@@ -164,6 +184,41 @@ TEST_F(RegionReturnTest, AnOldSnapshotDoesNotBringADeletedKeyBack) {
   EXPECT_TRUE(WaitUntil([&] { return IsDone("us") && IsDone("eu"); }, kPatience));
   EXPECT_TRUE(IsMiss("us", kGone));
   EXPECT_TRUE(IsMiss("eu", kGone));
+}
+
+// eu's node runs all through the cut. us' node, which had the delete in memory, does not: until it
+// is there again nobody mends eu, and nothing in eu's Redis says that the key is dead.
+TEST_F(RegionReturnTest, ANodeThatRunsAllThroughALongCutServesNothingThatWasDeletedElsewhere) {
+  Set("us", kGone);
+  Set("us", "{a}kept");
+  ASSERT_TRUE(WaitUntil([&] { return IsHit("eu", kGone) && IsHit("eu", "{a}kept"); }, kPatience));
+  CutNetwork(true);
+  Invalidate("us", kGone);
+  ASSERT_TRUE(WaitUntil([&] { return !Remembers("us", kGone); }, kPatience)) << "still remembered";
+  Set("us", "{a}last");
+  StopNode("us");
+  const std::string log = absl::StrCat("m:{", SlotOf(calls::kSpace, kGone), "}:log");
+  ASSERT_TRUE(redis_["us"]->Command({"XTRIM", log, "MAXLEN", "1"}).ok());
+  ASSERT_TRUE(IsHit("eu", kGone)) << "the cut does not hold";
+
+  CutNetwork(false);
+  EXPECT_TRUE(WaitUntil([&] { return IsMiss("eu", kGone); }, kPatience));
+  EXPECT_TRUE(HasValue("eu", kGone)) << "mended already: nothing was tested";
+  Set("eu", "{a}young");
+  EXPECT_TRUE(IsHit("eu", "{a}young"));
+  EXPECT_TRUE(IsMiss("eu", kGone));
+
+  StartNode("us");
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        EXPECT_FALSE(IsHit("eu", kGone));
+        return IsDone("us") && IsDone("eu") && IsHit("eu", "{a}last") && IsHit("eu", "{a}kept");
+      },
+      kPatience));
+  EXPECT_TRUE(IsHit("eu", "{a}young"));
+  EXPECT_TRUE(IsMiss("eu", kGone));
+  EXPECT_FALSE(HasValue("eu", kGone));
+  EXPECT_EQ(Differing(), 0u);
 }
 
 }  // namespace

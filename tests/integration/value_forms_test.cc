@@ -20,6 +20,7 @@
 #include "tests/support/stub.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_node.h"
+#include "tests/support/wait_until.h"
 
 namespace meridian {
 namespace {
@@ -73,6 +74,10 @@ class ValueFormsTest : public testing::Test {
     ASSERT_TRUE(node.ok()) << std::string(node.status().message());
     node_ = *std::move(node);
     stub_ = NewStub<cache::v1::CacheService>(node_->data());
+    // Until it knows all fences it serves nothing of Redis.
+    EXPECT_TRUE(WaitUntil(
+        [&] { return GetAll(*stub_, {"?"}).entries(0).status() != cache::v1::ENTRY_STATUS_ERROR; },
+        absl::Seconds(20)));
   }
 
   const TempDir dir_;
@@ -147,6 +152,14 @@ TEST_F(ValueFormsTest, Line3_09OperatorsNameKeysAsClientsDo) {
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response;
   };
+  // What L1 held of a slot goes when the node begins to follow it, soon after its start.
+  const auto in_every_tier = [&] {
+    GetAll(*stub_, {question});
+    const admin::v1::ExplainKeyResponse seen = explain(question);
+    return std::all_of(seen.tiers().begin(), seen.tiers().end(),
+                       [](const auto& tier) { return tier.state() == "value"; });
+  };
+  EXPECT_TRUE(WaitUntil(in_every_tier, absl::Seconds(10)));
   const admin::v1::ExplainKeyResponse formed = explain(question);
   EXPECT_THAT(formed.cached_key(), testing::MatchesRegex("context:[0-9a-f]{32}"));
   EXPECT_EQ(formed.slot(), SlotOf(kSpace, formed.cached_key()));
@@ -154,7 +167,6 @@ TEST_F(ValueFormsTest, Line3_09OperatorsNameKeysAsClientsDo) {
   EXPECT_EQ(Redis({"EXISTS", formed.l2_key()}), "1");
   EXPECT_FALSE(formed.bypassed());
   ASSERT_EQ(formed.tiers_size(), 2);
-  for (const auto& tier : formed.tiers()) EXPECT_EQ(tier.state(), "value");
   const admin::v1::ExplainKeyResponse seen = explain(formed.cached_key(), true);
   EXPECT_EQ(seen.l2_key(), formed.l2_key());
   EXPECT_EQ(seen.cached_key(), "");

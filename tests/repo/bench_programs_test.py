@@ -51,6 +51,7 @@ class BenchProgramsTest(unittest.TestCase):
                                 ("source-workloads", *profiles, "--seed=-1"),
                                 ("meridian-load", "--seconds", "nan"),
                                 ("meridian-apply-load", "--seconds", "nan"),
+                                ("meridian-fence-load", "--target", "h:1", "--scope", "magic"),
                                 ("meridian-region-load", "--target", "a=b:1", "--writes", "nan"),
                                 ("meridian-engine-memory", 0, 100),
                                 ("meridian-engine-memory", 10, 100, "magic")):

@@ -93,9 +93,10 @@ class LocalClusterTest(unittest.TestCase):
         target = {name: region["nodes"][0]["data"] for name, region in self.regions().items()}
         deadline = time.monotonic() + 20
         for writer, reader in (("us", "eu"), ("eu", "us")):
-            subprocess.run([ctl, "set", "task", writer, "v", "--target", target[writer]],
+            key = f"{writer}:{time.monotonic_ns()}"
+            subprocess.run([ctl, "set", "task", key, "v", "--target", target[writer]],
                            check=True, capture_output=True)
-            while subprocess.run([ctl, "get", "task", writer, "--target", target[reader]],
+            while subprocess.run([ctl, "get", "task", key, "--target", target[reader]],
                                  capture_output=True).returncode:
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(processes.POLL_SECONDS)
@@ -116,6 +117,26 @@ class LocalClusterTest(unittest.TestCase):
 
     def test_a_standalone_redis_with_tls_goes_through_proxies_too(self):
         self.succeed(*UP, "--redis-tls", "--fault-proxies", "links,redis")
+        self.expect_values_cross()
+
+    def test_every_server_of_a_cluster_and_of_sentinels_has_a_proxy_for_each_region(self):
+        self.cut_and_heal_every_server()
+
+    def test_so_has_every_such_server_with_tls(self):
+        self.cut_and_heal_every_server("--redis-tls")
+
+    def cut_and_heal_every_server(self, *tls):
+        self.succeed(*UP, "--redis", "us=cluster,eu=sentinel", "--fault-proxies", "links,redis",
+                     *tls)
+        self.expect_values_cross()
+        self.assertEqual(set(self.faults()), {
+            *(f"{before}us-redis-{i}-proxy" for before in ("", "eu-to-") for i in (1, 2, 3)),
+            *(f"{before}eu-redis-{i}-proxy" for before in ("", "us-to-") for i in (1, 2)),
+            *(f"{before}eu-sentinel-{i}-proxy" for before in ("", "us-to-") for i in (1, 2, 3))})
+        self.succeed("cut", "eu")
+        cut = {name for name, faults in self.faults().items() if faults == "cut=on"}
+        self.assertEqual(cut, {name for name in self.faults() if "-to-" in name})
+        self.succeed("heal", "eu")
         self.expect_values_cross()
 
     def faults(self):

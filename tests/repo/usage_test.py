@@ -43,7 +43,6 @@ class UsageTest(unittest.TestCase):
                                  ("--nodes", "--nodes=-1"), ("--coordinators", "--coordinators", "0"),
                                  ("'ring'", "--redis", "us=ring"),
                                  ("'mars'", "--redis", "mars=cluster"),
-                                 ("standalone", "--redis", "cluster", "--wan-delay", "us-eu=1ms"),
                                  ("'rope'", "--fault-proxies", "links,rope"),
                                  ("'us-mars'", "--wan-delay", "us-mars=4ms"),
                                  ("'us-eu'", "--wan-delay", "us-eu"),

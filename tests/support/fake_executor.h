@@ -30,6 +30,9 @@ class FakeExecutor final : public Executor {
     return ran;
   }
 
+  // Runs one task that is due; false: there is none.
+  bool RunOne() { return RunNext(clock_.Monotonic()); }
+
   // Moves the clock by `duration`, stopping at every due task to run it.
   void RunFor(absl::Duration duration) {
     const absl::Duration end = clock_.Monotonic() + duration;

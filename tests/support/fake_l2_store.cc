@@ -23,17 +23,20 @@ struct Stored {
 struct Header {
   Version version;
   bool live = false;
+  uint64_t written = 0;  // What fences are compared with.
 };
 
 Header HeaderOf(std::string_view bytes, absl::Time now) {
   const absl::StatusOr<Record> record = ParseRecord(bytes);
   if (!record.ok()) return {};
-  return {record->version, record->kind == RecordKind::kValue && record->expires_at > now};
+  return {record->version, record->kind == RecordKind::kValue && record->expires_at > now,
+          record->written_hlc()};
 }
 
 // Gives stored bytes another version and expiry, leaving the rest as it is.
 std::string WithHeader(const std::string& bytes, Version version, absl::Time expires_at) {
   Record record = *ParseRecord(bytes);
+  if (record.written == 0) record.written = record.version.hlc;
   record.version = version;
   record.expires_at = expires_at;
   std::string result;
@@ -85,6 +88,8 @@ struct FakeL2Store::State {
   std::deque<absl::Status> lost_replies ABSL_GUARDED_BY(mu);
   std::vector<std::function<void()>> held ABSL_GUARDED_BY(mu);
   bool holding ABSL_GUARDED_BY(mu) = false;
+  bool answers_in_tasks ABSL_GUARDED_BY(mu) = false;
+  int hold_next ABSL_GUARDED_BY(mu) = 0;
   bool available ABSL_GUARDED_BY(mu) = true;
   bool closed ABSL_GUARDED_BY(mu) = false;
   absl::Duration clock_offset ABSL_GUARDED_BY(mu);
@@ -110,11 +115,13 @@ struct FakeL2Store::State {
   }
 
   void AppendLog(const L2Write& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    LogPosition& end = log_ends[write.key.slot];
-    const uint64_t ms = static_cast<uint64_t>(absl::ToUnixMillis(clock.Now()));
-    end = ms > end.ms ? LogPosition{ms, 0} : LogPosition{end.ms, end.sequence + 1};
-    ++changes;
-    logs[write.key.slot].push_back({end, write.version, write.key.name_space, write.key.key});
+    if (write.logged) {
+      LogPosition& end = log_ends[write.key.slot];
+      const uint64_t ms = static_cast<uint64_t>(absl::ToUnixMillis(clock.Now()));
+      end = ms > end.ms ? LogPosition{ms, 0} : LogPosition{end.ms, end.sequence + 1};
+      ++changes;
+      logs[write.key.slot].push_back({end, write.version, write.key.name_space, write.key.key});
+    }
   }
 
   L2WriteResult ApplyOne(const L2Write& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
@@ -124,7 +131,7 @@ struct FakeL2Store::State {
     const absl::Time now = clock.Now();
     const Stored* stored = Find(write.key.name_space, write.key.key);
     Header header = stored == nullptr ? Header() : HeaderOf(stored->bytes, now);
-    if (header.version.hlc <= write.fenced_hlc) header.live = false;
+    if (header.written <= write.fenced_hlc) header.live = false;
     const auto answer = [](L2WriteOutcome outcome, Version version) {
       return L2WriteResult{.status = absl::OkStatus(), .outcome = outcome, .stored = version};
     };
@@ -188,8 +195,14 @@ void FakeL2Store::Run(absl::Time deadline, std::function<void(Answer)> callback,
           state->lost_replies.pop_front();
         }
       }
-      if (state->holding) {
+      if (state->holding || state->hold_next > 0) {
+        if (state->hold_next > 0) --state->hold_next;
         state->held.push_back(
+            [callback = std::move(callback), answer = *std::move(answer)] { callback(answer); });
+        return;
+      }
+      if (state->answers_in_tasks) {
+        state->executor.Post(
             [callback = std::move(callback), answer = *std::move(answer)] { callback(answer); });
         return;
       }
@@ -416,6 +429,63 @@ void FakeL2Store::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl
       });
 }
 
+void FakeL2Store::MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                              LogSizesCallback callback) {
+  using Answer = absl::StatusOr<std::vector<LogSize>>;
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [slots = std::move(slots)](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        std::vector<LogSize> sizes;
+        for (const uint32_t slot : slots) {
+          LogSize size;
+          for (const LogEntry& entry : state.logs[slot]) {
+            ++size.entries;
+            size.bytes += sizeof(entry) + entry.name_space.size() + entry.key.size();
+          }
+          sizes.push_back(size);
+        }
+        return sizes;
+      });
+}
+
+void FakeL2Store::TrimLogs(std::vector<LogTrim> trims, absl::Time deadline,
+                           StatusCallback callback) {
+  Run<absl::Status>(
+      deadline, std::move(callback), [](absl::Status status) { return status; },
+      [trims = std::move(trims)](State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) {
+        for (const LogTrim& trim : trims) {
+          std::deque<LogEntry>& log = state.logs[trim.slot];
+          while (log.size() > trim.entries) log.pop_front();
+        }
+        return absl::OkStatus();
+      });
+}
+
+void FakeL2Store::SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after,
+                                  absl::Time deadline, TombstonesCallback callback) {
+  using Answer = absl::StatusOr<std::vector<TombstoneUse>>;
+  Run<Answer>(
+      deadline, std::move(callback), [](absl::Status status) -> Answer { return status; },
+      [keys = std::move(keys), evictable_after](State& state)
+          ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) -> Answer {
+        std::vector<TombstoneUse> uses;
+        for (const L2Key& key : keys) {
+          uses.emplace_back();
+          const Stored* stored = state.Find(key.name_space, key.key);
+          const absl::StatusOr<Record> record =
+              ParseRecord(stored == nullptr ? std::string_view() : stored->bytes);
+          if (!record.ok() || record->kind != RecordKind::kTombstone) continue;
+          if (record->expires_at < state.clock.Now()) {
+            state.entries.erase({key.name_space, key.key});
+            continue;
+          }
+          uses.back().bytes = stored->bytes.size() + key.key.size();
+          uses.back().evictable = record->version.time() < state.clock.Now() - evictable_after;
+        }
+        return uses;
+      });
+}
+
 L2Health FakeL2Store::Health() const {
   absl::MutexLock lock(&state_->mu);
   L2Health health;
@@ -451,14 +521,25 @@ void FakeL2Store::HoldReplies() {
   state_->holding = true;
 }
 
+void FakeL2Store::HoldNextReply(int calls) {
+  absl::MutexLock lock(&state_->mu);
+  state_->hold_next = calls;
+}
+
 void FakeL2Store::ReleaseReplies() {
   std::vector<std::function<void()>> held;
   {
     absl::MutexLock lock(&state_->mu);
     state_->holding = false;
+    state_->hold_next = 0;
     held.swap(state_->held);
   }
   for (const auto& reply : held) reply();
+}
+
+void FakeL2Store::AnswerInTasks() {
+  absl::MutexLock lock(&state_->mu);
+  state_->answers_in_tasks = true;
 }
 
 void FakeL2Store::TrimLog(uint32_t slot, size_t keep) {
@@ -505,6 +586,11 @@ std::optional<std::string> FakeL2Store::Peek(std::string_view name_space,
   const Stored* stored = state_->Find(name_space, key);
   if (stored == nullptr) return std::nullopt;
   return stored->bytes;
+}
+
+void FakeL2Store::Evict(std::string_view name_space, std::string_view key) {
+  absl::MutexLock lock(&state_->mu);
+  state_->entries.erase({std::string(name_space), std::string(key)});
 }
 
 void FakeL2Store::Plant(const L2Key& key, std::string bytes, absl::Duration retention) {

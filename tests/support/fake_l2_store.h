@@ -62,6 +62,11 @@ class FakeL2Store final : public L2Store {
   void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) override;
   void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
                     StatusCallback callback) override;
+  void MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                   LogSizesCallback callback) override;
+  void TrimLogs(std::vector<LogTrim> trims, absl::Time deadline, StatusCallback callback) override;
+  void SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after, absl::Time deadline,
+                       TombstonesCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
 
@@ -77,6 +82,12 @@ class FakeL2Store final : public L2Store {
   // While held, calls do their work and their answers wait. Release answers them, in order.
   void HoldReplies();
   void ReleaseReplies();
+  // The answers of the next `calls` calls wait for ReleaseReplies; later ones overtake them.
+  void HoldNextReply(int calls = 1);
+
+  // From now on each answer is a task of its own, so that an executor that shuffles its tasks
+  // delays what a call does and when that is heard of independently.
+  void AnswerInTasks();
 
   // ServerTime answers the clock's time and `offset` more.
   void SetClockOffset(absl::Duration offset);
@@ -97,6 +108,8 @@ class FakeL2Store final : public L2Store {
   Calls calls() const;
   // The stored bytes, nullopt when there are none or their retention is over.
   std::optional<std::string> Peek(std::string_view name_space, std::string_view key) const;
+  // Forgets a key, as a full store does.
+  void Evict(std::string_view name_space, std::string_view key);
   // Stores bytes that no Apply wrote: corruption, or a foreign value.
   void Plant(const L2Key& key, std::string bytes, absl::Duration retention);
 

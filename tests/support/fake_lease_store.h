@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -48,11 +49,16 @@ class FakeLeaseStore {
     }
     void PutFenced(std::string name, uint64_t token, std::string key, std::string value,
                    StatusCallback callback) override {
+      PutAllFenced(std::move(name), token, {{std::move(key), std::move(value)}},
+                   std::move(callback));
+    }
+    void PutAllFenced(std::string name, uint64_t token, std::vector<FencedWrite> writes,
+                      StatusCallback callback) override {
       absl::Status status = absl::UnavailableError("cut off");
       if (failing_puts_ > 0) {
         --failing_puts_;
       } else if (reachable_) {
-        status = store_.Put(name, token, key, std::move(value));
+        status = store_.Put(name, token, std::move(writes));
       }
       executor_.Post([callback = std::move(callback), status] { callback(status); });
     }
@@ -123,15 +129,20 @@ class FakeLeaseStore {
     if (lease.holder == holder) lease.ends_at = -absl::InfiniteDuration();
     return absl::OkStatus();
   }
-  absl::Status Put(const std::string& name, uint64_t token, const std::string& key,
-                   std::string value) {
+  absl::Status Put(const std::string& name, uint64_t token, std::vector<FencedWrite> writes) {
     absl::MutexLock lock(&mu_);
     const Lease& lease = leases_[name];
     if (lease.token != token || clock_.Monotonic() >= lease.ends_at) {
       ++fenced_off_;
       return absl::FailedPreconditionError("LEASE_LOST: an old token");
     }
-    values_[key] = std::move(value);
+    for (FencedWrite& write : writes) {
+      if (write.value.has_value()) {
+        values_[write.key] = *std::move(write.value);
+      } else {
+        values_.erase(write.key);
+      }
+    }
     return absl::OkStatus();
   }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/node/explain.h"
 #include "server/node/node_context.h"
 #include "server/node/peer_transport.h"
 #include "server/node/read_path.h"
@@ -30,6 +31,18 @@ class FakePeerTransport final : public PeerTransport {
   void Add(const std::string& id, Node node) { nodes_[id] = node; }
   // Every call to the node fails with `status`; OK: works again.
   void Fail(const std::string& id, absl::Status status) { failures_[id] = std::move(status); }
+  // The same, and its reads that are under way fail now: what it does for them is nobody's.
+  void Die(const std::string& id, const absl::Status& status) {
+    Fail(id, status);
+    EndReads(id, status);
+  }
+  // Its reads that are under way time out; it goes on with them, and works.
+  void TimeOut(const std::string& id) { EndReads(id, absl::DeadlineExceededError("too late")); }
+  void EndReads(const std::string& id, const absl::Status& status) {
+    for (const std::shared_ptr<ReadReplyCallback>& open : std::exchange(open_[id], {})) {
+      if (*open != nullptr) std::exchange(*open, nullptr)({status, {}, std::nullopt});
+    }
+  }
   // Whose clock learns from pings.
   void SetAsker(const NodeContext* asker) { asker_ = asker; }
   int calls() const { return calls_; }
@@ -48,9 +61,13 @@ class FakePeerTransport final : public PeerTransport {
     request->deadline = deadline;
     request->caller = Caller::kPeer;
     const Node& node = nodes_.at(to.id);
+    const auto open = std::make_shared<ReadReplyCallback>(std::move(callback));
+    open_[to.id].push_back(open);
     node.reads->Read(*request, [request, read_epoch = read.epoch, context = node.context,
-                                callback](std::vector<ReadResult> results) {
-      callback({absl::OkStatus(), std::move(results), NewerThan(read_epoch, *context)});
+                                open](std::vector<ReadResult> results) {
+      if (*open == nullptr) return;
+      std::exchange(
+          *open, nullptr)({absl::OkStatus(), std::move(results), NewerThan(read_epoch, *context)});
     });
   }
 
@@ -73,22 +90,50 @@ class FakePeerTransport final : public PeerTransport {
     });
   }
 
-  void Explain(const Member&, std::string_view, std::string_view, absl::Time,
-               ExplainReplyCallback callback) override {
-    callback(absl::UnimplementedError("the fake explains nothing"));
+  void Explain(const Member& to, std::string_view name_space, std::string_view key, Tiers tiers,
+               absl::Time deadline, ExplainReplyCallback callback) override {
+    if (const absl::Status failure = FailureOf(to.id); !failure.ok()) return callback(failure);
+    const auto explainer = std::make_shared<Explainer>(*nodes_.at(to.id).context);
+    if (tiers == Tiers::kMemory) return callback(explainer->InMemory(name_space, key));
+    explainer->Explain(
+        name_space, key, deadline,
+        [explainer, callback](std::vector<TierReport> reports) { callback(std::move(reports)); });
   }
 
-  void Ping(const Member& to, uint64_t, absl::Time, DoneCallback callback) override {
+  void GetFence(const Member& to, const Fence& fence, absl::Time, ClockCallback callback) override {
     if (const absl::Status failure = FailureOf(to.id); !failure.ok()) return callback(failure);
-    callback(asker_ == nullptr
-                 ? absl::OkStatus()
-                 : asker_->versions.Merge(nodes_.at(to.id).context->versions.last()));
+    callback(nodes_.at(to.id).context->fences->ClockOf(fence));
   }
 
-  void PushFence(const Member& to, uint64_t, const Fence& fence, absl::Time,
-                 DoneCallback callback) override {
-    if (const absl::Status failure = FailureOf(to.id); !failure.ok()) return callback(failure);
-    callback(nodes_.at(to.id).context->fences->Learn(fence));
+  void Ping(const Member& to, uint64_t epoch, absl::Time, AnswerCallback callback) override {
+    PeerAnswer answer;
+    answer.status = FailureOf(to.id);
+    if (answer.status.ok()) {
+      const NodeContext& context = *nodes_.at(to.id).context;
+      if (asker_ != nullptr) answer.status = asker_->versions.Merge(context.versions.last());
+      answer.topology = NewerThan(epoch, context);
+      if (after_ping_) after_ping_(to.id);
+    }
+    callback(std::move(answer));
+  }
+
+  void PushFence(const Member& to, uint64_t epoch, const Fence& fence, absl::Time,
+                 AnswerCallback callback) override {
+    PeerAnswer answer;
+    answer.status = FailureOf(to.id);
+    if (answer.status.ok()) {
+      const NodeContext& context = *nodes_.at(to.id).context;
+      const absl::StatusOr<uint64_t> learned = context.fences->LearnPushed(fence);
+      answer.status = learned.status();
+      if (learned.ok()) answer.hlc = *learned;
+      answer.topology = NewerThan(epoch, context);
+    }
+    callback(std::move(answer));
+  }
+
+  // Runs when a node has told its clock.
+  void AfterPing(std::function<void(const std::string& node)> then) {
+    after_ping_ = std::move(then);
   }
 
  private:
@@ -104,7 +149,9 @@ class FakePeerTransport final : public PeerTransport {
 
   std::map<std::string, Node> nodes_;
   std::map<std::string, absl::Status> failures_;
+  std::map<std::string, std::vector<std::shared_ptr<ReadReplyCallback>>> open_;  // Or answered.
   const NodeContext* asker_ = nullptr;
+  std::function<void(const std::string&)> after_ping_;
   int calls_ = 0;
 };
 

@@ -12,7 +12,10 @@ namespace {
 
 constexpr int kMaxUnderWay = 2000;
 constexpr absl::Duration kStep = absl::Milliseconds(2);
+// Less is what any timer is late.
+constexpr absl::Duration kOverslept = absl::Milliseconds(10);
 constexpr size_t kMaxDifferences = 20;
+constexpr size_t kMaxFailures = 1000;
 constexpr size_t kReadBatch = 500;
 
 }  // namespace
@@ -34,7 +37,20 @@ void PacedLoad::Stop() {
 
 std::string PacedLoad::first_error() const {
   const absl::MutexLock lock(&mu_);
-  return first_error_;
+  return failures_.empty() ? "" : absl::StrCat(failures_[0].reason, ": ", failures_[0].message);
+}
+
+std::vector<PacedFailure> PacedLoad::failures() const {
+  const absl::MutexLock lock(&mu_);
+  return failures_;
+}
+
+absl::Duration PacedLoad::longest_delay() const { return absl::Microseconds(longest_us_.load()); }
+
+size_t PacedLoad::doubtful_keys() const {
+  const absl::MutexLock lock(&mu_);
+  return static_cast<size_t>(
+      std::count_if(last_.begin(), last_.end(), [](const Last& one) { return one.doubtful; }));
 }
 
 std::string PacedLoad::KeyOf(int i) const { return absl::StrCat(options_.name, ":", i); }
@@ -62,65 +78,93 @@ void PacedLoad::Run() {
       ++reads;
       ReadOne(random());
     } else {
-      absl::SleepFor(kStep);
+      Rest();
     }
   }
 }
 
+void PacedLoad::Rest() {
+  const absl::Time began = absl::Now();
+  absl::SleepFor(kStep);
+  const absl::Duration late = absl::Now() - began - kStep;
+  if (late < kOverslept) return;
+  late_us_ += absl::ToInt64Microseconds(late);
+  longest_us_ = std::max(longest_us_.load(), absl::ToInt64Microseconds(late));
+}
+
+PacedLoad::Call PacedLoad::Begin(uint64_t random, bool write) {
+  const absl::MutexLock lock(&mu_);
+  ++under_way_;
+  return {.key = static_cast<int>(random % static_cast<uint64_t>(options_.keys)),
+          .write = write,
+          .began = absl::Now(),
+          .late_before_us = late_us_};
+}
+
 void PacedLoad::WriteOne(uint64_t random) {
-  const int key = static_cast<int>(random % static_cast<uint64_t>(options_.keys));
+  const Call call = Begin(random, /*write=*/true);
   const bool deleted = static_cast<double>(random >> 32) < options_.deletes * 4294967296.0;
-  const auto done = [this, key, deleted](const WriteResult& result) {
-    Written(key, deleted, result);
+  const auto done = [this, call, deleted](const WriteResult& result) {
+    Written(call, deleted, result);
   };
-  {
-    const absl::MutexLock lock(&mu_);
-    ++under_way_;
-  }
   if (deleted) {
-    CallOptions call;
-    call.timeout = options_.timeout;
-    client_.Invalidate(options_.name_space, KeyOf(key), call, done);
+    CallOptions options;
+    options.timeout = options_.timeout;
+    client_.Invalidate(options_.name_space, KeyOf(call.key), options, done);
   } else {
     SetOptions set;
     set.timeout = options_.timeout;
     set.ttl = options_.ttl;
-    client_.Set(options_.name_space, KeyOf(key), std::string(options_.value_bytes, 'v'), set, done);
+    client_.Set(options_.name_space, KeyOf(call.key), std::string(options_.value_bytes, 'v'), set,
+                done);
   }
 }
 
-void PacedLoad::Written(int key, bool deleted, const WriteResult& result) {
-  if (result.ok() && !result.degraded) {
+void PacedLoad::Written(const Call& call, bool deleted, const WriteResult& result) {
+  const bool stored = result.ok() && !result.degraded;
+  if (stored) {
     ++writes_;
     if (deleted) ++deletes_;
-    const absl::MutexLock lock(&mu_);
-    Last& last = last_[static_cast<size_t>(key)];
-    if (last.version < result.version) last = {result.version, deleted};
+  } else if (result.ok()) {
+    ++degraded_;
   }
-  Answered(result.error);
+  {
+    const absl::MutexLock lock(&mu_);
+    Last& last = last_[static_cast<size_t>(call.key)];
+    if (!stored) {
+      last.doubtful = true;
+    } else if (last.version < result.version) {
+      last.version = result.version;
+      last.deleted = deleted;
+    }
+  }
+  Answered(call, result.error);
 }
 
 void PacedLoad::ReadOne(uint64_t random) {
-  {
-    const absl::MutexLock lock(&mu_);
-    ++under_way_;
-  }
+  const Call call = Begin(random, /*write=*/false);
   GetOptions get;
   get.timeout = options_.timeout;
-  client_.Get(options_.name_space,
-              KeyOf(static_cast<int>(random % static_cast<uint64_t>(options_.keys))), get,
-              [this](const GetResult& result) {
-                if (result.error == nullptr) ++reads_;
-                Answered(result.error);
-              });
+  client_.Get(options_.name_space, KeyOf(call.key), get, [this, call](const GetResult& result) {
+    if (result.error == nullptr) ++reads_;
+    Answered(call, result.error);
+  });
 }
 
-void PacedLoad::Answered(const std::shared_ptr<const ResultError>& error) {
+void PacedLoad::Answered(const Call& call, const std::shared_ptr<const ResultError>& error) {
   const absl::MutexLock lock(&mu_);
   --under_way_;
   if (error == nullptr) return;
   ++failed_;
-  if (first_error_.empty()) first_error_ = absl::StrCat(error->reason, ": ", error->message);
+  if (failures_.size() == kMaxFailures) return;
+  const absl::Time now = absl::Now();
+  failures_.push_back({.write = call.write,
+                       .key = KeyOf(call.key),
+                       .reason = error->reason,
+                       .message = error->message,
+                       .at = now,
+                       .took = now - call.began,
+                       .generator_late = absl::Microseconds(late_us_ - call.late_before_us)});
 }
 
 std::vector<std::string> PacedLoad::Differences(Client& client) const {
@@ -139,7 +183,9 @@ std::vector<std::string> PacedLoad::Differences(Client& client) const {
       const GetResult& answer = answers[i];
       const Last& last = last_[first + i];
       const bool wanted = last.version != Version{} && !last.deleted;
-      if (answer.error != nullptr) {
+      if (last.doubtful) {
+        continue;
+      } else if (answer.error != nullptr) {
         differences.push_back(absl::StrCat(names[i], " cannot be read: ", answer.error->reason));
       } else if (answer.hit() && !wanted) {
         differences.push_back(absl::StrCat(names[i], " is deleted, and can be read"));

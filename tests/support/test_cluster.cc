@@ -54,10 +54,18 @@ absl::Status TestCluster::Up(const TestClusterOptions& options) {
   for (const std::string& flag : options.node_flags) {
     child.words.push_back(absl::StrCat("--node-flag=", flag));
   }
+  for (const std::string& flag : options.coordinator_flags) {
+    child.words.push_back(absl::StrCat("--coordinator-flag=", flag));
+  }
   if (!options.redis.empty()) child.words.insert(child.words.end(), {"--redis", options.redis});
+  if (options.redis_replica_reads) child.words.push_back("--redis-replica-reads");
   if (options.redis_tls) child.words.push_back("--redis-tls");
+  if (options.origin) child.words.push_back("--origin");
   if (!options.fault_proxies.empty()) {
     child.words.insert(child.words.end(), {"--fault-proxies", options.fault_proxies});
+  }
+  if (!options.redis_maxmemory.empty()) {
+    child.words.insert(child.words.end(), {"--redis-maxmemory", options.redis_maxmemory});
   }
   if (!options.wan_delay.empty()) {
     child.words.insert(child.words.end(), {"--wan-delay", options.wan_delay});
@@ -88,6 +96,7 @@ absl::Status TestCluster::ReadAddresses() {
     }
     for (const nlohmann::json& node : parts["nodes"]) targets_[region].push_back(node["data"]);
   }
+  if (file.contains("origin")) addresses_["origin"]["origin"] = file["origin"]["origin"];
   for (const nlohmann::json& proxy : file["proxies"]) {
     for (const char* kind : {"listen", "control"}) addresses_[proxy["name"]][kind] = proxy[kind];
   }

@@ -24,12 +24,16 @@ namespace meridian {
 
 struct TestClusterOptions {
   std::vector<std::string> regions = {"us", "eu", "asia"};
-  int nodes = 2;                             // A region.
-  int coordinators = 1;                      // A region.
-  std::vector<std::string> node_flags = {};  // For every node.
-  std::string fault_proxies = "";            // "links", "redis" or "links,redis".
+  int nodes = 2;                                    // A region.
+  int coordinators = 1;                             // A region.
+  std::vector<std::string> node_flags = {};         // For every node.
+  std::vector<std::string> coordinator_flags = {};  // For every coordinator.
+  std::string fault_proxies = "";                   // "links", "redis" or "links,redis".
   std::string redis = "";  // "sentinel", "cluster", or by region: "us=cluster,eu=sentinel".
   bool redis_tls = false;
+  bool redis_replica_reads = false;
+  std::string redis_maxmemory = "";  // Of each server; empty: far more than is needed.
+  bool origin = false;         // The example's origin as well: process "origin", address "origin".
   std::string wan_delay = "";  // One-way, "us-eu=40ms,us-asia=80ms"; needs "links".
 };
 

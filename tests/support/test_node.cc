@@ -37,16 +37,23 @@ std::string FreeAddress() {
 }
 
 absl::StatusOr<std::unique_ptr<TestNode>> TestNode::Start(const std::string& id,
-                                                          std::vector<std::string> flags) {
+                                                          const std::vector<std::string>& flags,
+                                                          const TestNodeOptions& options) {
   std::unique_ptr<TestNode> node(new TestNode(id));
-  const absl::Status status = node->Launch(std::move(flags));
+  const absl::Status status = node->Launch(flags, options);
   if (!status.ok()) return status;
   return node;
 }
 
-absl::Status TestNode::Launch(std::vector<std::string> flags) {
+absl::Status TestNode::Launch(const std::vector<std::string>& flags,
+                              const TestNodeOptions& options) {
   ChildOptions child;
-  child.words = {ProgramPath("meridian-node"), "--id", id_, "--ready-file", dir_ / "ready"};
+  if (!options.environment.empty()) {
+    child.words = {"env"};  // Becomes the node itself.
+    child.words.insert(child.words.end(), options.environment.begin(), options.environment.end());
+  }
+  child.words.insert(child.words.end(),
+                     {ProgramPath("meridian-node"), "--id", id_, "--ready-file", dir_ / "ready"});
   for (const char* listener : kListeners) {
     const std::string flag = absl::StrCat("--", listener, "-address");
     if (std::find(flags.begin(), flags.end(), flag) != flags.end()) continue;
@@ -65,6 +72,7 @@ absl::Status TestNode::Launch(std::vector<std::string> flags) {
   WaitUntil([&] { return is_ready() || !process_->Running(); }, kStartLimit);
   if (!is_ready()) return absl::UnavailableError(absl::StrCat(id_, " did not start:\n", Log()));
   for (const char* listener : kListeners) addresses_[listener] = ready[listener];
+  if (!options.until_ready) return absl::OkStatus();
   const bool serves = WaitUntil(
       [this] {
         const absl::StatusOr<HttpPage> page = HttpGet(http(), "/readyz");

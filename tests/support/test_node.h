@@ -16,11 +16,17 @@
 
 namespace meridian {
 
+struct TestNodeOptions {
+  std::vector<std::string> environment = {};  // NAME=VALUE
+  bool until_ready = true;                    // Or until it listens.
+};
+
 class TestNode {
  public:
   // Listens where the OS chooses, unless `flags` say otherwise; returns when the node does.
   static absl::StatusOr<std::unique_ptr<TestNode>> Start(const std::string& id,
-                                                         std::vector<std::string> flags = {});
+                                                         const std::vector<std::string>& flags = {},
+                                                         const TestNodeOptions& options = {});
   // Nodes with static peers: n0, n1, ... `flags` are for each.
   static absl::StatusOr<std::vector<std::unique_ptr<TestNode>>> StartPeers(
       size_t count, const std::vector<std::string>& flags = {});
@@ -36,7 +42,7 @@ class TestNode {
 
  private:
   explicit TestNode(std::string id) : id_(std::move(id)) {}
-  absl::Status Launch(std::vector<std::string> flags);
+  absl::Status Launch(const std::vector<std::string>& flags, const TestNodeOptions& options);
 
   const std::string id_;
   const TempDir dir_;

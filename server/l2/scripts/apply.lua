@@ -5,12 +5,14 @@
 --   the count of changes, which moves before any log does (not on Redis Cluster).
 -- ARGV: now (12 hex digits of milliseconds), maximal length of a log, n, cursor ('' or 'ms-seq'),
 --   then for each write:
---     meta      kind ('P' put, 'T' touch), condition ('n' none, 'a' if absent, 'v' if version),
---               expected version (20 hex digits, only for 'v'), and if the stored value may be dead
---               by a fence '|' and the fence's clock (16 hex digits): only what is newer is live
+--     meta      kind ('P' put, 'Q' put that the changelog is not told of, 'T' touch), condition
+--               ('n' none, 'a' if absent, 'v' if version), expected version (20 hex digits, only
+--               for 'v'), and if the stored value may be dead by a fence '|' and the fence's clock
+--               (16 hex digits): only what is newer is live
 --     log       index of its log key in KEYS
 --     px        milliseconds until Redis may forget the key; 0: never
---     data      P: the record; T: the first 32 bytes of the new header
+--     data      P: the record; T: the first 32 bytes of the new header; the clock of the version that
+--               it replaces goes to the value's end, once
 -- Returns for each write: 'O' applied; 'S' .. stored version, stale; 'C' .. live version or nothing,
 --   condition does not hold; 'A' nothing to touch; 'E' .. error of this key alone.
 -- Versions are lower-case hex of one length, so they compare as text.
@@ -29,12 +31,16 @@ local out = {}
 local function apply(key, meta, log, px, data)
   local head = pcall('GETRANGE', key, 0, 32)
   if type(head) == 'table' then return 'E' .. head.err end
-  local stored, live = '', false
-  if #head == 33 and find(head, '^[0-9a-f]+[VT]$') then
-    stored = sub(head, 1, 20)
-    live = sub(head, 33) == 'V' and sub(head, 21, 32) > now
+  local stored, live, kind = '', false, ''
+  if #head == 33 and find(head, '^[0-9a-f]+[VUTN]$') then
+    stored, kind = sub(head, 1, 20), sub(head, 33)
+    live = (kind == 'V' or kind == 'U') and sub(head, 21, 32) > now
     local fence = live and sub(meta, -17, -17) == '|' and sub(meta, -16)
-    if fence and sub(stored, 1, 16) <= fence then live = false end
+    if fence then
+      -- A touched value is as old as its write, whose clock is at its end.
+      local written = kind == 'U' and call('GETRANGE', key, -16, -1) or sub(stored, 1, 16)
+      if written <= fence then live = false end
+    end
   end
 
   local version = sub(data, 1, 20)
@@ -50,10 +56,13 @@ local function apply(key, meta, log, px, data)
 
   -- The log first: an entry without its change is harmless, a change without its entry is lost.
   local name = sub(key, find(key, ':e:', 1, true) + 3)
-  local added = pcall('XADD', log, 'MAXLEN', '~', max_length, '*', 'c', version .. name)
-  if type(added) == 'table' and added.err then return 'E' .. added.err end
+  if sub(meta, 1, 1) ~= 'Q' then
+    local added = pcall('XADD', log, 'MAXLEN', '~', max_length, '*', 'c', version .. name)
+    if type(added) == 'table' and added.err then return 'E' .. added.err end
+  end
   if touch then
-    call('SETRANGE', key, 0, data)
+    call('SETRANGE', key, 0, data .. 'U')
+    if kind == 'V' then call('APPEND', key, sub(stored, 1, 16)) end
     call('PEXPIRE', key, px)
   elseif px ~= '0' then
     call('SET', key, data, 'PX', px)

@@ -15,7 +15,7 @@ using grpc::StatusCode;
 TEST(SecondTryTest, OnlyUnavailableIsTriedAgain) {
   for (const CallKind kind : {CallKind::kRead, CallKind::kWrite}) {
     for (int code = 1; code <= 16; ++code) {
-      const FailedCall verdict = Judge(static_cast<StatusCode>(code), kind, true, false);
+      const FailedCall verdict = Judge(static_cast<StatusCode>(code), kind, true, "");
       EXPECT_EQ(verdict,
                 code == StatusCode::UNAVAILABLE ? FailedCall::kTryAnother : FailedCall::kFinal)
           << code;
@@ -25,7 +25,7 @@ TEST(SecondTryTest, OnlyUnavailableIsTriedAgain) {
 
 TEST(SecondTryTest, AConditionalWriteIsTriedAgainOnlyWhenItCannotHaveRun) {
   const auto judge = [](StatusCode code, bool left, bool refused) {
-    return Judge(code, CallKind::kConditionalWrite, left, refused);
+    return Judge(code, CallKind::kConditionalWrite, left, refused ? "SOME_REASON" : "");
   };
   EXPECT_EQ(judge(StatusCode::UNAVAILABLE, false, false), FailedCall::kTryAnother);
   EXPECT_EQ(judge(StatusCode::UNAVAILABLE, true, true), FailedCall::kTryAnother);
@@ -33,6 +33,13 @@ TEST(SecondTryTest, AConditionalWriteIsTriedAgainOnlyWhenItCannotHaveRun) {
   EXPECT_EQ(judge(StatusCode::DEADLINE_EXCEEDED, true, false), FailedCall::kOutcomeUnknown);
   EXPECT_EQ(judge(StatusCode::DEADLINE_EXCEEDED, false, false), FailedCall::kFinal);
   EXPECT_EQ(judge(StatusCode::INVALID_ARGUMENT, true, true), FailedCall::kFinal);
+}
+
+TEST(SecondTryTest, ANodeWhoseClockIsOffHasDoneNothingAndIsGoneAround) {
+  for (const CallKind kind : {CallKind::kWrite, CallKind::kConditionalWrite}) {
+    EXPECT_EQ(Judge(StatusCode::FAILED_PRECONDITION, kind, true, "CLOCK_SKEW"),
+              FailedCall::kTryAnother);
+  }
 }
 
 TEST(RequestIdsTest, IdsAreDistinctAndShort) {

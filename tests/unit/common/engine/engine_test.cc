@@ -369,6 +369,71 @@ TEST_F(EngineTest, AWriteVoidsTheFillsThatItOvertook) {
   EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("v1", V(1)), kNow, fill), PutOutcome::kOvertaken);
 }
 
+TEST_F(EngineTest, AFillOfAWatchedKeyIsVoidedByItsOwnChangesAlone) {
+  const std::vector<std::function<void()>> changes = {
+      [&] { Put("k", "v", 3); },
+      [&] { engine_->Erase(Key("k"), V(9)); },
+      [&] { engine_->DropSlot(Key("k").slot); },
+      [&] { engine_->Clear(); },
+      [&] { engine_->Erase(Key("k"), V(1)); },  // Late: it voids nothing.
+  };
+  const size_t voiding = changes.size() - 1;
+  for (size_t i = 0; i <= changes.size(); ++i) {
+    engine_->Clear();
+    const KeyWatch watch = engine_->Watch(Key("k"));
+    const FillToken token = engine_->BeginFill(Key("k"));
+    // All counters that keys may share.
+    for (int n = 0; n < 5000; ++n) engine_->Erase(Key(absl::StrCat("other ", n)), V(1));
+    EXPECT_NE(token.writes, engine_->BeginFill(Key("k")).writes) << "theirs is shared";
+    if (i < changes.size()) changes[i]();
+    EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("fill", V(2)), kNow, token),
+              i < voiding ? PutOutcome::kOvertaken : PutOutcome::kStored)
+        << i;
+  }
+}
+
+TEST_F(EngineTest, AWatchKnowsTheNewestChangeOfItsKey) {
+  EXPECT_FALSE(KeyWatch().newest().is_set());
+  Put("k", "v", 7);
+  const FillToken before = engine_->BeginFill(Key("k"));
+  {
+    const KeyWatch watch = engine_->Watch(Key("k"));
+    EXPECT_FALSE(watch.newest().is_set()) << "before the watch";
+    EXPECT_EQ(before.change, 0);
+    const uint64_t begin = engine_->BeginFill(Key("k")).change;
+    EXPECT_GT(begin, 0);
+    engine_->Erase(Key("other"), V(100));
+    engine_->Erase(Key("k"), V(8));
+    engine_->Erase(Key("k"), V(3));
+    EXPECT_EQ(watch.newest(), V(8));
+    EXPECT_GT(engine_->BeginFill(Key("k")).change, begin);
+    const KeyWatch second = engine_->Watch(Key("k"));
+    EXPECT_EQ(second.newest(), V(8)) << "as long as one of them is there";
+  }
+  EXPECT_EQ(engine_->BeginFill(Key("k")).change, 0);
+  {
+    FillToken of_earlier_watch;
+    {
+      const KeyWatch earlier = engine_->Watch(Key("k"));
+      of_earlier_watch = engine_->BeginFill(Key("k"));
+    }
+    engine_->Erase(Key("k"), V(20));
+    const KeyWatch later = engine_->Watch(Key("k"));
+    EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("v", V(9)), kNow, of_earlier_watch),
+              PutOutcome::kOvertaken);
+  }
+  // A fill that began when nobody watched is void as ever, although somebody does now.
+  const KeyWatch watch = engine_->Watch(Key("k"));
+  EXPECT_EQ(engine_->PutFill(Key("k"), MakeEntry("v", V(9)), kNow, before), PutOutcome::kOvertaken);
+}
+
+TEST_F(EngineTest, AWatchMayOutliveTheEngine) {
+  std::unique_ptr<Engine> engine = MakeEngine({.capacity_bytes = 1 << 20, .shard_bits = 1});
+  const KeyWatch watch = engine->Watch(KeyOf(*engine, "n", "k"));
+  engine.reset();
+  EXPECT_GT(watch.newest(), V(1)) << "what it was is gone, and more is not known";
+}
+
 TEST_F(EngineTest, TwoFillsOfOneKeyDoNotVoidEachOther) {
   const FillToken one = engine_->BeginFill(Key("k"));
   const FillToken two = engine_->BeginFill(Key("k"));

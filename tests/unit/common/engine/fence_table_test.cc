@@ -83,6 +83,22 @@ TEST(FenceTableTest, NewestOfKeyLeavesTagsOut) {
   EXPECT_FALSE(fences.HasTags(kTask));
 }
 
+TEST(FenceTableTest, NewestOfAFenceIsThatOfWhatCoversAsMuch) {
+  FenceTable fences;
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "t"), 0u);
+  fences.Add(kAuth, FenceScope::kTag, "t", 100);
+  fences.Add(kAuth, FenceScope::kPrefix, "t:", 190);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "t"), 100u);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "other"), 0u);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kNamespace, ""), 0u);
+  EXPECT_EQ(fences.NewestOf(kTask, FenceScope::kTag, "t"), 0u);
+  fences.Add(kAuth, FenceScope::kNamespace, "", 95);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "t"), 100u);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "other"), 95u);
+  fences.Add(kAuth, FenceScope::kNamespace, "", 105);
+  EXPECT_EQ(fences.NewestOf(kAuth, FenceScope::kTag, "t"), 105u);
+}
+
 // Against a list of all fences that ever were.
 TEST(FenceTableTest, SaysWhatAListOfAllFencesSays) {
   std::mt19937 random(7);
@@ -212,6 +228,37 @@ TEST_F(EngineFenceTest, AFillThatAFenceHasOvertakenIsNotPutIn) {
   EXPECT_EQ(
       engine_->PutFill(Key("user:1:read"), MakeEntry("new", V(21)), absl::ZeroDuration(), token),
       PutOutcome::kStored);
+}
+
+TEST_F(EngineFenceTest, ATouchedEntryIsAsOldAsItsWrite) {
+  Entry touched = MakeEntry("v", V(30));
+  touched.written = V(10).hlc;
+  engine_->Put(Key("user:1:read"), touched, absl::ZeroDuration());
+  Entry found;
+  ASSERT_TRUE(engine_->Get(Key("user:1:read"), absl::ZeroDuration(), &found));
+  EXPECT_EQ(found.written, V(10).hlc);
+  EXPECT_EQ(found.version, V(30));
+  engine_->fences().Add(id(), FenceScope::kPrefix, "user:1:", V(9).hlc);
+  EXPECT_TRUE(Has("user:1:read"));
+  engine_->fences().Add(id(), FenceScope::kPrefix, "user:1:", V(20).hlc);
+  EXPECT_FALSE(Has("user:1:read"));
+  touched.version = V(40);
+  EXPECT_EQ(engine_->Put(Key("user:1:read"), touched, absl::ZeroDuration()),
+            PutOutcome::kOvertaken);
+  ExpectConsistent(*engine_);
+}
+
+TEST_F(EngineFenceTest, WhatIsDeadGuardsAgainstWhatItHadReplaced) {
+  Entry tagged = MakeEntry("newer", V(10));
+  tagged.tags = Buffer::CopyOf(EncodeTags({"team:7"}));
+  engine_->Put(Key("k"), tagged, absl::ZeroDuration());
+  engine_->fences().Add(id(), FenceScope::kTag, "team:7", V(20).hlc);
+  EXPECT_EQ(engine_->Put(Key("k"), MakeEntry("older", V(9)), absl::ZeroDuration()),
+            PutOutcome::kStale);
+  EXPECT_FALSE(Has("k"));
+  EXPECT_EQ(engine_->Put(Key("k"), MakeEntry("other", V(11)), absl::ZeroDuration()),
+            PutOutcome::kStored);
+  EXPECT_TRUE(Has("k"));
 }
 
 TEST_F(EngineFenceTest, MemoryComesBackWithoutAnybodyAsking) {

@@ -1,7 +1,9 @@
 // Both ends of Watch with everything bad in between: messages are lost, doubled, reordered and
-// late, streams break, rings are overrun, tails stall, nodes restart and slots move. Whatever
-// happens, no read shows a value that was replaced longer ago than the stated bound, and slots that
-// nothing happened to are served.
+// late, streams break, rings are overrun, tails stall, nodes restart and slots move, or are away
+// with the server that keeps them. The owners are no better: they answer what their L1 has, which
+// may be old, and tell changes and fences late, twice, in any order, or only that some are missing.
+// Whatever happens, no read shows a value that was replaced or fenced longer ago than the stated
+// bound, and slots that nothing happened to are served.
 
 #include <gtest/gtest.h>
 
@@ -11,10 +13,12 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/engine/tag_list.h"
 #include "common/near/near_cache.h"
 #include "common/near/watch_follower.h"
 #include "server/node/watch_hub.h"
@@ -27,12 +31,24 @@ constexpr absl::Duration kStep = absl::Milliseconds(20);
 constexpr absl::Duration kSilence = absl::Seconds(3);
 constexpr char kSpace[] = "task";
 
+// A change of a key, or a fence.
+struct Change {
+  std::string key;  // Empty: a fence.
+  FenceScope scope = FenceScope::kNamespace;
+  std::string name;
+  uint64_t hlc = 0;
+};
+
 // An owner: one process after the other behind one address.
 struct Owner {
   std::unique_ptr<WatchHub> hub;
   uint64_t incarnation = 0;
-  bool stalled = false;                                  // Its tail hears nothing.
-  std::vector<std::pair<std::string, uint64_t>> untold;  // What it would have heard.
+  bool stalled = false;                // Its tail hears nothing.
+  std::vector<Change> untold;          // What it would have heard.
+  std::deque<Change> told;             // The last of what it has told.
+  std::vector<Change> fences;          // That it knows.
+  std::map<std::string, uint64_t> l1;  // What it answers; else it asks the store.
+  std::set<uint32_t> away;             // Slots of a server that it does not reach.
 };
 
 // A message on its way.
@@ -66,7 +82,8 @@ class World {
   explicit World(uint32_t seed) : random_(seed) {
     cache_ = *NearCache::Create({.capacity_bytes = 4 << 20, .silence = kSilence});
     for (int i = 0; i < 40; ++i) {
-      const std::string key = absl::StrCat("k", i);
+      const std::string key = absl::StrCat("p", i % 5, ":k", i);
+      tag_of_[key] = absl::StrCat("t", i % 7);
       SetTruth(key);
       keys_.push_back(key);
     }
@@ -83,6 +100,8 @@ class World {
   void Step(double trouble) {
     clock_.Advance(kStep);
     if (Chance(0.3)) WriteSomething();
+    if (Chance(0.006)) FenceSomething(trouble);
+    if (Chance(trouble * 0.01)) LoseServer(Random(2));
     if (Chance(trouble * 0.02)) MoveSlot();
     if (Chance(trouble * 0.01)) Restart(Random(2));
     if (Chance(trouble * 0.03)) owners_[Random(2)].stalled = true;
@@ -116,9 +135,59 @@ class World {
     Owner& owner = owners_[OwnerOf(key)];
     SetTruth(key);
     if (!owner.stalled && Chance(0.5)) {  // Its own write; the changelog's echo comes, too.
+      owner.l1[key] = truth_[key];
       owner.hub->Changed(SlotOf(kSpace, key), kSpace, key, {truth_[key], 1});
     }
-    owner.untold.emplace_back(key, truth_[key]);
+    owner.untold.push_back({.key = key, .name = {}, .hlc = truth_[key]});
+  }
+
+  // A node that stands still hears of a fence when it goes on; the caller was told so.
+  void FenceSomething(double trouble) {
+    Change fence;
+    fence.hlc = next_hlc_++;
+    // Of the whole namespace in bad times alone: in good ones most reads are to hit.
+    const int kind = trouble > 0 ? Random(10) : 1 + Random(9);
+    if (kind > 0) {
+      fence.scope = kind < 6 ? FenceScope::kTag : FenceScope::kPrefix;
+      fence.name = kind < 6 ? absl::StrCat("t", Random(7)) : absl::StrCat("p", Random(5), ":");
+    }
+    fenced_.emplace_back(fence, clock_.Monotonic());
+    for (Owner& owner : owners_) {
+      if (owner.stalled || Chance(0.3)) {
+        owner.untold.push_back(fence);
+      } else {
+        Tell(owner, fence);
+      }
+    }
+  }
+  bool Covers(const Change& fence, const std::string& key, uint64_t hlc) {
+    return hlc <= fence.hlc &&
+           (fence.scope == FenceScope::kNamespace ||
+            (fence.scope == FenceScope::kTag ? tag_of_[key] == fence.name
+                                             : key.compare(0, fence.name.size(), fence.name) == 0));
+  }
+
+  // As the node does it: L1 first, then those who follow.
+  void Tell(Owner& owner, Change change) {  // A copy: it may be one of `told`, which forgets.
+    owner.told.push_back(change);
+    if (owner.told.size() > 8) owner.told.pop_front();
+    if (change.key.empty()) {
+      owner.fences.push_back(change);
+      owner.hub->Fenced(kSpace,
+                        change.scope == FenceScope::kTag      ? WatchHub::FenceKind::kTag
+                        : change.scope == FenceScope::kPrefix ? WatchHub::FenceKind::kPrefix
+                                                              : WatchHub::FenceKind::kNamespace,
+                        change.name, {change.hlc, 1});
+      return;
+    }
+    const auto kept = owner.l1.find(change.key);
+    if (kept != owner.l1.end() && kept->second < change.hlc) owner.l1.erase(kept);
+    owner.hub->Changed(SlotOf(kSpace, change.key), kSpace, change.key, {change.hlc, 1});
+  }
+  // Changes of the slot may be missing.
+  void Gap(Owner& owner, uint32_t slot) {
+    std::erase_if(owner.l1, [&](const auto& kept) { return SlotOf(kSpace, kept.first) == slot; });
+    owner.hub->SlotGap(slot);
   }
 
   // The tail's poll.
@@ -126,16 +195,57 @@ class World {
     if (owner.stalled) {
       if (!Chance(trouble > 0 ? 0.01 : 0.2)) return;
       owner.stalled = false;
-      if (Chance(0.3)) {  // Its log was trimmed meanwhile.
-        for (const auto& [key, hlc] : owner.untold) owner.hub->SlotGap(SlotOf(kSpace, key));
-        owner.untold.clear();
+      if (Chance(0.3)) {  // Its log was trimmed meanwhile. Fences are read from their list.
+        for (const Change& change : owner.untold) {
+          if (!change.key.empty()) Gap(owner, SlotOf(kSpace, change.key));
+        }
+        std::erase_if(owner.untold, [](const Change& change) { return !change.key.empty(); });
       }
     }
-    for (const auto& [key, hlc] : owner.untold) {
-      owner.hub->Changed(SlotOf(kSpace, key), kSpace, key, {hlc, 1});
+    if (!owner.away.empty() && Chance(trouble > 0 ? 0.01 : 0.2)) ServerIsBack(owner, trouble);
+    std::vector<Change> changes;
+    std::erase_if(owner.untold, [&](const Change& change) {
+      if (!change.key.empty() && owner.away.count(SlotOf(kSpace, change.key)) > 0) return false;
+      changes.push_back(change);
+      return true;
+    });
+    if (Chance(trouble * 0.1)) std::shuffle(changes.begin(), changes.end(), random_);
+    for (const Change& change : changes) {
+      if (!change.key.empty() && Chance(trouble * 0.02)) {
+        Gap(owner, SlotOf(kSpace, change.key));  // All that it says of it.
+      } else {
+        Tell(owner, change);
+      }
     }
-    owner.untold.clear();
+    if (Chance(trouble * 0.1) && !owner.told.empty()) {  // Late echoes.
+      Tell(owner, owner.told[static_cast<size_t>(Random(static_cast<int>(owner.told.size())))]);
+    }
     owner.hub->CaughtUp(clock_.Monotonic());
+  }
+
+  // Nobody here hears what others do to half of its slots; it tells so, and of the rest all is
+  // known.
+  void LoseServer(int i) {
+    Owner& owner = owners_[i];
+    if (owner.stalled || !owner.away.empty()) return;
+    for (const auto& [slot, of] : owner_of_) {
+      if (of == i && slot % 2 == 0) owner.away.insert(slot);
+    }
+    for (const uint32_t slot : owner.away) owner.hub->SlotLost(slot);
+  }
+  // What the logs have is told before the slots are followed again.
+  void ServerIsBack(Owner& owner, double trouble) {
+    for (const uint32_t slot : owner.away) {
+      const bool trimmed = Chance(trouble * 0.3);
+      if (trimmed) Gap(owner, slot);
+      std::erase_if(owner.untold, [&](const Change& change) {
+        if (change.key.empty() || SlotOf(kSpace, change.key) != slot) return false;
+        if (!trimmed) Tell(owner, change);
+        return true;
+      });
+      owner.hub->SlotFollowed(slot);
+    }
+    owner.away.clear();
   }
 
   void MoveSlot() {
@@ -143,9 +253,15 @@ class World {
     std::advance(it, Random(static_cast<int>(owner_of_.size())));
     Owner& old = owners_[it->second];
     old.hub->SlotLost(it->first);
-    std::erase_if(old.untold,
-                  [&](const auto& told) { return SlotOf(kSpace, told.first) == it->first; });
+    old.away.erase(it->first);
+    const auto moved = [&](const std::string& key) {
+      return !key.empty() && SlotOf(kSpace, key) == it->first;
+    };
+    std::erase_if(old.untold, [&](const Change& change) { return moved(change.key); });
     it->second = 1 - it->second;
+    for (Owner& owner : owners_) {
+      std::erase_if(owner.l1, [&](const auto& kept) { return moved(kept.first); });
+    }
     owners_[it->second].hub->SlotFollowed(it->first);
     if (Chance(0.7)) Route();  // Or the client hears of it later.
   }
@@ -154,7 +270,12 @@ class World {
     Owner& owner = owners_[i];
     if (owner.hub != nullptr) dead_.push_back(std::move(owner.hub));
     owner.incarnation = ++last_incarnation_;
-    owner.untold.clear();  // It begins where the log is now.
+    owner.untold.clear();  // It begins where the log is now, and knows all fences before it serves.
+    owner.told.clear();
+    owner.fences.clear();
+    for (const auto& [fence, at] : fenced_) owner.fences.push_back(fence);
+    owner.l1.clear();
+    owner.away.clear();
     owner.stalled = false;
     owner.hub = std::make_unique<WatchHub>(
         WatchHubOptions{.incarnation = owner.incarnation, .max_events = 60, .message_bytes = 200},
@@ -221,7 +342,10 @@ class World {
     const std::string& key = keys_[static_cast<size_t>(Random(static_cast<int>(keys_.size())))];
     EntryKey located;
     ASSERT_TRUE(cache_->Locate(kSpace, key, &located));
-    ++reads_;
+    const bool dead = std::any_of(fenced_.begin(), fenced_.end(), [&](const auto& fenced) {
+      return Covers(fenced.first, key, truth_[key]);
+    });
+    if (!dead) ++reads_;  // Else there is nothing to hit.
     Entry entry;
     if (cache_->Get(located, clock_.Monotonic(), &entry)) {
       ++hits_;
@@ -230,6 +354,12 @@ class World {
       if (entry.version.hlc < truth) {
         ASSERT_LE(clock_.Monotonic() - FirstAfter(key, entry.version.hlc), kSilence + kStep)
             << key << " shows " << entry.version.hlc << " instead of " << truth;
+      }
+      for (const auto& [fence, at] : fenced_) {
+        if (!Covers(fence, key, entry.version.hlc)) continue;
+        ASSERT_LE(clock_.Monotonic() - at, kSilence + kStep)
+            << key << " shows " << entry.version.hlc << ", dead by '" << fence.name << "' at "
+            << fence.hlc;
       }
       return;
     }
@@ -253,16 +383,24 @@ class World {
     for (Fill& fill : fills_) {
       if (!fill.looked && fill.answered <= clock_.Monotonic()) {
         fill.looked = true;
-        const Owner& owner = owners_[OwnerOf(fill.key)];
-        // L1 of an owner whose tail stalls may be behind, as far as that.
-        fill.hlc = truth_[fill.key];
+        Owner& owner = owners_[OwnerOf(fill.key)];
+        // The node looks whether it follows before it looks for the value. L1 of one whose tail
+        // stalls may be behind, as far as that.
         fill.incarnation = owner.hub->Follows(SlotOf(kSpace, fill.key)) ? owner.incarnation : 0;
+        const auto kept = owner.l1.find(fill.key);
+        fill.hlc = kept != owner.l1.end() ? kept->second : truth_[fill.key];
+        owner.l1[fill.key] = fill.hlc;
+        if (std::any_of(owner.fences.begin(), owner.fences.end(),
+                        [&](const Change& fence) { return Covers(fence, fill.key, fill.hlc); })) {
+          fill.incarnation = 0;  // It is dead: the answer is a miss.
+        }
       }
       if (fill.looked && fill.arrives <= clock_.Monotonic()) {
         Entry entry;
         entry.value = Buffer::CopyOf("v");
         entry.version = {fill.hlc, 1};
         entry.raw_size = 1;
+        entry.tags = Buffer::CopyOf(EncodeTags({tag_of_[fill.key]}));
         cache_->Fill(fill.located, std::move(entry), absl::Hours(1), fill.incarnation,
                      clock_.Monotonic(), fill.token);
         fill.key.clear();
@@ -275,7 +413,9 @@ class World {
   std::mt19937 random_;
   std::unique_ptr<NearCache> cache_;
   std::vector<std::string> keys_;
-  std::map<std::string, uint64_t> truth_;  // The newest version of each key.
+  std::map<std::string, std::string> tag_of_;
+  std::map<std::string, uint64_t> truth_;                  // The newest version of each key.
+  std::vector<std::pair<Change, absl::Duration>> fenced_;  // And when.
   std::map<std::string, std::map<uint64_t, absl::Duration>> history_;  // When each was written.
   std::map<uint32_t, int> owner_of_;                                   // Slots of our keys alone.
   Owner owners_[2];

@@ -65,6 +65,7 @@ class CoordinatorClientTest : public ::testing::Test {
     options.member.id = "n1";
     options.member.state = MemberState::kJoining;
     options.backoff.jitter = 0;
+    options.hot_keys = [this] { return hot_keys_; };
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     client_->Start();
@@ -85,6 +86,7 @@ class CoordinatorClientTest : public ::testing::Test {
   FakeExecutor executor_{clock_};
   FakeTransport transport_;
   TopologyHolder topology_;
+  std::vector<HotKey> hot_keys_ = {{"task", "k", 7}};
   std::unique_ptr<CoordinatorClient> client_;
 };
 
@@ -165,6 +167,31 @@ TEST_F(CoordinatorClientTest, ACoordinatorThatFallsSilentIsLeft) {
   executor_.RunDue();
   EXPECT_EQ(topology_.Get()->epoch(), 0u);
   EXPECT_EQ(transport_.opened.size(), 2u);
+}
+
+TEST_F(CoordinatorClientTest, HotKeysAreToldWhenTheNodeIsTakenAndThenEveryFiveSeconds) {
+  EXPECT_FALSE(transport_.last().sent[0].hot_keys.has_value()) << "it may be a standby";
+  Answer();
+  for (int i = 0; i < 100; ++i) {
+    executor_.RunFor(absl::Milliseconds(100));
+    Answer();
+  }
+  size_t told = 0;
+  for (const NodeHeartbeat& heartbeat : transport_.last().sent) {
+    if (!heartbeat.hot_keys.has_value()) continue;
+    ++told;
+    ASSERT_EQ(heartbeat.hot_keys->size(), 1u);
+    EXPECT_EQ(heartbeat.hot_keys->front().key, "k");
+  }
+  EXPECT_EQ(told, 2u) << "of ten seconds";
+  // The next leader knows nothing: it is told at once, and also that there are none.
+  hot_keys_.clear();
+  End("NOT_LEADER", "c:3");
+  Answer();
+  executor_.RunFor(absl::Milliseconds(500));
+  ASSERT_EQ(transport_.last().address, "c:3");
+  ASSERT_TRUE(transport_.last().sent.back().hot_keys.has_value());
+  EXPECT_TRUE(transport_.last().sent.back().hot_keys->empty());
 }
 
 TEST_F(CoordinatorClientTest, DrainingIsSaidAtOnceAndStopEndsTheStream) {

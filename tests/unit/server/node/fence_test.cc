@@ -62,7 +62,8 @@ TEST_F(FencesTest, WhoLearnsAFenceGivesNewerVersionsAndTellsIt) {
   EXPECT_GT(versions_.Next().hlc, fence.version.hlc);
   EXPECT_THAT(told, testing::ElementsAre("user:1:"));
   EXPECT_EQ(fences_.learned(FenceScope::kPrefix), 1u);
-  EXPECT_TRUE(fences_.Covers(*engine_->InternNamespace("auth"), "user:1:read", "", fence.version));
+  EXPECT_TRUE(
+      fences_.Covers(*engine_->InternNamespace("auth"), "user:1:read", "", fence.version.hlc));
 }
 
 TEST_F(FencesTest, AFenceFromTheFutureIsNotLearnt) {
@@ -71,7 +72,7 @@ TEST_F(FencesTest, AFenceFromTheFutureIsNotLearnt) {
   EXPECT_EQ(fences_.Learn(fence).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(fences_.named(), 0u);
   EXPECT_FALSE(fences_.Covers(*engine_->InternNamespace("auth"), "k", "",
-                              At(FenceScope::kTag, "", 0).version));
+                              At(FenceScope::kTag, "", 0).version.hlc));
 }
 
 TEST_F(FencesTest, ANamespacesFenceMakesOlderOnesSuperfluous) {
@@ -98,9 +99,19 @@ TEST_F(FencesTest, TooManyBecomeOneForTheNamespace) {
   EXPECT_LE(fences_.named(), Fences::kMaxNamed / 2 + 2);
   EXPECT_GE(fences_.TakeGivenUp().size(), Fences::kMaxNamed / 2);
   const NamespaceId id = *engine_->InternNamespace("auth");
-  EXPECT_TRUE(fences_.Covers(id, "anything", "", At(FenceScope::kTag, "", 5).version));
-  EXPECT_FALSE(fences_.Covers(
-      id, "anything", "", At(FenceScope::kTag, "", static_cast<int>(Fences::kMaxNamed)).version));
+  EXPECT_TRUE(fences_.Covers(id, "anything", "", At(FenceScope::kTag, "", 5).version.hlc));
+  EXPECT_FALSE(
+      fences_.Covers(id, "anything", "",
+                     At(FenceScope::kTag, "", static_cast<int>(Fences::kMaxNamed)).version.hlc));
+}
+
+TEST_F(FencesTest, MoreNamespacesThanNamesAreKeptAllTheSame) {
+  // One of each namespace cannot become fewer.
+  for (size_t i = 0; i <= Fences::kMaxNamed; ++i) {
+    ASSERT_TRUE(fences_.Learn(At(FenceScope::kNamespace, "", 1, absl::StrCat("n", i))).ok());
+  }
+  EXPECT_EQ(fences_.named(), Fences::kMaxNamed + 1);
+  EXPECT_EQ(fences_.merged(), 0u);
 }
 
 class FencePathTest : public NodeFixture {
@@ -210,6 +221,74 @@ TEST_F(FencePathTest, ConditionsAndTouchesTakeWhatIsFencedForAbsent) {
   EXPECT_EQ(Show(ReadOne(node(0), "tagged")), "again@L1");
 }
 
+// In another region, or at a node that hears of the fence late.
+TEST_F(FencePathTest, ATouchBeforeTheFenceWasKnownKeepsNothingAlive) {
+  StartNodes(2);
+  const std::string key = KeyOwnedBy(1);
+  WriteItem item = Tagged(key, "team");
+  WriteOne(node(0), std::move(item));
+  clock_.Advance(absl::Milliseconds(5));
+  const Fence fence{kSpace, FenceScope::kTag, "team", node(0).versions().Next()};
+  clock_.Advance(absl::Milliseconds(5));
+  EXPECT_EQ(WriteOne(node(1), TouchOf(key, absl::Hours(9))).state, EntryState::kOk);
+  EXPECT_EQ(Show(ReadOne(node(1), key)), "v@L2");
+  EXPECT_EQ(Show(ReadOne(node(1), key)), "v@L1");
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(node(i).context().fences->Learn(fence).ok());
+  ReadOptions from_store;
+  from_store.force_refresh = true;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Show(ReadOne(node(i), key)), "miss");
+    EXPECT_EQ(Show(ReadOne(node(i), key, from_store)), "miss");
+  }
+  EXPECT_EQ(WriteOne(node(1), TouchOf(key, absl::Hours(9))).state, EntryState::kMiss);
+  WriteItem again = SetOf(key, "new");
+  again.if_absent = true;
+  EXPECT_EQ(WriteOne(node(1), std::move(again)).state, EntryState::kOk);
+  EXPECT_EQ(Show(ReadOne(node(0), key)), "new@L1");
+}
+
+TEST_F(FencePathTest, AConditionJudgedByWhatIsDeadDoesNotOutliveTheFence) {
+  for (const bool l1_only : {false, true}) {
+    nodes_.clear();
+    StartNodes(2, l1_only);
+    const std::string key = KeyOwnedBy(1);
+    const Version old = WriteOne(node(0), SetOf(key, l1_only ? "1" : "2")).version;
+    // Its clock is ahead, and it has told it already.
+    peers_.AfterPing([&](const std::string&) {
+      clock_.Advance(absl::Milliseconds(50));
+      WriteItem item = SetOf(key, "from what is dead");
+      item.expected_version = old;
+      EXPECT_EQ(WriteOne(node(1), std::move(item)).state, EntryState::kOk);
+      clock_.Advance(absl::Milliseconds(-50));
+    });
+    const FenceResult result = Invalidate(node(0), FenceScope::kNamespace, "");
+    peers_.AfterPing(nullptr);
+    EXPECT_EQ(result.result.state, EntryState::kOk);
+    EXPECT_THAT(result.unconfirmed, testing::IsEmpty());
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(Show(ReadOne(node(i), key)), "miss") << i << (l1_only ? " without Redis" : "");
+    }
+    WriteOne(node(0), SetOf(key, "later"));
+    EXPECT_EQ(Show(ReadOne(node(1), key)), "later@L1");
+  }
+}
+
+TEST_F(FencePathTest, NodesThatTheIssuerDoesNotKnowYetAreAskedAndTold) {
+  StartNodes(3);
+  node(0).topology().Offer(TopologyOf(2, {"n0", "n1"}));
+  for (int i = 1; i < 3; ++i) node(i).topology().Offer(TopologyOf(3, {"n0", "n1", "n2"}));
+  ASSERT_TRUE(node(2)
+                  .versions()
+                  .Merge((static_cast<uint64_t>(absl::ToUnixMillis(clock_.Now())) + 30'000) << 16)
+                  .ok());
+  const std::string key = KeyOwnedBy(2);
+  const Version written = WriteOne(node(2), SetOf(key, "v")).version;
+  const FenceResult result = Invalidate(node(0), FenceScope::kNamespace, "");
+  EXPECT_GT(result.result.version, written);
+  EXPECT_THAT(result.unconfirmed, testing::IsEmpty());
+  EXPECT_EQ(Show(ReadOne(node(2), key)), "miss");
+}
+
 TEST_F(FencePathTest, AReadThatWasUnderWayDoesNotServeNorKeepWhatWasFenced) {
   StartNodes(1);
   WriteOne(node(0), SetOf("k", "v"));
@@ -237,6 +316,11 @@ TEST_F(FencePathTest, WhatTheStoreHoldsIsNotServedBeforeItsFencesAreKnown) {
   Fences unread(node(0).engine(), node(0).versions(), /*known=*/false);
   node(0).context().fences = &unread;
   EXPECT_EQ(Show(ReadOne(node(0), "k")), "FENCES_UNKNOWN");
+  WriteItem condition = SetOf("k", "w");
+  condition.if_absent = true;
+  EXPECT_EQ(WriteOne(node(0), std::move(condition)).error->reason, reason::kFencesUnknown);
+  EXPECT_EQ(WriteOne(node(0), TouchOf("k", absl::Hours(1))).error->reason, reason::kFencesUnknown);
+  EXPECT_EQ(WriteOne(node(0), SetOf("other", "w")).state, EntryState::kOk);
   unread.SetKnown();
   EXPECT_EQ(Show(ReadOne(node(0), "k")), "v@L2");
 }

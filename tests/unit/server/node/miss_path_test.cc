@@ -8,25 +8,10 @@ namespace {
 // Reads that are under way.
 class MissPathTest : public NodeFixture {
  protected:
-  struct Pending {
-    std::vector<std::string> keys;
-    ReadRequest request;
-    std::vector<std::string> shown;  // Empty: not answered.
-  };
-
   std::shared_ptr<Pending> Begin(const std::vector<std::string>& keys,
                                  absl::Duration timeout = absl::Seconds(1),
                                  ReadOptions options = {}, int at = 0) {
-    auto pending = std::make_shared<Pending>();
-    pending->keys = keys;
-    pending->request.name_space = kSpace;
-    pending->request.keys.assign(pending->keys.begin(), pending->keys.end());
-    pending->request.options = options;
-    pending->request.deadline = clock_.Now() + timeout;
-    node(at).reads().Read(pending->request, [pending](std::vector<ReadResult> results) {
-      for (const ReadResult& result : results) pending->shown.push_back(Show(result));
-    });
-    return pending;
+    return BeginRead(keys, options, at, timeout);
   }
   // As Begin of one key, `count` times.
   std::vector<std::shared_ptr<Pending>> BeginMany(int count, const std::string& key) {
@@ -78,6 +63,7 @@ TEST_F(MissPathTest, WhoComesAfterAChangeDoesNotJoinALookThatBeganBeforeIt) {
   const auto after = Begin({"k"});
   executor_.RunDue();
   store_.ReleaseReplies();
+  executor_.RunDue();
   EXPECT_EQ(before->shown, std::vector<std::string>{"old@L2"});
   EXPECT_EQ(after->shown, std::vector<std::string>{"new@L2"});
   EXPECT_EQ(Show(ReadOne(node(0), "k")), "new@L1") << "the late old value did not get in";

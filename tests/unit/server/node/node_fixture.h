@@ -44,7 +44,7 @@ class TestNode {
         fences_(*engine_, versions_, /*known=*/true),
         misses_(context_),
         reads_(context_, misses_),
-        writes_(context_),
+        writes_(context_, misses_),
         fence_path_(context_) {
     context_.fences = &fences_;
   }
@@ -112,6 +112,28 @@ class NodeFixture : public testing::Test {
     }
   }
 
+  // A read that is under way.
+  struct Pending {
+    std::vector<std::string> keys;
+    ReadRequest request;
+    std::vector<std::string> shown;  // Empty: not answered.
+    std::vector<ReadResult> results;
+  };
+  std::shared_ptr<Pending> BeginRead(const std::vector<std::string>& keys, ReadOptions options,
+                                     int at, absl::Duration timeout) {
+    auto pending = std::make_shared<Pending>();
+    pending->keys = keys;
+    pending->request.name_space = kSpace;
+    pending->request.keys.assign(pending->keys.begin(), pending->keys.end());
+    pending->request.options = options;
+    pending->request.deadline = clock_.Now() + timeout;
+    node(at).reads().Read(pending->request, [pending](std::vector<ReadResult> results) {
+      for (const ReadResult& result : results) pending->shown.push_back(Show(result));
+      pending->results = std::move(results);
+    });
+    return pending;
+  }
+
   std::vector<ReadResult> Read(TestNode& at, const std::vector<std::string>& keys,
                                ReadOptions options = {}) {
     ReadRequest request;
@@ -173,8 +195,13 @@ class NodeFixture : public testing::Test {
   // "value@tier", "miss" or the error's reason.
   static std::string Show(const ReadResult& result) {
     if (result.state == EntryState::kError) return result.error->reason;
-    if (result.state == EntryState::kMiss) return "miss";
-    const char* tier = result.tier == Tier::kL1 ? "L1" : result.tier == Tier::kL2 ? "L2" : "?";
+    const char* tier = result.tier == Tier::kL1       ? "L1"
+                       : result.tier == Tier::kL2     ? "L2"
+                       : result.tier == Tier::kOrigin ? "origin"
+                                                      : "";
+    if (result.state == EntryState::kMiss) {
+      return absl::StrCat("miss", *tier == '\0' ? "" : "@", tier);
+    }
     return absl::StrCat(std::string(result.value.view()), "@", tier, result.stale ? " stale" : "");
   }
 

@@ -42,6 +42,24 @@ TEST(RecordTest, GoldenBytes) {
   EXPECT_EQ(Bytes(record), expected);
 }
 
+TEST(RecordTest, GoldenBytesOfATouchedValue) {
+  Record record = Sample();
+  record.written = (uint64_t{0x018f00112200} << 16) | 0x0003;
+  std::string touched = Bytes(record);
+  record.written = 0;
+  std::string expected = Bytes(record) + "018f001122000003";
+  expected[32] = 'U';
+  EXPECT_EQ(touched, expected);
+  const absl::StatusOr<Record> parsed = ParseRecord(touched);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->written, (uint64_t{0x018f00112200} << 16) | 0x0003);
+  EXPECT_EQ(parsed->kind, RecordKind::kValue);
+  EXPECT_EQ(parsed->value, "hello");
+  touched.back() = 'x';
+  EXPECT_THAT(ParseRecord(touched).status().message(), HasSubstr("clock of its write"));
+  EXPECT_FALSE(ParseRecord(expected.substr(0, 50)).ok());
+}
+
 TEST(RecordTest, GoldenBytesOfATombstone) {
   Record record = Sample();
   record.kind = RecordKind::kTombstone;
@@ -70,7 +88,10 @@ TEST(RecordTest, ParseReturnsWhatWasAppendedForAnyBytes) {
     record.expires_at = absl::FromUnixMillis((uint64_t{random()} << 16 | random()) >> 1);
     record.kind = random() % 4 == 0 ? RecordKind::kTombstone : RecordKind::kValue;
     record.encoding = random() % 2 == 0 ? Encoding::kIdentity : Encoding::kZlib;
-    if (record.kind == RecordKind::kValue) record.value = value;
+    if (record.kind == RecordKind::kValue) {
+      record.value = value;
+      if (random() % 3 == 0) record.written = 1 + random();
+    }
     record.raw_size = record.encoding == Encoding::kZlib
                           ? static_cast<uint32_t>(random())
                           : static_cast<uint32_t>(record.value.size());

@@ -148,6 +148,16 @@ TEST_F(NodeConfigTest, AnL1TooSmallToHoldAnythingIsRefused) {
   EXPECT_TRUE(Parse({"--l1-max-bytes", "1MiB"}).ok());
 }
 
+TEST_F(NodeConfigTest, MirrorsHaveRoomForSomethingOrAreNone) {
+  for (const char* size : {"1", "1023KiB", "-1", "some"}) {
+    EXPECT_THAT(ErrorOf("", {"--mirror-max-bytes", size}),
+                HasSubstr("--mirror-max-bytes: l1.mirror_max_bytes: "))
+        << size;
+  }
+  EXPECT_TRUE(Parse({"--mirror-max-bytes", "0"}).ok());
+  EXPECT_TRUE(Parse({"--mirror-max-bytes", "1MiB"}).ok());
+}
+
 TEST_F(NodeConfigTest, PlaintextBeyondLoopbackIsRefusedUnlessAskedFor) {
   const auto refused = Parse({"--data-address", "0.0.0.0:7400"});
   ASSERT_FALSE(refused.ok());

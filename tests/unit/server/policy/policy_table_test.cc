@@ -229,7 +229,12 @@ TEST(PolicyTableTest, WhatIsPrintedReadsBackTheSame) {
         "key: {normalize: [trim, lowercase], hash: md5, hash_above: 64}",
         "bypass_parameters: [a, \"x:y\", \"-\"], priority: critical, cost: 0.5, replication: local",
         "admission: {max_size: 1KiB}, promotion_misses: 3, ttl_jitter: 0, compression: "
-        "{min_saving: 0.2}"}) {
+        "{min_saving: 0.2}",
+        "origin: {address: db.example:7500}, lease_ttl: 3s",
+        "origin: {negative_ttl: 0}, lease_ttl: 3s",
+        "origin: {address: \"[::1]:7500\", tls: true, ca_file: /etc/ca.pem, timeout: 2s, "
+        "soft_timeout: 0, concurrency: 4, batch_window: 0, batch_size: 10, rate: 50, retries: 0, "
+        "negative_ttl: 30s}"}) {
     const NamespacePolicy policy = Policy(yaml);
     PolicyTable again;
     const std::string text = absl::StrReplaceAll("t:\n" + policy.ToYaml(), {{"\n", "\n  "}});

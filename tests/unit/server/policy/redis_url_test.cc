@@ -86,6 +86,22 @@ TEST(RedisUrlTest, ReplicaReadsAreForShapesThatHaveReplicas) {
   EXPECT_FALSE(ParseRedisUrl("redis://h?replica_reads=true").ok());
 }
 
+TEST(RedisUrlTest, ServersAreReachedWhereNatSays) {
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl(
+      "redis+cluster://h:1?nat=10.0.0.1:7001/far:1,[::1]:7002/[::2]:2&replica_reads=true");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->ReachedAt({"10.0.0.1", 7001}), (RedisAddress{"far", 1}));
+  EXPECT_EQ(url->ReachedAt({"::1", 7002}), (RedisAddress{"::2", 2}));
+  EXPECT_EQ(url->ReachedAt({"10.0.0.1", 7002}), (RedisAddress{"10.0.0.1", 7002}));
+  EXPECT_TRUE(url->replica_reads);
+  for (const char* text :
+       {"redis://h?nat=a:1/b:1", "redis+cluster://h?nat=a:1", "redis+cluster://h?nat=a:1/",
+        "redis+cluster://h?nat=a:x/b:1", "redis+cluster://h?nat=a:1/b:1,",
+        "redis+cluster://h?nat=a:1/b:1/c:1", "redis+sentinel://h/g?nat=a:1/b:1,a:1/c:1"}) {
+    EXPECT_FALSE(ParseRedisUrl(text).ok()) << text;
+  }
+}
+
 TEST(RedisUrlTest, AListOfHostsThatMeansNothingIsRefused) {
   for (const char* text :
        {"redis://h1,h2", "rediss://h1,h2/0", "redis+sentinel://h1,/g", "redis+sentinel://,h/g",

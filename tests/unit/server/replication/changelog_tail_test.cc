@@ -34,14 +34,19 @@ class Diary final : public ChangeSink {
   }
   void OnLoss(const SlotLoss& loss) override {
     EXPECT_EQ(loss.rewound, loss.kept != next[loss.slot]);
-    next[loss.slot] = loss.kept;
+    next[loss.slot] = loss.resumed;
     std::string line = absl::StrCat("loss ", loss.slot);
     for (const LogEntry& entry : loss.lost) absl::StrAppend(&line, " ", entry.key);
     lines.push_back(line);
   }
 
+  void OnAway(uint32_t slot) override { lines.push_back(absl::StrCat("away ", slot)); }
+  void OnBack(uint32_t slot) override { lines.push_back(absl::StrCat("back ", slot)); }
+  void OnCaughtUp(absl::Duration at) override { caught_up = at; }
+
   std::vector<std::string> lines;
   std::map<uint32_t, LogPosition> next;
+  absl::Duration caught_up;
 };
 
 class ChangelogTailTest : public testing::Test {
@@ -100,6 +105,67 @@ TEST_F(ChangelogTailTest, TellsWhatIsWrittenAfterTheSlotWasGainedAndNothingElse)
   world_.Set("us", "{a}2", "v");
   Run(absl::Milliseconds(25));
   EXPECT_THAT(diary_.lines, ElementsAre(absl::StrCat("gained ", SlotOfKey("{a}")), "{a}1", "{a}2"));
+}
+
+// A log that is short for what is written into it, while every call is answered.
+TEST_F(ChangelogTailTest, WhatWasTrimmedBetweenTwoPollsIsAGap) {
+  const uint32_t a = SlotOfKey("{a}");
+  const uint32_t b = SlotOfKey("{b}");
+  ChangelogTailOptions options;
+  options.log_entries = 10;
+  ChangelogTail tail(options, wire_, gate_, world_.clock, observer_, {&coherence_});
+  world_.Set("us", "{a}0", "v");
+  world_.Set("us", "{b}0", "v");
+  world_.executor.RunDue();
+  std::vector<uint32_t> owned = {a, b};
+  std::sort(owned.begin(), owned.end());
+  tail.SetOwned(owned);
+  tail.Start();
+  Run(absl::Milliseconds(50));
+  PutL1("{a}0", world_.Set("us", "{a}0", "v"));
+  PutL1("{b}0", world_.Set("us", "{b}0", "v"));
+  Run(absl::Milliseconds(50));
+  for (int i = 0; i < 15; ++i) world_.Set("us", absl::StrCat("{a}", 1 + i), "v");
+  Run(absl::Milliseconds(50));
+  EXPECT_THAT(observer_.tail_gaps, IsEmpty()) << "more than it keeps at least, but all is there";
+  EXPECT_TRUE(InL1("{a}0"));
+  world_.Set("us", "{a}0", "w");
+  for (int i = 0; i < 15; ++i) world_.Set("us", absl::StrCat("{a}", 1 + i), "w");
+  world_.executor.RunDue();
+  world_.region("us").store->TrimLog(a, 10);
+  Run(absl::Milliseconds(50));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(a));
+  EXPECT_FALSE(InL1("{a}0"));
+  EXPECT_TRUE(InL1("{b}0"));
+}
+
+TEST_F(ChangelogTailTest, ATailThatIsFarBehindReadsAsMuchAsTheStoreAnswers) {
+  world_.Set("us", "{a}before", "v");
+  world_.executor.RunDue();
+  StartOwning({SlotOfKey("{a}")});
+  wire_.mode = StoreWire::Mode::kRefused;
+  Run(absl::Milliseconds(100));
+  for (int i = 0; i < 3000; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  world_.executor.RunDue();
+  wire_.mode = StoreWire::Mode::kOpen;
+  wire_.largest_read = 100;
+  Run(absl::Seconds(60));
+  EXPECT_THAT(diary_.lines, SizeIs(3001));
+  wire_.largest_read = 2000;
+  for (int i = 0; i < 3000; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  Run(absl::Seconds(1));
+  EXPECT_THAT(diary_.lines, SizeIs(6001));
+}
+
+TEST_F(ChangelogTailTest, OfLongNamesFewerAreRemembered) {
+  StartOwning({SlotOfKey("{a}")});
+  const auto saved = world_.region("us").store->Save();
+  const std::string name = "{a}" + std::string(1000, 'k');
+  for (int i = 0; i < 40; ++i) world_.Set("us", absl::StrCat(name, i), "v");
+  Run(absl::Seconds(1));
+  world_.region("us").store->GoBackTo(*saved);
+  Run(absl::Seconds(1));
+  EXPECT_EQ(observer_.lost, ChangelogTail::kRememberedBytes / 1009);
 }
 
 TEST_F(ChangelogTailTest, AChangeIsToldWithinTheIdleIntervalAndPollsNeverOverlap) {
@@ -221,7 +287,7 @@ TEST_F(ChangelogTailTest, AnOutageWithoutLossDropsNothingAndMissesNothing) {
     wire_.mode = StoreWire::Mode::kOpen;
     Run(absl::Seconds(3));
   }
-  EXPECT_GT(observer_.tail_errors, 0);
+  EXPECT_GT(observer_.tail_errors, 0) << "nobody knows yet";
   EXPECT_THAT(observer_.tail_gaps, IsEmpty());
   EXPECT_THAT(std::vector<std::string>(diary_.lines.begin() + static_cast<ptrdiff_t>(before),
                                        diary_.lines.end()),
@@ -332,6 +398,36 @@ TEST_F(ChangelogTailTest, AfterAFailoverExactlyWhatTheNewPrimaryLacksIsLost) {
   EXPECT_THAT(observer_.tail_gaps, IsEmpty());
 }
 
+// Its log may be long, and tells little that is new.
+TEST_F(ChangelogTailTest, AStoreThatIsOlderThanAllThatIsRememberedGoesOnFromTheEndOfItsLog) {
+  const uint32_t a = SlotOfKey("{a}");
+  StartOwning({a});
+  FakeL2Store& store = *world_.region("us").store;
+  for (int i = 0; i < 10; ++i) world_.Set("us", absl::StrCat("{a}old", i), "v");
+  Run(absl::Milliseconds(50));
+  const auto saved = store.Save();
+  for (size_t i = 0; i <= ChangelogTail::kRemembered; ++i) {
+    world_.Set("us", absl::StrCat("{a}gone", i), "v");
+  }
+  Run(absl::Milliseconds(50));
+  store.GoBackTo(*saved);
+  const FillToken token = engine_->BeginFill(KeyOf("{a}meanwhile"));
+  const Version before = world_.Set("us", "{a}meanwhile", "v");
+  diary_.lines.clear();
+  Run(absl::Milliseconds(100));
+  ASSERT_THAT(diary_.lines, SizeIs(1));
+  EXPECT_THAT(diary_.lines[0], testing::StartsWith(absl::StrCat("loss ", a)));
+  EXPECT_EQ(observer_.lost, ChangelogTail::kRemembered);
+  EXPECT_EQ(
+      engine_->PutFill(KeyOf("{a}meanwhile"), EntryOf(before), world_.clock.Monotonic(), token),
+      PutOutcome::kOvertaken)
+      << "nobody was told of that write: what was read before it must not come in";
+  world_.Set("us", "{a}next", "v");
+  Run(absl::Milliseconds(100));
+  EXPECT_EQ(diary_.lines.back(), "{a}next");
+  EXPECT_THAT(diary_.lines, SizeIs(2));
+}
+
 TEST_F(ChangelogTailTest, ANewPrimaryWhoseClockIsBehindGivesIdsASecondTime) {
   const uint32_t a = SlotOfKey("{a}");
   StartOwning({a});
@@ -346,6 +442,73 @@ TEST_F(ChangelogTailTest, ANewPrimaryWhoseClockIsBehindGivesIdsASecondTime) {
   Run(absl::Milliseconds(100));
   EXPECT_EQ(observer_.lost, 1u);
   EXPECT_EQ(diary_.lines.back(), "{a}new");
+}
+
+// One server of a cluster. At first nobody knows of it but by calls that fail.
+TEST_F(ChangelogTailTest, APartOfTheStoreThatIsAwayStopsItsSlotsAndNoOthers) {
+  const uint32_t a = SlotOfKey("{a}");
+  const uint32_t b = SlotOfKey("{b}");
+  const uint32_t c = SlotOfKey("{c}");
+  StartOwning({a, b});
+  world_.Set("us", "{a}0", "v");
+  world_.Set("us", "{b}0", "v");
+  Run(absl::Milliseconds(50));
+  wire_.away = {a, c};
+  wire_.away_is_known = false;
+  world_.Set("us", "{b}0", "v");
+  Run(absl::Seconds(2));
+  EXPECT_GT(observer_.tail_errors, 0) << "nobody knows yet";
+  const absl::Duration unheard = diary_.caught_up;
+  wire_.away_is_known = true;
+  Run(absl::Seconds(1));
+  EXPECT_EQ(diary_.lines.back(), absl::StrCat("away ", a));
+  const int errors = observer_.tail_errors;
+  const absl::Duration caught_up = diary_.caught_up;
+  EXPECT_GT(caught_up, unheard) << "of the others all is known";
+  PutL1("{b}1", world_.Set("us", "{b}1", "v"));
+  world_.Set("us", "{a}1", "v");
+  world_.Set("us", "{b}1", "w");
+  std::vector<uint32_t> owned = {a, b, c};
+  std::sort(owned.begin(), owned.end());
+  tail_.SetOwned(owned);
+  Run(absl::Milliseconds(50));
+  EXPECT_EQ(diary_.lines.back(), "{b}1");
+  EXPECT_FALSE(InL1("{b}1"));
+  EXPECT_EQ(tail_.followed(), 2u);
+  Run(absl::Seconds(1));
+  EXPECT_EQ(observer_.tail_errors, errors);
+  EXPECT_GT(diary_.caught_up, caught_up + absl::Milliseconds(900));
+  EXPECT_THAT(diary_.lines, testing::Not(testing::Contains("{a}1")));
+  wire_.away.clear();
+  Run(absl::Milliseconds(100));
+  const auto heard = std::find(diary_.lines.begin(), diary_.lines.end(), "{a}1");
+  EXPECT_NE(std::find(heard, diary_.lines.end(), absl::StrCat("back ", a)), diary_.lines.end())
+      << "after all that it has was told";
+  EXPECT_EQ(std::count(diary_.lines.begin(), diary_.lines.end(), absl::StrCat("away ", a)), 1);
+  EXPECT_EQ(std::count(diary_.lines.begin(), diary_.lines.end(), absl::StrCat("back ", a)), 1);
+  EXPECT_EQ(tail_.followed(), 3u);
+  EXPECT_THAT(observer_.tail_gaps, IsEmpty());
+  EXPECT_GT(diary_.caught_up, caught_up);
+}
+
+TEST_F(ChangelogTailTest, APartOfTheStoreThatIsAwayIsLookedAtForHolesWhenItIsBack) {
+  const uint32_t a = SlotOfKey("{a}");
+  const uint32_t b = SlotOfKey("{b}");
+  StartOwning({a, b});
+  PutL1("{a}1", world_.Set("us", "{a}1", "v"));
+  PutL1("{b}1", world_.Set("us", "{b}1", "v"));
+  Run(absl::Milliseconds(50));
+  wire_.away = {a};
+  Run(absl::Milliseconds(50));
+  world_.Set("us", "{a}1", "w");
+  world_.Set("us", "{a}2", "w");
+  Run(absl::Milliseconds(50));
+  world_.region("us").store->TrimLog(a, 1);
+  wire_.away.clear();
+  Run(absl::Milliseconds(100));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(a));
+  EXPECT_FALSE(InL1("{a}1"));
+  EXPECT_TRUE(InL1("{b}1"));
 }
 
 TEST_F(ChangelogTailTest, AFirstPositionThatCannotBeReadIsAskedForAgain) {

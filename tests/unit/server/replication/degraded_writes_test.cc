@@ -72,6 +72,21 @@ TEST_F(DegradedWritesTest, AreReadHereAtOnceAndReachTheStoreAndOtherRegionsLater
   EXPECT_EQ(stack_->Read("k"), "2");
 }
 
+// Others may learn of it a whole life of tombstones later, and have the value until then.
+TEST_F(DegradedWritesTest, ADeleteIsRememberedFromItsReplayOn) {
+  Start();
+  ASSERT_EQ(Write(WriteKind::kSet, "k", "v"), "ok");
+  SetRedis(false);
+  ASSERT_EQ(Write(WriteKind::kInvalidate, "k"), "degraded");
+  for (int i = 0; i < 6; ++i) world_.executor.RunFor(absl::Minutes(1));
+  SetRedis(true);
+  world_.executor.RunFor(absl::Seconds(4));
+  ASSERT_EQ(Stats().entries, 0u);
+  const Version tombstone = world_.StoredVersion("us", "k");
+  world_.clock.Advance(absl::Hours(24) - absl::Minutes(3));
+  EXPECT_EQ(world_.StoredVersion("us", "k"), tombstone);
+}
+
 TEST_F(DegradedWritesTest, AreReplayedInTheOrderOfTheirVersions) {
   Start();
   SetRedis(false);

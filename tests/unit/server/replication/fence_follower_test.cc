@@ -119,5 +119,18 @@ TEST_F(FenceFollowerTest, WhatIsSuperfluousLeavesTheStore) {
   EXPECT_FALSE(Knows("us", fence));
 }
 
+TEST_F(FenceFollowerTest, AFenceThatAClockWhichWasBehindHasRefusedIsReadAgain) {
+  world_.Start();
+  Run(absl::Milliseconds(100));
+  Fence ahead{"task", FenceScope::kTag, "ahead", world_.region("us").writer->Next()};
+  ahead.version.hlc += uint64_t{70'000} << 16;
+  world_.Apply("us", FenceWrite(ahead));
+  Run(absl::Seconds(5));
+  EXPECT_FALSE(Knows("us", ahead));
+  Run(absl::Seconds(10));  // It is less than a minute ahead now.
+  EXPECT_TRUE(Knows("us", ahead, 0));
+  EXPECT_TRUE(Knows("us", ahead, 1));
+}
+
 }  // namespace
 }  // namespace meridian

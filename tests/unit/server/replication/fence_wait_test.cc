@@ -41,6 +41,17 @@ class FenceWaitTest : public testing::Test {
     world_.region("us").store->TrimLog(SlotOf("task", "{a}"), 1);
   }
   std::vector<std::string> WaitsFor() { return world_.node("eu").replication->WaitsForFences(); }
+  void ExpectToWaitUntilItIsMended() {
+    bool readable_while_ready = false;
+    for (int i = 0; i < 3000 && !WaitsFor().empty(); ++i) {
+      world_.executor.RunFor(absl::Milliseconds(100));
+      readable_while_ready |= WaitsFor().empty() && world_.Get("eu", "{a}deleted") != std::nullopt;
+    }
+    EXPECT_THAT(WaitsFor(), IsEmpty());
+    EXPECT_FALSE(readable_while_ready);
+    EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
+    EXPECT_NE(world_.Get("eu", "{a}kept"), std::nullopt);
+  }
 
   ReplicationWorld world_{{"us", "eu"}};
 };
@@ -52,15 +63,7 @@ TEST_F(FenceWaitTest, ItWaitsUntilItIsMended) {
   world_.executor.RunFor(absl::Milliseconds(500));
   EXPECT_THAT(WaitsFor(), ElementsAre("us"));
   EXPECT_NE(world_.Get("eu", "{a}deleted"), std::nullopt);  // This is why.
-  bool readable_while_ready = false;
-  for (int i = 0; i < 600 && !WaitsFor().empty(); ++i) {
-    world_.executor.RunFor(absl::Milliseconds(100));
-    readable_while_ready |= WaitsFor().empty() && world_.Get("eu", "{a}deleted") != std::nullopt;
-  }
-  EXPECT_THAT(WaitsFor(), IsEmpty());
-  EXPECT_FALSE(readable_while_ready);
-  EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
-  EXPECT_NE(world_.Get("eu", "{a}kept"), std::nullopt);
+  ExpectToWaitUntilItIsMended();
 }
 
 TEST_F(FenceWaitTest, AShorterAbsenceIsNoReason) {
@@ -81,27 +84,80 @@ TEST_F(FenceWaitTest, AnIdleRegionIsNotBehind) {
   }
 }
 
-TEST_F(FenceWaitTest, AStoreThatIsAwayIsNotWaitedFor) {
+TEST_F(FenceWaitTest, AStoreThatIsAwayIsWaitedForSecondsOnly) {
+  BeAway(absl::Hours(48));
+  for (const StoreWire::Mode mode : {StoreWire::Mode::kRefused, StoreWire::Mode::kSilent}) {
+    for (const char* store : {"us", "eu"}) {
+      world_.node("eu").wires[store]->mode = mode;
+      world_.Start();
+      world_.executor.RunFor(absl::Seconds(1));
+      EXPECT_THAT(WaitsFor(), ElementsAre("us")) << store;
+      world_.executor.RunFor(absl::Seconds(3));
+      EXPECT_THAT(WaitsFor(), IsEmpty()) << store;
+      world_.node("eu").wires[store]->mode = StoreWire::Mode::kOpen;
+      world_.StopNode(world_.node("us"));
+      world_.StopNode(world_.node("eu"));
+    }
+  }
+}
+
+// One that starts while its region is still cut off.
+TEST_F(FenceWaitTest, ARegionThatAnswersLaterIsWaitedForThen) {
+  BeAway(absl::Hours(48));
+  world_.node("us").wires["eu"]->mode = StoreWire::Mode::kRefused;
+  world_.node("eu").wires["us"]->mode = StoreWire::Mode::kRefused;
+  world_.Start();
+  world_.executor.RunFor(absl::Minutes(5));
+  ASSERT_THAT(WaitsFor(), IsEmpty());
+  ASSERT_NE(world_.Get("eu", "{a}deleted"), std::nullopt);
+  world_.node("us").wires["eu"]->mode = StoreWire::Mode::kOpen;
+  world_.node("eu").wires["us"]->mode = StoreWire::Mode::kOpen;
+  world_.executor.RunFor(absl::Milliseconds(1100));
+  EXPECT_THAT(WaitsFor(), ElementsAre("us"));
+  ExpectToWaitUntilItIsMended();
+}
+
+TEST_F(FenceWaitTest, AnErrorSaysNothingAtTheStartNorLater) {
   BeAway(absl::Hours(48));
   for (const char* store : {"us", "eu"}) {
-    world_.node("eu").wires[store]->mode = StoreWire::Mode::kRefused;
-    world_.Start();
-    world_.executor.RunFor(absl::Seconds(3));
-    EXPECT_THAT(WaitsFor(), IsEmpty()) << store;
-    world_.node("eu").wires[store]->mode = StoreWire::Mode::kOpen;
-    world_.StopNode(world_.node("us"));
-    world_.StopNode(world_.node("eu"));
+    for (const StoreWire::Mode mode : {StoreWire::Mode::kRefused, StoreWire::Mode::kSilent}) {
+      StoreWire& wire = *world_.node("eu").wires[store];
+      wire.mode = mode;
+      world_.Start();  // The first time from the start on, then while it waits.
+      world_.executor.RunFor(absl::Milliseconds(500));
+      wire.mode = StoreWire::Mode::kOpen;
+      world_.executor.RunFor(absl::Milliseconds(100));
+      EXPECT_THAT(WaitsFor(), ElementsAre("us")) << store;
+    }
   }
+  ExpectToWaitUntilItIsMended();
 }
 
 TEST_F(FenceWaitTest, ItGivesUpWhenNobodyIsThereToMendIt) {
   BeAway(absl::Hours(48));
   world_.Start();
   world_.StopNode(world_.node("us"));
-  world_.executor.RunFor(absl::Minutes(1));
+  world_.executor.RunFor(absl::Minutes(9));
   EXPECT_THAT(WaitsFor(), ElementsAre("us"));
-  world_.executor.RunFor(absl::Minutes(10));
+  world_.executor.RunFor(absl::Minutes(2));
   EXPECT_THAT(WaitsFor(), IsEmpty());
+  world_.Start();  // Somebody is.
+  world_.executor.RunFor(absl::Seconds(20));
+  EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
+}
+
+TEST_F(FenceWaitTest, ItWaitsAsLongAsTheRepairGoesOn) {
+  world_.options.heartbeat_interval = absl::Seconds(5);
+  for (int i = 0; i < 300; ++i) {
+    world_.Set("us", absl::StrCat("{a}", i), "v", absl::Hours(24 * 30));
+  }
+  world_.executor.RunFor(absl::Seconds(10));
+  ASSERT_NE(world_.Get("eu", "{a}299"), std::nullopt);
+  BeAway(absl::Hours(48));
+  world_.Start();
+  world_.executor.RunFor(absl::Minutes(13));  // Walks of five minutes.
+  EXPECT_THAT(WaitsFor(), ElementsAre("us"));
+  ExpectToWaitUntilItIsMended();
 }
 
 // Its nodes are gone, its store is filled by others: nobody there has deleted anything.

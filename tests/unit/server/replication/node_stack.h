@@ -33,10 +33,11 @@ class NodeStack {
     context_->clock_guard = &node_.clock_guard;
     context_->hints = &node_.hints;
     context_->fences = node_.fences.get();
+    context_->horizons = &node_.horizons;
     context_->sync = &node_.replication->sync();
     misses_ = std::make_unique<MissPath>(*context_);
     reads_ = std::make_unique<ReadPath>(*context_, *misses_);
-    writes_ = std::make_unique<WritePath>(*context_);
+    writes_ = std::make_unique<WritePath>(*context_, *misses_);
   }
 
   // "ok" or the reason of the error.

@@ -109,6 +109,30 @@ TEST(RegionCutsTest, ANodeThatCannotAskSendsNothingAndOneThatKnewGoesOn) {
   EXPECT_EQ(world.Link("us", "eu").state, LinkState::kCut);
 }
 
+// A server of the own cluster is gone, with what is known of asia.
+TEST(RegionCutsTest, ARegionWhoseOrderCannotBeReadHoldsNoOtherUp) {
+  ReplicationWorld world;
+  StoreWire& own = *world.node("us").wires["us"];
+  own.away = {SlotOf(kInternalNamespace, "cut:us:asia")};
+  world.Start();
+  world.Set("us", "k", "v");
+  world.executor.RunFor(absl::Seconds(5));
+  EXPECT_THAT(world.Get("eu", "k"), Optional(std::string("v")));
+  EXPECT_EQ(world.Link("us", "eu").state, LinkState::kStreaming);
+  EXPECT_EQ(world.Get("asia", "k"), std::nullopt);
+  EXPECT_THAT(world.Link("us", "asia").problem, HasSubstr("has not said yet"));
+  // An order that another node has stored is read all the same.
+  world.Apply("us", MakeWrite(kInternalNamespace, "cut:us:eu", "planned",
+                              world.region("us").writer->Next(), world.clock.Now(),
+                              absl::Hours(1)));
+  world.executor.RunFor(absl::Seconds(5));
+  EXPECT_EQ(world.Link("us", "eu").state, LinkState::kCut);
+  own.away.clear();
+  world.executor.RunFor(absl::Seconds(5));
+  EXPECT_THAT(world.Get("asia", "k"), Optional(std::string("v")));
+  EXPECT_EQ(world.Link("us", "eu").state, LinkState::kCut);
+}
+
 TEST(RegionCutsTest, ARepairWaitsForTheHealAsWell) {
   ReplicationWorld world({"us", "eu"});
   world.options.link.repair.page_keys = 10;
@@ -173,6 +197,83 @@ TEST(RegionCutsTest, AnAnswerOfAStoppedNodeIsNotForgotten) {
   world.executor.RunFor(absl::Seconds(1));
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->code(), absl::StatusCode::kCancelled);
+}
+
+// A store that goes back to an older state, comes back empty, or evicts: whoever knows the order
+// stores it again.
+class LostOrderTest : public testing::Test {
+ protected:
+  LostOrderTest() {
+    world_.Start();
+    world_.executor.RunFor(kSoon);
+  }
+  void Order(bool cut) {
+    ASSERT_TRUE(SetCut(world_, "us", "eu", cut).ok());
+    world_.executor.RunFor(RegionCuts::kInterval + kSoon);
+  }
+  FakeL2Store& us() { return *world_.region("us").store; }
+  void ExpectState(LinkState state) {
+    for (const size_t node : {0, 1}) {
+      EXPECT_EQ(world_.Link("us", "eu", node).state, state) << node;
+    }
+  }
+  // Nothing is sent meanwhile, not even by a node that starts later.
+  void ExpectCutFor(absl::Duration time) {
+    for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {
+      world_.executor.RunFor(absl::Milliseconds(100));
+      ExpectState(LinkState::kCut);
+    }
+    world_.StopNode(world_.node("us", 1));
+    world_.Start();
+    world_.executor.RunFor(absl::Seconds(1));
+    ExpectState(LinkState::kCut);
+  }
+
+  ReplicationWorld world_{{"us", "eu"}, /*nodes_per_region=*/2};
+};
+
+TEST_F(LostOrderTest, AStoreThatComesBackEmptyDoesNotHeal) {
+  const auto empty = us().Save();
+  Order(/*cut=*/true);
+  const Version ordered = world_.StoredVersion("us", "cut:us:eu", kInternalNamespace);
+  us().GoBackTo(*empty);
+  ExpectCutFor(absl::Seconds(10));
+  EXPECT_EQ(world_.StoredVersion("us", "cut:us:eu", kInternalNamespace), ordered);
+  world_.Wipe(world_.region("us"));
+  ExpectCutFor(absl::Seconds(10));
+  EXPECT_EQ(world_.StoredVersion("us", "cut:us:eu", kInternalNamespace), ordered);
+  EXPECT_THAT(world_.Link("us", "eu").problem, HasSubstr("new disks"));
+  Order(/*cut=*/false);
+  ExpectState(LinkState::kStreaming);
+}
+
+TEST_F(LostOrderTest, AnOlderOrderIsNotObeyed) {
+  Order(/*cut=*/true);
+  const auto cut = us().Save();
+  Order(/*cut=*/false);
+  us().GoBackTo(*cut);
+  world_.executor.RunFor(absl::Seconds(2));
+  ExpectState(LinkState::kStreaming);
+  const auto healed = us().Save();
+  Order(/*cut=*/true);
+  us().GoBackTo(*healed);
+  ExpectCutFor(absl::Seconds(10));
+}
+
+// As a store that evicts volatile keys would, and one that forgets tombstones in time.
+TEST_F(LostOrderTest, OrdersHaveNoEnd) {
+  Order(/*cut=*/true);
+  for (size_t node : {0, 1}) world_.StopNode(world_.node("us", node));
+  world_.clock.Advance(absl::Hours(24) * 365 * 50);
+  EXPECT_NE(world_.StoredVersion("us", "cut:us:eu", kInternalNamespace), Version());
+  world_.Start();
+  ExpectCutFor(absl::Seconds(2));
+  Order(/*cut=*/false);
+  // One that knew of the cut, and was away, is told of the heal.
+  for (size_t node : {0, 1}) world_.StopNode(world_.node("us", node));
+  world_.clock.Advance(absl::Hours(24) * 365);
+  const Version healed = world_.StoredVersion("us", "cut:us:eu", kInternalNamespace);
+  EXPECT_NE(healed, Version());
 }
 
 // A cut that somebody with a clock ahead of ours has written is overtaken all the same.

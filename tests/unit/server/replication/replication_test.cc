@@ -47,6 +47,32 @@ TEST(ReplicationTest, ASetArrivesInEveryOtherRegionExactlyOnceAndDoesNotEcho) {
   EXPECT_EQ(world.Link("eu", "us").applied_total, 0u);
 }
 
+// One of a cluster's: of the target, then of the own region.
+TEST(ReplicationTest, AServerThatIsAwayStopsItsSlotsAndNoOthers) {
+  ReplicationWorld world({"us", "eu"});
+  world.Start();
+  world.executor.RunFor(absl::Seconds(1));
+  const uint32_t a = SlotOf("task", "{a}");
+  int round = 0;
+  for (const char* where : {"eu", "us"}) {
+    SCOPED_TRACE(where);
+    StoreWire& wire = *world.node("us").wires[where];
+    wire.away = {a};
+    const std::string value = absl::StrCat("v", ++round);
+    for (int i = 0; i < 5; ++i) {
+      world.Set("us", "{a}k", value);
+      world.Set("us", "{b}k", value);
+      world.executor.RunFor(absl::Milliseconds(300));
+    }
+    EXPECT_THAT(world.Get("eu", "{b}k"), Optional(value));
+    EXPECT_NE(world.Get("eu", "{a}k"), value);
+    wire.away.clear();
+    world.executor.RunFor(absl::Seconds(3));
+    EXPECT_THAT(world.Get("eu", "{a}k"), Optional(value));
+    EXPECT_EQ(world.DifferingKeys({"{a}k", "{b}k"}), 0);
+  }
+}
+
 TEST(ReplicationTest, ADeleteWinsOverAnOlderSetThatArrivesLater) {
   ReplicationWorld world;
   world.Start();
@@ -381,7 +407,8 @@ TEST(ReplicationTest, AStoppedReplicationDoesNothingMore) {
 
 TEST(ReplicationTest, BadOptionsAreRefusedByName) {
   ReplicationWorld world({"us", "eu"});
-  const auto create = [&world](ReplicationOptions options, std::string other) {
+  NoPeers peers;
+  const auto create = [&](ReplicationOptions options, std::string other) {
     ReplicationWorld::Node& node = world.node("us");
     const auto created = Replication::Create(
         options, {.own = *node.wires["us"],
@@ -395,8 +422,12 @@ TEST(ReplicationTest, BadOptionsAreRefusedByName) {
                   .clock_guard = node.clock_guard,
                   .hints = node.hints,
                   .fences = *node.fences,
+                  .horizons = node.horizons,
                   .mode_of = [](std::string_view) { return ReplicationMode::kAsync; },
-                  .write_heartbeat = [](std::string_view, const std::string&) {}});
+                  .write_heartbeat = [](std::string_view, const std::string&) {},
+                  .peers = peers,
+                  .watch = nullptr,
+                  .stored_until = nullptr});
     return created.status();
   };
   ReplicationOptions good;

@@ -26,22 +26,81 @@ void StoreWire::Carry(absl::Time deadline, Send send, Fail fail) {
   }
 }
 
+template <typename Items, typename SlotOfItem, typename Send, typename Fail>
+void StoreWire::CarryTo(const Items& items, SlotOfItem slot_of, absl::Time deadline, Send send,
+                        Fail fail) {
+  for (const auto& item : items) {
+    if (away.count(slot_of(item)) == 0) continue;
+    return executor_.Post([fail] { fail(absl::UnavailableError("its server is away")); });
+  }
+  Carry(deadline, send, fail);
+}
+
+std::vector<uint32_t> StoreWire::AwaySlots() const {
+  if (!away_is_known) return {};
+  return {away.begin(), away.end()};
+}
+
 void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
   deadline = Theirs(deadline);
   if (overloaded_fetches > 0) {
     --overloaded_fetches;
-    const L2Record refused{absl::ResourceExhaustedError("L2_OVERLOADED"), {}};
-    return executor_.Post([=] { callback(std::vector<L2Record>(keys.size(), refused)); });
+    const L2Record busy{absl::ResourceExhaustedError("L2_OVERLOADED"), {}};
+    return executor_.Post([=] { callback(std::vector<L2Record>(keys.size(), busy)); });
   }
+  // As of a cluster: each key has an answer of its own server.
+  const auto answer = [this, keys, callback](std::vector<L2Record> records) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (away.count(keys[i].slot) == 0) continue;
+      records[i] = L2Record{absl::UnavailableError("its server is away"), {}};
+    }
+    callback(std::move(records));
+  };
   Carry(
-      deadline, [=, this] { store_->Fetch(keys, deadline, callback); },
+      deadline, [=, this] { store_->Fetch(keys, deadline, answer); },
       [=](const absl::Status& status) {
         callback(std::vector<L2Record>(keys.size(), L2Record{status, {}}));
       });
 }
 
+absl::Status StoreWire::RefusalOf(const L2Key& key) const {
+  if (!full.ok() && (full_slots.empty() || full_slots.count(key.slot) > 0)) return full;
+  const auto found = refused.find(key.key);
+  return found == refused.end() ? absl::OkStatus() : found->second;
+}
+
+L2Store::ApplyCallback StoreWire::Refuse(std::vector<L2Write>* writes,
+                                         ApplyCallback callback) const {
+  std::vector<absl::Status> refusals;
+  absl::Status any;
+  for (const L2Write& write : *writes) {
+    refusals.push_back(RefusalOf(write.key));
+    any.Update(refusals.back());
+  }
+  if (any.ok()) return callback;
+  if (refuses_calls) refusals.assign(writes->size(), any);
+  std::vector<L2Write> rest;
+  for (size_t i = 0; i < refusals.size(); ++i) {
+    if (refusals[i].ok()) rest.push_back(std::move((*writes)[i]));
+  }
+  *writes = std::move(rest);
+  return [refusals, callback = std::move(callback)](const std::vector<L2WriteResult>& results) {
+    std::vector<L2WriteResult> all(refusals.size());
+    auto next = results.begin();
+    for (size_t i = 0; i < refusals.size(); ++i) {
+      if (refusals[i].ok()) {
+        all[i] = *next++;
+      } else {
+        all[i].status = refusals[i];
+      }
+    }
+    callback(std::move(all));
+  };
+}
+
 void StoreWire::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) {
   deadline = Theirs(deadline);
+  callback = Refuse(&writes, std::move(callback));
   Carry(
       deadline, [=, this] { store_->Apply(writes, deadline, callback); },
       [=](const absl::Status& status) {
@@ -54,8 +113,12 @@ void StoreWire::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCal
 void StoreWire::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                          LogCallback callback) {
   deadline = Theirs(deadline);
-  Carry(
-      deadline, [=, this] { store_->ReadLogs(reads, limit, deadline, callback); },
+  if (limit > largest_read) {
+    return executor_.Post([=] { callback(absl::OutOfRangeError("a reply of too many elements")); });
+  }
+  CarryTo(
+      reads, [](const LogRead& read) { return read.slot; }, deadline,
+      [=, this] { store_->ReadLogs(reads, limit, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
@@ -69,16 +132,18 @@ void StoreWire::ChangeCount(absl::Time deadline, CountCallback callback) {
 void StoreWire::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
                         PositionsCallback callback) {
   deadline = Theirs(deadline);
-  Carry(
-      deadline, [=, this] { store_->LogEnds(slots, deadline, callback); },
+  CarryTo(
+      slots, [](uint32_t slot) { return slot; }, deadline,
+      [=, this] { store_->LogEnds(slots, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
 void StoreWire::FetchCursors(std::string source_region, std::vector<uint32_t> slots,
                              absl::Time deadline, PositionsCallback callback) {
   deadline = Theirs(deadline);
-  Carry(
-      deadline, [=, this] { store_->FetchCursors(source_region, slots, deadline, callback); },
+  CarryTo(
+      slots, [](uint32_t slot) { return slot; }, deadline,
+      [=, this] { store_->FetchCursors(source_region, slots, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
@@ -86,8 +151,9 @@ void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPos
                                 std::vector<L2Write> writes, absl::Time deadline,
                                 ApplyCallback callback) {
   deadline = Theirs(deadline);
-  Carry(
-      deadline,
+  callback = Refuse(&writes, std::move(callback));
+  CarryTo(
+      std::vector<uint32_t>{slot}, [](uint32_t one) { return one; }, deadline,
       [=, this] {
         store_->ApplyReplicated(source_region, slot, cursor, writes, deadline, callback);
       },
@@ -125,6 +191,29 @@ void StoreWire::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::
   deadline = Theirs(deadline);
   Carry(
       deadline, [=, this] { store_->ForgetFences(slot, fences, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                            LogSizesCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->MeasureLogs(slots, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::TrimLogs(std::vector<LogTrim> trims, absl::Time deadline, StatusCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->TrimLogs(trims, deadline, callback); },
+      [=](const absl::Status& status) { callback(status); });
+}
+
+void StoreWire::SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after,
+                                absl::Time deadline, TombstonesCallback callback) {
+  deadline = Theirs(deadline);
+  Carry(
+      deadline, [=, this] { store_->SweepTombstones(keys, evictable_after, deadline, callback); },
       [=](const absl::Status& status) { callback(status); });
 }
 
@@ -172,6 +261,7 @@ ReplicationWorld::ReplicationWorld(std::vector<std::string> names, int nodes_per
     Publish(*region, ids);
   }
   options.heartbeat_interval = absl::ZeroDuration();
+  options.staleness.one_in = 0;
 }
 
 ReplicationWorld::~ReplicationWorld() {
@@ -192,6 +282,7 @@ void ReplicationWorld::Start() {
         if (name != region->name) others[name] = wire.get();
       }
       Region* const home = region.get();
+      node->peers = std::make_unique<WorldPeers>(*this, region->name);
       node->replication = *Replication::Create(
           node_options, {.own = *node->wires[region->name],
                          .others = others,
@@ -204,6 +295,7 @@ void ReplicationWorld::Start() {
                          .clock_guard = node->clock_guard,
                          .hints = node->hints,
                          .fences = *node->fences,
+                         .horizons = node->horizons,
                          .mode_of =
                              [this](std::string_view name_space) {
                                const auto found = modes.find(std::string(name_space));
@@ -213,7 +305,11 @@ void ReplicationWorld::Start() {
                          .write_heartbeat =
                              [this, home](std::string_view name_space, const std::string& key) {
                                Set(home->name, key, "beat", absl::Minutes(1), name_space);
-                             }});
+                             },
+                         .peers = *node->peers,
+                         .watch = node->watch.get(),
+                         .stored_until = nullptr,
+                         .mirrors = &node->mirrors});
       node->replication->Start();
     }
   }
@@ -330,6 +426,52 @@ int ReplicationWorld::DifferingKeys(const std::vector<std::string>& keys) {
     }
   }
   return differing;
+}
+
+namespace {
+
+ReplicationWorld::Node* Find(ReplicationWorld& world, const std::string& region,
+                             const Member& member) {
+  for (const auto& node : world.region(region).nodes) {
+    if (node->id == member.id) return node.get();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void WorldPeers::Explain(const Member& to, std::string_view name_space, std::string_view key,
+                         Tiers tiers, absl::Time, ExplainReplyCallback callback) {
+  ReplicationWorld::Node* const node = Find(world_, region_, to);
+  if (node == nullptr) return callback(absl::NotFoundError("no such node"));
+  if (tiers != Tiers::kMemory) return callback(absl::UnimplementedError("memory alone"));
+  TierReport report;
+  report.tier = Tier::kL1;
+  const NamespaceId id = *node->engine->InternNamespace(name_space);
+  Entry entry;
+  if (node->engine->Peek({.name_space = id,
+                          .slot = SlotOf(name_space, key),
+                          .hash = node->engine->HashOf(id, key),
+                          .key = key},
+                         node->clock.Monotonic(), &entry)) {
+    report.holding = Holding::kValue;
+    report.version = entry.version;
+  }
+  std::vector<TierReport> reports = {report};
+  if (node->mirrors.Peek(name_space, key, &entry)) {
+    report.mirror = true;
+    report.holding = Holding::kValue;
+    report.version = entry.version;
+    reports.push_back(report);
+  }
+  callback(std::move(reports));
+}
+
+void WorldPeers::GetFence(const Member& to, const Fence& fence, absl::Time,
+                          ClockCallback callback) {
+  ReplicationWorld::Node* const node = Find(world_, region_, to);
+  if (node == nullptr) return callback(absl::NotFoundError("no such node"));
+  callback(node->lost_fences ? 0 : node->fences->ClockOf(fence));
 }
 
 }  // namespace meridian

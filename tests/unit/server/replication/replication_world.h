@@ -5,6 +5,7 @@
 #define MERIDIAN_TESTS_UNIT_SERVER_REPLICATION_REPLICATION_WORLD_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/peer_transport.h"
 #include "server/replication/replication.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
@@ -39,6 +41,17 @@ class StoreWire final : public L2Store {
   Mode mode = Mode::kOpen;
   absl::Duration delay;
   int overloaded_fetches = 0;  // So many fetches from now on are refused.
+  // Slots of a server of a cluster that is gone: calls that name any of them fail, of fetches the
+  // keys that are there. `away_is_known`: the store says so.
+  std::set<uint32_t> away;
+  bool away_is_known = true;
+  // Writes of keys that are answered so, whatever else is written. `refuses_calls`: with all that
+  // comes in the same call, as when a script fails.
+  std::map<std::string, absl::Status> refused;
+  bool refuses_calls = false;
+  absl::Status full;  // Not OK: so is every write of `full_slots`, or of all.
+  std::set<uint32_t> full_slots;
+  size_t largest_read = std::numeric_limits<size_t>::max();  // Of logs; a larger one is refused.
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
@@ -58,14 +71,26 @@ class StoreWire final : public L2Store {
   void ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) override;
   void ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
                     StatusCallback callback) override;
+  void MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
+                   LogSizesCallback callback) override;
+  void TrimLogs(std::vector<LogTrim> trims, absl::Time deadline, StatusCallback callback) override;
+  void SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after, absl::Time deadline,
+                       TombstonesCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
   L2Health Health() const override;
+  std::vector<uint32_t> AwaySlots() const override;
   uint64_t Generation() const override { return store_->Generation(); }
   uint64_t GenerationOf(uint32_t slot) const override { return store_->GenerationOf(slot); }
 
  private:
   template <typename Send, typename Fail>
   void Carry(absl::Time deadline, Send send, Fail fail);
+  // As Carry, when none of the slots that `slot_of` finds in `items` is away.
+  template <typename Items, typename SlotOf, typename Send, typename Fail>
+  void CarryTo(const Items& items, SlotOf slot_of, absl::Time deadline, Send send, Fail fail);
+  // Takes out what is refused; the callback gets its answers as well.
+  ApplyCallback Refuse(std::vector<L2Write>* writes, ApplyCallback callback) const;
+  absl::Status RefusalOf(const L2Key& key) const;
   // A deadline by the node's clock is the same moment by the store's.
   absl::Time Theirs(absl::Time deadline) const { return clock_.Now() + (deadline - node_.Now()); }
 
@@ -115,6 +140,55 @@ class RecordingObserver final : public ReplicationObserver {
   std::vector<absl::StatusCode> own_clock;
 };
 
+class ReplicationWorld;
+
+// Has what a test puts into it, whatever anybody told it.
+class PlantedMirrors final : public MirrorReads {
+ public:
+  bool Read(std::string_view, std::string_view, const Member&, ReadResult*) override {
+    return false;
+  }
+  bool Peek(std::string_view, std::string_view key, Entry* entry) const override {
+    const auto found = entries.find(key);
+    if (found == entries.end()) return false;
+    *entry = found->second;
+    return true;
+  }
+  void Wrote(std::string_view, std::string_view key, Version version) override {
+    const auto found = entries.find(key);
+    if (found != entries.end() && found->second.version < version) entries.erase(found);
+  }
+
+  std::map<std::string, Entry, std::less<>> entries;
+};
+
+// Lets a node look into the memory of the others of its region; nothing else.
+class WorldPeers final : public PeerTransport {
+ public:
+  WorldPeers(ReplicationWorld& world, std::string region)
+      : world_(world), region_(std::move(region)) {}
+  void Read(const Member&, const PeerRead&, absl::Time, ReadReplyCallback callback) override {
+    callback({absl::UnavailableError("no reads"), {}, std::nullopt});
+  }
+  void Write(const Member&, const PeerWrite&, absl::Time, WriteReplyCallback callback) override {
+    callback({absl::UnavailableError("no writes"), {}, std::nullopt});
+  }
+  void Explain(const Member& to, std::string_view name_space, std::string_view key, Tiers tiers,
+               absl::Time, ExplainReplyCallback callback) override;
+  void GetFence(const Member& to, const Fence& fence, absl::Time, ClockCallback callback) override;
+  void Ping(const Member&, uint64_t, absl::Time, AnswerCallback callback) override {
+    callback({absl::UnavailableError("no pings"), 0, std::nullopt});
+  }
+  void PushFence(const Member&, uint64_t, const Fence&, absl::Time,
+                 AnswerCallback callback) override {
+    callback({absl::UnavailableError("no fences"), 0, std::nullopt});
+  }
+
+ private:
+  ReplicationWorld& world_;
+  const std::string region_;
+};
+
 class ReplicationWorld {
  public:
   struct Node {
@@ -127,9 +201,14 @@ class ReplicationWorld {
     std::unique_ptr<Engine> engine;
     std::unique_ptr<HybridClock> hybrid_clock;
     std::unique_ptr<Fences> fences;
+    SlotHorizons horizons;
+    PlantedMirrors mirrors;
+    std::unique_ptr<WatchHub> watch;  // Of nodes that are started after it was made; or none.
+    bool lost_fences = false;  // It says that it knows none.
     TopologyHolder topology;
     RecordingObserver observer;
     std::map<std::string, std::unique_ptr<StoreWire>> wires;  // By region, the own one included.
+    std::unique_ptr<WorldPeers> peers;
     std::unique_ptr<Replication> replication;
   };
   struct Region {
@@ -177,7 +256,7 @@ class ReplicationWorld {
 
   FakeClock clock;
   FakeExecutor executor{clock};
-  ReplicationOptions options;  // Of nodes started from now on.
+  ReplicationOptions options;                    // Of nodes started from now on.
   std::map<std::string, ReplicationMode> modes;  // By namespace; kAsync for all others.
   std::vector<std::unique_ptr<Region>> regions;
 };

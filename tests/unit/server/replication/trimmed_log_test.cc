@@ -1,8 +1,13 @@
 // Changelogs that were trimmed, emptied or lost before every region had read them.
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/node/fence.h"
 #include "server/replication/replication.h"
 #include "tests/unit/server/replication/replication_world.h"
 
@@ -21,6 +26,7 @@ class TrimmedLogTest : public ::testing::Test {
     world_.Set("us", "{a}first", "v");
     world_.Start();
     world_.executor.RunFor(absl::Seconds(3));  // Cursors have been told.
+    before_ = world_.region("eu").store->Save();
     Wire().mode = StoreWire::Mode::kRefused;
     world_.executor.RunFor(absl::Milliseconds(100));
   }
@@ -33,6 +39,7 @@ class TrimmedLogTest : public ::testing::Test {
 
   const uint32_t kSlot = SlotOf("task", "{a}0");
   ReplicationWorld world_{{"us", "eu"}};
+  std::shared_ptr<const FakeL2Store::Saved> before_;  // The store of eu when it was cut off.
 };
 
 TEST_F(TrimmedLogTest, IsReportedAndMendedByItself) {
@@ -144,31 +151,93 @@ TEST_F(TrimmedLogTest, TheCursorStaysUntilItIsMendedSoThatANewOwnerFindsTheHole)
   EXPECT_EQ(Link().state, LinkState::kStreaming);
 }
 
-TEST_F(TrimmedLogTest, ARepairThatIsCutGoesOnWhereItWasAndChecksOnceMore) {
-  world_.options.link.repair.page_keys = 10;
-  world_.options.link.repair.keys_per_second = 100;
-  Cut();
-  std::vector<std::string> keys;
-  for (int i = 0; i < 300; ++i) {
-    keys.push_back(absl::StrCat("{a}", i));
-    world_.Set("us", keys.back(), "v");
+// 1000 keys that eu lacks, and a repair of ten seconds that is in its middle.
+class LongRepairTest : public TrimmedLogTest {
+ protected:
+  LongRepairTest() {
+    world_.options.link.repair.page_keys = 10;
+    world_.options.link.repair.keys_per_second = 100;
+    Cut();
+    for (int i = 0; i < 1000; ++i) {
+      keys_.push_back(absl::StrCat("{a}", i));
+      world_.Set("us", keys_.back(), "v");
+    }
+    world_.executor.RunFor(kSoon);
+    TrimAndHeal(2);
+    world_.executor.RunFor(absl::Seconds(4));
+    EXPECT_GT(Compared(), 200u);
+    EXPECT_LT(Compared(), 600u);
   }
-  world_.executor.RunFor(kSoon);
-  TrimAndHeal(2);
-  world_.executor.RunFor(absl::Milliseconds(1500));
-  const uint64_t compared = Link().repair.compared_total;
-  EXPECT_GT(compared, 50u);
-  EXPECT_LT(compared, 300u);
+  uint64_t Compared() { return Link().repair.compared_total; }
+  void ExpectMended() {
+    world_.executor.RunFor(absl::Seconds(40));
+    EXPECT_EQ(Link().state, LinkState::kStreaming);
+    EXPECT_EQ(world_.DifferingKeys(keys_), 0);
+  }
+
+  std::vector<std::string> keys_;
+};
+
+TEST_F(LongRepairTest, ThatIsCutGoesOnWhereItWas) {
+  const uint64_t compared = Compared();
   Wire().mode = StoreWire::Mode::kRefused;
   world_.executor.RunFor(absl::Seconds(10));
-  EXPECT_LE(Link().repair.compared_total, compared + 10);
+  EXPECT_LE(Compared(), compared + 10);
   EXPECT_EQ(Link().repair.slots, 1u);
   Wire().mode = StoreWire::Mode::kOpen;
-  world_.executor.RunFor(absl::Seconds(15));
-  EXPECT_EQ(Link().state, LinkState::kStreaming);
-  EXPECT_EQ(world_.DifferingKeys(keys), 0);
-  EXPECT_LE(Link().repair.sent_total, 300u);
+  ExpectMended();
+  EXPECT_LE(Compared(), 1100u) << "one walk, and a page or two that were asked for again";
   EXPECT_EQ(world_.node("us").observer.link_gaps, 1);
+}
+
+TEST_F(LongRepairTest, WhoseOwnStoreIsAwayGoesOnWhereItWas) {
+  for (const StoreWire::Mode mode : {StoreWire::Mode::kRefused, StoreWire::Mode::kSilent}) {
+    world_.node("us").wires.at("us")->mode = mode;
+    world_.executor.RunFor(absl::Seconds(10));
+    EXPECT_EQ(Link().repair.slots, 1u);
+    world_.node("us").wires.at("us")->mode = StoreWire::Mode::kOpen;
+    world_.executor.RunFor(absl::Milliseconds(100));
+  }
+  ExpectMended();
+  EXPECT_LE(Compared(), 1100u);
+}
+
+// The target's cursor does not tell yet that the slot was mended.
+TEST_F(LongRepairTest, IsNotDoneAgainForAnErrorJustAfterItsEnd) {
+  while (Link().repair.slots > 0) world_.executor.RunFor(absl::Milliseconds(1));
+  const uint64_t compared = Compared();
+  for (StoreWire* wire : {&Wire(), world_.node("us").wires.at("us").get()}) {
+    wire->mode = StoreWire::Mode::kRefused;
+    world_.Set("us", "{b}", "v");
+    world_.executor.RunFor(kSoon);
+    wire->mode = StoreWire::Mode::kOpen;
+    world_.executor.RunFor(absl::Milliseconds(1));
+  }
+  ExpectMended();
+  EXPECT_LE(Compared(), compared + 10) << "that of {b} is new to the target";
+  EXPECT_EQ(world_.node("us").observer.link_gaps, 1);
+}
+
+// The first half of the keys is gone again, and the walk is past them.
+TEST_F(LongRepairTest, IsDoneOnceMoreWhenTheTargetHasGoneBack) {
+  world_.region("eu").store->GoBackTo(*before_);
+  ExpectMended();
+  EXPECT_EQ(world_.node("us").observer.target_losses, 1);
+}
+
+TEST_F(LongRepairTest, IsDoneOnceMoreWhenTheTargetIsFoundEmpty) {
+  world_.Set("us", "{b}", "v");  // The cursors of other slots tell it.
+  world_.executor.RunFor(absl::Seconds(1));
+  world_.Wipe(world_.region("eu"));
+  ExpectMended();
+}
+
+TEST_F(LongRepairTest, BeginsAnewWhenTheOwnStoreHasGoneBack) {
+  const auto now = world_.region("us").store->Save();
+  const uint64_t compared = Compared();
+  world_.region("us").store->GoBackTo(*now);
+  ExpectMended();
+  EXPECT_GE(Compared(), compared + 1000);
 }
 
 TEST_F(TrimmedLogTest, WhatASlowRegionHasNotReadYetIsNoticedToo) {
@@ -215,6 +284,43 @@ TEST_F(TrimmedLogTest, BeyondTheTombstonesWhatIsOlderAndOnlyThereIsFenced) {
   EXPECT_THAT(world_.Get("eu", "{a}young"), Optional(std::string("v")));
   EXPECT_THAT(world_.Get("eu", "{b}elsewhere"), Optional(std::string("v")));
   EXPECT_EQ(Link().state, LinkState::kStreaming);
+}
+
+// Fences are never deleted, so that none is ever in doubt.
+TEST_F(TrimmedLogTest, BeyondTheTombstonesFencesAreSentAndNotRemoved) {
+  auto fence_of = [&, i = 0](const std::string& region) mutable {
+    while (true) {  // All in one slot.
+      Fence fence{
+          .name_space = "task", .scope = FenceScope::kTag, .name = absl::StrCat(region, ++i)};
+      if (FenceKey(fence).slot != FenceSlots()[0]) continue;
+      fence.version = world_.region(region).writer->Next();
+      return fence;
+    }
+  };
+  const auto stored = [&](const std::string& region, const Fence& fence) {
+    return world_.StoredVersion(region, FenceKey(fence).key, kFenceNamespace);
+  };
+  const Fence first = fence_of("us");
+  world_.Apply("us", FenceWrite(first));
+  Cut();
+  ASSERT_EQ(stored("eu", first), first.version);
+  world_.node("eu").wires.at("us")->mode = StoreWire::Mode::kRefused;
+  const Fence untold = fence_of("us");
+  const Fence theirs = fence_of("eu");
+  world_.Apply("us", FenceWrite(untold));
+  world_.Apply("eu", FenceWrite(theirs));
+  world_.executor.RunFor(kSoon);
+  for (const char* region : {"us", "eu"}) world_.StopNode(world_.node(region));
+  world_.clock.Advance(absl::Hours(48));
+  world_.Apply("us", FenceWrite(fence_of("us")));
+  world_.executor.RunDue();
+  world_.region("us").store->TrimLog(FenceSlots()[0], 1);
+  world_.Start();
+  Wire().mode = StoreWire::Mode::kOpen;
+  world_.executor.RunFor(absl::Seconds(90));
+  EXPECT_GE(Link().repair.mended_total, 1u);
+  EXPECT_EQ(stored("eu", untold), untold.version);
+  EXPECT_EQ(stored("eu", theirs), theirs.version);
 }
 
 }  // namespace

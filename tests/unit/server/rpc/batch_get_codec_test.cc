@@ -48,7 +48,9 @@ ReadResult Hit(size_t value_size, std::mt19937_64& random) {
   result.raw_size = static_cast<uint32_t>(random() % 10'000'000);
   if (random() % 4 == 0) {
     result.tags = Buffer::CopyOf(EncodeTags({"project:7", "", std::string(random() % 300, 't')}));
+    if (random() % 2 == 0) result.written = random();
   }
+  result.lease.assign(random() % 4 == 0 ? 27 : 0, 'L');
   return result;
 }
 
@@ -61,7 +63,10 @@ TEST(BatchGetCodecTest, WritesWhatGeneratedCodeWrites) {
       ReadResult result;
       switch (random() % 4) {
         case 0:
-          break;  // A miss.
+          result.tier = static_cast<Tier>(random() % 4);  // A miss.
+          result.lease.assign(random() % 2 == 0 ? 27 : 0, 'L');
+          result.lease_taken = result.lease.empty() && random() % 2 == 0;
+          break;
         case 1:
           SetError(Error{grpc::StatusCode::UNAVAILABLE, "L2_UNAVAILABLE", "why", {}}, &result);
           break;
@@ -150,7 +155,8 @@ TEST(BatchGetCodecTest, RandomBytesAreJudgedAsGeneratedCodeJudgesThem) {
     for (char& c : bytes) c = static_cast<char>(random() % 4 == 0 ? random() : random() % 40);
     BatchGetFields fields;
     if (!ParseBatchGet(bytes, &fields)) continue;
-    // Ours may refuse more (groups, wrong wire types are skipped alike), never accept what is broken.
+    // Ours may refuse more (groups, wrong wire types are skipped alike), never accept what is
+    // broken.
     cache::v1::BatchGetRequest generated;
     const bool accepted = generated.ParseFromString(bytes);
     if (accepted) {

@@ -1,0 +1,275 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "client/cli/commands.h"
+#include "client/cli/coordinator.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/proto_json.h"
+#include "client/cli/session.h"
+#include "client/cli/text_input.h"
+#include "client/cli/text_table.h"
+
+namespace meridian::cli {
+namespace {
+
+using coordinator::v1::CoordinatorService;
+using coordinator::v1::WarmJob;
+using Stub = CoordinatorService::Stub;
+
+constexpr uint32_t kPage = 1000;
+constexpr absl::Duration kLookEvery = absl::Milliseconds(200);
+
+struct WarmArguments {
+  std::string coordinator;
+  std::string id;
+  std::string schedule;
+  std::string name_space;
+  std::vector<std::string> keys;
+  int32_t priority = 0;
+  bool live = false;
+  bool wait = false;
+};
+
+std::string StateText(const WarmJob& job) {
+  const std::string name = coordinator::v1::WarmJobState_Name(job.state());
+  return absl::AsciiStrToLower(absl::StripPrefix(name, "WARM_JOB_STATE_"));
+}
+
+bool IsOver(const WarmJob& job) {
+  return job.state() == coordinator::v1::WARM_JOB_STATE_DONE ||
+         job.state() == coordinator::v1::WARM_JOB_STATE_FAILED ||
+         job.state() == coordinator::v1::WARM_JOB_STATE_CANCELLED;
+}
+
+std::string CreatedAt(const WarmJob& job) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixSeconds(job.create_time().seconds()),
+                          absl::UTCTimeZone());
+}
+
+std::string Progress(const WarmJob& job) {
+  const uint64_t total = std::max<uint64_t>(job.total_keys(), 1);
+  return absl::StrCat(job.warmed_keys(), "/", job.total_keys(), " (",
+                      100 * job.warmed_keys() / total, " %)");
+}
+
+std::string JobText(const WarmJob& job) {
+  return absl::StrCat("id        ", job.id(), "\nsource    ", job.source(), "\nnamespace ",
+                      job.namespace_(), "\nstate     ", StateText(job), "\nwarmed    ",
+                      Progress(job), "\nfailed    ", job.failed_keys(), "\npriority  ",
+                      job.priority(), "\nqueued    ", CreatedAt(job), " UTC",
+                      job.error().empty() ? "" : absl::StrCat("\nnote      ", job.error()));
+}
+
+void PrintJob(const Session& session, const WarmJob& job) {
+  if (session.json()) {
+    session.PrintJson(ToJson(job));
+  } else {
+    session.Print(JobText(job));
+  }
+}
+
+// All jobs, newest first; false fills `error`.
+bool FetchJobs(const Session& session, const std::vector<std::string>& addresses,
+               coordinator::v1::ListWarmJobsResponse* all, ResultError* error) {
+  coordinator::v1::ListWarmJobsRequest request;
+  request.set_page_size(kPage);
+  do {
+    coordinator::v1::ListWarmJobsResponse page;
+    if (!CallLeader(session, addresses, &Stub::ListWarmJobs, request, &page, error)) return false;
+    all->mutable_jobs()->MergeFrom(page.jobs());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return true;
+}
+
+bool FetchJob(const Session& session, const std::vector<std::string>& addresses,
+              const std::string& id, WarmJob* found, ResultError* error) {
+  coordinator::v1::ListWarmJobsResponse all;
+  if (!FetchJobs(session, addresses, &all, error)) return false;
+  for (const WarmJob& job : all.jobs()) {
+    if (job.id() != id) continue;
+    *found = job;
+    return true;
+  }
+  error->code = absl::StatusCode::kNotFound;
+  error->reason = "WARM_JOB_UNKNOWN";
+  error->message = absl::StrCat("there is no warm job ", id, ", or it is long over");
+  return false;
+}
+
+ExitCode RunList(const Session& session, const WarmArguments& arguments) {
+  ResultError error;
+  coordinator::v1::ListWarmJobsResponse all;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() || !FetchJobs(session, addresses, &all, &error)) {
+    return session.Fail(error);
+  }
+  if (arguments.live) {
+    auto* const jobs = all.mutable_jobs();
+    jobs->erase(std::remove_if(jobs->begin(), jobs->end(), IsOver), jobs->end());
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(all));
+    return kExitOk;
+  }
+  TextTable table({"id", "source", "namespace", "state", "warmed", "failed", "priority",
+                   "queued (UTC)", "note"});
+  for (const WarmJob& job : all.jobs()) {
+    table.Add({job.id(), job.source(), job.namespace_(), StateText(job), Progress(job),
+               absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()), CreatedAt(job),
+               job.error()});
+  }
+  session.Print(table.ToText());
+  return kExitOk;
+}
+
+ExitCode RunShow(const Session& session, const WarmArguments& arguments) {
+  ResultError error;
+  WarmJob job;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() || !FetchJob(session, addresses, arguments.id, &job, &error)) {
+    return session.Fail(error);
+  }
+  PrintJob(session, job);
+  return kExitOk;
+}
+
+// Looks at the job until it is over; says how far it is whenever that has changed.
+ExitCode Wait(const Session& session, const std::vector<std::string>& addresses, WarmJob job) {
+  ResultError error;
+  std::string said;
+  while (!IsOver(job)) {
+    const std::string now = absl::StrCat(StateText(job), " ", Progress(job));
+    if (now != said) session.Note(now);
+    said = now;
+    absl::SleepFor(kLookEvery);
+    // A change of leader takes some seconds; the job goes on with the next one.
+    const absl::Time give_up = absl::Now() + 2 * session.timeout();
+    const std::string id = job.id();
+    while (!FetchJob(session, addresses, id, &job, &error)) {
+      if (error.code != absl::StatusCode::kUnavailable || absl::Now() > give_up) {
+        return session.Fail(error);
+      }
+      absl::SleepFor(kLookEvery);
+    }
+  }
+  PrintJob(session, job);
+  return job.state() == coordinator::v1::WARM_JOB_STATE_DONE ? kExitOk : kExitFailed;
+}
+
+ExitCode RunRun(const Session& session, const WarmArguments& arguments) {
+  if (arguments.schedule.empty() == (arguments.name_space.empty() || arguments.keys.empty())) {
+    session.Note("error: name what to warm, in one way: NAMESPACE KEY..., or --schedule NAME");
+    return kExitUsage;
+  }
+  coordinator::v1::RunWarmJobRequest request;
+  request.set_name(arguments.schedule);
+  request.set_namespace_(arguments.name_space);
+  request.set_priority(arguments.priority);
+  const auto keys = ReadList(arguments.keys);
+  if (!keys.ok()) return session.Fail(keys.status());
+  for (const std::string& key : *keys) request.add_keys(key);
+  ResultError error;
+  coordinator::v1::RunWarmJobResponse answer;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() ||
+      !CallLeader(session, addresses, &Stub::RunWarmJob, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (arguments.wait) return Wait(session, addresses, answer.job());
+  PrintJob(session, answer.job());
+  return kExitOk;
+}
+
+ExitCode RunControl(const Session& session, const WarmArguments& arguments,
+                    coordinator::v1::WarmJobAction action) {
+  coordinator::v1::ControlWarmJobRequest request;
+  request.set_id(arguments.id);
+  request.set_action(action);
+  ResultError error;
+  coordinator::v1::ControlWarmJobResponse answer;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() ||
+      !CallLeader(session, addresses, &Stub::ControlWarmJob, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  PrintJob(session, answer.job());
+  return kExitOk;
+}
+
+using Arguments = std::shared_ptr<WarmArguments>;
+
+void AddControl(CLI::App& warm, CommandContext context, const Arguments& arguments,
+                const char* name, const char* help, coordinator::v1::WarmJobAction action) {
+  CLI::App* command = warm.add_subcommand(name, help);
+  command->add_option("id", arguments->id, "of the job, as `warm list` shows it")->required();
+  command->footer(absl::StrCat("Examples:\n  meridianctl warm ", name, " manual-3.1"));
+  command->callback([arguments, context, action] {
+    context.action = [arguments, context, action] {
+      return RunControl(context.session, *arguments, action);
+    };
+  });
+}
+
+void AddRun(CLI::App& warm, CommandContext context, const Arguments& arguments) {
+  CLI::App* run = warm.add_subcommand("run", "Load keys into the memory of their owners");
+  run->add_option("namespace", arguments->name_space, "data type");
+  run->add_option("key", arguments->keys,
+                  "keys or templates: user:{1..500}, {calm,brisk}-x; @FILE or -: one a line");
+  run->add_option("--schedule", arguments->schedule, "what this schedule of the coordinator warms")
+      ->check(EmptyProblem);
+  run->add_option("--priority", arguments->priority, "larger runs first")->capture_default_str();
+  run->add_flag("--wait", arguments->wait,
+                "show progress until it is over; exit code 1: it failed");
+  run->footer(
+      "The job is stored when the command returns, and goes on whichever coordinator leads. The "
+      "same\nkeys that wait already are not queued twice. Keys come from the regional Redis or the "
+      "origin.\n\n"
+      "Examples:\n"
+      "  meridianctl warm run task 'task:{1..500}' --wait\n"
+      "  meridianctl warm run persona '{calm,frustrated}-{flowing,burst}'\n"
+      "  meridianctl warm run --schedule nightly");
+  run->callback([arguments, context] {
+    context.action = [arguments, context] { return RunRun(context.session, *arguments); };
+  });
+}
+
+}  // namespace
+
+void AddWarm(CLI::App& app, CommandContext context) {
+  auto arguments = std::make_shared<WarmArguments>();
+  CLI::App* warm = app.add_subcommand("warm", "Load keys into memory before they are asked for");
+  warm->require_subcommand(1);
+  warm->add_option("--coordinator", arguments->coordinator,
+                   "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
+                   "nodes follow)")
+      ->check(EmptyProblem);
+  CLI::App* list = warm->add_subcommand("list", "Show the jobs, newest first");
+  list->add_flag("--live", arguments->live, "only those that are not over");
+  list->footer("Examples:\n  meridianctl warm list --region us\n  meridianctl warm list --json");
+  list->callback([arguments, context] {
+    context.action = [arguments, context] { return RunList(context.session, *arguments); };
+  });
+  CLI::App* show = warm->add_subcommand("show", "Show one job and its progress");
+  show->add_option("id", arguments->id, "of the job, as `warm list` shows it")->required();
+  show->footer("Examples:\n  meridianctl warm show nightly-20261121T020000Z");
+  show->callback([arguments, context] {
+    context.action = [arguments, context] { return RunShow(context.session, *arguments); };
+  });
+  AddRun(*warm, context, arguments);
+  AddControl(*warm, context, arguments, "pause", "Stop a job after the keys in flight",
+             coordinator::v1::WARM_JOB_ACTION_PAUSE);
+  AddControl(*warm, context, arguments, "resume", "Go on with a job that was paused",
+             coordinator::v1::WARM_JOB_ACTION_RESUME);
+  AddControl(*warm, context, arguments, "cancel", "Stop a job for good",
+             coordinator::v1::WARM_JOB_ACTION_CANCEL);
+}
+
+}  // namespace meridian::cli

@@ -1,0 +1,52 @@
+// CoordinatorService, for commands that ask the region's leading coordinator.
+
+#ifndef MERIDIAN_CLIENT_CLI_COORDINATOR_H_
+#define MERIDIAN_CLIENT_CLI_COORDINATOR_H_
+
+#include <grpcpp/client_context.h>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "client/cli/admin.h"
+#include "client/cli/session.h"
+#include "common/rpc/error.h"
+#include "common/rpc/server_settings.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+
+namespace meridian::cli {
+
+// Where coordinators may be asked: `given` when it is not empty; those of --region in the cluster
+// file, or of its only region; else the one that a node follows. Empty fills `error`.
+std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
+                                              ResultError* error);
+
+// Asks the leader: a standby says who that is. False fills `error`.
+template <typename Method, typename Request, typename Response>
+bool CallLeader(const Session& session, std::vector<std::string> addresses, Method method,
+                const Request& request, Response* response, ResultError* error) {
+  constexpr size_t kMostHops = 8;  // Two that name each other do not keep us.
+  for (size_t i = 0; i < addresses.size() && i < kMostHops; ++i) {
+    const std::string address = addresses[i];
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         absl::ToChronoMicroseconds(session.timeout()));
+    const auto stub = coordinator::v1::CoordinatorService::NewStub(CreateChannelTo(address));
+    const grpc::Status status = ((*stub).*method)(&context, request, response);
+    if (status.ok()) return true;
+    *error = ToResultError(status, address);
+    if (error->code != absl::StatusCode::kUnavailable) return false;
+    const auto metadata = FromGrpcStatus(status).details.metadata;
+    const auto leader = metadata.find("leader");
+    if (leader != metadata.end() && !leader->second.empty()) {
+      addresses.insert(addresses.begin() + static_cast<ptrdiff_t>(i) + 1, leader->second);
+    }
+  }
+  return false;
+}
+
+}  // namespace meridian::cli
+
+#endif  // MERIDIAN_CLIENT_CLI_COORDINATOR_H_

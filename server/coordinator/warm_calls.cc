@@ -1,0 +1,152 @@
+#include "server/coordinator/warm_calls.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/rpc/error.h"
+
+namespace meridian {
+namespace {
+
+constexpr uint32_t kDefaultPage = 100;
+constexpr uint32_t kLargestPage = 1000;
+
+grpc::Status FieldError(const std::string& field, const std::string& why) {
+  ErrorDetails details;
+  details.field = field;
+  return MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                   absl::StrCat(field, ": ", why), std::move(details));
+}
+
+// What the warmer says; "FIELD_INVALID: keys[3]: ..." names its field.
+grpc::Status ErrorOf(const absl::Status& status) {
+  Error error = FromStatus(status);
+  if (error.reason == reason::kFieldInvalid) {
+    error.details.field = error.message.substr(0, error.message.find(':'));
+  } else if (error.reason == reason::kNamespaceInvalid) {
+    error.details.field = "namespace";
+  }
+  return ToGrpcStatus(error);
+}
+
+coordinator::v1::WarmJobState ToProto(WarmJobState state) {
+  switch (state) {
+    case WarmJobState::kQueued:
+      return coordinator::v1::WARM_JOB_STATE_QUEUED;
+    case WarmJobState::kRunning:
+      return coordinator::v1::WARM_JOB_STATE_RUNNING;
+    case WarmJobState::kPaused:
+      return coordinator::v1::WARM_JOB_STATE_PAUSED;
+    case WarmJobState::kDone:
+      return coordinator::v1::WARM_JOB_STATE_DONE;
+    case WarmJobState::kFailed:
+      return coordinator::v1::WARM_JOB_STATE_FAILED;
+    case WarmJobState::kCancelled:
+      return coordinator::v1::WARM_JOB_STATE_CANCELLED;
+  }
+  return coordinator::v1::WARM_JOB_STATE_UNSPECIFIED;
+}
+
+void ToProto(const WarmJob& job, coordinator::v1::WarmJob* proto) {
+  proto->set_id(job.id);
+  proto->set_source(job.source);
+  proto->set_namespace_(job.name_space);
+  proto->set_state(ToProto(job.state));
+  proto->set_total_keys(job.total_keys);
+  proto->set_warmed_keys(job.warmed_keys);
+  proto->set_failed_keys(job.failed_keys);
+  proto->set_priority(job.priority);
+  proto->set_error(job.error);
+  const int64_t created_ms = absl::ToUnixMillis(job.create_time);
+  proto->mutable_create_time()->set_seconds(created_ms / 1000);
+  proto->mutable_create_time()->set_nanos(static_cast<int32_t>(created_ms % 1000) * 1'000'000);
+}
+
+// A page ends with a job; the token is its time and id, so that jobs that come or go meanwhile
+// neither repeat nor hide others.
+std::string TokenOf(const WarmJob& job) {
+  return absl::StrCat(absl::ToUnixMicros(job.create_time), "/", job.id);
+}
+
+bool IsAfter(const WarmJob& job, int64_t micros, const std::string& id) {
+  return std::make_tuple(absl::ToUnixMicros(job.create_time), job.id) < std::make_tuple(micros, id);
+}
+
+}  // namespace
+
+grpc::Status ListWarmJobs(const Warmer& warmer, const coordinator::v1::ListWarmJobsRequest& request,
+                          coordinator::v1::ListWarmJobsResponse* response) {
+  const uint32_t page = request.page_size() == 0 ? kDefaultPage : request.page_size();
+  if (page > kLargestPage) {
+    return FieldError("page_size", absl::StrCat(page, " is not 1..", kLargestPage));
+  }
+  int64_t micros = 0;
+  std::string id;
+  if (!request.page_token().empty()) {
+    const size_t slash = request.page_token().find('/');
+    if (slash == std::string::npos ||
+        !absl::SimpleAtoi(request.page_token().substr(0, slash), &micros)) {
+      return FieldError("page_token", "is not of an answer before");
+    }
+    id = request.page_token().substr(slash + 1);
+  }
+  const absl::StatusOr<std::vector<WarmJob>> jobs = warmer.List();
+  if (!jobs.ok()) return ErrorOf(jobs.status());
+  auto job = jobs->begin();
+  if (!request.page_token().empty()) {
+    job = std::find_if(jobs->begin(), jobs->end(),
+                       [&](const WarmJob& each) { return IsAfter(each, micros, id); });
+  }
+  for (; job != jobs->end(); ++job) {
+    if (static_cast<uint32_t>(response->jobs_size()) == page) {
+      response->set_next_page_token(TokenOf(*(job - 1)));
+      break;
+    }
+    ToProto(*job, response->add_jobs());
+  }
+  return grpc::Status::OK;
+}
+
+void RunWarmJob(Warmer& warmer, const coordinator::v1::RunWarmJobRequest& request,
+                coordinator::v1::RunWarmJobResponse* response, WarmCallDone done) {
+  WarmRequest asked;
+  asked.schedule = request.name();
+  asked.name_space = request.namespace_();
+  asked.keys.assign(request.keys().begin(), request.keys().end());
+  asked.priority = request.priority();
+  warmer.Run(asked, [response, done = std::move(done)](const absl::StatusOr<WarmJob>& job) {
+    if (job.ok()) ToProto(*job, response->mutable_job());
+    done(job.ok() ? grpc::Status::OK : ErrorOf(job.status()));
+  });
+}
+
+void ControlWarmJob(Warmer& warmer, const coordinator::v1::ControlWarmJobRequest& request,
+                    coordinator::v1::ControlWarmJobResponse* response, WarmCallDone done) {
+  WarmAction action = WarmAction::kPause;
+  switch (request.action()) {
+    case coordinator::v1::WARM_JOB_ACTION_PAUSE:
+      action = WarmAction::kPause;
+      break;
+    case coordinator::v1::WARM_JOB_ACTION_RESUME:
+      action = WarmAction::kResume;
+      break;
+    case coordinator::v1::WARM_JOB_ACTION_CANCEL:
+      action = WarmAction::kCancel;
+      break;
+    default:
+      return done(FieldError("action", "is not PAUSE, RESUME or CANCEL"));
+  }
+  if (request.id().empty()) return done(FieldError("id", "is empty"));
+  warmer.Control(request.id(), action,
+                 [response, done = std::move(done)](const absl::StatusOr<WarmJob>& job) {
+                   if (job.ok()) ToProto(*job, response->mutable_job());
+                   done(job.ok() ? grpc::Status::OK : ErrorOf(job.status()));
+                 });
+}
+
+}  // namespace meridian

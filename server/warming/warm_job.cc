@@ -1,0 +1,134 @@
+#include "server/warming/warm_job.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/escaping.h"
+
+namespace meridian {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr WarmJobState kStates[] = {WarmJobState::kQueued, WarmJobState::kRunning,
+                                    WarmJobState::kPaused, WarmJobState::kDone,
+                                    WarmJobState::kFailed, WarmJobState::kCancelled};
+
+// The library throws on wrong types; these do not.
+std::string TextOf(const Json& json, const char* name) {
+  const auto it = json.find(name);
+  return it != json.end() && it->is_string() ? it->get<std::string>() : "";
+}
+uint64_t NumberOf(const Json& json, const char* name) {
+  const auto it = json.find(name);
+  return it != json.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+}
+int64_t SignedOf(const Json& json, const char* name) {
+  const auto it = json.find(name);
+  return it != json.end() && it->is_number_integer() ? it->get<int64_t>() : 0;
+}
+
+}  // namespace
+
+std::string_view WarmJobStateName(WarmJobState state) {
+  switch (state) {
+    case WarmJobState::kQueued:
+      return "queued";
+    case WarmJobState::kRunning:
+      return "running";
+    case WarmJobState::kPaused:
+      return "paused";
+    case WarmJobState::kDone:
+      return "done";
+    case WarmJobState::kFailed:
+      return "failed";
+    case WarmJobState::kCancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
+Json ToJson(const WarmJob& job) {
+  return {{"id", job.id},
+          {"source", job.source},
+          {"namespace", job.name_space},
+          {"identity", job.identity},
+          {"state", WarmJobStateName(job.state)},
+          {"priority", job.priority},
+          {"total", job.total_keys},
+          {"next", job.next_key},
+          {"warmed", job.warmed_keys},
+          {"absent", job.absent_keys},
+          {"failed", job.failed_keys},
+          {"text_bytes", job.text_bytes},
+          {"error", job.error},
+          {"created_ms", absl::ToUnixMillis(job.create_time)},
+          {"deadline_ms", absl::ToUnixMillis(job.deadline)}};
+}
+
+std::optional<WarmJob> WarmJobFromJson(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  WarmJob job;
+  job.id = TextOf(json, "id");
+  job.source = TextOf(json, "source");
+  job.name_space = TextOf(json, "namespace");
+  job.identity = TextOf(json, "identity");
+  const std::string state = TextOf(json, "state");
+  bool known = false;
+  for (const WarmJobState candidate : kStates) {
+    if (state != WarmJobStateName(candidate)) continue;
+    job.state = candidate;
+    known = true;
+  }
+  if (job.id.empty() || job.name_space.empty() || !known) return std::nullopt;
+  job.priority = static_cast<int32_t>(SignedOf(json, "priority"));
+  job.total_keys = NumberOf(json, "total");
+  job.next_key = NumberOf(json, "next");
+  if (job.next_key > job.total_keys) return std::nullopt;
+  job.warmed_keys = NumberOf(json, "warmed");
+  job.absent_keys = NumberOf(json, "absent");
+  job.failed_keys = NumberOf(json, "failed");
+  job.text_bytes = NumberOf(json, "text_bytes");
+  job.error = TextOf(json, "error");
+  job.create_time = absl::FromUnixMillis(SignedOf(json, "created_ms"));
+  job.deadline = absl::FromUnixMillis(SignedOf(json, "deadline_ms"));
+  return job;
+}
+
+// Keys may hold any bytes, JSON only UTF-8: so base64.
+std::string WarmText::ToJsonText() const {
+  Json json = {{"keys_base64", Json::array()}, {"parts_base64", Json::object()}};
+  for (const std::string& key : keys) json["keys_base64"].push_back(absl::Base64Escape(key));
+  for (const auto& [name, values] : parts) {
+    json["parts_base64"][absl::Base64Escape(name)] = absl::Base64Escape(values);
+  }
+  return json.dump();
+}
+
+std::optional<WarmText> WarmText::FromJsonText(std::string_view text) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("keys_base64") || !json["keys_base64"].is_array()) {
+    return std::nullopt;
+  }
+  WarmText result;
+  for (const Json& key : json["keys_base64"]) {
+    std::string bytes;
+    if (!key.is_string() || !absl::Base64Unescape(key.get<std::string>(), &bytes)) {
+      return std::nullopt;
+    }
+    result.keys.push_back(std::move(bytes));
+  }
+  if (json.contains("parts_base64") && json["parts_base64"].is_object()) {
+    for (const auto& [name, values] : json["parts_base64"].items()) {
+      std::string plain_name;
+      std::string plain_values;
+      if (!values.is_string() || !absl::Base64Unescape(name, &plain_name) ||
+          !absl::Base64Unescape(values.get<std::string>(), &plain_values)) {
+        return std::nullopt;
+      }
+      result.parts[plain_name] = plain_values;
+    }
+  }
+  return result;
+}
+
+}  // namespace meridian

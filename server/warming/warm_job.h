@@ -1,0 +1,65 @@
+// WarmJob is one warming of keys: what it is, how far it is, how it ended. Its keys are kept apart
+// (WarmText), because a job may wait for long and there may be many.
+//
+// Both have a text form for the store, JSON, that a later version of the program must still read:
+// fields that it does not know are ignored, missing ones have their defaults.
+// Thread safety: values; pure functions.
+
+#ifndef MERIDIAN_SERVER_WARMING_WARM_JOB_H_
+#define MERIDIAN_SERVER_WARMING_WARM_JOB_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/warming/key_list.h"
+
+namespace meridian {
+
+enum class WarmJobState : uint8_t { kQueued, kRunning, kPaused, kDone, kFailed, kCancelled };
+
+// "queued" and so on.
+std::string_view WarmJobStateName(WarmJobState state);
+
+struct WarmJob {
+  std::string id;      // Unique in the region.
+  std::string source;  // "schedule" or "manual".
+  std::string name_space;
+  std::string identity;  // Jobs of the same identity are not queued twice.
+  WarmJobState state = WarmJobState::kQueued;
+  int32_t priority = 0;  // Larger runs first.
+  uint64_t total_keys = 0;
+  uint64_t next_key = 0;  // All keys below are over: warmed + absent + failed of them.
+  uint64_t warmed_keys = 0;
+  uint64_t absent_keys = 0;  // Neither the region nor an origin has them.
+  uint64_t failed_keys = 0;
+  uint64_t text_bytes = 0;  // Of its WarmText in the store.
+  std::string error;        // For people.
+  absl::Time create_time;
+  absl::Time deadline;
+
+  bool over() const { return state >= WarmJobState::kDone; }
+  friend bool operator==(const WarmJob&, const WarmJob&) = default;
+};
+
+nlohmann::json ToJson(const WarmJob& job);
+// nullopt: that is no job.
+std::optional<WarmJob> WarmJobFromJson(const nlohmann::json& json);
+
+// What keys a job has.
+struct WarmText {
+  std::vector<std::string> keys;  // Texts of a KeyList.
+  KeyParts parts;
+
+  std::string ToJsonText() const;
+  static std::optional<WarmText> FromJsonText(std::string_view text);
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_WARMING_WARM_JOB_H_

@@ -1,0 +1,214 @@
+#include "server/warming/warm_queue.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+
+namespace meridian {
+namespace {
+
+constexpr size_t kLongestError = 200;
+
+// What others say may be long and may hold any bytes; the store and the wire want short text.
+std::string ForPeople(std::string error) {
+  if (error.size() > kLongestError) error.resize(kLongestError);
+  for (char& c : error) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return error;
+}
+
+}  // namespace
+
+absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
+  size_t live = 0;
+  uint64_t text_bytes = 0;
+  for (const auto& [id, other] : jobs_) {
+    if (other.over()) continue;
+    if (other.identity == job.identity && other.next_key == 0 &&
+        other.state != WarmJobState::kRunning) {
+      return Added{id, false};
+    }
+    ++live;
+    text_bytes += other.text_bytes;
+  }
+  if (live >= options_.max_live) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("WARM_QUEUE_FULL: ", live, " jobs wait already"));
+  }
+  if (text_bytes + job.text_bytes > options_.max_text_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("WARM_QUEUE_FULL: the keys of the jobs that "
+                     "wait are ",
+                     text_bytes, " bytes already"));
+  }
+  Added added{job.id, true};
+  jobs_.emplace(added.id, std::move(job));
+  return added;
+}
+
+WarmJob* WarmQueue::FindLive(const std::string& id) {
+  const auto it = jobs_.find(id);
+  return it == jobs_.end() || it->second.over() ? nullptr : &it->second;
+}
+
+const WarmJob* WarmQueue::Find(const std::string& id) const {
+  const auto it = jobs_.find(id);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
+absl::StatusOr<WarmJob*> WarmQueue::Controllable(const std::string& id) {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("WARM_JOB_UNKNOWN: there is no warm job ", QuoteKey(id)));
+  }
+  if (it->second.over()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("WARM_JOB_OVER: ", id, " is ", ToAbsl(WarmJobStateName(it->second.state))));
+  }
+  return &it->second;
+}
+
+absl::Status WarmQueue::Pause(const std::string& id) {
+  ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
+  job->state = WarmJobState::kPaused;
+  return absl::OkStatus();
+}
+
+absl::Status WarmQueue::Resume(const std::string& id) {
+  ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
+  if (job->state != WarmJobState::kPaused) return absl::OkStatus();
+  job->state = job->next_key > 0 ? WarmJobState::kRunning : WarmJobState::kQueued;
+  return absl::OkStatus();
+}
+
+absl::Status WarmQueue::Cancel(const std::string& id) {
+  if (const WarmJob* job = Find(id); job != nullptr && job->state == WarmJobState::kCancelled) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
+  job->state = WarmJobState::kCancelled;
+  ForgetOld();
+  return absl::OkStatus();
+}
+
+const WarmJob* WarmQueue::Pick(const std::function<bool(const WarmJob&)>& can_run) const {
+  const WarmJob* best = nullptr;
+  const auto rank = [](const WarmJob& job) {
+    return std::make_tuple(-static_cast<int64_t>(job.priority), job.create_time, job.id);
+  };
+  for (const auto& [id, job] : jobs_) {
+    if (job.over() || job.state == WarmJobState::kPaused) continue;
+    if (best != nullptr && rank(*best) < rank(job)) continue;
+    if (can_run(job)) best = &job;
+  }
+  return best;
+}
+
+void WarmQueue::Begin(const std::string& id) {
+  WarmJob* const job = FindLive(id);
+  if (job != nullptr && job->state == WarmJobState::kQueued) job->state = WarmJobState::kRunning;
+}
+
+void WarmQueue::Advance(const std::string& id, const Progress& progress) {
+  WarmJob* const job = FindLive(id);
+  if (job == nullptr) return;
+  job->next_key += progress.keys;
+  job->warmed_keys += progress.warmed;
+  job->absent_keys += progress.absent;
+  job->failed_keys += progress.failed;
+}
+
+void WarmQueue::Finish(const std::string& id, std::string error) {
+  WarmJob* const job = FindLive(id);
+  if (job == nullptr) return;
+  const bool all_over = job->next_key == job->total_keys;
+  const bool all_failed = job->failed_keys == job->total_keys;
+  job->state = all_over && !all_failed ? WarmJobState::kDone : WarmJobState::kFailed;
+  if (!error.empty()) job->error = ForPeople(std::move(error));
+  if (job->error.empty() && job->absent_keys > 0) {
+    job->error = absl::StrCat("nobody has ", job->absent_keys, " of the keys");
+  }
+  ForgetOld();
+}
+
+std::vector<std::string> WarmQueue::Late(absl::Time now) const {
+  std::vector<std::string> late;
+  for (const auto& [id, job] : jobs_) {
+    if (!job.over() && now >= job.deadline) late.push_back(id);
+  }
+  return late;
+}
+
+void WarmQueue::SetError(const std::string& id, std::string error) {
+  if (WarmJob* const job = FindLive(id); job != nullptr) {
+    job->error = ForPeople(std::move(error));
+  }
+}
+
+std::vector<WarmJob> WarmQueue::List() const {
+  std::vector<WarmJob> jobs;
+  for (const auto& [id, job] : jobs_) jobs.push_back(job);
+  std::sort(jobs.begin(), jobs.end(), [](const WarmJob& a, const WarmJob& b) {
+    return std::tie(b.create_time, b.id) < std::tie(a.create_time, a.id);
+  });
+  return jobs;
+}
+
+size_t WarmQueue::live() const {
+  return static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(),
+                                           [](const auto& entry) { return !entry.second.over(); }));
+}
+
+WarmQueue::Totals WarmQueue::Count() const {
+  Totals totals;
+  for (const auto& [id, job] : jobs_) {
+    if (job.over()) continue;
+    if (job.state == WarmJobState::kQueued) ++totals.queued;
+    if (job.state == WarmJobState::kRunning) ++totals.running;
+    if (job.state == WarmJobState::kPaused) ++totals.paused;
+    totals.keys_left += job.total_keys - job.next_key;
+  }
+  return totals;
+}
+
+void WarmQueue::ForgetOld() {
+  while (jobs_.size() - live() > options_.max_history) {
+    auto oldest = jobs_.end();
+    for (auto it = jobs_.begin(); it != jobs_.end(); ++it) {
+      if (!it->second.over()) continue;
+      if (oldest == jobs_.end() || it->second.create_time < oldest->second.create_time) oldest = it;
+    }
+    jobs_.erase(oldest);
+  }
+}
+
+nlohmann::json WarmQueue::ToJson() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [id, job] : jobs_) list.push_back(meridian::ToJson(job));
+  return list;
+}
+
+size_t WarmQueue::Restore(const nlohmann::json& json) {
+  jobs_.clear();
+  if (!json.is_array()) return 0;
+  size_t unreadable = 0;
+  for (const nlohmann::json& item : json) {
+    std::optional<WarmJob> job = WarmJobFromJson(item);
+    if (!job.has_value()) {
+      ++unreadable;
+      continue;
+    }
+    const std::string id = job->id;
+    jobs_.emplace(id, *std::move(job));
+  }
+  return unreadable;
+}
+
+}  // namespace meridian

@@ -1,0 +1,146 @@
+// WarmRunner carries out the jobs of a WarmQueue: it reads their keys through the region's nodes,
+// so that every owner has its keys in memory afterwards.
+//
+// The job of highest priority goes first, batch by batch, so that a new job of higher priority need
+// not wait for the end of a long one. Budgets of the namespace and of its origin bound the keys a
+// second, WarmPace the reads at once. Keys that a node could not serve for now are asked for again,
+// those of an overloaded node until the job's deadline, others five times.
+// Promise: WarmJob::next_key moves only over keys whose outcome is known, so that another runner
+//   goes on there; it repeats at most the reads that were on their way.
+// Cost: in memory are the keys' texts of at most max_loaded jobs and `pace.max` batches of keys,
+//   however many keys a job has.
+// Thread safety: all methods on the executor. REQUIRES: the executor is stopped before this is
+//   destroyed, and outlives the reader's callbacks.
+
+#ifndef MERIDIAN_SERVER_WARMING_WARM_RUNNER_H_
+#define MERIDIAN_SERVER_WARMING_WARM_RUNNER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/resilience/token_bucket.h"
+#include "server/warming/key_list.h"
+#include "server/warming/warm_metrics.h"
+#include "server/warming/warm_pace.h"
+#include "server/warming/warm_queue.h"
+#include "server/warming/warm_reader.h"
+#include "server/warming/warm_settings.h"
+
+namespace meridian {
+
+struct WarmRunnerOptions {
+  size_t batch_keys = 100;
+  absl::Duration read_timeout = absl::Seconds(10);
+  WarmPaceOptions pace;
+  size_t max_loaded = 16;  // Jobs whose keys are in memory.
+  int max_attempts = 5;    // Of a key whose owner cannot be reached.
+  uint64_t random_seed = 1;
+};
+
+class WarmRunner {
+ public:
+  using TextLoaded = std::function<void(const absl::StatusOr<std::optional<WarmText>>&)>;
+  struct Hooks {
+    std::function<bool()> leads;                        // Asked before every read.
+    std::function<bool(const std::string& id)> stored;  // A job that is not must not begin.
+    std::function<void(const std::string& id, TextLoaded)> load_text;
+    std::function<void()> on_progress;
+    std::function<void(const std::string& id)> on_over;  // The job is done or has failed.
+  };
+
+  WarmRunner(WarmRunnerOptions options, WarmBudgets budgets, const Clock& clock, Executor& executor,
+             WarmReader& reader, WarmMetrics& metrics, WarmQueue& queue, Hooks hooks);
+
+  // Addresses of CacheService to ask; none: wait.
+  void SetNodes(std::vector<std::string> nodes);
+
+  // Does what can be done now, and comes back by itself when more can. To be called after every
+  // change of the queue.
+  void Pump();
+  // Drops what it has of one job, or of all. Answers on their way are not heard any more.
+  void Forget(const std::string& id) { runs_.erase(id); }
+  void Stop();
+
+  // Reads wait because the nodes have too much to do.
+  bool held_back() const { return pace_.paused_until() > clock_.Monotonic(); }
+  bool has_nodes() const { return !nodes_.empty(); }
+  size_t reads_at_once() const { return pace_.limit(clock_.Monotonic()); }
+
+ private:
+  // A stretch of a job's keys, [begin, begin + count).
+  struct Batch {
+    std::string job;
+    std::string source;
+    std::string name_space;
+    uint64_t begin = 0;
+    std::vector<uint64_t> left;  // Keys without an outcome.
+    WarmQueue::Progress progress;
+    int attempts = 0;
+    absl::Duration ready_at;  // Not asked again before.
+  };
+  struct Run {
+    std::optional<KeyList> keys;  // Empty while it is loaded.
+    uint64_t sent = 0;            // Keys below were given to batches.
+    int in_flight = 0;
+    std::deque<Batch> waiting;                      // To be asked again.
+    std::map<uint64_t, WarmQueue::Progress> ended;  // By begin; behind an earlier batch.
+  };
+  struct Budget {
+    TokenBucket* name_space;
+    TokenBucket* origin;  // May be nullptr.
+  };
+
+  bool CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake);
+  void Step(const WarmJob& job, absl::Duration now);
+  bool IsEvictable(const std::string& id) const;
+  bool MakeRoom();  // For one more job in memory.
+  void Load(const std::string& id);
+  void HandleLoaded(const std::string& id, const absl::StatusOr<std::optional<WarmText>>& text);
+  void Send(const WarmJob& job, Run* run, Batch batch);
+  void HandleAnswer(uint64_t generation, Batch batch, absl::Duration took, WarmAnswer answer);
+  void Pace(const WarmAnswer& answer, absl::Duration took);
+  void Settle(const std::string& id, Run* run, const Batch& batch);
+  void Finish(const std::string& id, std::string error);
+  void EndLate();
+  void WakeAt(absl::Duration at);
+  Budget BudgetOf(const std::string& name_space);
+  uint64_t Wanted(uint64_t left, const Budget& budget) const;
+  double Random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+
+  const WarmRunnerOptions options_;
+  const WarmBudgets budgets_;
+  const Clock& clock_;    // Not owned; outlives this.
+  Executor& executor_;    // Not owned; outlives this.
+  WarmReader& reader_;    // Not owned; outlives this.
+  WarmMetrics& metrics_;  // Not owned; outlives this.
+  WarmQueue& queue_;      // Not owned; outlives this.
+  const Hooks hooks_;
+
+  std::minstd_rand random_;
+  WarmPace pace_;
+  std::vector<std::string> nodes_;
+  size_t next_node_ = 0;
+  std::map<std::string, Run> runs_;                              // By id of the job.
+  std::map<std::string, std::unique_ptr<TokenBucket>> buckets_;  // "n:<namespace>", "o:<origin>".
+  size_t in_flight_ = 0;
+  uint64_t generation_ = 0;  // Answers of an earlier one are not heard.
+  uint64_t wake_generation_ = 0;
+  absl::Duration wake_at_ = absl::InfiniteDuration();
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_WARMING_WARM_RUNNER_H_

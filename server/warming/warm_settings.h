@@ -1,0 +1,63 @@
+// WarmSettings is what a coordinator is told about warming in its YAML: schedules and budgets.
+//
+//   schedules:
+//     nightly:
+//       cron: "0 2 * * *"           # or @hourly, @every 30m
+//       time_zone: Europe/Berlin    # default UTC
+//       missed: once                # skip, once (default) or all
+//       missed_limit: 100           # of `all`
+//       namespace: persona
+//       keys: ["{tone}-{pace}", "user:{1..500}"]
+//       parts: {tone: [calm, frustrated], pace: [flowing, burst]}
+//       priority: 10
+//       deadline: 10m
+//   budgets:
+//     namespaces: {persona: 500}    # keys a second
+//     origins:
+//       users: {keys_per_second: 100, namespaces: [user, session]}
+//
+// Errors begin with file and line and name the schedule, the field, the value and the rule.
+// Thread safety: a value.
+
+#ifndef MERIDIAN_SERVER_WARMING_WARM_SETTINGS_H_
+#define MERIDIAN_SERVER_WARMING_WARM_SETTINGS_H_
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/warming/warm_schedule.h"
+
+namespace YAML {
+class Node;
+}
+
+namespace meridian {
+
+// Keys a second. One origin's namespaces share its budget, besides their own.
+struct WarmBudgets {
+  double default_rate = 1000;  // Of a namespace that is not named.
+  std::map<std::string, double> namespaces;
+  std::map<std::string, double> origins;
+  std::map<std::string, std::string> origin_of;  // Namespace -> origin.
+};
+
+struct WarmSettings {
+  static constexpr size_t kMaxSchedules = 1000;
+  static constexpr double kMaxRate = 1e6;
+
+  std::map<std::string, WarmSchedule> schedules;
+  WarmBudgets budgets;
+
+  absl::Status ReadSchedules(const std::string& file, const YAML::Node& node);
+  absl::Status ReadBudgets(const std::string& file, const YAML::Node& node);
+  // A file that has only the two sections.
+  absl::Status ReadFile(const std::string& file, const std::string& text);
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_WARMING_WARM_SETTINGS_H_

@@ -1,0 +1,369 @@
+#include "server/warming/warmer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "server/policy/text.h"
+
+namespace meridian {
+namespace {
+
+constexpr absl::Duration kLoadRetry = absl::Milliseconds(200);
+constexpr absl::Duration kSaveEvery = absl::Seconds(1);
+constexpr absl::Duration kTickEvery = absl::Seconds(1);
+// A mark that is further ahead was made by a clock that was wrong.
+constexpr absl::Duration kMarkAhead = absl::Minutes(10);
+constexpr int32_t kHighestPriority = 1'000'000;
+
+absl::Status NotLeading() {
+  return absl::UnavailableError("NOT_LEADER: this coordinator does not lead");
+}
+
+absl::Status FieldInvalid(const std::string& field, const std::string& why) {
+  return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", field, ": ", why));
+}
+
+}  // namespace
+
+Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock, Executor& executor,
+               LeaseStore& store, WarmReader& reader, WarmMetrics& metrics,
+               std::function<bool()> leads)
+    : options_(options),
+      settings_(std::move(settings)),
+      clock_(clock),
+      executor_(executor),
+      metrics_(metrics),
+      leads_(std::move(leads)),
+      queue_(options.queue),
+      store_(options.lease, store, executor,
+             {[this] { return Document(); }, [this] { runner_.Pump(); },
+              [this](const std::string& why) { HandleFenced(why); }}),
+      runner_(options.runner, settings_.budgets, clock, executor, reader, metrics, queue_,
+              {[this] { return loaded_ && leads_(); },
+               [this](const std::string& id) { return store_.IsStored(id); },
+               [this](const std::string& id, WarmRunner::TextLoaded done) {
+                 store_.LoadText(id, std::move(done));
+               },
+               [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); }}) {}
+
+// --- Leadership.
+
+void Warmer::Lead(uint64_t token) {
+  StepDown();
+  token_ = token;
+  store_.Lead(token);
+  Load();
+}
+
+void Warmer::StepDown() {
+  token_ = 0;
+  ++generation_;
+  loaded_ = false;
+  runner_.Stop();
+  store_.StepDown();
+  queue_.Clear();
+  marks_.clear();
+  next_runs_.clear();
+  Count();
+}
+
+void Warmer::HandleFenced(const std::string& why) {
+  spdlog::warn("warming stops here: {}", why);
+  StepDown();
+}
+
+void Warmer::Load() {
+  store_.Load(
+      [this](const absl::StatusOr<std::optional<std::string>>& value) { HandleLoaded(value); });
+}
+
+void Warmer::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& value) {
+  if (!value.ok()) {
+    spdlog::warn("cannot read the state of warming: {}", value.status().ToString());
+    executor_.PostAfter(kLoadRetry, [this, generation = generation_] {
+      if (generation == generation_) Load();
+    });
+    return;
+  }
+  if (value->has_value()) Restore(**value);
+  BeginMarks();
+  loaded_ = true;
+  spdlog::info("warming continues with {} jobs and {} schedules", queue_.live(), marks_.size());
+  SaveNow();
+  Tick();
+  runner_.Pump();
+}
+
+void Warmer::Restore(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    spdlog::error("ignoring the stored state of warming: it is no JSON object");
+    return;
+  }
+  if (const auto jobs = json.find("jobs"); jobs != json.end()) {
+    const size_t unreadable = queue_.Restore(*jobs);
+    if (unreadable > 0) spdlog::error("{} stored warm jobs cannot be read", unreadable);
+  }
+  const auto schedules = json.find("schedules");
+  if (schedules == json.end() || !schedules->is_object()) return;
+  for (const auto& [name, mark] : schedules->items()) {
+    if (!mark.is_object()) continue;
+    const auto table = mark.find("table");
+    const auto last = mark.find("last_ms");
+    if (table == mark.end() || !table->is_string()) continue;
+    if (last == mark.end() || !last->is_number_integer()) continue;
+    marks_[name] = {table->get<std::string>(), absl::FromUnixMillis(last->get<int64_t>())};
+  }
+}
+
+// Marks for what is configured, and for nothing else.
+void Warmer::BeginMarks() {
+  const absl::Time now = clock_.Now();
+  std::map<std::string, Mark> marks;
+  for (const auto& [name, schedule] : settings_.schedules) {
+    const auto known = marks_.find(name);
+    const bool usable = known != marks_.end() && known->second.table == schedule.table &&
+                        known->second.last <= now + kMarkAhead;
+    marks[name] = usable ? known->second : Mark{schedule.table, now};
+  }
+  marks_ = std::move(marks);
+}
+
+std::string Warmer::Document() const {
+  nlohmann::json schedules = nlohmann::json::object();
+  for (const auto& [name, mark] : marks_) {
+    schedules[name] = {{"table", mark.table}, {"last_ms", absl::ToUnixMillis(mark.last)}};
+  }
+  const nlohmann::json json = {
+      {"format", 1}, {"jobs", queue_.ToJson()}, {"schedules", std::move(schedules)}};
+  // Errors of nodes may hold anything; the store must not make us throw.
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// --- Schedules.
+
+void Warmer::Tick() {
+  if (!loaded_) return;
+  const absl::Time now = clock_.Now();
+  bool changed = false;
+  absl::Time next = now + kTickEvery;
+  for (const auto& [name, schedule] : settings_.schedules) {
+    const auto planned = next_runs_.find(name);
+    if (planned == next_runs_.end() || planned->second <= now) {
+      changed |= QueueRuns(schedule, now);
+      next_runs_[name] = schedule.cron.Next(marks_[name].last);
+    }
+    // One that is late waits for room in the queue.
+    if (next_runs_[name] > now) next = std::min(next, next_runs_[name]);
+  }
+  if (changed) SaveNow();
+  executor_.PostAfter(next - now, [this, generation = generation_] {
+    if (generation == generation_) Tick();
+  });
+}
+
+WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
+  WarmJob job;
+  job.source = "schedule";
+  job.name_space = schedule.name_space;
+  job.identity = absl::StrCat("schedule:", schedule.name);
+  job.priority = schedule.priority;
+  job.total_keys = schedule.total_keys;
+  job.create_time = now;
+  job.deadline = now + schedule.deadline;
+  return job;
+}
+
+// Queues what is due; true when the mark or the queue has changed.
+bool Warmer::QueueRuns(const WarmSchedule& schedule, absl::Time now) {
+  Mark& mark = marks_[schedule.name];
+  const DueRuns due = FindDueRuns(schedule, mark.last, now);
+  if (due.missed) metrics_.runs.With({"missed"}).Add();
+  bool changed = false;
+  for (const absl::Time run : due.runs) {
+    WarmJob job = JobOf(schedule, now);
+    job.id = RunId(schedule, run);
+    if (schedule.missed == MissedRuns::kAll) absl::StrAppend(&job.identity, "@", job.id);
+    const absl::StatusOr<WarmQueue::Added> added = Queue(std::move(job), schedule.text);
+    if (!added.ok()) {
+      metrics_.runs.With({"refused"}).Add();
+      spdlog::warn("{} waits: {}", RunId(schedule, run), added.status().ToString());
+      return changed;
+    }
+    metrics_.runs.With({added->is_new ? std::string_view("queued") : "joined"}).Add();
+    mark.last = run;
+    changed = true;
+  }
+  changed |= mark.last != due.seen;
+  mark.last = due.seen;
+  return changed;
+}
+
+// --- What people ask for.
+
+absl::StatusOr<WarmQueue::Added> Warmer::Queue(WarmJob job, const WarmText& text) {
+  for (const std::string& key : text.keys) job.text_bytes += key.size();
+  for (const auto& [name, values] : text.parts) job.text_bytes += name.size() + values.size();
+  const std::string id = job.id;
+  ASSIGN_OR_RETURN(const WarmQueue::Added added, queue_.Add(std::move(job)));
+  if (added.is_new) store_.PutText(id, text);
+  return added;
+}
+
+absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text) {
+  if (request.priority < -kHighestPriority || request.priority > kHighestPriority) {
+    return FieldInvalid("priority", absl::StrCat(request.priority, " is not -", kHighestPriority,
+                                                 "..", kHighestPriority));
+  }
+  const absl::Time now = clock_.Now();
+  WarmJob job;
+  if (!request.schedule.empty()) {
+    if (!request.name_space.empty() || !request.keys.empty()) {
+      return FieldInvalid("name", "a configured job has its own namespace and keys");
+    }
+    const auto schedule = settings_.schedules.find(request.schedule);
+    if (schedule == settings_.schedules.end()) {
+      return absl::NotFoundError(
+          absl::StrCat("SCHEDULE_UNKNOWN: no schedule is called ", QuoteKey(request.schedule)));
+    }
+    job = JobOf(schedule->second, now);
+    *text = schedule->second.text;
+    if (request.priority != 0) job.priority = request.priority;
+  } else {
+    if (!IsName(request.name_space)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "NAMESPACE_INVALID: ", QuoteKey(request.name_space), " is not [a-z0-9_.-]{1,64}"));
+    }
+    const absl::StatusOr<KeyList> keys = KeyList::Parse(request.keys);
+    if (!keys.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", keys.status().message()));
+    }
+    text->keys = request.keys;
+    job.name_space = request.name_space;
+    job.identity = absl::StrCat(
+        "keys:", HexHash128(absl::StrCat(request.name_space, "\n", text->ToJsonText())));
+    job.priority = request.priority;
+    job.total_keys = keys->size();
+    job.create_time = now;
+    job.deadline = now + options_.job_deadline;
+  }
+  job.source = "manual";
+  job.id = absl::StrCat(request.schedule.empty() ? "manual" : request.schedule, "-", token_, ".",
+                        ++last_job_);
+  return job;
+}
+
+void Warmer::Run(const WarmRequest& request, JobDone done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  WarmText text;
+  absl::StatusOr<WarmJob> job = JobOf(request, &text);
+  if (!job.ok()) return done(job.status());
+  const absl::StatusOr<WarmQueue::Added> added = Queue(*std::move(job), text);
+  if (!added.ok()) return done(added.status());
+  SaveNow([this, added = *added, done](const absl::Status& status) {
+    const WarmJob* const queued = queue_.Find(added.id);
+    if (!status.ok()) {
+      if (added.is_new && queued != nullptr) {  // Its place is free again: nobody was told of it.
+        queue_.Remove(added.id);
+        store_.DropText(added.id);
+      }
+      return done(status);
+    }
+    done(queued == nullptr ? absl::StatusOr<WarmJob>(NotLeading()) : View(*queued));
+  });
+}
+
+void Warmer::Control(const std::string& id, WarmAction action, JobDone done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  const WarmJob* const before = queue_.Find(id);
+  const bool was_over = before != nullptr && before->over();
+  absl::Status status;
+  switch (action) {
+    case WarmAction::kPause:
+      status = queue_.Pause(id);
+      break;
+    case WarmAction::kResume:
+      status = queue_.Resume(id);
+      break;
+    case WarmAction::kCancel:
+      status = queue_.Cancel(id);
+      break;
+  }
+  if (!status.ok()) return done(status);
+  const WarmJob now = *queue_.Find(id);
+  if (now.over() && !was_over) {
+    runner_.Forget(id);
+    HandleOver(id);
+  }
+  runner_.Pump();
+  SaveNow([this, id, done](const absl::Status& saved) {
+    const WarmJob* const job = queue_.Find(id);
+    if (!saved.ok() || job == nullptr) return done(saved.ok() ? NotLeading() : saved);
+    done(View(*job));
+  });
+}
+
+absl::StatusOr<std::vector<WarmJob>> Warmer::List() const {
+  if (!loaded_ || !leads_()) return NotLeading();
+  std::vector<WarmJob> jobs = queue_.List();
+  for (WarmJob& job : jobs) job = View(job);
+  return jobs;
+}
+
+// As people see it: one that waits for the nodes is paused for now.
+WarmJob Warmer::View(const WarmJob& job) const {
+  WarmJob view = job;
+  if (view.state == WarmJobState::kRunning && runner_.held_back()) {
+    view.state = WarmJobState::kPaused;
+    view.error = "waits: the nodes have too much to do";
+  } else if (!view.over() && !runner_.has_nodes()) {
+    view.error = "waits: no node serves";
+  }
+  return view;
+}
+
+// --- The store.
+
+void Warmer::SaveNow(std::function<void(const absl::Status&)> done) {
+  Count();
+  store_.Save(std::move(done));
+}
+
+void Warmer::SaveSoon() {
+  if (std::exchange(save_is_planned_, true)) return;
+  executor_.PostAfter(kSaveEvery, [this] {
+    save_is_planned_ = false;
+    if (loaded_) SaveNow();
+  });
+}
+
+void Warmer::HandleOver(const std::string& id) {
+  store_.DropText(id);
+  if (const WarmJob* const job = queue_.Find(id); job != nullptr) {
+    metrics_.jobs.With({std::string_view(job->source), WarmJobStateName(job->state)}).Add();
+    spdlog::info("warm job {} is {}: {} of {} keys warmed, {} absent, {} failed {}", id,
+                 WarmJobStateName(job->state), job->warmed_keys, job->total_keys, job->absent_keys,
+                 job->failed_keys, job->error);
+  }
+  SaveNow();
+}
+
+void Warmer::Count() {
+  const WarmCounters counters{queue_.Count(), runner_.reads_at_once()};
+  absl::MutexLock lock(&mu_);
+  counters_ = counters;
+}
+
+WarmCounters Warmer::counters() const {
+  absl::MutexLock lock(&mu_);
+  return counters_;
+}
+
+}  // namespace meridian

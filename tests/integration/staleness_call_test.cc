@@ -1,0 +1,115 @@
+// Staleness as real nodes measure it, and an invalidation that is undone behind their back.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "tests/support/child_process.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+constexpr char kSpace[] = "persona";
+
+class StalenessCallTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    cluster_ = StartTestCluster(
+        {.regions = {"us", "eu"}, .nodes = 2, .node_flags = {"--staleness-one-in=1"}});
+    ASSERT_NE(cluster_, nullptr);
+    us_ = cluster_->NewClient("us");
+  }
+  nlohmann::json Staleness() {
+    const CommandResult result = RunCommand(
+        {ProgramPath("meridianctl"), "staleness", "--json", "--cluster", cluster_->file()},
+        absl::Seconds(30));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+  }
+  // Of the region, 1 s after the changes; 0 samples: none yet.
+  static std::pair<double, uint64_t> WithinASecond(const nlohmann::json& report,
+                                                   const std::string& region) {
+    for (const nlohmann::json& bound : report.value("bounds", nlohmann::json::array())) {
+      if (bound["region"] == region && bound["within"] == "1s") {
+        return {bound.value("correct_ratio", 0.0), bound.value("samples", uint64_t{0})};
+      }
+    }
+    return {0, 0};
+  }
+  std::string Redis(std::vector<std::string> words) {
+    const std::string address = cluster_->Address("us-redis", "redis");
+    words.insert(words.begin(), {"redis-cli", "-p", address.substr(address.rfind(':') + 1)});
+    return RunCommand(words, absl::Seconds(10)).out;
+  }
+
+  std::unique_ptr<TestCluster> cluster_;
+  std::unique_ptr<Client> us_;
+};
+
+TEST_F(StalenessCallTest, IsMeasuredInEveryRegionAndAnInvalidationThatIsUndoneIsAnIncident) {
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(us_->Set(kSpace, absl::StrCat("k", i), "v").ok());
+    absl::SleepFor(absl::Milliseconds(600));  // A node follows two a second.
+  }
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        const nlohmann::json report = Staleness();
+        return WithinASecond(report, "us").second >= 12 && WithinASecond(report, "eu").second >= 12;
+      },
+      absl::Seconds(20)));
+  nlohmann::json report = Staleness();
+  EXPECT_EQ(WithinASecond(report, "us").first, 1.0) << report;
+  EXPECT_EQ(WithinASecond(report, "eu").first, 1.0) << report;
+  EXPECT_FALSE(report.contains("incidents") && !report["incidents"].empty()) << report;
+
+  // A fence is followed, too: all four nodes and both stores have it.
+  ASSERT_TRUE(us_->InvalidateTag(kSpace, "red").ok());
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        report = Staleness();
+        return report.value("fences_sampled_total", uint64_t{0}) >= 2;  // Each region's.
+      },
+      absl::Seconds(20)));
+  const uint64_t looks = WithinASecond(report, "us").second;
+  EXPECT_TRUE(WaitUntil([&] { return WithinASecond(report = Staleness(), "us").second > looks; },
+                        absl::Seconds(20)));
+  EXPECT_FALSE(report.contains("incidents") && !report["incidents"].empty()) << report;
+
+  // A delete that the store forgets: what was there before is put back.
+  const uint32_t slot = SlotOf(kSpace, "k0");
+  const std::string key = absl::StrCat("m:{", slot, "}:e:", kSpace, ":k0");
+  const std::string kept = absl::StrCat("m:{", slot, "}:kept");
+  ASSERT_EQ(Redis({"COPY", key, kept}), "1\n");
+  ASSERT_TRUE(us_->Invalidate(kSpace, "k0").ok());
+  ASSERT_EQ(Redis({"COPY", kept, key, "REPLACE"}), "1\n");
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        report = Staleness();
+        return report.contains("incidents") && !report["incidents"].empty();
+      },
+      absl::Seconds(20)));
+  ASSERT_FALSE(report["incidents"].empty());
+  const nlohmann::json& incident = report["incidents"][0];
+  EXPECT_EQ(incident["region"], "us");
+  EXPECT_EQ(incident["place"], "redis");
+  EXPECT_EQ(incident["slot"], slot);
+  EXPECT_EQ(incident["cause"], "REDIS_WENT_BACK");
+
+  const CommandResult people =
+      RunCommand({ProgramPath("meridianctl"), "staleness", kSpace, "--cluster", cluster_->file()},
+                 absl::Seconds(30));
+  EXPECT_THAT(people.out, testing::HasSubstr("REDIS_WENT_BACK"));
+  EXPECT_THAT(people.out, testing::HasSubstr("nine"));
+}
+
+}  // namespace
+}  // namespace meridian

@@ -1,0 +1,283 @@
+// Warming with real processes: a schedule that loses its leader, and jobs that people start.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "tests/integration/cache_calls.h"
+#include "tests/support/child_process.h"
+#include "tests/support/http_page.h"
+#include "tests/support/stub.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using cache::v1::CacheService;
+using coordinator::v1::CoordinatorService;
+using coordinator::v1::GetStatusResponse;
+using coordinator::v1::WarmJob;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr absl::Duration kLimit = absl::Seconds(30);
+const char* const kCoordinators[] = {"us-coordinator-1", "us-coordinator-2"};
+const char* const kNodes[] = {"us-node-1", "us-node-2"};
+
+// Jobs that this test starts need not wait for each other.
+constexpr char kWarming[] = R"(
+schedules:
+  tick:
+    cron: "@every 1s"
+    missed: all
+    namespace: tick
+    keys: ["tick:{1..3}"]
+budgets:
+  namespaces: {slow: 50}
+)";
+
+class WarmingTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    WriteFile(dir_ / "warming.yaml", kWarming);
+    cluster_ = StartTestCluster(
+        {.regions = {"us"},
+         .coordinators = 2,
+         .node_flags = {},
+         .coordinator_flags = {absl::StrCat("--warm-file=", dir_ / "warming.yaml")}});
+    ASSERT_NE(cluster_, nullptr);
+    ASSERT_TRUE(WaitUntil([&] { return Leader().has_value(); }, kLimit)) << "nobody leads";
+  }
+
+  std::optional<GetStatusResponse> StatusOf(const std::string& coordinator) const {
+    const auto stub = NewStub<CoordinatorService>(cluster_->Address(coordinator, "grpc"));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(2));
+    GetStatusResponse status;
+    if (!stub->GetStatus(&context, coordinator::v1::GetStatusRequest(), &status).ok()) {
+      return std::nullopt;
+    }
+    return status;
+  }
+  std::optional<GetStatusResponse> Leader() const {
+    for (const char* name : kCoordinators) {
+      const std::optional<GetStatusResponse> status = StatusOf(name);
+      if (status && status->leader()) return status;
+    }
+    return std::nullopt;
+  }
+
+  // meridianctl warm ...; it finds the leader through the cluster file.
+  CommandResult Warm(std::vector<std::string> words) const {
+    words.insert(words.begin(), {ProgramPath("meridianctl"), "warm"});
+    words.insert(words.end(), {"--cluster", cluster_->file(), "--timeout", "10s"});
+    return RunCommand(words, absl::Seconds(60));
+  }
+  // What is printed as JSON; the command must succeed.
+  nlohmann::json WarmJson(std::vector<std::string> words) const {
+    words.emplace_back("--json");
+    const CommandResult result = Warm(std::move(words));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    nlohmann::json json = nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_FALSE(json.is_discarded()) << result.out;
+    return json;
+  }
+
+  // The jobs of the schedule, by id; empty while nobody leads.
+  std::map<std::string, WarmJob> Ticks() const {
+    std::map<std::string, WarmJob> ticks;
+    for (const char* name : kCoordinators) {
+      const auto stub = NewStub<CoordinatorService>(cluster_->Address(name, "grpc"));
+      grpc::ClientContext context;
+      calls::SetDeadline(&context);
+      coordinator::v1::ListWarmJobsRequest request;
+      request.set_page_size(1000);
+      coordinator::v1::ListWarmJobsResponse response;
+      if (!stub->ListWarmJobs(&context, request, &response).ok()) continue;
+      for (const WarmJob& job : response.jobs()) {
+        if (job.source() == "schedule") ticks[job.id()] = job;
+      }
+    }
+    return ticks;
+  }
+  size_t DoneTicks() const {
+    const std::map<std::string, WarmJob> ticks = Ticks();
+    return static_cast<size_t>(std::count_if(ticks.begin(), ticks.end(), [](const auto& tick) {
+      return tick.second.state() == coordinator::v1::WARM_JOB_STATE_DONE;
+    }));
+  }
+  // Keys of a namespace that the nodes were asked for as owners.
+  double KeysLookedUp(const std::string& name_space) const {
+    double sum = 0;
+    for (const char* node : kNodes) {
+      sum += FetchMetric(cluster_->Address(node, "http"), "meridian_cache_gets_total",
+                         {"tier=\"l1\"", absl::StrCat("namespace=\"", name_space, "\"")});
+    }
+    return sum;
+  }
+
+  const TempDir dir_;
+  std::unique_ptr<TestCluster> cluster_;
+};
+
+absl::Time TimeOf(const std::string& id) {
+  absl::Time time;
+  std::string error;
+  EXPECT_TRUE(absl::ParseTime("tick-%E4Y%m%dT%H%M%SZ", id, &time, &error)) << id << ": " << error;
+  return time;
+}
+
+int HitsInL1(calls::Stub& node, const std::vector<std::string>& keys) {
+  const cache::v1::BatchGetResponse got = calls::GetAll(node, keys);
+  return static_cast<int>(
+      std::count_if(got.entries().begin(), got.entries().end(), [](const auto& entry) {
+        return entry.status() == cache::v1::ENTRY_STATUS_OK &&
+               entry.source() == cache::v1::SOURCE_L1;
+      }));
+}
+
+// 2-08: what is scheduled runs once, whoever leads.
+TEST_F(WarmingTest, AOneSecondScheduleRunsOncePerTickThoughItsLeaderIsKilled) {
+  ASSERT_TRUE(WaitUntil([&] { return DoneTicks() >= 3; }, kLimit));
+  const std::string leader = Leader()->id();
+  cluster_->Kill(leader);
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        const auto now = Leader();
+        return now.has_value() && now->id() != leader;
+      },
+      kLimit));
+  const size_t at_takeover = DoneTicks();
+  ASSERT_TRUE(WaitUntil([&] { return DoneTicks() >= at_takeover + 5; }, kLimit));
+
+  double looked_up = 0;
+  std::map<std::string, WarmJob> ticks;
+  // Between two ticks: no job is under way, and the nodes' count is of these jobs.
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        ticks = Ticks();
+        looked_up = KeysLookedUp("tick");
+        return DoneTicks() == ticks.size() && Ticks().size() == ticks.size();
+      },
+      kLimit));
+  ASSERT_GE(ticks.size(), 8u);
+  absl::Time expected = TimeOf(ticks.begin()->first);
+  for (const auto& [id, job] : ticks) {
+    EXPECT_EQ(TimeOf(id), expected) << "a tick is lost";
+    expected += absl::Seconds(1);
+    EXPECT_EQ(job.state(), coordinator::v1::WARM_JOB_STATE_DONE) << id << ": " << job.error();
+  }
+  // The nodes' own count: three keys a tick. Only a job that the leader's death cut off may have
+  // been read and not yet noted, and so be read again.
+  EXPECT_GE(looked_up, 3.0 * static_cast<double>(ticks.size()));
+  EXPECT_LE(looked_up, 3.0 * static_cast<double>(ticks.size()) + 3) << "a tick ran twice";
+}
+
+// 1-04: what people warm is in memory before it is asked for.
+TEST_F(WarmingTest, WarmRunLoadsKeysThatAreThenHitsInL1) {
+  std::vector<std::string> keys;
+  std::vector<std::string> probes;  // Of the same slots.
+  for (int i = 1; i <= 300; ++i) {
+    keys.push_back(absl::StrCat("task:", i));
+    probes.push_back(absl::StrCat("{task:", i, "}"));
+  }
+  auto node = NewStub<CacheService>(cluster_->Address("us-node-1", "data"));
+  for (const auto* each : {&keys, &probes}) {
+    const cache::v1::BatchSetResponse set = calls::SetAll(*node, *each, "value");
+    for (const auto& result : set.results()) {
+      ASSERT_EQ(result.status(), cache::v1::ENTRY_STATUS_OK);
+    }
+  }
+  // Their memory is empty after a restart; the regional Redis has the values.
+  const uint64_t epoch = Leader()->epoch();
+  for (const char* name : kNodes) {
+    cluster_->Kill(name);
+    cluster_->Restart(name);
+  }
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        const auto status = Leader();
+        if (!status || status->epoch() <= epoch || status->nodes_size() != 2) return false;
+        return std::all_of(status->nodes().begin(), status->nodes().end(), [&](const auto& each) {
+          return each.member().state() == cache::v1::MEMBER_STATE_SERVING &&
+                 each.epoch() == status->epoch();
+        });
+      },
+      kLimit));
+  ASSERT_EQ(KeysLookedUp("task"), 0) << "they were not restarted";
+  // A node that has just started keeps nothing of a slot until it follows its changelog.
+  node = NewStub<CacheService>(cluster_->Address("us-node-1", "data"));
+  ASSERT_TRUE(WaitUntil([&] { return HitsInL1(*node, probes) == 300; }, kLimit));
+  const double looked_up = KeysLookedUp("task");
+
+  const nlohmann::json job = WarmJson({"run", "task", "task:{1..300}", "task:absent", "--wait"});
+  EXPECT_EQ(job.value("state", ""), "DONE");
+  EXPECT_EQ(job.value("total_keys", 0), 301);
+  EXPECT_EQ(job.value("warmed_keys", 0), 300);
+  EXPECT_EQ(job.value("failed_keys", -1), 0);
+  EXPECT_EQ(KeysLookedUp("task") - looked_up, 301) << "a key was read more than once";
+
+  EXPECT_EQ(HitsInL1(*node, keys), 300);
+
+  const std::string leader = Leader()->id();
+  const std::vector<std::string> labels = {"namespace=\"task\"", "source=\"manual\""};
+  double from_l2 = 0;
+  for (const char* name : kCoordinators) {
+    std::vector<std::string> l2 = labels;
+    l2.emplace_back("outcome=\"l2\"");
+    from_l2 += FetchMetric(cluster_->Address(name, "http"), "meridian_warm_keys_total", l2);
+  }
+  EXPECT_EQ(from_l2, 300);
+
+  // A long one: shown, paused, resumed, cancelled; asked of the standby, which names the leader.
+  const std::string standby =
+      cluster_->Address(leader == kCoordinators[0] ? kCoordinators[1] : kCoordinators[0], "grpc");
+  const std::string id = WarmJson({"run", "slow", "key:{1..1000000}"}).value("id", "");
+  ASSERT_FALSE(id.empty());
+  const auto show = [&] { return WarmJson({"show", id, "--coordinator", standby}); };
+  nlohmann::json shown;
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        shown = show();
+        return shown.value("state", "") == "RUNNING";
+      },
+      kLimit));
+  EXPECT_EQ(shown.value("total_keys", 0), 1000000);
+  EXPECT_EQ(WarmJson({"run", "slow", "key:{1..1000000}"}).value("state", ""), "QUEUED")
+      << "one that has begun does not take another's place";
+  EXPECT_EQ(WarmJson({"pause", id}).value("state", ""), "PAUSED");
+  EXPECT_EQ(WarmJson({"resume", id}).value("state", ""), "RUNNING");
+  EXPECT_EQ(WarmJson({"cancel", id}).value("state", ""), "CANCELLED");
+  const CommandResult list = Warm({"list"});
+  EXPECT_EQ(list.exit_code, 0) << list.err;
+  EXPECT_THAT(list.out, AllOf(HasSubstr(id), HasSubstr("cancelled"), HasSubstr("300/301 (99 %)")));
+  // Without the cluster file a node names the coordinator that it follows.
+  const CommandResult by_node = Warm({"list", "--target", cluster_->Address("us-node-1", "data")});
+  EXPECT_EQ(by_node.exit_code, 0) << by_node.err;
+  EXPECT_THAT(by_node.out, HasSubstr(id));
+
+  // Bad input: the field and the reason.
+  EXPECT_THAT(Warm({"pause", id}).err, HasSubstr("WARM_JOB_OVER"));
+  EXPECT_THAT(Warm({"show", "nothing"}).err, HasSubstr("WARM_JOB_UNKNOWN"));
+  EXPECT_THAT(Warm({"run", "task", "a", "{9..1}"}).err,
+              AllOf(HasSubstr("FIELD_INVALID"), HasSubstr("keys[1]"), HasSubstr("backwards")));
+  EXPECT_THAT(Warm({"run", "--schedule", "nightly"}).err, HasSubstr("SCHEDULE_UNKNOWN"));
+  EXPECT_EQ(Warm({"run"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace meridian

@@ -1,0 +1,120 @@
+// FakeWarmReader is a small region: it knows which keys are in memory and which can be loaded,
+// keeps every read, and a test can make it answer late, or that it has too much to do.
+//
+// Answers are given on the stack of Read, or when the test says so (Hold, Release).
+// Thread safety: none; used by one thread.
+
+#ifndef MERIDIAN_TESTS_SUPPORT_FAKE_WARM_READER_H_
+#define MERIDIAN_TESTS_SUPPORT_FAKE_WARM_READER_H_
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/warming/warm_reader.h"
+
+namespace meridian {
+
+class FakeWarmReader final : public WarmReader {
+ public:
+  void KeepOnly(const std::vector<std::string>& addresses) override { addresses_ = addresses; }
+
+  void Read(const std::string& address, const std::string& name_space,
+            const std::vector<std::string>& keys, absl::Duration /*timeout*/,
+            std::function<void(WarmAnswer)> done) override {
+    ++reads_by_address_[address];
+    ++reads_;
+    most_keys_ = std::max(most_keys_, keys.size());
+    held_.push_back({name_space, keys, std::move(done)});
+    most_at_once_ = std::max(most_at_once_, held_.size());
+    if (!holding_) Release();
+  }
+
+  // Reads are answered by Release from now on.
+  void Hold() { holding_ = true; }
+  // Answers all reads that wait.
+  void Release() {
+    while (!held_.empty()) {
+      Held held = std::move(held_.front());
+      held_.pop_front();
+      held.done(Answer(held));
+    }
+  }
+
+  // The next `count` reads find a node that has too much to do.
+  void Overload(int count, absl::Duration retry_after = absl::ZeroDuration()) {
+    overloads_ = count;
+    retry_after_ = retry_after;
+  }
+  // The next `count` reads find no node.
+  void GoAway(int count) { away_ = count; }
+  void MakeAbsent(const std::string& key) { absent_.insert(key); }
+  void MakeBroken(const std::string& key) { broken_.insert(key); }
+
+  // How often a key was answered with a value.
+  const std::map<std::string, int>& warmed() const { return warmed_; }
+  const std::map<std::string, int>& reads_by_address() const { return reads_by_address_; }
+  int reads() const { return reads_; }
+  size_t waiting() const { return held_.size(); }
+  size_t most_at_once() const { return most_at_once_; }
+  size_t most_keys() const { return most_keys_; }
+  // Keys, "namespace/key", in the order of their answers.
+  const std::vector<std::string>& order() const { return order_; }
+
+ private:
+  struct Held {
+    std::string name_space;
+    std::vector<std::string> keys;
+    std::function<void(WarmAnswer)> done;
+  };
+
+  WarmAnswer Answer(const Held& held) {
+    WarmAnswer answer;
+    if (overloads_ > 0 || away_ > 0) {
+      const bool overloaded = overloads_ > 0;
+      --(overloaded ? overloads_ : away_);
+      answer.outcomes.assign(held.keys.size(),
+                             overloaded ? WarmOutcome::kOverloaded : WarmOutcome::kUnreachable);
+      answer.retry_after = overloaded ? retry_after_ : absl::ZeroDuration();
+      answer.error = overloaded ? "OVERLOADED: by the test" : "UNAVAILABLE: by the test";
+      return answer;
+    }
+    for (const std::string& key : held.keys) {
+      if (absent_.count(key) > 0) {
+        answer.outcomes.push_back(WarmOutcome::kAbsent);
+      } else if (broken_.count(key) > 0) {
+        answer.outcomes.push_back(WarmOutcome::kFailed);
+        answer.error = "ORIGIN_ERROR: by the test";
+      } else {
+        answer.outcomes.push_back(++warmed_[key] > 1 ? WarmOutcome::kResident
+                                                     : WarmOutcome::kFromL2);
+        order_.push_back(held.name_space + "/" + key);
+      }
+    }
+    return answer;
+  }
+
+  std::vector<std::string> addresses_;
+  bool holding_ = false;
+  std::deque<Held> held_;
+  int overloads_ = 0;
+  absl::Duration retry_after_;
+  int away_ = 0;
+  std::set<std::string> absent_;
+  std::set<std::string> broken_;
+  std::map<std::string, int> warmed_;
+  std::map<std::string, int> reads_by_address_;
+  std::vector<std::string> order_;
+  int reads_ = 0;
+  size_t most_at_once_ = 0;
+  size_t most_keys_ = 0;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_TESTS_SUPPORT_FAKE_WARM_READER_H_

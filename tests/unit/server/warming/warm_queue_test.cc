@@ -1,0 +1,149 @@
+#include "server/warming/warm_queue.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::StartsWith;
+
+const absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+
+WarmJob Job(const std::string& id, int32_t priority = 0, int age = 0) {
+  WarmJob job;
+  job.id = id;
+  job.source = "manual";
+  job.name_space = "task";
+  job.identity = "keys:" + id;
+  job.priority = priority;
+  job.total_keys = 10;
+  job.create_time = kStart - absl::Seconds(age);
+  job.deadline = kStart + absl::Hours(1);
+  return job;
+}
+
+std::string Picked(const WarmQueue& queue) {
+  const WarmJob* const job = queue.Pick([](const WarmJob&) { return true; });
+  return job == nullptr ? "" : job->id;
+}
+
+TEST(WarmQueueTest, HighPriorityFirstThenTheOldest) {
+  WarmQueue queue({});
+  for (const WarmJob& job : {Job("young", 5, 1), Job("low", -1, 100), Job("old", 5, 9)}) {
+    ASSERT_TRUE(queue.Add(job).ok());
+  }
+  EXPECT_EQ(Picked(queue), "old");
+  ASSERT_TRUE(queue.Pause("old").ok());
+  EXPECT_EQ(Picked(queue), "young");
+  ASSERT_TRUE(queue.Cancel("young").ok());
+  EXPECT_EQ(Picked(queue), "low");
+  ASSERT_TRUE(queue.Resume("old").ok());
+  EXPECT_EQ(Picked(queue), "old");
+  EXPECT_EQ(queue.Pick([](const WarmJob&) { return false; }), nullptr);
+}
+
+TEST(WarmQueueTest, AnIdentityWaitsOnceButMayWaitWhileItRuns) {
+  WarmQueue queue({});
+  WarmJob again = Job("b");
+  again.identity = "keys:a";
+  ASSERT_TRUE(queue.Add(Job("a")).ok());
+  const absl::StatusOr<WarmQueue::Added> joined = queue.Add(again);
+  ASSERT_TRUE(joined.ok());
+  EXPECT_EQ(joined->id, "a");
+  EXPECT_FALSE(joined->is_new);
+  queue.Begin("a");
+  EXPECT_TRUE(queue.Add(again)->is_new);
+}
+
+TEST(WarmQueueTest, AFloodIsRefused) {
+  WarmQueue queue({.max_live = 2, .max_history = 10, .max_text_bytes = 100});
+  ASSERT_TRUE(queue.Add(Job("a")).ok());
+  WarmJob large = Job("b");
+  large.text_bytes = 101;
+  EXPECT_THAT(std::string(queue.Add(large).status().message()), StartsWith("WARM_QUEUE_FULL: "));
+  ASSERT_TRUE(queue.Add(Job("c")).ok());
+  const absl::Status status = queue.Add(Job("d")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), StartsWith("WARM_QUEUE_FULL: "));
+  ASSERT_TRUE(queue.Cancel("a").ok());
+  EXPECT_TRUE(queue.Add(Job("d")).ok());
+}
+
+TEST(WarmQueueTest, WhatIsOverStaysOverAndIsForgottenInTime) {
+  WarmQueue queue({.max_live = 100, .max_history = 3, .max_text_bytes = 100});
+  for (int i = 0; i < 6; ++i) {
+    const std::string id = absl::StrCat("job", i);
+    ASSERT_TRUE(queue.Add(Job(id, 0, 100 - i)).ok());
+    ASSERT_TRUE(queue.Cancel(id).ok());
+    EXPECT_TRUE(queue.Cancel(id).ok()) << "it is what was asked for";
+  }
+  std::vector<std::string> ids;
+  for (const WarmJob& job : queue.List()) ids.push_back(job.id);
+  EXPECT_THAT(ids, ElementsAre("job5", "job4", "job3"));
+  EXPECT_EQ(queue.Pause("job5").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(queue.Resume("job0").code(), absl::StatusCode::kNotFound);
+}
+
+TEST(WarmQueueTest, ProgressAndHowAJobEnds) {
+  WarmQueue queue({});
+  for (const char* id : {"done", "failed", "late", "absent"}) ASSERT_TRUE(queue.Add(Job(id)).ok());
+  queue.Advance("done", {.keys = 10, .warmed = 9, .absent = 0, .failed = 1});
+  queue.Finish("done", "");
+  EXPECT_EQ(queue.Find("done")->state, WarmJobState::kDone);
+  EXPECT_EQ(queue.Find("done")->failed_keys, 1u);
+  queue.Advance("failed", {.keys = 10, .warmed = 0, .absent = 0, .failed = 10});
+  queue.Finish("failed", "");
+  EXPECT_EQ(queue.Find("failed")->state, WarmJobState::kFailed);
+  queue.Advance("absent", {.keys = 10, .warmed = 0, .absent = 10, .failed = 0});
+  queue.Finish("absent", "");
+  EXPECT_EQ(queue.Find("absent")->state, WarmJobState::kDone);
+  EXPECT_THAT(queue.Late(kStart + absl::Minutes(59)), ElementsAre());
+  EXPECT_THAT(queue.Late(kStart + absl::Hours(1)), ElementsAre("late"));
+  queue.Advance("late", {.keys = 5, .warmed = 5, .absent = 0, .failed = 0});
+  queue.Finish("late", "too late");
+  EXPECT_EQ(queue.Find("late")->state, WarmJobState::kFailed);
+  EXPECT_EQ(queue.Find("late")->error, "too late");
+}
+
+TEST(WarmQueueTest, TheStoreGivesBackWhatItGot) {
+  WarmQueue queue({});
+  ASSERT_TRUE(queue.Add(Job("a", -7)).ok());
+  ASSERT_TRUE(queue.Add(Job("b")).ok());
+  queue.Begin("a");
+  queue.Advance("a", {.keys = 4, .warmed = 1, .absent = 2, .failed = 1});
+  queue.SetError("a", "\"quoted\"\n");
+  ASSERT_TRUE(queue.Pause("b").ok());
+  const std::string stored = queue.ToJson().dump();
+  WarmQueue next({});
+  EXPECT_EQ(next.Restore(nlohmann::json::parse(stored)), 0u);
+  EXPECT_EQ(next.List(), queue.List());
+  EXPECT_EQ(next.Restore(nlohmann::json::parse(
+                R"([1, {}, {"id":"x","namespace":"n","state":"odd"}, {"id":"y","namespace":"n",
+                    "state":"queued","total":1,"next":2}, {"id":7,"namespace":"n"}])")),
+            5u);
+  EXPECT_EQ(next.live(), 0u);
+}
+
+TEST(WarmTextTest, KeysMayHoldAnyBytes) {
+  WarmText text;
+  text.keys = {std::string("\0\xff\"{", 4), "user:{1..3}"};
+  text.parts = {{"tone", "calm,\xfe"}};
+  const std::optional<WarmText> again = WarmText::FromJsonText(text.ToJsonText());
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->keys, text.keys);
+  EXPECT_EQ(again->parts, text.parts);
+  for (const char* bad :
+       {"", "{", "[]", "{}", R"({"keys_base64":[1]})", R"({"keys_base64":["*"]})"}) {
+    EXPECT_FALSE(WarmText::FromJsonText(bad).has_value()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace meridian
