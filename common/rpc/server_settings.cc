@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
+#include "common/rpc/callback_threads.h"
 #include "grpc/health/v1/health.pb.h"
 
 namespace meridian {
@@ -25,6 +26,7 @@ void ApplyServerSettings(grpc::ServerBuilder* builder) {
 }
 
 std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address) {
+  KeepCallbackThreads();
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(-1);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
