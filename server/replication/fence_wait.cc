@@ -2,11 +2,28 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
+#include "common/base/hash.h"
+#include "server/replication/region_cuts.h"
 #include "server/replication/replicated_write.h"
 
 namespace meridian {
+namespace {
+
+std::vector<uint32_t> AllSlots() {
+  std::vector<uint32_t> slots(kSlotCount);
+  std::iota(slots.begin(), slots.end(), 0);
+  return slots;
+}
+
+bool IsAnyOf(const std::set<uint32_t>& behind, const std::vector<uint32_t>& slots) {
+  return std::any_of(slots.begin(), slots.end(),
+                     [&behind](uint32_t slot) { return behind.count(slot) > 0; });
+}
+
+}  // namespace
 
 FenceWait::FenceWait(FenceWaitOptions options, L2Store& own,
                      const std::map<std::string, L2Store*>& others, TaskGate gate,
@@ -24,63 +41,78 @@ FenceWait::FenceWait(FenceWaitOptions options, L2Store& own,
 }
 
 void FenceWait::SetOwned(std::vector<uint32_t> slots) {
-  if (slots_.empty() && !slots.empty()) {
-    since_ = clock_.Monotonic();
-    gate_.PostAfter(options_.patience, [this] { Update(); });
-  }
   std::sort(slots.begin(), slots.end());
-  const bool gained = !std::includes(slots_.begin(), slots_.end(), slots.begin(), slots.end());
+  std::vector<uint32_t> gained;
+  std::set_difference(slots.begin(), slots.end(), slots_.begin(), slots_.end(),
+                      std::back_inserter(gained));
   slots_ = std::move(slots);
   for (auto& [region, other] : others_) {
-    for (auto it = other.unheard.begin(); it != other.unheard.end();) {
-      const bool ours = std::binary_search(slots_.begin(), slots_.end(), *it);
-      it = ours ? std::next(it) : other.unheard.erase(it);
-    }
-    if (gained || !std::exchange(other.asking, true)) Ask(region, ++other.round);
+    // The last owner may have seen signs of the region there.
+    if (IsAnyOf(other.unheard, gained)) other.behind_since = other.sign = clock_.Monotonic();
+  }
+  if (!slots_.empty() && !std::exchange(began_, true)) {
+    since_ = clock_.Monotonic();
+    gate_.PostAfter(options_.patience, [this] { Update(); });
+    for (const auto& [region, other] : others_) Ask(region);
   }
   Update();
 }
 
-void FenceWait::Ask(const std::string& region, uint64_t round) {
+void FenceWait::Ask(const std::string& region) {
   Other& other = others_.at(region);
-  if (round != other.round) return;
-  other.asking = !slots_.empty();
-  if (!other.asking) return;
   other.asked_at = clock_.Monotonic();
   const absl::Time before = TombstoneHorizon(clock_.Now(), options_.tombstone_ttl);
-  AskHearing(own_, {region, other.store, slots_, before, /*by_key=*/false, {}}, options_.timeout,
-             gate_, clock_, [this, region, round, before](const HearingAnswer& answer) {
-               if (round == others_.at(region).round) Judge(region, before, answer);
+  AskHearing(own_, {region, other.store, AllSlots(), before, /*by_key=*/false, {}},
+             options_.timeout, gate_, clock_, [this, region, before](const HearingAnswer& answer) {
+               Judge(region, before, answer);
              });
 }
 
 void FenceWait::Judge(const std::string& region, absl::Time before, const HearingAnswer& answer) {
-  Other& other = others_.at(region);
-  if (answer.status.ok()) {
-    const absl::Duration now = clock_.Monotonic();
-    if (other.unheard.empty()) {
-      other.behind_since = other.sign = now;
-    } else if (answer.unheard.size() < other.unheard.size()) {
-      NoteSign(&other);
-    }
-    other.answered = true;
-    other.before = before;
-    other.told |= answer.unheard.empty();
-    other.unheard.clear();
-    for (const uint32_t slot : answer.unheard) {  // Some may have been lost since.
-      if (std::binary_search(slots_.begin(), slots_.end(), slot)) other.unheard.insert(slot);
-    }
+  if (!answer.status.ok()) return AskAgain(region, /*failed=*/true);
+  if (!answer.unheard.empty()) return AskWhetherCut(region, before, answer.unheard);
+  Take(&others_.at(region), before, {}, /*cut=*/false);
+  AskAgain(region, /*failed=*/false);
+}
+
+void FenceWait::AskWhetherCut(const std::string& region, absl::Time before,
+                              std::set<uint32_t> unheard) {
+  others_.at(region).store->Fetch(
+      {CutOrderKey(region, options_.own_region)}, clock_.Now() + options_.timeout,
+      gate_.Reply<std::vector<L2Record>>([this, region, before, unheard = std::move(unheard)](
+                                             const std::vector<L2Record>& orders) {
+        const L2Record& order = orders.front();
+        const bool known = order.status.ok();
+        if (known) Take(&others_.at(region), before, unheard, IsCutOrder(order));
+        AskAgain(region, /*failed=*/!known);
+      }));
+}
+
+void FenceWait::Take(Other* other, absl::Time before, std::set<uint32_t> unheard, bool cut) {
+  const bool healed = other->cut && !cut;
+  if (other->unheard.empty() || healed) {
+    other->behind_since = other->sign = clock_.Monotonic();
+  } else if (unheard.size() < other->unheard.size()) {
+    NoteSign(other);
   }
-  gate_.PostAfter(AskAgainAfter(other, answer.status),
-                  [this, region, round = other.round] { Ask(region, round); });
+  other->answered = true;
+  other->before = before;
+  other->cut = cut;
+  other->unheard = std::move(unheard);
+  other->told |= !IsAnyOf(other->unheard, slots_);
+}
+
+void FenceWait::AskAgain(const std::string& region, bool failed) {
+  gate_.PostAfter(AskAgainAfter(others_.at(region), failed), [this, region] { Ask(region); });
   Update();
 }
 
-absl::Duration FenceWait::AskAgainAfter(const Other& other, const absl::Status& status) const {
-  if (!status.ok() || !other.unheard.empty()) return options_.interval;
+absl::Duration FenceWait::AskAgainAfter(const Other& other, bool failed) const {
+  if (failed) return options_.interval;
   // Where cursors stay behind though nothing is unheard, much of the log may be looked through.
   const absl::Duration took = clock_.Monotonic() - other.asked_at;
-  return std::clamp(10 * took, options_.again, 10 * options_.again);
+  const bool soon = Mends(other) || other.cut;
+  return std::clamp(10 * took, soon ? options_.interval : options_.again, 10 * options_.again);
 }
 
 void FenceWait::OnChanges(LogPosition after, const LogSlice& slice) {
@@ -95,20 +127,23 @@ void FenceWait::OnChanges(LogPosition after, const LogSlice& slice) {
 // A region that comes back after it was given up (a long cut was healed) begins to mend now.
 void FenceWait::NoteSign(Other* other) {
   const absl::Duration now = clock_.Monotonic();
-  if (now - other->sign >= options_.give_up) other->behind_since = now;
+  const bool given_up = now - other->sign >= options_.give_up;
   other->sign = now;
+  if (!given_up) return;
+  other->behind_since = now;
+  Update();
 }
 
 bool FenceWait::Mends(const Other& other) const {
   const absl::Duration now = clock_.Monotonic();
-  return !other.unheard.empty() && now - other.sign < options_.give_up &&
+  return !other.unheard.empty() && !other.cut && now - other.sign < options_.give_up &&
          now - other.behind_since < options_.at_most;
 }
 
 bool FenceWait::IsWaitedFor(const Other& other) const {
   if (other.told) return false;
   if (!other.answered) return clock_.Monotonic() - since_ < options_.patience;
-  return Mends(other);
+  return Mends(other) && IsAnyOf(other.unheard, slots_);
 }
 
 void FenceWait::Update() {

@@ -4,21 +4,25 @@
 // looked at here.
 //
 // A slot is behind when it is unheard (hearing.h) before the time from which tombstones are kept.
-// Each region is asked about all slots; a call that fails, of the own store or of the other, says
-// nothing and is repeated. Two things follow for slots that are behind (docs/adr/0021):
+// Each region is asked about all slots, also those of other nodes, which may be this one's at any
+// time, or be read here when their owner has died. A call that fails, of the own store or of the
+// other, says nothing and is repeated. Two things follow for slots that are behind (docs/adr/0021):
 // - What they hold from before that time is not to be served (`fence`), by whatever node owns them,
 //   however long it has been running.
-// - A node that starts is not ready. A region that has not said anything is waited for during
+// - A node that starts and owns some is not ready. A region that has not said anything is waited for during
 //   `patience` only, because it may be gone for good; when it answers later, and slots are behind,
 //   the node waits anew. Whoever was told once that nothing is unheard stays ready: a cut that
 //   begins, lasts and heals later on takes no region out of service.
+//
 // Both last while the region is mending: as long as anything comes from it, or slots become heard;
 // without a sign of it for `give_up`, nobody may be there to mend this region, until there is one
 // again; `at_most` after it has begun it is over in any case, until nothing was behind for once.
-// Cost: for each other region the cursors of the owned slots, and the log ends of those that are
-// old; every `interval` while it does not answer or slots are behind, else every `again`, or after
-// ten times as long as the answer took, up to ten times `again`. Thread safety: WaitsFor may be
-// called concurrently; all else is behind the gate.
+// Nobody mends what an operator has cut off from here (region_cuts.h), until he heals it.
+//
+// Cost: for each other region the cursors of all slots, the log ends of those that are old, and the
+// operator's order when some are behind; every `interval` while it does not answer, or ten times as
+// long as the answer took: at least `interval` while it mends, else `again`, at most ten times that.
+// Thread safety: WaitsFor may be called concurrently; all else is behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_FENCE_WAIT_H_
 #define MERIDIAN_SERVER_REPLICATION_FENCE_WAIT_H_
@@ -43,6 +47,7 @@
 namespace meridian {
 
 struct FenceWaitOptions {
+  std::string own_region;
   absl::Duration tombstone_ttl = absl::Hours(24);
   absl::Duration interval = absl::Seconds(1);
   absl::Duration again = absl::Seconds(10);
@@ -61,8 +66,7 @@ class FenceWait final : public ChangeSink {
   FenceWait(FenceWaitOptions options, L2Store& own, const std::map<std::string, L2Store*>& others,
             TaskGate gate, const Clock& clock, Fence fence);
 
-  // The slots that the node owns from now on; begins to look when there are any. New ones are asked
-  // about at once.
+  // The slots that the node owns from now on; begins to look when there are any.
   void SetOwned(std::vector<uint32_t> slots);
 
   // The regions; empty: it waits for none.
@@ -80,20 +84,22 @@ class FenceWait final : public ChangeSink {
   struct Other {
     L2Store* store = nullptr;
     uint16_t id = 0;
-    uint64_t round = 0;           // Answers to earlier questions are not listened to.
-    bool asking = false;          // A question is under way, or due.
     bool answered = false;        // It has said something.
-    bool told = false;            // It has said at least once that nothing is unheard.
-    std::set<uint32_t> unheard;   // Of the owned slots, as of its last answer.
+    bool told = false;            // It has said at least once that no owned slot is unheard.
+    bool cut = false;             // It does not send here, by order.
+    std::set<uint32_t> unheard;   // As of its last answer.
     absl::Time before;            // What its last answer was about.
     absl::Duration asked_at;      // Monotonic.
     absl::Duration behind_since;  // Monotonic: when the first slot was.
     absl::Duration sign;          // Monotonic: the last sign of it, or of progress.
   };
 
-  void Ask(const std::string& region, uint64_t round);
+  void Ask(const std::string& region);
   void Judge(const std::string& region, absl::Time before, const HearingAnswer& answer);
-  absl::Duration AskAgainAfter(const Other& other, const absl::Status& status) const;
+  void AskWhetherCut(const std::string& region, absl::Time before, std::set<uint32_t> unheard);
+  void Take(Other* other, absl::Time before, std::set<uint32_t> unheard, bool cut);
+  void AskAgain(const std::string& region, bool failed);
+  absl::Duration AskAgainAfter(const Other& other, bool failed) const;
   // Slots of it are behind, and it may still mend them.
   bool Mends(const Other& other) const;
   bool IsWaitedFor(const Other& other) const;
@@ -105,7 +111,8 @@ class FenceWait final : public ChangeSink {
   const TaskGate gate_;
   const Clock& clock_;
   const Fence fence_;
-  std::vector<uint32_t> slots_;          // Ascending.
+  std::vector<uint32_t> slots_;          // Owned; ascending.
+  bool began_ = false;                   // To ask, for good.
   std::map<std::string, Other> others_;  // The same regions all the time.
   absl::Duration since_;                 // Monotonic: when the first slots came.
   mutable absl::Mutex mu_;

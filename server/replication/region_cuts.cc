@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
+#include "common/base/strings.h"
 #include "server/node/record.h"
 #include "server/replication/heartbeat.h"
 
@@ -15,6 +16,17 @@ namespace {
 constexpr int kMaxAttempts = 5;
 
 }  // namespace
+
+L2Key CutOrderKey(std::string_view from, std::string_view to) {
+  std::string key = absl::StrCat("cut:", ToAbsl(from), ":", ToAbsl(to));
+  const uint32_t slot = SlotOf(kInternalNamespace, key);
+  return L2Key{slot, std::string(kInternalNamespace), std::move(key)};
+}
+
+bool IsCutOrder(const L2Record& stored) {
+  const absl::StatusOr<Record> record = ParseRecord(stored.record.view());
+  return record.ok() && record->kind == RecordKind::kValue;
+}
 
 // One call of Set; answers also when the gate is closed before it is done.
 struct RegionCuts::Change {
@@ -43,12 +55,6 @@ RegionCuts::RegionCuts(std::string own_region, std::vector<std::string> others, 
 
 void RegionCuts::Start() {
   if (!others_.empty()) Read();
-}
-
-L2Key RegionCuts::KeyOf(const std::string& region) const {
-  std::string key = absl::StrCat("cut:", own_region_, ":", region);
-  const uint32_t slot = SlotOf(kInternalNamespace, key);
-  return L2Key{slot, std::string(kInternalNamespace), std::move(key)};
 }
 
 void RegionCuts::Read() {

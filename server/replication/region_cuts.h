@@ -23,6 +23,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -39,6 +40,11 @@ struct RegionCut {
   absl::Time since;
   std::string reason;  // The operator's words.
 };
+
+// Where the store of `from` says whether it sends to `to`, and what is stored there: a value, as
+// long as it does not.
+L2Key CutOrderKey(std::string_view from, std::string_view to);
+bool IsCutOrder(const L2Record& stored);
 
 class RegionCuts {
  public:
@@ -72,7 +78,7 @@ class RegionCuts {
     std::string reason;
   };
 
-  L2Key KeyOf(const std::string& region) const;
+  L2Key KeyOf(const std::string& region) const { return CutOrderKey(own_region_, region); }
   void Read();
   void Take(const std::vector<L2Record>& records);
   void TakeOne(const std::string& region, const L2Record& stored_record);
@@ -91,7 +97,7 @@ class RegionCuts {
   const Clock& clock_;
   const Changed changed_;
 
-  std::set<std::string> known_;  // Regions whose record was read.
+  std::set<std::string> known_;          // Regions whose record was read.
   std::map<std::string, Order> orders_;  // By region.
   Backoff backoff_;
   std::minstd_rand random_;

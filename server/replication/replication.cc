@@ -23,6 +23,9 @@
 namespace meridian {
 namespace {
 
+// How often L1 of a fenced slot begins anew in the life of a tombstone.
+constexpr int kFenceSteps = 24;
+
 absl::Status Positive(const char* field, absl::Duration value) {
   if (value > absl::ZeroDuration()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -142,11 +145,12 @@ struct Replication::Parts {
                replicator.SetCut(region, cut);
              }),
         clock_watch(AllStores(options, deps), deps.clock_guard, gate, deps.clock, deps.observer),
-        fencer(HorizonHolds(options.link.repair.tombstone_ttl), deps.horizons, deps.engine,
+        fencer(options.link.repair.tombstone_ttl / kFenceSteps, deps.horizons, deps.engine,
                deps.watch),
-        fence_wait({.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.others,
-                   gate, deps.clock,
-                   [this](const std::map<uint32_t, absl::Time>& fenced) { fencer.Set(fenced); }),
+        fence_wait(
+            {.own_region = options.own_region, .tombstone_ttl = options.link.repair.tombstone_ttl},
+            deps.own, deps.others, gate, deps.clock,
+            [this](const std::map<uint32_t, absl::Time>& fenced) { fencer.Set(fenced); }),
         hint_replay(deps.hints, deps.own, gate, deps.clock),
         recovery(
             {.tombstone_ttl = options.link.repair.tombstone_ttl}, deps.own, deps.engine,

@@ -3,8 +3,9 @@
 // a gap (docs/adr/0021).
 //
 // Promise: once Set has returned, this node serves nothing of a fenced slot that is older than its
-//   horizon was, and puts nothing such into L1. A horizon moves on with the time that is given, at
-//   steps of `holds`, each of which drops the slot's L1 anew.
+//   horizon was, and puts nothing such into L1. A horizon moves on with the time that is given.
+//   Each time the slot's L1 is dropped, so it is put ahead by `ahead`, and moves only when that is
+//   over.
 // Cost: two loads a slot that stays fenced, and for those that begin or move on a drop and an
 // event. Thread safety: none; one thread at a time.
 
@@ -24,14 +25,14 @@ namespace meridian {
 class SlotFencer {
  public:
   // None is owned; all outlive this. `watch` nullptr: nobody follows.
-  SlotFencer(absl::Duration holds, SlotHorizons& horizons, Engine& engine, WatchHub* watch)
-      : holds_(holds), horizons_(horizons), engine_(engine), watch_(watch) {}
+  SlotFencer(absl::Duration ahead, SlotHorizons& horizons, Engine& engine, WatchHub* watch)
+      : ahead_(ahead), horizons_(horizons), engine_(engine), watch_(watch) {}
 
   // From now on these slots are fenced, by slot up to that time, and no others.
   void Set(const std::map<uint32_t, absl::Time>& fenced);
 
  private:
-  const absl::Duration holds_;
+  const absl::Duration ahead_;
   SlotHorizons& horizons_;
   Engine& engine_;
   WatchHub* const watch_;

@@ -29,9 +29,9 @@ std::vector<LogTrim> TrimsFor(const std::map<uint32_t, LogSize>& logs, uint64_t 
     }
     for (; i < by_size.size(); ++i) {
       const LogSize& log = logs.at(by_size[i].second);
-      const auto fitting = static_cast<uint64_t>(static_cast<double>(log.entries) *
-                                                 static_cast<double>(share) /
-                                                 static_cast<double>(log.bytes));
+      const auto fitting =
+          static_cast<uint64_t>(static_cast<double>(log.entries) * static_cast<double>(share) /
+                                static_cast<double>(log.bytes));
       const uint64_t entries = std::max(fitting, StoreUpkeep::kFewestEntries);
       if (entries < log.entries) trims.push_back({by_size[i].second, entries});
     }
@@ -128,6 +128,7 @@ void StoreUpkeep::Step() {
   gate_.PostAfter(kStep, [this] { Step(); });
   if (!Walks() || walking_ || clock_.Monotonic() < next_walk_) return;
   walking_ = true;
+  if (from_.empty()) walk_began_ = clock_.Monotonic();
   store_.Scan(
       from_, kKeysPerStep, Deadline(),
       gate_.Reply<absl::StatusOr<L2ScanPage>>([this](const auto& page) { TakePage(page); }));
@@ -155,8 +156,8 @@ void StoreUpkeep::TakeTombstones(const std::string& next,
       protected_bytes_ += use.bytes;
     }
   }
-  // Not only at the end of a walk, which may take hours: as if deletes came evenly, half of them are
-  // older than half of the time.
+  // Not only at the end of a walk, which may take hours: as if deletes came evenly, half of them
+  // are older than half of the time.
   if (protected_bytes_ > options_.tombstone_max_bytes) {
     exceeded_ = true;
     protected_for_ = std::max(protected_for_ / 2, kLeastProtection);
@@ -190,13 +191,18 @@ void StoreUpkeep::Failed(const absl::Status& status) {
   next_walk_ = clock_.Monotonic() + kRetry;
 }
 
+absl::Duration StoreUpkeep::Rest() const {
+  if (exceeded_ || protected_bytes_ > options_.tombstone_max_bytes / 2) return kRest;
+  return std::clamp(9 * (clock_.Monotonic() - walk_began_), kRest, kLongestRest);
+}
+
 void StoreUpkeep::EndWalk() {
+  next_walk_ = clock_.Monotonic() + Rest();
   walking_ = false;
   from_.clear();
   walked_ = {};
   protected_bytes_ = 0;
   exceeded_ = false;
-  next_walk_ = clock_.Monotonic() + kRest;
 }
 
 }  // namespace meridian

@@ -10,7 +10,9 @@
 //   may be evicted again, from an age on that follows from what the walks find. An error keeps the
 //   place of a walk, but for one after which it cannot go on (kAborted).
 // Redis estimates the bytes (MEMORY USAGE). A figure is as old as one round: kSlotsPerTurn slots a
-//   turn of a second; kKeysPerStep keys a step of a tenth, and a rest between two walks.
+//   turn of a second; kKeysPerStep keys a step of a tenth, and a rest between two walks, nine times
+//   as long as the walk within [kRest, kLongestRest], but kRest where half of the budget is used: in
+//   a Redis Cluster each key of a page is a call of its own.
 // Thread safety: Use may be called concurrently; all else is behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_STORE_UPKEEP_H_
@@ -56,6 +58,7 @@ class StoreUpkeep {
   static constexpr absl::Duration kTurn = absl::Seconds(1);
   static constexpr absl::Duration kStep = absl::Milliseconds(100);
   static constexpr absl::Duration kRest = absl::Minutes(1);
+  static constexpr absl::Duration kLongestRest = absl::Hours(1);
   static constexpr absl::Duration kRetry = absl::Seconds(5);  // After an error.
   static constexpr size_t kSlotsPerTurn = 32;
   static constexpr size_t kKeysPerStep = 500;
@@ -86,6 +89,7 @@ class StoreUpkeep {
   void JudgeWalk();
   void Failed(const absl::Status& status);
   void EndWalk();
+  absl::Duration Rest() const;
   absl::Time Deadline() const { return clock_.Now() + absl::Seconds(2); }
 
   const StoreUpkeepOptions options_;
@@ -97,6 +101,7 @@ class StoreUpkeep {
   std::map<uint32_t, LogSize> logs_;  // Of slots_.
   bool walking_ = false;              // A page is under way.
   absl::Duration next_walk_;          // Monotonic.
+  absl::Duration walk_began_;         // Monotonic.
   std::string from_;                  // Where the walk goes on; empty: it begins.
   StoreUse walked_;                   // Tombstones of the walk ...
   uint64_t protected_bytes_ = 0;      // ... and of them, those that are not evicted.

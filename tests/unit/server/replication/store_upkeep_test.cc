@@ -94,6 +94,24 @@ TEST(TrimsForTest, AllFitTogetherAfterwardsAndSmallLogsStay) {
 }
 
 // Deletes, one a second, of which a budget of a tenth is kept.
+// 60,000 keys take twelve seconds.
+TEST_F(StoreUpkeepTest, ALongWalkIsFollowedByALongRestUnlessTheBudgetIsNear) {
+  world_.options.heartbeat_interval = absl::ZeroDuration();
+  world_.options.upkeep.tombstone_max_bytes = 20'000;
+  for (int i = 0; i < 60'000; ++i) world_.Set("us", absl::StrCat("k", i), "v");
+  world_.Start();
+  world_.executor.RunFor(absl::Seconds(15));
+  for (int i = 0; i < 300; ++i) world_.Delete("us", absl::StrCat("k", i));
+  world_.executor.RunFor(absl::Seconds(90));
+  EXPECT_EQ(Sum().tombstones, 0u);
+  world_.executor.RunFor(absl::Seconds(30));
+  ASSERT_EQ(Sum().tombstones, 300u);
+  ASSERT_GT(Sum().tombstone_bytes, 10'000u);
+  for (int i = 300; i < 310; ++i) world_.Delete("us", absl::StrCat("k", i));
+  world_.executor.RunFor(absl::Seconds(80));
+  EXPECT_EQ(Sum().tombstones, 310u);
+}
+
 TEST_F(StoreUpkeepTest, TheOldestTombstonesMayBeEvictedWhenAllTakeTooMuch) {
   world_.options.heartbeat_interval = absl::ZeroDuration();
   world_.options.link.repair.tombstone_ttl = absl::Hours(1);
