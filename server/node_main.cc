@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
        {{"node", (*config)->id}, {"region", (*config)->region}}});
   if (!logging.ok()) return Fail(logging, kExitUsage);
   absl::StatusOr<std::unique_ptr<meridian::NodeServer>> server =
-      meridian::NodeServer::Start(**std::move(config));
+      meridian::NodeServer::Start(**std::move(config), [] { kill(getpid(), SIGTERM); });
   if (!server.ok()) return Fail(server.status(), 1);
 
   int signal = 0;

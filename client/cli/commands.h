@@ -33,6 +33,7 @@ void AddMset(CLI::App& app, CommandContext context);
 void AddTouch(CLI::App& app, CommandContext context);
 void AddExplain(CLI::App& app, CommandContext context);
 void AddRing(CLI::App& app, CommandContext context);
+void AddDrain(CLI::App& app, CommandContext context);
 void AddPolicies(CLI::App& app, CommandContext context);
 void AddStatus(CLI::App& app, CommandContext context);
 void AddRegion(CLI::App& app, CommandContext context);

@@ -43,6 +43,7 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddTouch(app, context);
   AddExplain(app, context);
   AddRing(app, context);
+  AddDrain(app, context);
   AddPolicies(app, context);
   AddWhatIf(app, context);
   AddStatus(app, context);

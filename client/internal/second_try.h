@@ -38,7 +38,10 @@ inline FailedCall Judge(grpc::StatusCode code, CallKind kind, bool left_client,
                     code == grpc::StatusCode::INTERNAL;
   if (kind == CallKind::kConditionalWrite && ran_perhaps && lost)
     return FailedCall::kOutcomeUnknown;
-  if (code == grpc::StatusCode::UNAVAILABLE) return FailedCall::kTryAnother;
+  // A server that shuts down cancels what reaches it by then; nobody here does.
+  if (code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED) {
+    return FailedCall::kTryAnother;
+  }
   return FailedCall::kFinal;
 }
 

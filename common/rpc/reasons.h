@@ -44,6 +44,8 @@ inline constexpr char kNotOwner[] = "NOT_OWNER";
 inline constexpr char kStaleEpoch[] = "STALE_EPOCH";
 inline constexpr char kClockSkew[] = "CLOCK_SKEW";
 inline constexpr char kNoTraffic[] = "NO_TRAFFIC";
+inline constexpr char kNoCoordinator[] = "NO_COORDINATOR";
+inline constexpr char kLastNode[] = "LAST_NODE";
 
 // Others
 inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";     // DEADLINE_EXCEEDED

@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import time
 
 import example_origin
@@ -340,6 +341,63 @@ class Cluster:
         wait_until("joining the ring", part.process, deadline, serving)
 
     # --- Change ------------------------------------------------------------------------------
+
+    def nodes(self, region):
+        nodes = [part for part in self.parts if part.kind == "node" and part.region == region]
+        if not nodes:
+            regions = sorted({part.region for part in self.parts if part.kind == "node"})
+            raise Problem(f"no region is called {region}: {', '.join(regions) or 'no cluster runs'}")
+        return nodes
+
+    def add_node(self, region, timeout):
+        """One more node, like the others of its region; returns when all have it in their ring."""
+        deadline = time.monotonic() + timeout
+        nodes = self.nodes(region)
+        taken = [int(part.name.rsplit("-", 1)[1]) for part in nodes]
+        name = f"{region}-node-{max(taken) + 1}"
+        argv = list(nodes[0].process.argv)
+        changes = {"--id": name, "--ready-file": self.directory / "run" / f"{name}.json",
+                   **{flag: f"{LOOPBACK}:0" for flag in NODE_ADDRESSES.values()}}
+        for flag, value in changes.items():
+            argv[argv.index(flag) + 1] = value
+        part = self.new_part("node", region, name, argv)
+        self.launch(part)
+        self._await_ready_file(part, deadline)
+        self._wait_ring(region, deadline)
+        return part
+
+    def drain(self, part, timeout):
+        """SIGTERM: the node gives its slots away and ends. Then it is no part of the cluster."""
+        deadline = time.monotonic() + timeout
+        if part.kind != "node":
+            raise Problem(f"{part.name} is no node: only nodes have slots to give away")
+        if len([node for node in self.nodes(part.region) if node.pid]) == 1:
+            raise Problem(f"{part.name} is the last node of {part.region} that runs")
+        self._end(part, deadline)
+        self.parts.remove(part)
+        self.save()
+        self._wait_ring(part.region, deadline)
+
+    def restart_rolling(self, region, timeout, progress):
+        """Each node of the region in turn: ends as `drain` does, starts, is ready and in the ring."""
+        for part in self.nodes(region):
+            deadline = time.monotonic() + timeout
+            self._end(part, deadline)
+            self.restart(part, max(0, deadline - time.monotonic()))
+            self._wait_ring(region, deadline)
+            progress(f"{part.name}: restarted, pid {part.process.pid}")
+
+    def _end(self, part, deadline):
+        part.process.signal(signal.SIGTERM)
+        part.process.signal(signal.SIGCONT)
+        if not part.process.wait_dead(max(0, deadline - time.monotonic())):
+            raise Problem(f"{part.name} did not end in time after SIGTERM. The end of its log:\n"
+                          f"{part.process.log_tail()}")
+
+    def _wait_ring(self, region, deadline):
+        running = [part for part in self.nodes(region) if part.process.state() == "running"]
+        for part in running:
+            self.wait_serving(part, len(running), deadline)
 
     def restart(self, part, timeout):
         """Starts a process that is dead, with the addresses that it had."""

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "server/app/node_parts.h"
 #include "server/membership/static_topology.h"
@@ -12,6 +13,7 @@ namespace meridian {
 namespace {
 
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
+constexpr absl::Duration kQuiet = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -39,25 +41,53 @@ absl::Status NodeParts::Join() {
   options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
   coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
                                                            *coordinator_transport, topology);
+  slots_gone = std::make_unique<SlotsGone>(topology, config.id);
+  drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, topology, *housekeeping);
   coordinator_client->Start();
   return absl::OkStatus();
 }
 
+void NodeParts::Drain(absl::Duration timeout, std::function<void(absl::Status)> done) {
+  if (drain == nullptr) {
+    return done(absl::FailedPreconditionError(
+        "NO_COORDINATOR: the members of this cluster are a fixed list (--peers); a node that "
+        "leaves is started out of it"));
+  }
+  drain->Start(timeout, [this, done = std::move(done)](absl::Status status) {
+    const bool gone = status.ok();
+    done(std::move(status));
+    if (gone) end_process();
+  });
+}
+
 void NodeParts::Leave() {
   if (coordinator_client == nullptr) return;
-  if (coordinator_client->status().connected && !topology.Get()->SlotsOf(config.id).empty()) {
-    // The listener stays with the holder after this function: what it tells must live as long.
+  if (coordinator_client->status().connected) {
+    // It may come after this function.
     auto left = std::make_shared<absl::Notification>();
-    topology.AddListener([left, id = config.id](const TopologyHolder::Snapshot&,
-                                                const TopologyHolder::Snapshot& current) {
-      if (current->SlotsOf(id).empty() && !left->HasBeenNotified()) left->Notify();
-    });
     coordinator_client->SetState(MemberState::kDraining);
+    slots_gone->Await([left] { left->Notify(); });
     left->WaitForNotificationWithTimeout(kLeaveTimeout);
   }
   auto stopped = std::make_shared<absl::Notification>();
   coordinator_client->Stop([stopped] { stopped->Notify(); });
   stopped->WaitForNotificationWithTimeout(kLeaveTimeout);
+}
+
+// A call that a server receives while it shuts down fails, so it shuts down when nobody calls.
+// Those who do need a moment to hear of the topology in which this node owns nothing; until then it
+// forwards.
+void NodeParts::AwaitQuiet() const {
+  const TopologyHolder::Snapshot now = topology.Get();
+  const bool others_have_them =
+      now->OwnerIndex(0) != Topology::kNoOwner && now->SlotsOf(config.id).empty();
+  if (coordinator_client == nullptr || !others_have_them) return;
+  const auto calls = [this] { return rpc_metrics->calls() + peer_service->batches(); };
+  const absl::Duration until = clock.Monotonic() + config.drain_delay;
+  for (uint64_t before = calls(); clock.Monotonic() < until; before = calls()) {
+    absl::SleepFor(kQuiet);
+    if (calls() == before) return;
+  }
 }
 
 }  // namespace meridian

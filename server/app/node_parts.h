@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +36,8 @@
 #include "server/l2/redis_store.h"
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
+#include "server/membership/node_drain.h"
+#include "server/membership/slots_gone.h"
 #include "server/node/explain.h"
 #include "server/node/fence_path.h"
 #include "server/node/fences.h"
@@ -106,6 +109,9 @@ struct NodeParts {
   std::unique_ptr<Replication> replication;
   std::unique_ptr<GrpcCoordinatorTransport> coordinator_transport;
   std::unique_ptr<CoordinatorClient> coordinator_client;
+  std::unique_ptr<SlotsGone> slots_gone;
+  std::unique_ptr<NodeDrain> drain;  // nullptr: without a coordinator.
+  std::function<void()> end_process;
   std::unique_ptr<grpc::Server> data_server;
   std::unique_ptr<grpc::Server> peer_server;
   std::unique_ptr<grpc::Server> admin_server;
@@ -131,6 +137,8 @@ struct NodeParts {
   // node_membership.cc
   absl::Status Join();
   void Leave();
+  void AwaitQuiet() const;
+  void Drain(absl::Duration timeout, std::function<void(absl::Status)> done);
 
   // node_status.cc
   void MakeMetrics();

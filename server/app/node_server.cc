@@ -34,13 +34,15 @@ void NodeParts::FitLogs() {
 
 NodeServer::NodeServer() : parts_(std::make_unique<NodeParts>()) {}
 
-absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config) {
+absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config,
+                                                              std::function<void()> end_process) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   std::unique_ptr<NodeServer> server(new NodeServer());
   NodeParts& parts = *server->parts_;
   parts.config = std::move(config);
+  parts.end_process = std::move(end_process);
   parts.housekeeping = std::make_unique<ThreadExecutor>("housekeeping");
   parts.background = std::make_unique<ThreadExecutor>("background");
   parts.inflater = std::make_unique<ThreadExecutor>("inflater");
@@ -79,6 +81,7 @@ void NodeServer::Stop(absl::Duration grace) {
     if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
   }
   parts.Leave();
+  parts.AwaitQuiet();
   if (parts.topology_streams != nullptr) parts.topology_streams->Shutdown();
   if (parts.watch_streams != nullptr) parts.watch_streams->Shutdown();
   // New calls are refused from here on. Those under way may wait for a peer that does not answer:
@@ -115,6 +118,7 @@ NodeServer::~NodeServer() {
   if (parts.watch_executor != nullptr) parts.watch_executor->Stop();
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();
+  parts.drain.reset();
   parts.coordinator_client.reset();
   parts.coordinator_transport.reset();
   parts.peers.reset();

@@ -9,6 +9,7 @@
 #ifndef MERIDIAN_SERVER_APP_NODE_SERVER_H_
 #define MERIDIAN_SERVER_APP_NODE_SERVER_H_
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -20,8 +21,10 @@ struct NodeParts;
 
 class NodeServer {
  public:
-  // Listens and serves from here on; the ready file is written last.
-  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(NodeConfig config);
+  // Listens and serves from here on; the ready file is written last. `end_process` is called, on
+  // any thread, when the node was drained by a call: it has no slots, and is to be stopped.
+  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(NodeConfig config,
+                                                           std::function<void()> end_process);
   ~NodeServer();
 
   // Reads the file of policies now. Any thread.

@@ -55,6 +55,9 @@ AdminSources NodeParts::MakeAdminSources() {
     return policy_store == nullptr ? std::optional<PolicyStoreStatus>() : policy_store->Status();
   };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
+  sources.drain = [this](absl::Duration timeout, std::function<void(absl::Status)> done) {
+    Drain(timeout, std::move(done));
+  };
   return sources;
 }
 

@@ -183,6 +183,9 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
       {"peers", "peers", "",
        "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
        SetPeers(&config->static_peers), true});
+  set->Add({"drain-delay", "drain_delay", "5s",
+            "A node that leaves answers for so long those who have not noticed; less when nobody asks",
+            SetDuration(&config->drain_delay, absl::ZeroDuration())});
   set->AddRedisUrl(&config->redis_url,
                    {"redis", "redis.url", "",
                     "URL of the regional Redis (docs/config.md has the forms); empty: L1 only"});

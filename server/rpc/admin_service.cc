@@ -61,6 +61,8 @@ std::optional<Error> FormKeyRef(const NodeContext& context, const admin::v1::Key
 }
 
 constexpr size_t kMaxCutReasonBytes = 256;
+constexpr uint64_t kDrainMs = 30'000;
+constexpr uint64_t kMaxDrainMs = 600'000;
 constexpr int kMaxWhatIfs = 4;
 constexpr uint64_t kMaxWhatIfTtlMs = uint64_t{365} * 24 * 3600 * 1000;
 
@@ -338,9 +340,23 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ListHotKeys(
   return Done(context);
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
-                                                      const admin::v1::DrainRequest*,
+                                                      const admin::v1::DrainRequest* request,
                                                       admin::v1::DrainResponse*) {
-  return FailUnary(context, NotBuiltStatus("AdminService.Drain"));
+  if (request->timeout_ms() > kMaxDrainMs) {
+    ErrorDetails details;
+    details.field = "timeout_ms";
+    return FailUnary(context,
+                     MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                               absl::StrCat("timeout_ms: ", request->timeout_ms(),
+                                            " is more than ", kMaxDrainMs),
+                               std::move(details)));
+  }
+  const uint64_t timeout_ms = request->timeout_ms() == 0 ? kDrainMs : request->timeout_ms();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  sources_.drain(absl::Milliseconds(timeout_ms), [reactor](const absl::Status& status) {
+    reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status)));
+  });
+  return reactor;
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
                                                        const admin::v1::WhatIfRequest* request,

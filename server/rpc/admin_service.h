@@ -46,6 +46,8 @@ struct AdminSources {
       set_cut;
   std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
+  // Gives the node's slots away, within the time; answers later, and only then ends the process.
+  std::function<void(absl::Duration, std::function<void(absl::Status)>)> drain;
 };
 
 class AdminServiceHandlers final : public admin::v1::AdminService::CallbackService {
@@ -76,7 +78,6 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
   Reactor* WhatIf(Context*, const admin::v1::WhatIfRequest*, admin::v1::WhatIfResponse*) override;
   Reactor* DiffRegions(Context*, const admin::v1::DiffRegionsRequest*,
                        admin::v1::DiffRegionsResponse*) override;
-  // Not built yet.
   Reactor* ListHotKeys(Context*, const admin::v1::ListHotKeysRequest*,
                        admin::v1::ListHotKeysResponse*) override;
   Reactor* Drain(Context*, const admin::v1::DrainRequest*, admin::v1::DrainResponse*) override;

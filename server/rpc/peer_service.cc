@@ -59,6 +59,7 @@ void PeerServiceHandlers::AddTopology(uint64_t sender_epoch, Response* response)
 grpc::ServerUnaryReactor* PeerServiceHandlers::BatchGet(grpc::CallbackServerContext* context,
                                                         const peer::v1::BatchGetRequest* request,
                                                         peer::v1::BatchGetResponse* response) {
+  batches_.fetch_add(1, std::memory_order_relaxed);
   std::optional<Error> error =
       CheckPeerRequest(context_.versions, request->header(), request->namespace_());
   if (!error) {
@@ -94,6 +95,7 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::BatchGet(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* PeerServiceHandlers::BatchWrite(
     grpc::CallbackServerContext* context, const peer::v1::BatchWriteRequest* request,
     peer::v1::BatchWriteResponse* response) {
+  batches_.fetch_add(1, std::memory_order_relaxed);
   std::optional<Error> error =
       CheckPeerRequest(context_.versions, request->header(), request->namespace_());
   if (!error) {

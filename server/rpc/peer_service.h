@@ -6,6 +6,8 @@
 #ifndef MERIDIAN_SERVER_RPC_PEER_SERVICE_H_
 #define MERIDIAN_SERVER_RPC_PEER_SERVICE_H_
 
+#include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "meridian/peer/v1/peer_service.grpc.pb.h"
@@ -21,6 +23,9 @@ class PeerServiceHandlers final : public peer::v1::PeerService::CallbackService 
   // Nothing is owned; everything outlives the gRPC server.
   PeerServiceHandlers(const NodeContext& context, ReadPath& reads, WritePath& writes,
                       Explainer& explainer);
+
+  // Batches that were forwarded here so far.
+  uint64_t batches() const { return batches_.load(std::memory_order_relaxed); }
 
   grpc::ServerUnaryReactor* BatchGet(grpc::CallbackServerContext* context,
                                      const peer::v1::BatchGetRequest* request,
@@ -53,6 +58,7 @@ class PeerServiceHandlers final : public peer::v1::PeerService::CallbackService 
   ReadPath& reads_;
   WritePath& writes_;
   Explainer& explainer_;
+  std::atomic<uint64_t> batches_{0};
 };
 
 }  // namespace meridian

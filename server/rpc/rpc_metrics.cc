@@ -27,6 +27,7 @@ void RpcMetrics::OnCall(RpcMethod method, std::string_view name_space, grpc::Sta
   const bool refused = code == grpc::StatusCode::INVALID_ARGUMENT;
   requests_.With({kNames[index], CodeName(code), refused ? "" : name_space}).Add();
   durations_[index]->Observe(duration);
+  calls_.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace meridian

@@ -18,6 +18,7 @@ namespace {
 
 constexpr absl::Duration kUpLimit = absl::Seconds(60);
 constexpr absl::Duration kDownLimit = absl::Seconds(40);
+constexpr absl::Duration kChangeLimit = absl::Minutes(3);
 constexpr char kUpWord[] = "Ctrl-C stops it all.";  // The script's last line.
 constexpr size_t kFailureLogLines = 25;
 
@@ -136,8 +137,15 @@ void TestCluster::Change(const std::string& command, const std::string& name,
                          const std::string& words) {
   std::vector<std::string> line = {Script(), command, "--dir", dir_.path(), name};
   if (!words.empty()) line.push_back(words);
-  const CommandResult result = RunCommand(line);
+  const CommandResult result = RunCommand(line, kChangeLimit);
   EXPECT_EQ(result.exit_code, 0) << command << " " << name << ": " << result.err;
+}
+
+void TestCluster::AddNode(const std::string& region) {
+  Change("add", region);
+  targets_.clear();
+  const absl::Status read = ReadAddresses();
+  EXPECT_TRUE(read.ok()) << std::string(read.message());
 }
 
 std::unique_ptr<Client> TestCluster::NewClient(const std::string& region,

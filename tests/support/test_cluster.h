@@ -54,6 +54,10 @@ class TestCluster {
   void Stop(const std::string& process) { Change("stop", process); }
   void Cont(const std::string& process) { Change("cont", process); }
   void Restart(const std::string& process) { Change("start", process); }
+  void Drain(const std::string& node) { Change("drain", node); }
+  void RestartRolling(const std::string& region) { Change("restart", "--rolling", region); }
+  // The address book learns of the new node; clients made before find it by themselves.
+  void AddNode(const std::string& region);
   void Cut(const std::string& region) { Change("cut", region); }
   void Heal(const std::string& region) { Change("heal", region); }
   // Words of ParseFaults (fault_proxy/faults.h), for us-to-eu-proxy, us-redis-proxy, ...

@@ -12,13 +12,12 @@ namespace {
 
 using grpc::StatusCode;
 
-TEST(SecondTryTest, OnlyUnavailableIsTriedAgain) {
+TEST(SecondTryTest, WhatAServerThatEndsDoesNotAnswerIsTriedAgain) {
   for (const CallKind kind : {CallKind::kRead, CallKind::kWrite}) {
     for (int code = 1; code <= 16; ++code) {
       const FailedCall verdict = Judge(static_cast<StatusCode>(code), kind, true, "");
-      EXPECT_EQ(verdict,
-                code == StatusCode::UNAVAILABLE ? FailedCall::kTryAnother : FailedCall::kFinal)
-          << code;
+      const bool ended = code == StatusCode::UNAVAILABLE || code == StatusCode::CANCELLED;
+      EXPECT_EQ(verdict, ended ? FailedCall::kTryAnother : FailedCall::kFinal) << code;
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/fake_coordinator_transport.h"
 #include "tests/support/fake_executor.h"
 
 namespace meridian {
@@ -16,39 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-// Records what is opened and sent; the test answers by hand.
-class FakeTransport final : public CoordinatorTransport {
- public:
-  struct Opened {
-    std::string address;
-    Events events;
-    std::vector<NodeHeartbeat> sent;
-    bool open = true;
-  };
-
-  std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override {
-    opened.push_back(std::make_shared<Opened>(Opened{address, std::move(events), {}, true}));
-    return std::make_unique<Stream>(opened.back());
-  }
-
-  Opened& last() { return *opened.back(); }
-  std::vector<std::string> addresses() const {
-    std::vector<std::string> result;
-    for (const auto& stream : opened) result.push_back(stream->address);
-    return result;
-  }
-
-  std::vector<std::shared_ptr<Opened>> opened;
-
- private:
-  struct Stream final : CoordinatorStream {
-    explicit Stream(std::shared_ptr<Opened> opened_stream) : stream(std::move(opened_stream)) {}
-    ~Stream() override { stream->open = false; }
-    void Send(const NodeHeartbeat& heartbeat) override { stream->sent.push_back(heartbeat); }
-    std::shared_ptr<Opened> stream;
-  };
-};
 
 Topology Make(uint64_t epoch, const std::string& region = "us") {
   Member member;
@@ -84,7 +52,7 @@ class CoordinatorClientTest : public ::testing::Test {
 
   FakeClock clock_;
   FakeExecutor executor_{clock_};
-  FakeTransport transport_;
+  FakeCoordinatorTransport transport_;
   TopologyHolder topology_;
   std::vector<HotKey> hot_keys_ = {{"task", "k", 7}};
   std::unique_ptr<CoordinatorClient> client_;

@@ -1,0 +1,51 @@
+// FakeCoordinatorTransport records what a node opens and sends; the test answers by hand.
+//
+// Thread safety: none.
+
+#ifndef MERIDIAN_TESTS_SUPPORT_FAKE_COORDINATOR_TRANSPORT_H_
+#define MERIDIAN_TESTS_SUPPORT_FAKE_COORDINATOR_TRANSPORT_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/membership/coordinator_transport.h"
+
+namespace meridian {
+
+class FakeCoordinatorTransport final : public CoordinatorTransport {
+ public:
+  struct Opened {
+    std::string address;
+    Events events;
+    std::vector<NodeHeartbeat> sent;
+    bool open = true;
+  };
+
+  std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override {
+    opened.push_back(std::make_shared<Opened>(Opened{address, std::move(events), {}, true}));
+    return std::make_unique<Stream>(opened.back());
+  }
+
+  Opened& last() { return *opened.back(); }
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> result;
+    for (const auto& stream : opened) result.push_back(stream->address);
+    return result;
+  }
+
+  std::vector<std::shared_ptr<Opened>> opened;
+
+ private:
+  struct Stream final : CoordinatorStream {
+    explicit Stream(std::shared_ptr<Opened> opened_stream) : stream(std::move(opened_stream)) {}
+    ~Stream() override { stream->open = false; }
+    void Send(const NodeHeartbeat& heartbeat) override { stream->sent.push_back(heartbeat); }
+    std::shared_ptr<Opened> stream;
+  };
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_TESTS_SUPPORT_FAKE_COORDINATOR_TRANSPORT_H_

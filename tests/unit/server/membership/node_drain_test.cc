@@ -1,0 +1,107 @@
+#include "server/membership/node_drain.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_coordinator_transport.h"
+#include "tests/support/fake_executor.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class NodeDrainTest : public ::testing::Test {
+ protected:
+  NodeDrainTest() {
+    CoordinatorClientOptions options;
+    options.coordinators = {"a:1"};
+    options.region = "us";
+    options.member.id = "n1";
+    client_ =
+        std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
+    drain_ = std::make_unique<NodeDrain>("n1", *client_, topology_, executor_);
+    client_->Start();
+    executor_.RunDue();
+  }
+  void Connect() {
+    transport_.last().events.on_reply({std::nullopt, absl::Milliseconds(500)});
+    executor_.RunDue();
+  }
+  void Publish(MemberState one, MemberState two) {
+    std::vector<Member> members(2);
+    members[0].id = "n1";
+    members[0].state = one;
+    members[1].id = "n2";
+    members[1].state = two;
+    topology_.Offer(*Topology::Create(++epoch_, "us", members));
+  }
+  void Drain() {
+    drain_->Start(absl::Seconds(30),
+                  [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
+    executor_.RunDue();
+  }
+  MemberState Told() { return transport_.last().sent.back().member.state; }
+
+  FakeClock clock_;
+  FakeExecutor executor_{clock_};
+  FakeCoordinatorTransport transport_;
+  TopologyHolder topology_;
+  std::unique_ptr<CoordinatorClient> client_;
+  std::unique_ptr<NodeDrain> drain_;
+  uint64_t epoch_ = 0;
+  std::vector<std::string> ends_;
+};
+
+TEST_F(NodeDrainTest, ItIsOverWhenTheOthersOwnTheSlots) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  Drain();
+  Drain();
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  EXPECT_THAT(ends_, IsEmpty());
+  Publish(MemberState::kDraining, MemberState::kServing);
+  EXPECT_THAT(ends_, ElementsAre("OK", "OK"));
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  EXPECT_THAT(ends_, ElementsAre("OK", "OK")) << "told twice";
+}
+
+TEST_F(NodeDrainTest, WhoOwnsNothingIsDrainedAtOnce) {
+  Connect();
+  Publish(MemberState::kJoining, MemberState::kServing);
+  Drain();
+  EXPECT_THAT(ends_, ElementsAre("OK"));
+}
+
+TEST_F(NodeDrainTest, ItServesOnWhenNobodyTakesTheSlotsInTime) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  Drain();
+  executor_.RunFor(absl::Seconds(29));
+  EXPECT_THAT(ends_, IsEmpty());
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: the slots were not taken over")));
+  EXPECT_EQ(Told(), MemberState::kServing);
+}
+
+TEST_F(NodeDrainTest, NobodyElseOrNoCoordinatorChangesNothing) {
+  Publish(MemberState::kServing, MemberState::kServing);
+  Drain();
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("UNAVAILABLE: NO_COORDINATOR: ")));
+  Connect();
+  Publish(MemberState::kServing, MemberState::kJoining);
+  Drain();
+  EXPECT_THAT(ends_.back(), StartsWith("FAILED_PRECONDITION: LAST_NODE: "));
+  EXPECT_NE(Told(), MemberState::kDraining);
+}
+
+}  // namespace
+}  // namespace meridian
