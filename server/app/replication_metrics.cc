@@ -32,11 +32,11 @@ ReplicationMetrics::ReplicationMetrics(MetricRegistry& registry, std::string own
           registry.AddCounters({"meridian_replication_dropped_total",
                                 "Changes left out because their record is malformed or refused.",
                                 {"to"}})),
-      evicted_(registry.AddCounters(
-          {"meridian_replication_evicted_total",
-           "Changes whose record the regional Redis had evicted before it was sent; the other "
-           "region drops what is older.",
-           {"to"}})),
+      gone_(registry.AddCounters(
+          {"meridian_replication_gone_total",
+           "Changes whose record was gone before it was sent: values that expired or were evicted, "
+           "deletes that were evicted; the other region drops what is older.",
+           {"to", "what"}})),
       tail_errors_(registry.AddCounter("meridian_changelog_errors_total",
                                        "Polls of the changelog that failed.")),
       tail_gaps_(registry.AddCounter("meridian_changelog_gaps_total",
@@ -134,7 +134,9 @@ void ReplicationMetrics::OnLinkGap(const std::string& target, uint32_t slot) {
       target, slot);
 }
 
-void ReplicationMetrics::OnEvicted(const std::string& target) { evicted_.With({target}).Add(); }
+void ReplicationMetrics::OnGone(const std::string& target, bool removal) {
+  gone_.With({target, removal ? "delete" : "value"}).Add();
+}
 
 void ReplicationMetrics::OnDropped(const std::string& target, const absl::Status& why) {
   dropped_.With({target}).Add();

@@ -35,7 +35,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   void OnLinkState(const std::string& target, LinkState state, const std::string& problem) override;
   void OnLinkGap(const std::string& target, uint32_t slot) override;
   void OnTargetLoss(const std::string& target, size_t slots) override;
-  void OnEvicted(const std::string& target) override;
+  void OnGone(const std::string& target, bool removal) override;
   void OnDropped(const std::string& target, const absl::Status& why) override;
   void OnTailError(const absl::Status& status) override;
   void OnTailGap(uint32_t slot) override;
@@ -51,7 +51,7 @@ class ReplicationMetrics final : public ReplicationObserver {
   CounterFamily& link_gaps_;
   CounterFamily& target_losses_;
   CounterFamily& dropped_;
-  CounterFamily& evicted_;
+  CounterFamily& gone_;
   Counter& tail_errors_;
   Counter& tail_gaps_;
   Counter& lost_;

@@ -54,7 +54,7 @@ bool IsTombstone(const L2Write& write) {
 }
 
 int64_t RetentionMs(const L2Write& write) {
-  if (IsTombstone(write) && write.retention > kEvictableRetention) return 0;
+  if (IsTombstone(write) && !write.evictable && write.retention > kEvictableRetention) return 0;
   const absl::Duration retention = write.retention;
   // Records that never expire say so by the last time that they can name.
   if (retention > kForever) return 0;

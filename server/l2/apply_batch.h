@@ -1,8 +1,9 @@
 // How entries are named in Redis, and how writes are packed for scripts/apply.lua. Pure functions.
 //
 // Keys (frozen, docs/wire.md): entry m:{<slot>}:e:<namespace>:<key>, changelog m:{<slot>}:log,
-// cursor m:{<slot>}:cur:<source region>, fences of the slot m:{<slot>}:fences. A changelog entry has one field, "c": the version's text
-// followed by <namespace>:<key>.
+// cursor m:{<slot>}:cur:<source region>, fences of the slot m:{<slot>}:fences. A changelog entry has
+// one field, whose value is the version's text followed by <namespace>:<key>. Its name is "c", or "d"
+// for a tombstone that is not evicted.
 
 #ifndef MERIDIAN_SERVER_L2_APPLY_BATCH_H_
 #define MERIDIAN_SERVER_L2_APPLY_BATCH_H_
@@ -20,6 +21,8 @@
 #include "server/node/l2_store.h"
 
 namespace meridian {
+
+inline constexpr char kRemovalField[] = "d";
 
 std::string EntryRedisKey(const L2Key& key);
 // nullopt for what EntryRedisKey does not make.

@@ -24,6 +24,7 @@ absl::Status TakeStream(const Reply& stream, LogSlice* slice) {
     const Reply& fields = item.elements[1];
     std::optional<LogEntry> entry;
     if (fields.elements.size() == 2) entry = ParseLogField(*position, fields.elements[1].text());
+    if (entry) entry->removal = fields.elements[0].text() == kRemovalField;
     // A foreign entry has no version and no key: readers pass over it, and are not stopped by it.
     if (!entry) entry = LogEntry{*position, Version(), "", ""};
     slice->entries.push_back(*std::move(entry));

@@ -98,6 +98,7 @@ struct RedisStore::FetchCall {
   std::vector<L2Key> keys;
   Plan plan;
   std::vector<L2Record> records;
+  bool replica_ok = false;
   absl::Time deadline;
   FetchCallback callback;
 };
@@ -146,7 +147,18 @@ RedisStore::Plan RedisStore::PlanOf(size_t count, SlotOf slot_of) const {
 }
 
 void RedisStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
+  BeginFetch(std::move(keys), /*replica_ok=*/true, deadline, std::move(callback));
+}
+
+void RedisStore::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                                  FetchCallback callback) {
+  BeginFetch(std::move(keys), /*replica_ok=*/false, deadline, std::move(callback));
+}
+
+void RedisStore::BeginFetch(std::vector<L2Key> keys, bool replica_ok, absl::Time deadline,
+                            FetchCallback callback) {
   auto call = std::make_shared<FetchCall>();
+  call->replica_ok = replica_ok;
   call->records.resize(keys.size());
   call->keys = std::move(keys);
   call->deadline = deadline;
@@ -163,7 +175,7 @@ void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range>
       return EntryRedisKey(call->keys[call->plan.At(i)]);
     }));
     SetSlot(call->keys[call->plan.At(range.begin)].slot, &commands.back());
-    commands.back().replica_ok = true;
+    commands.back().replica_ok = call->replica_ok;
     commands.back().divisible = range.end - range.begin > 1;
   }
   const absl::Time deadline = call->deadline;
@@ -519,10 +531,9 @@ void RedisStore::SweepTombstones(std::vector<L2Key> keys, absl::Duration evictab
   Plan plan = PlanOf(keys.size(), [&](size_t i) { return keys[i].slot; });
   std::vector<RedisCommand> commands;
   for (const Range& range : plan.ranges) {
-    commands.push_back(ScriptOf(
-        "sweep_tombstones", kSweepTombstonesScript, range.begin, range.end,
-        [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); },
-        {absl::StrCat(absl::ToInt64Milliseconds(evictable_after))}));
+    commands.push_back(ScriptOf("sweep_tombstones", kSweepTombstonesScript, range.begin, range.end,
+                                [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); },
+                                {absl::StrCat(absl::ToInt64Milliseconds(evictable_after))}));
     SetSlot(keys[plan.At(range.begin)].slot, &commands.back());
   }
   route_->Submit(Lane::kWrite, std::move(commands), deadline,

@@ -42,6 +42,8 @@ class RedisStore final : public L2Store {
                                                             L2Observer* observer);
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                        FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;
@@ -94,6 +96,8 @@ class RedisStore final : public L2Store {
   // `slot_of`(i) is the slot of the i-th key.
   template <typename SlotOf>
   Plan PlanOf(size_t count, SlotOf slot_of) const;
+  void BeginFetch(std::vector<L2Key> keys, bool replica_ok, absl::Time deadline,
+                  FetchCallback callback);
   void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges);
   void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
                  RedisReplies replies);

@@ -14,6 +14,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -55,6 +56,7 @@ struct L2Write {
   // PX of the Redis key: >= the remaining TTL. > 0; infinite: none. A tombstone that is kept for
   // longer than kEvictableRetention has none either, so that it is not evicted; see SweepTombstones.
   absl::Duration retention;
+  bool evictable = false;    // Of a tombstone: it has one all the same; a full store may forget it.
   std::string record;        // kPut: AppendRecord's bytes, with the same version and expiry.
   L2Condition condition = L2Condition::kNone;
   Version expected_version;  // kIfVersion.
@@ -92,6 +94,8 @@ struct LogEntry {
   Version version;
   std::string name_space;
   std::string key;
+  // What was written is a tombstone that is not evicted: it must be remembered as long.
+  bool removal = false;
 };
 
 struct LogRead {
@@ -178,6 +182,13 @@ class L2Store {
 
   // Reads records, pipelined. After `deadline` what is missing is kDeadlineExceeded.
   virtual void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) = 0;
+
+  // As Fetch, but never from a replica, which may not have the last changes: for those to whom it
+  // matters that nothing is there.
+  virtual void FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                                FetchCallback callback) {
+    Fetch(std::move(keys), deadline, std::move(callback));
+  }
 
   // Applies writes: each key atomically, in order, with its changelog entry.
   virtual void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) = 0;

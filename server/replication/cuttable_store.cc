@@ -15,6 +15,12 @@ void CuttableStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCal
   store_.Fetch(std::move(keys), deadline, std::move(callback));
 }
 
+void CuttableStore::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                                     FetchCallback callback) {
+  if (!cut_.ok()) return callback(std::vector<L2Record>(keys.size(), L2Record{cut_, {}}));
+  store_.FetchFromPrimary(std::move(keys), deadline, std::move(callback));
+}
+
 void CuttableStore::Apply(std::vector<L2Write> writes, absl::Time deadline,
                           ApplyCallback callback) {
   if (!cut_.ok()) return callback(Refused(writes.size()));

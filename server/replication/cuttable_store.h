@@ -24,6 +24,8 @@ class CuttableStore final : public L2Store {
   void Heal() { cut_ = absl::OkStatus(); }
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                        FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;

@@ -13,25 +13,6 @@
 namespace meridian {
 namespace {
 
-// A record that is refused alone so often is refused for its size, not for the store's load.
-constexpr int kMaxRefusals = 5;
-
-// What may be refused for a key's sake: a script that fails, a value too large for the memory that
-// is left. All else is about the store, or about us.
-bool MayBeAboutAKey(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kAborted:
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kPermissionDenied:
-      return false;
-    default:
-      return !status.ok();
-  }
-}
-
 // A silent region is asked at every 64th interval at least.
 constexpr int kMaxAskDoublings = 6;
 
@@ -362,7 +343,7 @@ void LinkRepair::ForgetNext(const std::shared_ptr<Page>& page) {
   std::vector<L2Write> writes;
   for (size_t i = 0; i < count; ++i) {
     const Forgotten& forgotten = page->to_forget[page->forgotten + i];
-    writes.push_back(DropOlderThan(forgotten.key, forgotten.up_to, clock_.Now()));
+    writes.push_back(DropUpTo(forgotten.key, forgotten.up_to, clock_.Now()));
   }
   page->forgotten += count;
   const L2Key last = writes.back().key;
@@ -388,14 +369,14 @@ void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
   if (walk_ == Walk::kTarget) {
     const absl::Time now = clock_.Now();
     std::vector<L2Write> writes;
-    for (const L2Key& key : keys) writes.push_back(DropOlderThan(key, Fence(), now));
+    for (const L2Key& key : keys) writes.push_back(DropUpTo(key, Fence(), now));
     return Apply(page, std::move(writes));
   }
-  source_.Fetch(keys, Deadline(),
-                gate_.Reply<std::vector<L2Record>>(
-                    [this, page, keys, versions](const std::vector<L2Record>& records) {
-                      Fetched(page, keys, versions, records);
-                    }));
+  source_.FetchFromPrimary(keys, Deadline(),
+                           gate_.Reply<std::vector<L2Record>>(
+                               [this, page, keys, versions](const std::vector<L2Record>& records) {
+                                 Fetched(page, keys, versions, records);
+                               }));
 }
 
 void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2Key>& keys,
@@ -422,14 +403,16 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   std::vector<L2Write> writes;
   for (size_t i = 0; i < keys.size(); ++i) {
     if (!SendsValues(keys[i])) {
-      writes.push_back(DropOlderThan(keys[i], versions[i], now));
+      writes.push_back(DropUpTo(keys[i], versions[i], now));
       continue;
     }
     absl::StatusOr<L2Write> write =
         ReplicatedWrite(keys[i], records[i].record.view(), now, options_.tombstone_ttl);
     // What cannot be sent (too large for a reply, forgotten meanwhile, no record) still overtakes
     // what is older over there.
-    writes.push_back(write.ok() ? *std::move(write) : DropOlderThan(keys[i], versions[i], now));
+    writes.push_back(write.ok() ? *std::move(write)
+                                : DropOlderThan(keys[i], versions[i], now,
+                                                KeepOfDrop(false, options_.tombstone_ttl)));
   }
   Apply(page, std::move(writes));
 }
@@ -498,9 +481,9 @@ void LinkRepair::Probe(bool own, uint32_t slot, std::function<void(bool)> done) 
   const absl::Time now = clock_.Now();
   const Version version = {static_cast<uint64_t>(absl::ToUnixMillis(now)) << 16,
                            RegionId(own_region_)};
-  L2Write write = DropOlderThan(
-      {slot, std::string(kInternalNamespace), absl::StrCat("repair-probe:", own_region_)}, version,
-      now);
+  L2Write write =
+      DropUpTo({slot, std::string(kInternalNamespace), absl::StrCat("repair-probe:", own_region_)},
+               version, now);
   write.logged = false;
   std::vector<L2Write> writes;
   writes.push_back(std::move(write));

@@ -212,7 +212,7 @@ void RegionDiff::Records(const std::shared_ptr<Page>& page) {
   page->records.assign(stores_.size(), {});
   page->open = stores_.size();
   for (size_t store = 0; store < stores_.size(); ++store) {
-    stores_[store].second->Fetch(
+    stores_[store].second->FetchFromPrimary(
         page->fetched, Deadline(),
         gate_.Reply<std::vector<L2Record>>(
             [self = shared_from_this(), page, store](std::vector<L2Record> records) {

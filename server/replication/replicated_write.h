@@ -3,6 +3,7 @@
 #ifndef MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_
 #define MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_
 
+#include <algorithm>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -21,20 +22,35 @@ absl::Time TombstoneHorizon(absl::Time now, absl::Duration tombstone_ttl);
 // younger is forgotten.
 absl::Duration HorizonHolds(absl::Duration tombstone_ttl);
 
+// For so long a drop is remembered that stands for a value which expired or was evicted: long
+// enough for everything older that is on its way when the drop arrives, call deadlines being
+// seconds. A full store may forget it earlier. Tombstones that end so soon are relied on by nobody
+// (that is the margin of TombstoneHorizon).
+inline constexpr absl::Duration kDropKeep = absl::Minutes(5);
+
 // The write that brings the source's current `record` of `key` to another region, with its version.
 // A value that has expired is sent all the same and kept for kExpiryGrace: it still replaces what
 // is older over there, which may have a longer life. A tombstone is kept for `tombstone_ttl`, which
-// is longer than the longest outage of a region that we promise to survive. Returns kDataLoss for
-// bytes that are no record.
+// is longer than the longest outage of a region that we promise to survive; one that was made for
+// less, a drop, for what is left of its life. Returns kDataLoss for bytes that are no record.
 absl::StatusOr<L2Write> ReplicatedWrite(const L2Key& key, std::string_view record, absl::Time now,
                                         absl::Duration tombstone_ttl);
 
-// The write for a change whose record the source no longer has (evicted, or expired long ago): a
-// tombstone of the change's version, so that the other region drops what is older and keeps what is
-// as new or newer. A miss is always a right answer of a cache; an overtaken value is not. It is kept
-// for `keep`: what was evicted may have been a tombstone, and what it stood against may still come.
-L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now,
-                      absl::Duration keep = kExpiryGrace);
+// A tombstone of `version`, kept for `keep`: what is as old or older goes, and does not come back
+// meanwhile.
+L2Write DropUpTo(const L2Key& key, Version version, absl::Time now,
+                 absl::Duration keep = kExpiryGrace);
+
+// The same of what is older than `version`: for a change that cannot be sent. A miss is always a
+// right answer of a cache; an overtaken value is not. What the change itself wrote is welcome if it
+// comes after all: it may be alive in L1, or in a store that answers better the next time.
+L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now, absl::Duration keep);
+
+// For how long: a removal is remembered as such, so that nothing comes back that was cut off; a
+// value's successor only against what is on its way.
+inline absl::Duration KeepOfDrop(bool removal, absl::Duration tombstone_ttl) {
+  return removal ? tombstone_ttl : std::min(kDropKeep, tombstone_ttl);
+}
 
 }  // namespace meridian
 

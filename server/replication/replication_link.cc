@@ -403,7 +403,7 @@ LinkStatus ReplicationLink::Status() const {
   status.applied_total = applied_total_;
   status.stale_total = stale_total_;
   status.dropped_total = dropped_total_;
-  status.evicted_total = evicted_total_;
+  status.gone_total = gone_total_;
   status.gaps_total = gaps_total_;
   status.repair = repair_.Status();
   status.last_applied = last_applied_;

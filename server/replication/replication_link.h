@@ -87,8 +87,8 @@ struct LinkStatus {
   uint64_t applied_total = 0;
   uint64_t stale_total = 0;
   uint64_t dropped_total = 0;
-  // Changes whose record the own store had evicted; sent as drops of what is older.
-  uint64_t evicted_total = 0;
+  // Changes whose record had expired, or been evicted, in the own store; sent as drops of what is older.
+  uint64_t gone_total = 0;
   uint64_t gaps_total = 0;
   LinkRepairStatus repair;
   Version last_applied;
@@ -152,6 +152,9 @@ class ReplicationLink final : public ChangeSink {
   std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
                                 size_t* next, bool* late, Shipment* shipment);
   void Abandon(const Shipment& shipment, const absl::Status& status);
+  void DropOwn(const std::shared_ptr<Shipment>& shipment);
+  void OwnDropped(const std::shared_ptr<Shipment>& shipment, std::vector<L2Write>& drops,
+                  const std::vector<L2WriteResult>& results);
   void ApplyAll(const std::shared_ptr<Shipment>& shipment);
   void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
@@ -168,7 +171,7 @@ class ReplicationLink final : public ChangeSink {
   void CompareAfterLoss(uint32_t slot);
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
-  void NoteEvicted();
+  void NoteGone(const LogEntry& entry);
   void Drop(const absl::Status& why);
   LinkState State() const;
   void Report();
@@ -204,7 +207,8 @@ class ReplicationLink final : public ChangeSink {
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
   size_t shipments_ = 0;        // Under way.
   size_t slots_under_way_ = 0;  // Their batches.
-  int refused_alone_ = 0;       // Fetches of a single key that were refused in a row.
+  int refused_alone_ = 0;       // Fetches of a single key that were refused in a row,
+  int own_refusals_ = 0;        // and drops by the own store.
   size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
   double average_bytes_ = 256;  // Of a record, smoothed.
   std::string problem_;
@@ -215,7 +219,7 @@ class ReplicationLink final : public ChangeSink {
   uint64_t applied_total_ = 0;
   uint64_t stale_total_ = 0;
   uint64_t dropped_total_ = 0;
-  uint64_t evicted_total_ = 0;
+  uint64_t gone_total_ = 0;
   uint64_t gaps_total_ = 0;
   Version last_applied_;
 };

@@ -11,9 +11,6 @@
 namespace meridian {
 namespace {
 
-// A fetch of one key that is refused so often is refused for its size, not for the store's load.
-constexpr int kMaxRefusals = 5;
-
 bool IsLiveValue(const L2Write& write, absl::Time now) {
   const absl::StatusOr<Record> record = ParseRecord(write.record);
   return record.ok() && record->kind == RecordKind::kValue && record->expires_at > now;
@@ -26,7 +23,7 @@ struct ReplicationLink::Shipment {
   std::vector<SlotBatch> batches;
   std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
   std::vector<std::vector<L2Write>> writes;  // By batch.
-  // Of keys of which the own store has something older than its log names.
+  // Of keys of which the own store has nothing, or something older than its log names.
   std::vector<L2Write> own_drops;
   size_t open = 0;  // Batches that are not finished.
 };
@@ -53,7 +50,7 @@ bool ReplicationLink::Ship() {
     Fetched(shipment, {});
     return true;
   }
-  source_.Fetch(
+  source_.FetchFromPrimary(
       shipment->keys, Deadline(),
       gate_.Reply<std::vector<L2Record>>(
           [this, shipment](const std::vector<L2Record>& records) { Fetched(shipment, records); }));
@@ -75,17 +72,39 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
       batch.mending = true;
     }
   }
+  DropOwn(shipment);
+}
+
+// First here, then there: what the target drops must not come from it a moment later.
+void ReplicationLink::DropOwn(const std::shared_ptr<Shipment>& shipment) {
   if (shipment->own_drops.empty()) return ApplyAll(shipment);
-  source_.Apply(std::move(shipment->own_drops), Deadline(),
+  auto drops = std::make_shared<std::vector<L2Write>>(std::move(shipment->own_drops));
+  shipment->own_drops.clear();
+  source_.Apply(*drops, Deadline(),
                 gate_.Reply<std::vector<L2WriteResult>>(
-                    [this, shipment](const std::vector<L2WriteResult>& results) {
-                      for (const L2WriteResult& result : results) {
-                        if (!result.status.ok() && !IsAboutTheWrite(result.status)) {
-                          return Abandon(*shipment, result.status);
-                        }
-                      }
-                      ApplyAll(shipment);
+                    [this, shipment, drops](const std::vector<L2WriteResult>& results) {
+                      OwnDropped(shipment, *drops, results);
                     }));
+}
+
+void ReplicationLink::OwnDropped(const std::shared_ptr<Shipment>& shipment,
+                                 std::vector<L2Write>& drops,
+                                 const std::vector<L2WriteResult>& results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const L2WriteResult& result = results[i];
+    if (!result.status.ok()) {
+      if (MayBeAboutAKey(result.status) && ++own_refusals_ >= kMaxRefusals) continue;
+      if (IsAboutTheWrite(result.status)) continue;
+      return Abandon(*shipment, result.status);
+    }
+    own_refusals_ = 0;
+    if (result.outcome != L2WriteOutcome::kConflict || result.stored > drops[i].version) continue;
+    // Something older came in after all: it goes, and whoever has read it is told.
+    drops[i].condition = L2Condition::kNone;
+    drops[i].logged = true;
+    shipment->own_drops.push_back(std::move(drops[i]));
+  }
+  DropOwn(shipment);
 }
 
 // To be fetched again, because of the own store.
@@ -128,35 +147,45 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
                                                bool* late, Shipment* shipment) {
   const std::vector<L2Key>& shipped = shipment->keys;
   const absl::Time now = clock_.Now();
-  const absl::Duration keep = options_.repair.tombstone_ttl;
+  const absl::Duration tombstone_ttl = options_.repair.tombstone_ttl;
   std::vector<L2Write> writes;
   for (const LogEntry& entry : batch.changes) {
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
     // The policy may change meanwhile: what was fetched is what counts.
     if (*next == shipped.size() || shipped[*next].key != entry.key ||
         shipped[*next].name_space != entry.name_space || shipped[*next].slot != key.slot) {
-      writes.push_back(DropOlderThan(key, entry.version, now));
+      writes.push_back(DropUpTo(key, entry.version, now));
       continue;
     }
     const L2Record& record = records[(*next)++];
     // What cannot be sent still overtakes what is older over there.
-    if (!record.status.ok()) Drop(record.status);  // One record alone is too large for a reply.
-    if (!record.status.ok() || record.record.empty()) {
-      if (record.status.ok()) NoteEvicted();
-      writes.push_back(DropOlderThan(key, entry.version, now, keep));
+    if (!record.status.ok()) {  // One record alone is too large for a reply.
+      Drop(record.status);
+      writes.push_back(DropOlderThan(key, entry.version, now, tombstone_ttl));
+      continue;
+    }
+    const L2Write drop =
+        DropOlderThan(key, entry.version, now, KeepOfDrop(entry.removal, tombstone_ttl));
+    if (record.record.empty()) {
+      NoteGone(entry);
+      writes.push_back(drop);
+      shipment->own_drops.push_back(drop);
+      // Nothing is there that anybody would have to be told of.
+      shipment->own_drops.back().condition = L2Condition::kIfAbsent;
+      shipment->own_drops.back().logged = false;
       continue;
     }
     average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
-    absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, keep);
+    absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, tombstone_ttl);
     if (!write.ok()) {
       Drop(write.status());
-      writes.push_back(DropOlderThan(key, entry.version, now, keep));
+      writes.push_back(DropUpTo(key, entry.version, now, tombstone_ttl));
     } else if (write->version < entry.version) {
-      // What the log names was evicted, and what it had overtaken came in again, from a region that
-      // had not been told.
-      NoteEvicted();
-      writes.push_back(DropOlderThan(key, entry.version, now, keep));
-      shipment->own_drops.push_back(writes.back());
+      // What the log names is gone, and what it had overtaken came in again, from a region that had
+      // not been told; or a drop stands there already.
+      NoteGone(entry);
+      writes.push_back(drop);
+      if (write->version < drop.version) shipment->own_drops.push_back(drop);
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
       *late = true;  // Left to the comparison.
     } else if (write->version.region != target_id_) {
@@ -230,9 +259,9 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
   return again;
 }
 
-void ReplicationLink::NoteEvicted() {
-  ++evicted_total_;
-  observer_.OnEvicted(options_.target_region);
+void ReplicationLink::NoteGone(const LogEntry& entry) {
+  ++gone_total_;
+  observer_.OnGone(options_.target_region, entry.removal);
 }
 
 void ReplicationLink::Drop(const absl::Status& why) {

@@ -42,8 +42,9 @@ class ReplicationObserver {
   // `target` has less of so many slots than it had answered before: it is sent again.
   virtual void OnTargetLoss(const std::string& target, size_t slots) {}
 
-  // The own store had evicted a change's record before it was sent: `target` drops what is older.
-  virtual void OnEvicted(const std::string& target) {}
+  // A change's record was gone from the own store before it was sent, so that `target` drops what is
+  // older: a value's expired or was evicted, a removal's was evicted.
+  virtual void OnGone(const std::string& target, bool removal) {}
 
   // A change was left out because its record is malformed or refused for good.
   virtual void OnDropped(const std::string& target, const absl::Status& why) {}

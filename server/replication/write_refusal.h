@@ -14,6 +14,26 @@ inline bool IsAboutTheWrite(const absl::Status& status) {
          absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
 }
 
+// What may be refused for a key's sake: a script that fails, a value too large for the memory that
+// is left. All else is about the store, or about us.
+inline bool MayBeAboutAKey(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+      return false;
+    default:
+      return !status.ok();
+  }
+}
+
+// What is refused alone so often is refused for its own sake (its size, say), not for the store's
+// load.
+inline constexpr int kMaxRefusals = 5;
+
 }  // namespace meridian
 
 #endif  // MERIDIAN_SERVER_REPLICATION_WRITE_REFUSAL_H_

@@ -35,6 +35,22 @@ TEST_P(L2StoreContractTest, TheChangelogHoldsEveryAppliedChangeInOrder) {
   EXPECT_LT(log[1].position, log[2].position);
 }
 
+// Whether a record that is gone was a delete: the log remembers what the store may have forgotten.
+TEST_P(L2StoreContractTest, TheChangelogTellsRemovalsThatAreToBeRemembered) {
+  const L2Key key = Key("a");
+  L2Write drop = Delete(key, V(4));
+  drop.evictable = true;
+  L2Write brief = Delete(key, V(5));
+  brief.retention = kEvictableRetention;
+  for (const L2Write& write : {Put(key, V(1), "T"), Delete(key, V(2)), Put(key, V(3), "v"), drop,
+                               brief}) {
+    ASSERT_EQ(Outcome(write), L2WriteOutcome::kApplied);
+  }
+  std::vector<bool> removals;
+  for (const LogEntry& entry : LogOf(key.slot)) removals.push_back(entry.removal);
+  EXPECT_THAT(removals, ElementsAre(false, true, false, false, false));
+}
+
 TEST_P(L2StoreContractTest, ReadingTheChangelogInPiecesSkipsAndRepeatsNothing) {
   const L2Key key = Key("a");
   std::vector<L2Write> writes;

@@ -426,6 +426,37 @@ TEST_P(L2StoreContractTest, TombstonesWhoseTimeIsOverAreSweptAndNothingElse) {
   EXPECT_EQ(FetchValue(Key("value")), "v");
 }
 
+// An operator's order is kept for ever, also one that has ended (a tombstone): it is not evicted.
+TEST_P(L2StoreContractTest, ATombstoneWithoutAnEndIsNeverMadeEvictable) {
+  L2Write endless = Delete(Key("endless"), V(10));
+  endless.expires_at = absl::InfiniteFuture();
+  endless.retention = absl::InfiniteDuration();
+  endless.record.clear();
+  AppendRecord({.version = endless.version,
+                .expires_at = endless.expires_at,
+                .kind = RecordKind::kTombstone,
+                .tags = {},
+                .value = {}},
+               &endless.record);
+  EXPECT_EQ(Outcome(endless), L2WriteOutcome::kApplied);
+  for (int i = 0; i < 2; ++i) {
+    const auto uses = harness_->SweepTombstones({endless.key}, absl::ZeroDuration());
+    ASSERT_TRUE(uses.ok()) << uses.status();
+    EXPECT_GT((*uses)[0].bytes, 0u);
+    EXPECT_FALSE((*uses)[0].evictable);
+  }
+}
+
+TEST_P(L2StoreContractTest, ATouchMayTakeTheEndOfALife) {
+  const L2Key key = Key("a");
+  EXPECT_EQ(Outcome(Put(key, V(1), "one")), L2WriteOutcome::kApplied);
+  L2Write touch = Touch(key, V(2), absl::Hours(1));
+  touch.expires_at = absl::InfiniteFuture();
+  touch.retention = absl::InfiniteDuration();
+  EXPECT_EQ(Outcome(touch), L2WriteOutcome::kApplied);
+  EXPECT_EQ(FetchValue(key), "one");
+}
+
 TEST_P(L2StoreContractTest, HealthSaysThatAllIsWell) {
   // One call of each kind, so that all that connects at the start has connected.
   EXPECT_EQ(Outcome(Put(Key("a"), V(1), "one")), L2WriteOutcome::kApplied);

@@ -66,6 +66,10 @@ TEST_F(RedisSentinelTest, ReadsGoOnAtAReplicaWhenThePrimaryDies) {
     ASSERT_EQ(ParseRecord(record.record.view())->value, "one");
   }
   EXPECT_GE(observer_.replica_reads(), 50);
+  // Who must know what the primary has is told that it is away.
+  const int asked = observer_.replica_reads();
+  EXPECT_FALSE(FetchFromPrimary({Key("a")}, absl::Milliseconds(500))[0].status.ok());
+  EXPECT_EQ(observer_.replica_reads(), asked);
   // And when there is a new one, all is as before.
   ASSERT_TRUE(
       WaitUntil([&] { return ApplyStatus(Put("a", 2, "two"), absl::Milliseconds(500)).ok(); },

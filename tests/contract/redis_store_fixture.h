@@ -89,6 +89,10 @@ class RecordingObserver final : public L2Observer {
     const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ups_ >= ups; };
     return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(60));
   }
+  int downs() {
+    absl::MutexLock lock(&mu_);
+    return downs_;
+  }
   bool WaitForDowns(int downs) {
     absl::MutexLock lock(&mu_);
     const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return downs_ >= downs; };
@@ -173,6 +177,17 @@ class RedisStoreTest : public ::testing::Test {
       records = std::move(r);
       done.Notify();
     });
+    done.WaitForNotification();
+    return records;
+  }
+  std::vector<L2Record> FetchFromPrimary(std::vector<L2Key> keys, absl::Duration timeout) {
+    absl::Notification done;
+    std::vector<L2Record> records;
+    store_->FetchFromPrimary(std::move(keys), clock_.Now() + timeout,
+                             [&](std::vector<L2Record> r) {
+                               records = std::move(r);
+                               done.Notify();
+                             });
     done.WaitForNotification();
     return records;
   }

@@ -44,6 +44,16 @@ std::string WithHeader(const std::string& bytes, Version version, absl::Time exp
   return result;
 }
 
+// A time that a record cannot name but as its last one.
+const absl::Time kEndless = absl::FromUnixMillis((int64_t{1} << 48) - 1);
+
+bool IsRemoval(const L2Write& write) {
+  const absl::StatusOr<Record> record = ParseRecord(write.record);
+  return write.kind == L2WriteKind::kPut && record.ok() &&
+         record->kind == RecordKind::kTombstone && !write.evictable &&
+         write.retention > kEvictableRetention;
+}
+
 absl::Status CheckWrite(const L2Write& write) {
   if (write.kind == L2WriteKind::kPut &&
       (write.record.size() < kRecordHeaderSize ||
@@ -120,7 +130,8 @@ struct FakeL2Store::State {
       const uint64_t ms = static_cast<uint64_t>(absl::ToUnixMillis(clock.Now()));
       end = ms > end.ms ? LogPosition{ms, 0} : LogPosition{end.ms, end.sequence + 1};
       ++changes;
-      logs[write.key.slot].push_back({end, write.version, write.key.name_space, write.key.key});
+      logs[write.key.slot].push_back(
+          {end, write.version, write.key.name_space, write.key.key, IsRemoval(write)});
     }
   }
 
@@ -480,7 +491,9 @@ void FakeL2Store::SweepTombstones(std::vector<L2Key> keys, absl::Duration evicta
             continue;
           }
           uses.back().bytes = stored->bytes.size() + key.key.size();
-          uses.back().evictable = record->version.time() < state.clock.Now() - evictable_after;
+          uses.back().evictable =
+              record->expires_at < kEndless &&
+              record->version.time() < state.clock.Now() - evictable_after;
         }
         return uses;
       });

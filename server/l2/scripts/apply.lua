@@ -10,7 +10,8 @@
 --               for 'v'), and if the stored value may be dead by a fence '|' and the fence's clock
 --               (16 hex digits): only what is newer is live
 --     log       index of its log key in KEYS
---     px        milliseconds until Redis may forget the key; 0: never
+--     px        milliseconds until Redis may forget the key; 0: never. Of a tombstone that is never
+--               forgotten by itself the changelog tells under another name ('d')
 --     data      P: the record; T: the first 32 bytes of the new header; the clock of the version that
 --               it replaces goes to the value's end, once
 -- Returns for each write: 'O' applied; 'S' .. stored version, stale; 'C' .. live version or nothing,
@@ -57,13 +58,14 @@ local function apply(key, meta, log, px, data)
   -- The log first: an entry without its change is harmless, a change without its entry is lost.
   local name = sub(key, find(key, ':e:', 1, true) + 3)
   if sub(meta, 1, 1) ~= 'Q' then
-    local added = pcall('XADD', log, 'MAXLEN', '~', max_length, '*', 'c', version .. name)
+    local field = px == '0' and sub(data, 33, 33) == 'T' and 'd' or 'c'
+    local added = pcall('XADD', log, 'MAXLEN', '~', max_length, '*', field, version .. name)
     if type(added) == 'table' and added.err then return 'E' .. added.err end
   end
   if touch then
     call('SETRANGE', key, 0, data .. 'U')
     if kind == 'V' then call('APPEND', key, sub(stored, 1, 16)) end
-    call('PEXPIRE', key, px)
+    if px ~= '0' then call('PEXPIRE', key, px) else call('PERSIST', key) end
   elseif px ~= '0' then
     call('SET', key, data, 'PX', px)
   else

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "common/base/hash.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/replication/replicated_write.h"
 #include "tests/unit/server/replication/replication_world.h"
 
 namespace meridian {
@@ -27,10 +29,14 @@ class EvictedTombstoneTest : public ::testing::Test {
   void Run(absl::Duration time) { world_.executor.RunFor(time); }
   FakeL2Store& Store(const std::string& region) { return *world_.region(region).store; }
 
+  void Begin() {
+    world_.Start();
+    world_.Set("us", "{k}first", "v");  // A region that has nothing of a slot is compared.
+    Run(absl::Seconds(10));
+  }
   // us has written the key, eu has deleted it after that and forgotten that it did.
   void DeleteAndForget() {
-    world_.Start();
-    Run(absl::Seconds(10));
+    Begin();
     Both("eu", "us", StoreWire::Mode::kRefused);
     world_.Set("us", "k", "old");
     Run(absl::Seconds(1));
@@ -57,7 +63,8 @@ TEST_F(EvictedTombstoneTest, TheOldValueArrivesFirst) {
   Wire("eu", "us", StoreWire::Mode::kOpen);
   Run(absl::Seconds(10));
   ExpectGone();
-  EXPECT_EQ(world_.Link("eu", "us").evicted_total, 1u);
+  EXPECT_EQ(world_.Link("eu", "us").gone_total, 1u);
+  EXPECT_EQ(world_.node("eu").observer.removals_gone, 1);
 }
 
 TEST_F(EvictedTombstoneTest, TheDeleteArrivesFirst) {
@@ -65,7 +72,7 @@ TEST_F(EvictedTombstoneTest, TheDeleteArrivesFirst) {
   Wire("eu", "us", StoreWire::Mode::kOpen);
   Run(absl::Seconds(10));
   EXPECT_EQ(world_.Get("us", "k"), std::nullopt);
-  Run(absl::Minutes(5));  // A drop that is kept for seconds only would be gone.
+  Run(absl::Minutes(15));  // A drop that stands for a value would be gone.
   Wire("us", "eu", StoreWire::Mode::kOpen);
   Run(absl::Seconds(10));
   ExpectGone();
@@ -95,6 +102,116 @@ TEST_F(EvictedTombstoneTest, SoDoesAnOverwrittenValue) {
   ExpectGone();
 }
 
+// us sends its older value just before it is told to drop it.
+class EvictedHereTest : public EvictedTombstoneTest {
+ protected:
+  void Cross(absl::Duration way) {
+    StoreWire& to_eu = *world_.node("us").wires.at("eu");
+    to_eu.mode = StoreWire::Mode::kOpen;
+    to_eu.delay = way;
+    to_eu.sent.clear();
+    for (int i = 0; i < 3000 && to_eu.sent.count("k") == 0; ++i) Run(absl::Milliseconds(10));
+    ASSERT_EQ(to_eu.sent.count("k"), 1u);
+    Wire("eu", "us", StoreWire::Mode::kOpen);
+    Run(way - absl::Milliseconds(20));
+    ASSERT_EQ(world_.node("eu").observer.gone, 1) << "it is on its way, and eu has nothing";
+    Run(absl::Seconds(30));
+  }
+};
+
+TEST_F(EvictedHereTest, AnOlderValueThatWasOnItsWayDoesNotStay) {
+  DeleteAndForget();
+  Cross(absl::Seconds(4));
+  ExpectGone();
+}
+
+TEST_F(EvictedHereTest, NorWhenItWasAValueThatHadOvertakenIt) {
+  Begin();
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  world_.Set("us", "k", "old");
+  Run(absl::Seconds(1));
+  world_.Set("eu", "k", "new", absl::Seconds(5));
+  Run(absl::Minutes(1));
+  Cross(absl::Seconds(4));
+  ExpectGone();
+}
+
+// It comes between the look that found nothing and the drop.
+TEST_F(EvictedHereTest, NorWhenItComesInBetween) {
+  world_.Start();
+  Run(absl::Seconds(10));
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  const Version old = world_.Set("us", "k", "old");
+  Run(absl::Seconds(1));
+  world_.Set("eu", "k", "new");
+  Run(absl::Seconds(1));
+  Store("eu").Evict("task", "k");
+  world_.node("eu").wires.at("eu")->delay = absl::Milliseconds(500);
+  Wire("eu", "us", StoreWire::Mode::kOpen);
+  const size_t logged = world_.Log("eu", SlotOf("task", "k")).size();
+  for (int i = 0; i < 3000 && world_.node("eu").observer.gone == 0; ++i) {
+    Run(absl::Milliseconds(10));
+  }
+  ASSERT_EQ(world_.node("eu").observer.gone, 1);
+  L2Write late = MakeWrite("task", "k", "old", old, world_.clock.Now(), absl::Hours(1));
+  world_.Apply("eu", std::move(late));
+  Run(absl::Seconds(30));
+  ExpectGone();
+  EXPECT_GE(world_.Log("eu", SlotOf("task", "k")).size(), logged + 2)
+      << "who has read it must hear that it went";
+}
+
+// What expires before it can be sent is nothing that is remembered for long, nor in the way.
+TEST_F(EvictedHereTest, WhatHasExpiredIsRememberedForMinutesAndMayBeEvicted) {
+  world_.Start();
+  Run(absl::Seconds(10));
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  const Version version = world_.Set("eu", "k", "short", absl::Seconds(5));
+  Run(absl::Minutes(1));
+  Both("eu", "us", StoreWire::Mode::kOpen);
+  Run(absl::Seconds(10));
+  EXPECT_EQ(world_.node("eu").observer.gone, 1);
+  EXPECT_EQ(world_.node("eu").observer.removals_gone, 0);
+  for (const char* region : {"eu", "us"}) {
+    EXPECT_TRUE(world_.StoredVersion(region, "k").is_set()) << region;
+    EXPECT_LT(world_.StoredVersion(region, "k"), version) << region;
+    EXPECT_FALSE(world_.Log(region, SlotOf("task", "k")).back().removal) << region;
+  }
+  EXPECT_EQ(world_.Log("eu", SlotOf("task", "k")).back().version, version) << "no change of ours";
+  Run(kDropKeep);
+  for (const char* region : {"eu", "us"}) {
+    EXPECT_FALSE(world_.StoredVersion(region, "k").is_set()) << region;
+  }
+}
+
+// L1 may still have what Redis has evicted, and gives it back after a loss.
+TEST_F(EvictedHereTest, WhatWasEvictedIsWelcomeWhenItComesBack) {
+  world_.Start();
+  Run(absl::Seconds(10));
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  const Version version = world_.Set("eu", "k", "new");
+  Run(absl::Seconds(1));
+  Store("eu").Evict("task", "k");
+  Both("eu", "us", StoreWire::Mode::kOpen);
+  Run(absl::Seconds(10));
+  EXPECT_EQ(world_.Get("us", "k"), std::nullopt);
+  world_.Apply("eu", MakeWrite("task", "k", "new", version, world_.clock.Now(), absl::Hours(1)));
+  Run(absl::Seconds(10));
+  EXPECT_EQ(world_.Get("us", "k"), "new");
+}
+
+// A replica that lags may answer in place of a primary that is gone: that nothing is there is no
+// reason to drop anything.
+TEST_F(EvictedHereTest, WhatOnlyAReplicaLacksIsSent) {
+  world_.Start();
+  Run(absl::Seconds(10));
+  world_.node("eu").wires.at("eu")->lags = {"k"};
+  world_.Set("eu", "k", "new");
+  Run(absl::Seconds(1));
+  EXPECT_EQ(world_.Get("us", "k"), "new");
+  EXPECT_EQ(world_.node("eu").observer.gone, 0);
+}
+
 // asia was told of the delete long before it is told of the value.
 class EvictedInThreeRegionsTest : public EvictedTombstoneTest {
  protected:
@@ -113,7 +230,7 @@ TEST_F(EvictedInThreeRegionsTest, AThirdRegionRemembersTheDelete) {
   Run(absl::Seconds(1));
   Store("eu").Evict("task", "k");
   Wire("eu", "asia", StoreWire::Mode::kOpen);
-  Run(absl::Minutes(5));
+  Run(absl::Minutes(15));
   Wire("us", "asia", StoreWire::Mode::kOpen);
   Run(absl::Seconds(10));
   EXPECT_EQ(world_.Get("asia", "k"), std::nullopt);

@@ -45,10 +45,21 @@ TEST(ReplicatedWriteTest, AnExpiredValueIsSentAndForgottenSoon) {
 }
 
 TEST(ReplicatedWriteTest, ATombstoneIsKeptForItsWholeTimeHoweverLateItIs) {
-  const auto write = ReplicatedWrite(kKey, Bytes(RecordKind::kTombstone, kNow + absl::Seconds(1)),
-                                     kNow, kTombstoneTtl);
+  const std::string bytes = Bytes(RecordKind::kTombstone, kNow + kTombstoneTtl);
+  for (const absl::Duration late : {absl::ZeroDuration(), kTombstoneTtl - absl::Seconds(1)}) {
+    const auto write = ReplicatedWrite(kKey, bytes, kNow + late, kTombstoneTtl);
+    ASSERT_TRUE(write.ok());
+    EXPECT_EQ(write->retention, kTombstoneTtl);
+    EXPECT_FALSE(write->evictable);
+  }
+}
+
+TEST(ReplicatedWriteTest, ADropIsKeptForWhatIsLeftOfItsLife) {
+  const auto write = ReplicatedWrite(kKey, Bytes(RecordKind::kTombstone, kNow + kDropKeep),
+                                     kNow + absl::Minutes(1), kTombstoneTtl);
   ASSERT_TRUE(write.ok());
-  EXPECT_EQ(write->retention, kTombstoneTtl);
+  EXPECT_EQ(write->retention, kDropKeep - absl::Minutes(1) + kExpiryGrace);
+  EXPECT_TRUE(write->evictable);
 }
 
 TEST(ReplicatedWriteTest, GarbageIsRefused) {
@@ -56,14 +67,28 @@ TEST(ReplicatedWriteTest, GarbageIsRefused) {
             absl::StatusCode::kDataLoss);
 }
 
-TEST(ReplicatedWriteTest, AMissingRecordBecomesATombstoneOfTheChangesVersion) {
-  const L2Write write = DropOlderThan(kKey, kVersion, kNow);
+TEST(ReplicatedWriteTest, ADropIsATombstoneOfItsVersion) {
+  const L2Write write = DropUpTo(kKey, kVersion, kNow);
   const absl::StatusOr<Record> record = ParseRecord(write.record);
   ASSERT_TRUE(record.ok());
   EXPECT_EQ(record->kind, RecordKind::kTombstone);
   EXPECT_EQ(record->version, kVersion);
   EXPECT_EQ(write.version, kVersion);
-  EXPECT_GT(write.retention, absl::ZeroDuration());
+  EXPECT_EQ(write.retention, kExpiryGrace);
+}
+
+TEST(ReplicatedWriteTest, WhatStandsForAChangeLeavesRoomForIt) {
+  const L2Write write = DropOlderThan(kKey, kVersion, kNow, kDropKeep);
+  EXPECT_EQ(write.version, (Version{kVersion.hlc - 1, kVersion.region}));
+  EXPECT_EQ(ParseRecord(write.record)->version, write.version);
+  EXPECT_TRUE(write.evictable);
+  EXPECT_FALSE(DropOlderThan(kKey, kVersion, kNow, kTombstoneTtl).evictable);
+}
+
+TEST(ReplicatedWriteTest, ADeleteIsRememberedLongerThanTheSuccessorOfAValue) {
+  EXPECT_EQ(KeepOfDrop(/*removal=*/true, kTombstoneTtl), kTombstoneTtl);
+  EXPECT_EQ(KeepOfDrop(/*removal=*/false, kTombstoneTtl), kDropKeep);
+  EXPECT_EQ(KeepOfDrop(/*removal=*/false, absl::Seconds(1)), absl::Seconds(1));
 }
 
 TEST(HeartbeatTest, TheKeyLiesInAnOwnedSlotForAnySetOfSlots) {

@@ -42,6 +42,16 @@ std::vector<uint32_t> StoreWire::AwaySlots() const {
 }
 
 void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
+  FetchFromPrimary(keys, deadline, [this, keys, callback](std::vector<L2Record> records) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (lags.count(keys[i].key) > 0) records[i] = {};
+    }
+    callback(std::move(records));
+  });
+}
+
+void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                                 FetchCallback callback) {
   deadline = Theirs(deadline);
   if (overloaded_fetches > 0) {
     --overloaded_fetches;
@@ -151,6 +161,7 @@ void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPos
                                 std::vector<L2Write> writes, absl::Time deadline,
                                 ApplyCallback callback) {
   deadline = Theirs(deadline);
+  for (const L2Write& write : writes) sent.insert(write.key.key);
   callback = Refuse(&writes, std::move(callback));
   CarryTo(
       std::vector<uint32_t>{slot}, [](uint32_t one) { return one; }, deadline,

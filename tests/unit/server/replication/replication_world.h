@@ -40,6 +40,9 @@ class StoreWire final : public L2Store {
 
   Mode mode = Mode::kOpen;
   absl::Duration delay;
+  // What a replica lacks that answers in place of the primary where one may.
+  std::set<std::string> lags;
+  std::set<std::string> sent;  // Keys of ApplyReplicated, begun.
   int overloaded_fetches = 0;  // So many fetches from now on are refused.
   // Slots of a server of a cluster that is gone: calls that name any of them fail, of fetches the
   // keys that are there. `away_is_known`: the store says so.
@@ -54,6 +57,8 @@ class StoreWire final : public L2Store {
   size_t largest_read = std::numeric_limits<size_t>::max();  // Of logs; a larger one is refused.
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                        FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;
@@ -116,6 +121,10 @@ class RecordingObserver final : public ReplicationObserver {
   void OnLinkGap(const std::string&, uint32_t) override { ++link_gaps; }
   void OnTargetLoss(const std::string&, size_t) override { ++target_losses; }
   void OnDropped(const std::string&, const absl::Status&) override { ++dropped; }
+  void OnGone(const std::string&, bool removal) override {
+    ++gone;
+    removals_gone += removal ? 1 : 0;
+  }
   void OnTailError(const absl::Status&) override { ++tail_errors; }
   void OnTailGap(uint32_t slot) override { tail_gaps.insert(slot); }
   void OnClockSkew(const absl::Status&) override { ++skews; }
@@ -127,6 +136,8 @@ class RecordingObserver final : public ReplicationObserver {
   int link_gaps = 0;
   int target_losses = 0;
   int dropped = 0;
+  int gone = 0;
+  int removals_gone = 0;
   int tail_errors = 0;
   void OnLostChanges(uint32_t, size_t count) override { lost += count; }
   void OnRecovered(size_t values, size_t removals) override {
