@@ -5,8 +5,10 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -29,6 +31,9 @@ constexpr size_t kLibeventReadBytes = 4096;  // What one bufferevent read takes 
 // timer was late, and this at least.
 constexpr absl::Duration kSecondChance = absl::Milliseconds(5);
 constexpr absl::Duration kStableAfter = absl::Seconds(1);
+// Bytes that move forgive silence for so long.
+constexpr absl::Duration kLongestMove = absl::Minutes(5);
+constexpr size_t kUnseenBytes = size_t{4} << 20;  // What a path may hold, about.
 
 void ReleaseBytes(const void*, size_t, void* bytes) {
   delete static_cast<std::shared_ptr<const std::string>*>(bytes);
@@ -109,6 +114,9 @@ void Connection::Connect() {
   reader_ = std::make_unique<ReplyReader>(options_.limits);
   broken_ = absl::OkStatus();
   broken_cause_ = DownCause::kProtocol;
+  given_ = arrived_ = 0;
+  were_left_ = false;
+  moved_at_ = -absl::InfiniteDuration();
   absl::StatusOr<bufferevent*> socket = NewSocket();
   if (!socket.ok()) {
     Down(DownCause::kTls, socket.status());
@@ -235,7 +243,7 @@ void Connection::Send(std::string head, Bytes body, absl::Duration deadline, Han
     Push(head, body, deadline, std::move(handler));
   } else {
     queued_bytes_ += head.size() + body->size();
-    queue_.push_back({std::move(handler), deadline, now, std::move(head), std::move(body)});
+    queue_.push_back({std::move(handler), deadline, now, 0, 0, std::move(head), std::move(body)});
     WakeAt(deadline);
   }
 }
@@ -243,7 +251,10 @@ void Connection::Send(std::string head, Bytes body, absl::Duration deadline, Han
 void Connection::Push(const std::string& head, const Bytes& body, absl::Duration deadline,
                       Handler handler) {
   Write(head, body);
-  pending_.push_back({std::move(handler), deadline, clock_.Monotonic(), "", nullptr});
+  const size_t bytes = head.size() + body->size();
+  given_ += bytes;
+  pending_.push_back(
+      {std::move(handler), deadline, clock_.Monotonic(), given_, bytes, "", nullptr});
   WakeAt(deadline);
 }
 
@@ -312,6 +323,8 @@ bool Connection::OnReply(absl::StatusOr<Reply> reply) {
     return false;
   }
   const Handler handler = std::move(pending_.front().handler);
+  arrived_ = pending_.front().ends_at;
+  were_left_ = false;
   pending_.pop_front();
   if (handler) handler(std::move(reply));
   return broken_.ok();
@@ -328,8 +341,7 @@ void Connection::OnTimer() {
   const absl::Duration late = now - std::exchange(wake_at_, absl::InfiniteDuration());
   absl::Duration next = absl::InfiniteDuration();
   if (!pending_.empty()) {
-    const absl::Duration silent_until =
-        std::max(pending_.front().sent_at, last_read_) + options_.command_timeout;
+    const absl::Duration silent_until = SilentUntil(now);
     if (now >= silent_until && second_chance_ && now >= chance_ends_) {
       Down(DownCause::kSilence,
            absl::UnavailableError(
@@ -346,6 +358,34 @@ void Connection::OnTimer() {
   Expire(queue_, now, &next);
   // A millisecond later than due: libevent's clock is coarser than ours.
   if (next != absl::InfiniteDuration()) WakeAt(next + absl::Milliseconds(1));
+}
+
+uint64_t Connection::ArrivedBytes() const {
+  int unacknowledged = 0;
+  if (ioctl(bufferevent_getfd(bev_), SIOCOUTQ, &unacknowledged) != 0) return given_;
+  const uint64_t left = evbuffer_get_length(bufferevent_get_output(bev_)) +
+                        static_cast<uint64_t>(std::max(unacknowledged, 0));
+  return given_ - std::min(given_, left);  // Under TLS it is a little more than was given.
+}
+
+// Looked at when it is due, so that whoever stands still is found out one time-out later at most. A
+// small request has reached the other machine by then, whoever stands still there.
+absl::Duration Connection::SilentUntil(absl::Duration now) {
+  const Request& front = pending_.front();
+  const absl::Duration sign = std::max(front.sent_at, last_read_);
+  if (now < sign + options_.command_timeout) return sign + options_.command_timeout;
+  // Of what is not its turn yet nobody expects an answer.
+  const uint64_t arrived = std::min(ArrivedBytes(), front.ends_at);
+  const bool are_left = arrived < front.ends_at;
+  if (arrived > arrived_ && (are_left || were_left_)) moved_at_ = now;
+  arrived_ = std::max(arrived, arrived_);
+  were_left_ = are_left;
+  absl::Duration until = std::max(sign, std::min(moved_at_, sign + kLongestMove));
+  if (!are_left) {
+    until += absl::Seconds(static_cast<double>(std::min(front.bytes, kUnseenBytes)) /
+                           options_.slowest_bytes_per_second);
+  }
+  return until + options_.command_timeout;
 }
 
 void Connection::Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next) {

@@ -3,7 +3,9 @@
 // Requests are sent as they come and answered in order. Each has a deadline, at which its handler
 // hears kDeadlineExceeded; its place in the pipeline stays until the reply comes. A Redis that says
 // nothing for command_timeout while it owes a reply, or says something that is no reply, loses its
-// connection: what was sent and not answered fails with kUnavailable, outcome unknown. Requests
+// connection: what was sent and not answered fails with kUnavailable, outcome unknown. A large
+// request on a narrow path is no silence: as long as its bytes go on to reach the other machine (five
+// minutes at most), and, once they all have, for what they may take through a proxy in between. Requests
 // wait while a connect is under way; between failed connects they fail at once. Promise: every
 // handler is called exactly once, never on the stack of Send when it was accepted. Thread safety:
 // everything happens on the loop's thread, construction and destruction included.
@@ -36,6 +38,8 @@ namespace meridian {
 struct ConnectionOptions {
   absl::Duration connect_timeout = absl::Milliseconds(200);
   absl::Duration command_timeout = absl::Seconds(1);
+  // Of a path between us and Redis on which bytes may wait unseen (a proxy's buffers).
+  double slowest_bytes_per_second = 128 << 10;
   // Requests; beyond: kResourceExhausted. What thousands of writes a second leave waiting while
   // Redis or this process stands still for a second, as either may.
   size_t max_in_flight = 8192;
@@ -101,6 +105,8 @@ class Connection {
     Handler handler;  // Empty: answered already; the reply will be dropped.
     absl::Duration deadline;
     absl::Duration sent_at;
+    uint64_t ends_at = 0;  // Of all bytes that this connection was given; 0 while queued.
+    size_t bytes = 0;
     std::string head;  // Only while queued.
     Bytes body;        // Only while queued.
   };
@@ -122,6 +128,8 @@ class Connection {
   void Write(const std::string& head, const Bytes& body);
   void Push(const std::string& head, const Bytes& body, absl::Duration deadline, Handler handler);
   void OnTimer();
+  absl::Duration SilentUntil(absl::Duration now);
+  uint64_t ArrivedBytes() const;
   void Expire(std::deque<Request>& requests, absl::Duration now, absl::Duration* next);
   void WakeAt(absl::Duration time);
   void Down(DownCause cause, absl::Status why);
@@ -150,6 +158,10 @@ class Connection {
   absl::Status broken_;  // Why this connection must not be used any further, and
   DownCause broken_cause_ = DownCause::kProtocol;  // whose fault that is.
   absl::Duration last_read_;
+  uint64_t given_ = 0;    // Bytes that this connection was given, and
+  uint64_t arrived_ = 0;  // those up to the first unanswered request's end that had reached the
+  bool were_left_ = false;   // other machine when that was last looked at; not all of it had.
+  absl::Duration moved_at_;  // When more had than the time before.
   absl::Duration ready_since_;
   absl::Duration wake_at_ = absl::InfiniteDuration();
   LoopTimer timer_;          // Deadlines and stalls.
