@@ -148,6 +148,8 @@ class Flight {
   // Of what fills the key: given when the load or the lease began, so that whatever is written or
   // invalidated meanwhile is newer.
   Version version ABSL_GUARDED_BY(mu);
+  // Of a lease: what was known of L2 when it was given, or since. Changes up to it are no news.
+  Version seen ABSL_GUARDED_BY(mu);
   TimerQueue::Id timer ABSL_GUARDED_BY(mu);  // The soft time-out, or the end of the lease.
   bool soft_is_over ABSL_GUARDED_BY(mu) = false;
   // Some of its waiters were not answered when it landed: it looks again, or follows another.

@@ -1,5 +1,6 @@
 // The part of MissPath that gives callers the right to fill a key.
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <utility>
@@ -13,6 +14,9 @@ namespace {
 
 // Keys that are leased at a time; who misses beyond fills without one.
 constexpr int64_t kMaxLeased = 65'536;
+
+// A look beside a lease gets this long.
+constexpr absl::Duration kLookTime = absl::Seconds(1);
 
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
@@ -50,6 +54,7 @@ void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
         granted = true;
         BeginAnew(*flight);
         flight->version = context_.versions.Next();
+        flight->seen = seen;
         landing.lease = LeaseToken{flight->version, now + life}.ToBytes(flight->name_space.name,
                                                                         flight->key().key);
       }
@@ -147,6 +152,45 @@ void MissPath::OnLeaseVoid(const EntryKey& key, Version version) {
   if (flights_.leased.load(std::memory_order_relaxed) == 0) return;
   const FlightPtr flight = flights_.Find(key);
   if (flight != nullptr) VoidLease(flight, version);
+}
+
+void MissPath::OnChanged(const EntryKey& key, Version version) {
+  if (flights_.leased.load(std::memory_order_relaxed) == 0) return;
+  const FlightPtr flight = flights_.Find(key);
+  if (flight == nullptr) return;
+  Version lease;
+  {
+    absl::MutexLock lock(&flight->mu);
+    const bool leased = !flight->landed && flight->phase == FlightPhase::kLeased;
+    if (!leased || version <= flight->seen) return;
+    lease = flight->version;
+  }
+  // Its own version: it was filled, through another node.
+  if (version >= lease) return VoidLease(flight, version);
+  LookBeside(flight, lease);
+}
+
+void MissPath::LookBeside(const FlightPtr& flight, Version lease) {
+  std::vector<L2Key> keys;
+  keys.push_back(
+      L2Key{flight->key().slot, flight->name_space.name, std::string(flight->key().key)});
+  context_.l2.Fetch(std::move(keys), context_.clock.Now() + kLookTime,
+                    [this, flight, lease](const std::vector<L2Record>& records) {
+                      if (!records[0].status.ok() || records[0].record.empty()) return;
+                      const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
+                      if (!record.ok()) return;
+                      if (IsLive(*flight, *record)) return VoidLease(flight, lease);
+                      absl::MutexLock lock(&flight->mu);
+                      if (flight->version == lease) {
+                        flight->seen = std::max(flight->seen, record->version);
+                      }
+                    });
+}
+
+bool MissPath::IsLive(const Flight& flight, const Record& record) const {
+  return record.kind != RecordKind::kTombstone && record.expires_at > context_.clock.Now() &&
+         !(context_.fences != nullptr && !context_.fences->known()) &&
+         !context_.IsFenced(flight.name_space.id, flight.key(), record.tags, record.written_hlc());
 }
 
 void MissPath::VoidLease(const FlightPtr& flight, Version version) {

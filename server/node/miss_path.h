@@ -73,6 +73,9 @@ class MissPath final : private OriginSink {
   // The leases of a key of ours up to `version` are void, by a delete or by something newer in L2:
   // the next one who waits for one of them begins anew.
   void OnLeaseVoid(const EntryKey& key, Version version);
+  // A key of ours has `version` in L2, by whom ever: who waits for a lease is given what is there,
+  // if that is a live value, or void the lease.
+  void OnChanged(const EntryKey& key, Version version);
   bool HasLeases() const { return flights_.leased.load(std::memory_order_relaxed) > 0; }
   // The lease with this version has ended without a value: who waits for it is told `absence`, or
   // without one begins anew, and the next one gets a lease. False: it has ended already, and
@@ -139,6 +142,11 @@ class MissPath final : private OriginSink {
   bool WaitsNoLonger(const Flight& flight, const Waiter& waiter) const {
     return waiter.want_lease && !HasOrigin(flight) && !waiter.who->WaitsForLeases();
   }
+  // Reads the key beside the lease with version `lease`: one that is older than the lease, but came
+  // after it was given, ends the waiting, too.
+  void LookBeside(const FlightPtr& flight, Version lease);
+  // Whether what the store has is a value, or an absence, that may be answered.
+  bool IsLive(const Flight& flight, const Record& record) const;
   // As OnLeaseVoid, of one flight.
   void VoidLease(const FlightPtr& flight, Version version);
   // Answers a waiter at once that joined too late to be thought of.

@@ -373,6 +373,7 @@ bool WriteCall::TakeOutcome(const Sent& sent, const L2WriteResult& outcome, Home
     if (outcome.stored == sent.version) {  // This very write, sent again.
       result.state = EntryState::kOk;
       result.version = sent.version;
+      if (home == Home::kHere) FollowStored(sent);
       return true;
     }
     result.version = outcome.stored;
@@ -398,6 +399,14 @@ bool WriteCall::MayWait(const WriteItem& item, const absl::Status& why) const {
 void WriteCall::GiveUp(const Sent& sent) {
   context_.engine.Erase(sent.key, sent.version);
   context_.TellWatchers(name_space_.name, sent.key, sent.version);
+}
+
+void WriteCall::FollowStored(const Sent& sent) {
+  if (context_.engine.IsBehind(sent.key, sent.version)) {
+    context_.engine.Erase(sent.key, sent.version);
+  }
+  context_.TellWatchers(name_space_.name, sent.key, sent.version);
+  misses_.OnChanged(sent.key, sent.version);
 }
 
 void WriteCall::KeepHint(const WriteItem& item, const Sent& sent, WriteResult* result) {

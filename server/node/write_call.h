@@ -135,6 +135,9 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
   // Whether the write is accepted without the regional store. A condition cannot be judged here,
   // and a touch is of a value that only the store has.
   bool MayWait(const WriteItem& item, const absl::Status& why) const;
+  // The store had the write already, perhaps with another value: nobody keeps or waits for anything
+  // older, and who wants it reads it.
+  void FollowStored(const Sent& sent);
   // Nobody keeps what the write may have replaced.
   void GiveUp(const Sent& sent);
   void KeepHint(const WriteItem& item, const Sent& sent, WriteResult* result);

@@ -12,6 +12,7 @@
 #include "server/replication/fence_wait.h"
 #include "server/replication/hearing.h"
 #include "server/replication/hint_replay.h"
+#include "server/replication/lease_waker.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicated_write.h"
 #include "server/replication/replicator.h"
@@ -163,13 +164,15 @@ struct Replication::Parts {
         fence_follower({.node_id = options.node_id, .log_entries = options.tail.log_entries},
                        deps.own, deps.fences, deps.topology, gate, deps.clock, deps.observer),
         upkeep(UpkeepOptions(options), deps.own, gate, deps.clock),
+        lease_waker(deps.engine, deps.misses),
         watch_feed(deps.watch, fence_follower, recovery),
         staleness(SamplerOptions(options), deps.own, deps.others, deps.engine, deps.fences,
                   deps.mirrors, deps.peers, deps.topology, gate, deps.clock, deps.mode_of,
                   [this](const std::string& region) { return replicator.StateOf(region); }),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer,
-             {&coherence, &recovery, &watch_feed, &replicator, &staleness, &fence_wait}),
+             {&coherence, &recovery, &lease_waker, &watch_feed, &replicator, &staleness,
+              &fence_wait}),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
@@ -195,6 +198,7 @@ struct Replication::Parts {
   StoreRecovery recovery;
   FenceFollower fence_follower;
   StoreUpkeep upkeep;
+  LeaseWaker lease_waker;
   WatchFeed watch_feed;
   StalenessSampler staleness;
   ChangelogTail tail;

@@ -30,6 +30,7 @@
 #include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
 #include "server/node/mirror_reads.h"
+#include "server/node/miss_path.h"
 #include "server/node/slot_horizons.h"
 #include "server/node/watch_hub.h"
 #include "server/replication/changelog_tail.h"
@@ -79,6 +80,7 @@ struct ReplicationDeps {
   // See StoreRecovery. Called on the executor; empty: never known.
   StoreRecovery::StoredUntil stored_until;
   MirrorReads* mirrors = nullptr;  // Are looked at by the sampler; nullptr: none.
+  MissPath* misses = nullptr;      // Who waits there for leases hears of changes; nullptr: nobody.
 };
 
 class Replication {

@@ -25,6 +25,7 @@ namespace meridian {
 namespace {
 
 using cache::v1::Entry;
+using Stub = cache::v1::CacheService::Stub;
 constexpr absl::Duration kLimit = absl::Seconds(20);
 
 // Loads what the test says, when it says so.
@@ -100,6 +101,10 @@ class OwnerDeathTest : public testing::Test {
   // Of the first node.
   Entry Get(const std::string& name_space, const std::string& key,
             absl::Duration timeout = absl::Seconds(10)) {
+    return GetOf(*asked_, name_space, key, timeout);
+  }
+  static Entry GetOf(Stub& node, const std::string& name_space, const std::string& key,
+                     absl::Duration timeout) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
     cache::v1::GetRequest request;
@@ -107,14 +112,15 @@ class OwnerDeathTest : public testing::Test {
     request.set_key(key);
     request.mutable_options()->set_want_lease(name_space == "task");
     cache::v1::GetResponse response;
-    const grpc::Status status = asked_->Get(&context, request, &response);
+    const grpc::Status status = node.Get(&context, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response.entry();
   }
   cache::v1::WriteResult Fill(const std::string& key, const std::string& value,
-                              const std::string& lease) {
+                              const std::string& lease,
+                              absl::Duration timeout = absl::Seconds(10)) {
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
     cache::v1::SetRequest request;
     request.set_namespace_("task");
     request.mutable_entry()->set_key(key);
@@ -168,6 +174,21 @@ TEST_F(OwnerDeathTest, WhoWaitsIsAnsweredInTimeAndWhatTheDeadOneBeganIsHarmless)
   EXPECT_EQ(late.error().reason(), "LEASE_VOID");
   EXPECT_EQ(Get("task", leased).value(), "new");
   EXPECT_EQ(Get("loaded", loaded).value(), "value");
+}
+
+// A defect once: until the lease was over, a minute here, the owner knew nothing of the value.
+TEST_F(OwnerDeathTest, AFillThatWentAroundAFrozenOwnerIsThereWhenItGoesOn) {
+  const std::string key = DoomedKey("task");
+  const std::string lease = Get("task", key).lease();
+  ASSERT_FALSE(lease.empty());
+  const auto owner = NewStub<cache::v1::CacheService>(cluster_->Address("us-node-2", "data"));
+  std::future<Entry> waits =
+      std::async(std::launch::async, [&] { return GetOf(*owner, "task", key, absl::Seconds(15)); });
+  cluster_->Stop("us-node-2");
+  EXPECT_EQ(Fill(key, "new", lease, absl::Seconds(1)).status(), cache::v1::ENTRY_STATUS_OK);
+  cluster_->Cont("us-node-2");
+  EXPECT_EQ(GetOf(*owner, "task", key, absl::Seconds(5)).value(), "new");
+  EXPECT_EQ(waits.get().value(), "new");
 }
 
 }  // namespace

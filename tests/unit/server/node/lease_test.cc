@@ -226,6 +226,33 @@ TEST_F(LeaseTest, AFenceByTagVoidsTheLeaseWhenItIsUsed) {
   EXPECT_FALSE(other->results[0].lease.empty());
 }
 
+// A defect once: the value was in L2, acknowledged, and a miss here until the end of the lease.
+TEST_F(LeaseTest, AFillThatIsSentAgainAfterATimeOutIsServed) {
+  Start(1, nullptr, ", lease_ttl: 30s");
+  const auto holder = Begin({"k"}, Lease());
+  const auto other = Begin({"k"}, Lease());
+  store_.LoseNextReply(absl::DeadlineExceededError("no answer"));
+  WriteItem fill = FillOf("k", "v", holder->results[0].lease);
+  EXPECT_EQ(WriteOne(node(0), fill).state, EntryState::kError);
+  EXPECT_TRUE(other->shown.empty()) << "nobody knows whether it was filled";
+  EXPECT_EQ(counters().leases_granted, 1);
+  EXPECT_EQ(ShowWrite(WriteOne(node(0), fill)), "ok");
+  EXPECT_THAT(other->shown, ElementsAre("v@L2"));
+  EXPECT_EQ(ReadThrough("k"), "v@L1");
+  EXPECT_EQ(counters().leases_granted, 1);
+  EXPECT_TRUE(IsQuiet());
+}
+
+// Under one lease two values: the first is stored, and L1 must not hold the other.
+TEST_F(LeaseTest, AnotherValueUnderAUsedLeaseIsNowhere) {
+  Start(1, nullptr);
+  const auto holder = Begin({"k"}, Lease());
+  const std::string lease = holder->results[0].lease;
+  EXPECT_EQ(ShowWrite(WriteOne(node(0), FillOf("k", "first", lease))), "ok");
+  EXPECT_EQ(ShowWrite(WriteOne(node(0), FillOf("k", "second", lease))), "ok");
+  EXPECT_EQ(ReadThrough("k"), "first@L1");
+}
+
 // The changelog tells what this node did itself, a moment later.
 TEST_F(LeaseTest, AnOldChangeThatComesLateLeavesALeaseAlone) {
   Start(1, nullptr);

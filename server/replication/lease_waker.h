@@ -1,0 +1,51 @@
+// LeaseWaker tells those who wait for somebody who has a lease what the changelog's tail hears of
+// their keys: a fill that another node carried out, or a write that came in between. Without it
+// they would wait for a value that is there.
+//
+// Cost: while nobody has a lease, one load for each slice of changes.
+// Thread safety: as ChangeSink.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_LEASE_WAKER_H_
+#define MERIDIAN_SERVER_REPLICATION_LEASE_WAKER_H_
+
+#include <optional>
+
+#include "common/engine/engine.h"
+#include "server/node/miss_path.h"
+#include "server/replication/change_sink.h"
+
+namespace meridian {
+
+class LeaseWaker final : public ChangeSink {
+ public:
+  // Neither is owned; both outlive this. `misses` nullptr: nobody waits. Comes after the sink that
+  // keeps L1 coherent: who is woken looks into L2, and what it finds goes into L1.
+  LeaseWaker(Engine& engine, MissPath* misses) : engine_(engine), misses_(misses) {}
+
+  void OnSlotGained(uint32_t slot, LogPosition position) override {}
+  void OnSlotLost(uint32_t slot) override {}
+  void OnChanges(LogPosition after, const LogSlice& slice) override {
+    if (misses_ == nullptr || !misses_->HasLeases()) return;
+    for (const LogEntry& entry : slice.entries) {
+      if (!entry.version.is_set()) continue;  // Not written by us: nobody's change.
+      const std::optional<NamespaceId> name_space = engine_.InternNamespace(entry.name_space);
+      if (!name_space) continue;  // None of its keys is leased.
+      misses_->OnChanged({.name_space = *name_space,
+                          .slot = slice.slot,
+                          .hash = engine_.HashOf(*name_space, entry.key),
+                          .key = entry.key},
+                         entry.version);
+    }
+  }
+  // What a hole has swallowed the next one finds who asks for the key: its slot was dropped.
+  void OnGap(uint32_t slot, GapKind kind) override {}
+  void OnLoss(const SlotLoss& loss) override {}
+
+ private:
+  Engine& engine_;
+  MissPath* const misses_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_LEASE_WAKER_H_
