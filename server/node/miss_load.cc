@@ -221,7 +221,7 @@ void MissPath::TakeAnswers(std::vector<OriginAnswer> answers) {
 
 void MissPath::Store(std::vector<Fill> fills) {
   if (context_.l1_only) {
-    for (const Fill& fill : fills) Finish(fill, true);
+    for (const Fill& fill : fills) Finish(fill, Stored::kYes);
     return;
   }
   std::vector<L2Write> writes;
@@ -235,21 +235,30 @@ void MissPath::Store(std::vector<Fill> fills) {
                             outcome.status.ok() && outcome.outcome != L2WriteOutcome::kApplied;
                         if (stale) (void)context_.versions.Merge(outcome.stored.hlc);
                         // Without an answer of L2, L1 has it for itself.
-                        Finish(fills[i], !stale);
+                        Finish(fills[i], stale                 ? Stored::kNo
+                                         : outcome.status.ok() ? Stored::kYes
+                                                               : Stored::kUnknown);
                       }
                     });
 }
 
-void MissPath::Finish(const Fill& fill, bool stored) {
+void MissPath::Finish(const Fill& fill, Stored stored) {
   Flight& flight = *fill.flight;
-  if (!stored) {
+  const auto tell_watchers = [&] {
+    if (stored == Stored::kUnknown) {
+      context_.WarnWatchers(flight.name_space.name, flight.key(), fill.version);
+    } else {
+      context_.TellWatchers(flight.name_space.name, flight.key(), fill.version);
+    }
+  };
+  if (stored == Stored::kNo) {
     // The callers all asked before they could know of what is newer.
     Count(flight.name_space.counters.origin.overtaken);
   } else if (flight.kind == FlightKind::kAround) {
     // Nothing of it is here.
   } else if (fill.removes) {
     context_.engine.Erase(flight.key(), fill.version);
-    context_.TellWatchers(flight.name_space.name, flight.key(), fill.version);
+    tell_watchers();
   } else {
     const EntryKey& key = flight.key();
     const absl::Duration now = context_.clock.Monotonic();
@@ -273,7 +282,7 @@ void MissPath::Finish(const Fill& fill, bool stored) {
     } else {
       context_.engine.Erase(key, fill.version);  // What was there is older.
     }
-    context_.TellWatchers(flight.name_space.name, key, fill.version);
+    tell_watchers();
   }
   Land(fill.flight, fill.landing);
 }

@@ -15,6 +15,7 @@
 #ifndef MERIDIAN_SERVER_NODE_MISS_PATH_H_
 #define MERIDIAN_SERVER_NODE_MISS_PATH_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -130,7 +131,8 @@ class MissPath final : private OriginSink {
   struct Fill;
   std::optional<Fill> MakeFill(const FlightPtr& flight, OriginAnswer answer);
   void Store(std::vector<Fill> fills);
-  void Finish(const Fill& fill, bool stored);
+  enum class Stored : uint8_t { kYes, kNo, kUnknown };
+  void Finish(const Fill& fill, Stored stored);
 
   // Gives the first who wants it the right to fill the key. Who does not has missed, and so has who
   // does not wait for the one who got it.

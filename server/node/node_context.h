@@ -62,9 +62,13 @@ struct NodeContext {
   // Is told what happens to keys of ours; nullptr: nobody follows.
   WatchHub* watch = nullptr;
 
-  // A key of ours has `version` now, or may have, and L1 shows nothing older.
+  // A key of ours has `version` now, and L1 shows nothing older.
   void TellWatchers(std::string_view name_space, const EntryKey& key, Version version) const {
     if (watch != nullptr) watch->Changed(key.slot, name_space, key.key, version);
+  }
+  // A write of ours failed, but may have been carried out, or be carried out yet.
+  void WarnWatchers(std::string_view name_space, const EntryKey& key, Version version) const {
+    if (watch != nullptr) watch->MayChange(key.slot, name_space, key.key, version);
   }
 
   // Whether what the store holds under the key is dead. `tags` and `written` as of Fences::Covers.

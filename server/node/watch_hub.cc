@@ -47,6 +47,16 @@ uint64_t HashOf(uint32_t slot, std::string_view name_space, std::string_view key
 
 void WatchHub::Changed(uint32_t slot, std::string_view name_space, std::string_view key,
                        Version version) {
+  TellChange(slot, name_space, key, version, Echo::kKnown);
+}
+
+void WatchHub::MayChange(uint32_t slot, std::string_view name_space, std::string_view key,
+                         Version version) {
+  TellChange(slot, name_space, key, version, Echo::kUnknown);
+}
+
+void WatchHub::TellChange(uint32_t slot, std::string_view name_space, std::string_view key,
+                          Version version, Echo echo) {
   // Who begins to follow later asks later, too, and then this change is in the answer.
   if (!recording_.load()) return;
   {
@@ -58,7 +68,7 @@ void WatchHub::Changed(uint32_t slot, std::string_view name_space, std::string_v
       ++stats_.duplicates;
       return;
     }
-    recent = hash;
+    if (echo == Echo::kKnown) recent = hash;
     scratch_.Clear();
     scratch_.set_slot(slot);
     scratch_.set_namespace_(name_space.data(), name_space.size());

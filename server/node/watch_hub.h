@@ -82,6 +82,10 @@ class WatchHub {
   // the changelog. What is told twice becomes one event, if the two are near each other.
   void Changed(uint32_t slot, std::string_view name_space, std::string_view key, Version version)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // The same of an own write whose outcome is not known: it may come to be later, and is told once
+  // more when the changelog has it.
+  void MayChange(uint32_t slot, std::string_view name_space, std::string_view key, Version version)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // A fence is in force here. An empty `scope` covers the whole namespace.
   enum class FenceKind : uint8_t { kNamespace, kTag, kPrefix };
   void Fenced(std::string_view name_space, FenceKind kind, std::string_view scope, Version version)
@@ -121,6 +125,10 @@ class WatchHub {
     std::string encoded;  // A field `events` of WatchResponse.
   };
 
+  // Numbers a change, unless it was told for good. Its echo, if known, is then none.
+  enum class Echo : bool { kKnown, kUnknown };
+  void TellChange(uint32_t slot, std::string_view name_space, std::string_view key, Version version,
+                  Echo echo) ABSL_LOCKS_EXCLUDED(mu_);
   void TellGap(uint32_t slot, bool ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives `scratch_` the next number.
   void Append(uint32_t slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

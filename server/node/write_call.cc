@@ -398,7 +398,7 @@ bool WriteCall::MayWait(const WriteItem& item, const absl::Status& why) const {
 
 void WriteCall::GiveUp(const Sent& sent) {
   context_.engine.Erase(sent.key, sent.version);
-  context_.TellWatchers(name_space_.name, sent.key, sent.version);
+  context_.WarnWatchers(name_space_.name, sent.key, sent.version);
 }
 
 void WriteCall::FollowStored(const Sent& sent) {

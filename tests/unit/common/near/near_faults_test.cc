@@ -2,6 +2,7 @@
 // late, streams break, rings are overrun, tails stall, nodes restart and slots move, or are away
 // with the server that keeps them. The owners are no better: they answer what their L1 has, which
 // may be old, and tell changes and fences late, twice, in any order, or only that some are missing.
+// Some of their writes time out, are told as doubtful, and are carried out later or never.
 // Whatever happens, no read shows a value that was replaced or fenced longer ago than the stated
 // bound, and slots that nothing happened to are served.
 
@@ -49,6 +50,12 @@ struct Owner {
   std::vector<Change> fences;          // That it knows.
   std::map<std::string, uint64_t> l1;  // What it answers; else it asks the store.
   std::set<uint32_t> away;             // Slots of a server that it does not reach.
+};
+
+// A write that nobody knows of yet.
+struct Doubt {
+  absl::Duration at;
+  Change change;
 };
 
 // A message on its way.
@@ -100,6 +107,7 @@ class World {
   void Step(double trouble) {
     clock_.Advance(kStep);
     if (Chance(0.3)) WriteSomething();
+    CarryOutLate();
     if (Chance(0.006)) FenceSomething(trouble);
     if (Chance(trouble * 0.01)) LoseServer(Random(2));
     if (Chance(trouble * 0.02)) MoveSlot();
@@ -125,20 +133,43 @@ class World {
   }
   int OwnerOf(const std::string& key) { return owner_of_.at(SlotOf(kSpace, key)); }
 
-  void SetTruth(const std::string& key) {
-    truth_[key] = next_hlc_;
-    history_[key].emplace(next_hlc_++, clock_.Monotonic());
+  void SetTruth(const std::string& key) { SetTruth(key, next_hlc_++); }
+  void SetTruth(const std::string& key, uint64_t hlc) {
+    truth_[key] = hlc;
+    history_[key].emplace(hlc, clock_.Monotonic());
   }
 
   void WriteSomething() {
     const std::string& key = keys_[static_cast<size_t>(Random(static_cast<int>(keys_.size())))];
     Owner& owner = owners_[OwnerOf(key)];
+    if (!owner.stalled && Chance(0.05)) return TimeOut(owner, key);
     SetTruth(key);
     if (!owner.stalled && Chance(0.5)) {  // Its own write; the changelog's echo comes, too.
       owner.l1[key] = truth_[key];
       owner.hub->Changed(SlotOf(kSpace, key), kSpace, key, {truth_[key], 1});
     }
     owner.untold.push_back({.key = key, .name = {}, .hlc = truth_[key]});
+  }
+
+  // The store did not answer; what it does with the write it does later.
+  void TimeOut(Owner& owner, const std::string& key) {
+    const uint64_t hlc = next_hlc_++;
+    owner.l1.erase(key);
+    owner.hub->MayChange(SlotOf(kSpace, key), kSpace, key, {hlc, 1});
+    if (Chance(0.2)) return;
+    in_doubt_.push_back({clock_.Monotonic() + absl::Milliseconds(Random(1500)),
+                         {.key = key, .name = {}, .hlc = hlc}});
+  }
+  void CarryOutLate() {
+    std::erase_if(in_doubt_, [&](const Doubt& doubt) {
+      if (doubt.at > clock_.Monotonic()) return false;
+      const Change& change = doubt.change;
+      if (truth_[change.key] < change.hlc) {
+        SetTruth(change.key, change.hlc);
+        owners_[OwnerOf(change.key)].untold.push_back(change);
+      }
+      return true;
+    });
   }
 
   // A node that stands still hears of a fence when it goes on; the caller was told so.
@@ -422,6 +453,7 @@ class World {
   Link links_[2];
   std::vector<std::unique_ptr<WatchHub>> dead_;  // Frozen, rather: streams may still refer to them.
   std::vector<Fill> fills_;
+  std::vector<Doubt> in_doubt_;
   uint64_t next_hlc_ = 1000;
   uint64_t last_incarnation_ = 0;
   int hits_ = 0;

@@ -177,6 +177,45 @@ TEST_F(WritePathTest, AnUnknownOutcomeGivesUpTheOldValueInL1) {
   EXPECT_EQ(Show(ReadOne(node(0), "k")), "new@L2");
 }
 
+// A defect once: the notice of what the store did later was taken for an echo of the warning, and
+// who had read the old value in between kept it.
+TEST_F(WritePathTest, AWriteThatMayStillComeIsToldAgainWhenItHasCome) {
+  StartNodes(1);
+  WatchHub hub(WatchHubOptions{}, clock_);
+  node(0).context().watch = &hub;
+  const uint32_t slot = SlotOf(kSpace, "k");
+  hub.SlotFollowed(slot);
+  SlotSet slots;
+  slots.set(slot);
+  WatchHub::Reader reader = hub.Open(slots, 0, 0);
+  const auto told = [&] {
+    std::string bytes;
+    cache::v1::WatchResponse message;
+    EXPECT_TRUE(hub.Read(&reader, /*alive=*/true, &bytes));
+    EXPECT_TRUE(message.ParseFromString(bytes));
+    std::vector<uint64_t> versions;
+    for (const auto& event : message.events()) versions.push_back(event.version().hlc());
+    return versions;
+  };
+  const Version old = WriteOne(node(0), SetOf("k", "old")).version;
+  EXPECT_THAT(told(), testing::ElementsAre(old.hlc));
+  hub.Changed(slot, kSpace, "k", old);
+  EXPECT_THAT(told(), testing::IsEmpty()) << "the echo of a write that was done";
+
+  store_.FailNext(absl::DeadlineExceededError("no answer yet"));
+  EXPECT_EQ(WriteOne(node(0), SetOf("k", "new")).state, EntryState::kError);
+  EXPECT_EQ(Show(ReadOne(node(0), "k")), "old@L2") << "followers may read it, too";
+  const std::vector<uint64_t> warned = told();
+  ASSERT_EQ(warned.size(), 1);
+  const Version late{warned[0], node(0).versions().region()};
+  EXPECT_GT(late, old);
+  hub.Changed(slot, kSpace, "k", late);  // By the tail: the store has carried it out.
+  EXPECT_THAT(told(), testing::ElementsAre(late.hlc));
+  hub.Changed(slot, kSpace, "k", late);
+  EXPECT_THAT(told(), testing::IsEmpty());
+  hub.Close(reader);
+}
+
 TEST_F(WritePathTest, GoesAroundAnOwnerThatDoesNotAnswer) {
   StartNodes(2);
   const std::string key = KeyOwnedBy(1);
