@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/base/clock.h"
 
 namespace meridian {
@@ -13,6 +14,8 @@ using Values = std::vector<std::optional<std::string>>;
 
 // One call waits so long for others: a node that stands still is noticed after it.
 constexpr absl::Duration kOneWait = absl::Seconds(1);
+// Between two calls to a node that does not wait, at first; each time twice as long.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(20);
 // Beside the waiting, when the caller names no time for a read.
 constexpr absl::Duration kReadTime = absl::Seconds(1);
 
@@ -101,9 +104,21 @@ class Reading {
     const absl::Duration ends = clock_.Monotonic() + options_.patience;
     std::vector<size_t> open(keys_.size());
     for (size_t i = 0; i < open.size(); ++i) open[i] = i;
-    while (!open.empty()) {
-      const absl::Duration left = ends - clock_.Monotonic();
-      open = Ask(open, std::clamp(left, absl::ZeroDuration(), kOneWait), left);
+    absl::Duration pause = kFirstPause;
+    while (true) {
+      const absl::Duration began = clock_.Monotonic();
+      const absl::Duration left = ends - began;
+      const absl::Duration wait = std::clamp(left, absl::ZeroDuration(), kOneWait);
+      open = Ask(open, wait, left);
+      if (open.empty()) break;
+      const absl::Duration now = clock_.Monotonic();
+      if (now - began >= wait / 2) {
+        pause = kFirstPause;
+      } else {
+        // The node did not wait, or there is too little left to wait for there.
+        absl::SleepFor(std::min(pause, ends - now));
+        pause = std::min(2 * pause, kOneWait);
+      }
     }
     return std::move(values_);
   }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "client/cpp/read_through.h"
 #include "tests/contract/client_fake_node.h"
 
 namespace meridian {
@@ -442,6 +445,30 @@ TEST_F(ClientContractTest, ANodeThatDoesNotWaitIsNotAskedAgainAndAgain) {
   EXPECT_TRUE(results[0].lease_taken);
   EXPECT_TRUE(results[1].lease_taken);
   EXPECT_EQ(a_.lease_waits().size() + b_.lease_waits().size(), 3u);
+}
+
+// A defect once: it asked as fast as it could until its patience was over, and in the last 20 ms of
+// it of nodes that wait, too.
+TEST_F(ClientContractTest, ReadThroughAsksSeldomWhereNobodyWaits) {
+  Publish(1, {&a_, &b_});
+  const auto client = Connect(a_);
+  const std::string key = KeyOf(a_);
+  a_.HoldLease(key, "");
+  const std::vector<std::string_view> keys = {key};
+  size_t asked = 0;
+  for (const auto& [patience, most] : std::vector<std::pair<absl::Duration, size_t>>{
+           {absl::Milliseconds(15), 5}, {absl::Milliseconds(400), 20}}) {
+    const absl::Time began = absl::Now();
+    const auto values = ReadThrough(*client, "ns", keys,
+                                    [](std::span<const std::string_view>) {
+                                      return std::vector<std::optional<std::string>>{"computed"};
+                                    },
+                                    {.patience = patience});
+    EXPECT_THAT(values, ElementsAre(std::optional<std::string>("computed")));
+    EXPECT_GE(absl::Now() - began, patience);
+    EXPECT_LE(a_.lease_waits().size() - asked, most);
+    asked = a_.lease_waits().size();
+  }
 }
 
 }  // namespace
