@@ -81,10 +81,24 @@ void StalenessSampler::OnChanges(LogPosition after, const LogSlice& slice) {
   }
 }
 
+absl::Duration StalenessSampler::AgeOf(Version version) const {
+  // Of a version that is ahead of this clock nobody knows when it was given.
+  return version.region == RegionId(options_.own_region)
+             ? std::max(absl::ZeroDuration(), clock_.Now() - version.time())
+             : absl::ZeroDuration();
+}
+
 void StalenessSampler::Follow(SamplePtr sample) {
   ++waiting_;
+  const absl::Duration heard_at = AgeOf(sample->version);
+  while (sample->first_age + 1 < kStalenessAges.size() &&
+         kStalenessAges[sample->first_age] < heard_at) {
+    ++sample->first_age;
+  }
+  if (sample->first_age > 0) ++late_total_;
   for (size_t age = 0; age < kStalenessAges.size(); ++age) {
-    gate_.PostAfter(kStalenessAges[age], [this, sample, age] { Look(sample, age); });
+    const absl::Duration left = std::max(absl::ZeroDuration(), kStalenessAges[age] - heard_at);
+    gate_.PostAfter(left, [this, sample, age] { Look(sample, age); });
   }
 }
 
@@ -156,26 +170,38 @@ void StalenessSampler::LookAtNodes(const SamplePtr& sample, size_t age) {
 
 void StalenessSampler::LookAtStore(const SamplePtr& sample, size_t age, const std::string& region,
                                    L2Store& store) {
+  std::vector<L2Key> keys = {sample->key};
+  // Superfluous fences are removed: the one of the namespace says as much, if it is there.
+  if (sample->fence) {
+    keys.push_back(
+        FenceKey({.name_space = sample->fence->name_space, .local = sample->fence->local}));
+  }
   using Records = std::vector<L2Record>;
-  store.Fetch({sample->key}, clock_.Now() + options_.timeout,
+  store.Fetch(std::move(keys), clock_.Now() + options_.timeout,
               gate_.Reply<Records>([this, sample, age, region](const Records& records) {
-                const L2Record& record = records.front();
-                if (!record.status.ok()) {
-                  ++unanswered_total_;
-                  return;
-                }
-                std::optional<Version> found;
-                const absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
-                if (parsed.ok() && parsed->kind == RecordKind::kValue &&
-                    parsed->expires_at > clock_.Now()) {
-                  found = parsed->version;
-                }
-                const Place place{region, kRedis};
-                if (!sample->fence) return Judge(sample, age, place, found);
-                // Superfluous ones are removed: the fence of the namespace says as much.
-                const uint64_t all = fences_.ClockOf({.name_space = sample->name_space()});
-                JudgeFence(sample, age, place, std::max(all, found.value_or(Version()).hlc));
+                JudgeStore(sample, age, region, records);
               }));
+}
+
+void StalenessSampler::JudgeStore(const SamplePtr& sample, size_t age, const std::string& region,
+                                  const std::vector<L2Record>& records) {
+  std::optional<Version> found;
+  for (const L2Record& record : records) {
+    if (!record.status.ok()) {
+      ++unanswered_total_;
+      return;
+    }
+    const absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
+    if (parsed.ok() && parsed->kind == RecordKind::kValue && parsed->expires_at > clock_.Now()) {
+      found = std::max(found.value_or(Version()), parsed->version);
+    }
+  }
+  const Place place{region, kRedis};
+  if (sample->fence) {
+    JudgeFence(sample, age, place, found.value_or(Version()).hlc);
+  } else {
+    Judge(sample, age, place, found);
+  }
 }
 
 void StalenessSampler::JudgeNode(const SamplePtr& sample, size_t age, const std::string& node,
@@ -219,7 +245,7 @@ void StalenessSampler::Count(const SamplePtr& sample, size_t age, const Place& p
     Note(sample, age, place, found);
     return;
   }
-  ++row.right[age];
+  if (age >= sample->first_age) ++row.right[age];
   const auto incident = sample->incidents.find({place.region, place.name});
   if (incident != sample->incidents.end() && incident->second >= first_incident_) {
     incidents_[incident->second - first_incident_].over = true;
@@ -300,6 +326,7 @@ StalenessReport StalenessSampler::Report() const {
   report.sampled_total = sampled_total_;
   report.fences_sampled_total = fences_sampled_total_;
   report.unanswered_total = unanswered_total_;
+  report.late_total = late_total_;
   return report;
 }
 

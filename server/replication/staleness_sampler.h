@@ -2,13 +2,19 @@
 // the slots that this node owns, and looks 1 s, 10 s and 60 s later wherever a read may find the
 // key. The same for fences, which the owners of the slots that keep them follow.
 //
+// Since when: a change of this region since its version was given, as far as that is not after the
+//   time at which it was heard of; what another region wrote since it was heard of here, for its
+//   way is measured by the samplers there, who look at Redis here. What is right only later than an
+//   age does not count as right at that age: of a change that was heard of too late only what is
+//   wrong counts, and late_total says how many there were.
 // Places: L1 of every node of the region, the mirrors that have the key, the regional Redis and,
 //   for a change of this region, the Redis of every other one that its namespace reaches; the nodes
 //   there are looked at by the samplers there, which hear of the same change. A place is wrong when
 //   it would serve a value that is older than the change; to have nothing is right. A place that
 //   does not answer counts as neither. Changes are chosen by the hash of key and version.
-// Of a fence, a node is wrong when it knows none so new that covers as much, and a store likewise:
-//   a node that starts learns its fences there. Every fence is chosen, for there are few.
+// Of a fence, a node is wrong when it knows none so new that covers as much, and a store when it
+//   has neither the fence nor one of the namespace that is as new: a node that starts learns its
+//   fences there. Every fence is chosen, for there are few.
 // What is wrong when it should be right (1 s within the region; 10 s between regions, and for a
 //   mirror, which may be 3 s behind) is an incident, which names the place and the cause that can
 //   be seen from here; what this node's own memory keeps wrongly is dropped then.
@@ -48,7 +54,7 @@
 
 namespace meridian {
 
-// When a change is looked for, since it was heard of.
+// When a change is looked for.
 inline constexpr std::array<absl::Duration, 3> kStalenessAges = {
     absl::Seconds(1), absl::Seconds(10), absl::Seconds(60)};
 
@@ -93,6 +99,7 @@ struct StalenessReport {
   uint64_t sampled_total = 0;         // Changes of keys.
   uint64_t fences_sampled_total = 0;  // As well.
   uint64_t unanswered_total = 0;      // Looks at places that did not answer.
+  uint64_t late_total = 0;  // Changes and fences that were heard of later than the first age.
 };
 
 class StalenessSampler final : public ChangeSink {
@@ -120,6 +127,7 @@ class StalenessSampler final : public ChangeSink {
     Version version;
     std::optional<Fence> fence;  // `key` is where the stores keep it.
     std::map<std::pair<std::string, std::string>, uint64_t> incidents;  // By region and place.
+    size_t first_age = 0;  // What was looked for at an earlier one was heard of too late.
 
     const std::string& name_space() const { return fence ? fence->name_space : key.name_space; }
   };
@@ -133,6 +141,8 @@ class StalenessSampler final : public ChangeSink {
   bool Chosen(const LogEntry& entry) const;
   // So many a second may be followed, and there is room for one more.
   bool HasRoom(size_t* in_second, size_t per_second);
+  // How old the change is already.
+  absl::Duration AgeOf(Version version) const;
   void Follow(SamplePtr sample);
   void Look(const SamplePtr& sample, size_t age);
   void LookAtNodes(const SamplePtr& sample, size_t age);
@@ -142,6 +152,10 @@ class StalenessSampler final : public ChangeSink {
                  const std::vector<TierReport>& reports);
   // `found`: what a read would be served there; nullopt: nothing.
   void Judge(const SamplePtr& sample, size_t age, const Place& place, std::optional<Version> found);
+  // What the store has: `records` are those of the sample's key and, of a fence, of its
+  // namespace's.
+  void JudgeStore(const SamplePtr& sample, size_t age, const std::string& region,
+                  const std::vector<L2Record>& records);
   // `clock`: of the newest fence there that covers as much.
   void JudgeFence(const SamplePtr& sample, size_t age, const Place& place, uint64_t clock);
   void Count(const SamplePtr& sample, size_t age, const Place& place, bool right, Version found);
@@ -172,6 +186,7 @@ class StalenessSampler final : public ChangeSink {
   uint64_t sampled_total_ = 0;
   uint64_t fences_sampled_total_ = 0;
   uint64_t unanswered_total_ = 0;
+  uint64_t late_total_ = 0;
 };
 
 }  // namespace meridian

@@ -74,6 +74,7 @@ class StalenessSamplerTest : public testing::Test {
       sum.sampled_total += report.sampled_total;
       sum.fences_sampled_total += report.fences_sampled_total;
       sum.unanswered_total += report.unanswered_total;
+      sum.late_total += report.late_total;
     }
     return sum;
   }
@@ -293,6 +294,60 @@ TEST_F(StalenessSamplerTest, AFenceThatRedisHasLostIsAnIncidentUnlessItIsSuperfl
   world_->Apply("us", FenceWrite(FenceOf(FenceScope::kNamespace, "")));
   Run(absl::Seconds(10));
   EXPECT_TRUE(Report("us").incidents[0].over);
+}
+
+// A defect once: the node's own memory of a fence was taken for the store's.
+TEST_F(StalenessSamplerTest, AFenceThatRedisHasLostTogetherWithItsNamespacesIsAnIncident) {
+  Start(1);
+  std::vector<LogEntry> lost;
+  for (const Fence& fence :
+       {FenceOf(FenceScope::kTag, "red"), FenceOf(FenceScope::kNamespace, "")}) {
+    const L2Key key = FenceKey(fence);
+    world_->Apply("us", FenceWrite(fence));
+    lost.push_back({{}, fence.version, key.name_space, key.key});
+  }
+  Run(absl::Milliseconds(500));
+  ASSERT_GE(world_->node("us").fences->ClockOf({.name_space = "task"}), lost[1].version.hlc);
+  world_->region("us").store->ForgetFences(FenceSlots()[0], lost, absl::InfiniteFuture(),
+                                           [](const absl::Status&) {});
+  Run(absl::Seconds(2));
+  const StalenessReport report = Report("us");
+  ASSERT_GE(report.incidents.size(), 1u);
+  EXPECT_EQ(report.incidents[0].place, "redis");
+  EXPECT_EQ(report.incidents[0].fence, FenceScope::kTag);
+  EXPECT_STREQ(report.incidents[0].cause, "REDIS_WENT_BACK");
+}
+
+// A defect once: its age began when it was heard of.
+TEST_F(StalenessSamplerTest, WhatIsHeardOfTooLateDoesNotCountAsRightInTime) {
+  Start(1);
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kRefused;
+  world_->Set("us", "k", "1", absl::Hours(1));
+  Run(absl::Seconds(3));
+  ASSERT_EQ(Report("us").sampled_total, 0u);
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(70));
+  const StalenessReport report = Report("us");
+  EXPECT_EQ(report.sampled_total, 1u);
+  EXPECT_EQ(report.late_total, 1u);
+  for (const std::string region : {"us", "eu"}) {
+    EXPECT_EQ(RightAt(report, region, 0), 0u) << region << ": nobody can say so";
+    EXPECT_GT(RightAt(report, region, 1), 0u) << region;
+  }
+  EXPECT_EQ(RightAt(Report("eu"), "eu", 0), 2u) << "heard of there a moment after it came";
+}
+
+TEST_F(StalenessSamplerTest, TheAgeBeginsWhenTheChangeWasMade) {
+  Start(1);
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kRefused;
+  world_->Set("us", "k", "1", absl::Hours(1));
+  Run(absl::Milliseconds(600));
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kOpen;
+  Run(absl::Milliseconds(500));
+  const StalenessReport report = Report("us");
+  EXPECT_EQ(report.sampled_total, 1u);
+  EXPECT_EQ(report.late_total, 0u);
+  EXPECT_EQ(RightAt(report, "us", 0), 2u) << "its node and Redis, a second after it was made";
 }
 
 TEST_F(StalenessSamplerTest, FollowsOneFenceASecond) {
