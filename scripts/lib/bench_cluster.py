@@ -26,6 +26,7 @@ class BenchCluster:
         cluster.load()
         self.addresses = {region: cluster.part(f"{region}-node-1").addresses for region in regions}
         self.pids = {part.name: part.pid for part in cluster.parts}
+        self.nodes = [part.addresses for part in cluster.parts if part.kind == "node"]
 
     def __enter__(self):
         return self

@@ -1,10 +1,12 @@
 """scripts/bench fences: what the invalidation of a million entries by one call takes.
 
-One region of six nodes. For each scope (tag, prefix, namespace) and round the region is filled with
-the entries, all of them are read, one Invalidate kills them, all are read again, by a client with a
-near cache too, and some are written anew. Goal: the call returns within 50 ms. That nothing is
-served afterwards, and that what was written later is, is no goal: else the measurement fails.
-Ends with one line of JSON.
+One region of six nodes that keep mirrors of hot keys. For each scope (tag, prefix, namespace) and
+round the region is filled with the entries, all of them are read, some at every node until they are
+mirrored, some by two clients with near caches; one of these kills them all by one Invalidate, all
+are read again in all these ways, and some are written anew. Goal: the call returns within 50 ms.
+That nothing is served afterwards, and that what was written later is, is no goal: else the
+measurement fails. The near cache of the client that does not make the call hears of it some
+milliseconds later: how long it took is told, and 3 s are too long. Ends with one line of JSON.
 """
 
 import json
@@ -16,7 +18,7 @@ import tempfile
 from bench_cluster import BenchCluster, say
 from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy, whole_number
 from cluster import positive
-from processes import Problem
+from processes import Problem, http_get, metric_samples
 
 NAME = "fences"
 SUMMARY = "the time of invalidating a million entries by one call"
@@ -31,17 +33,44 @@ def report(options, results):
     slow = []
     for scope, rounds in results.items():
         took = [one["took_ms"] for one in rounds]
-        near = [one["near_clean_after_ms"] for one in rounds]
+        near = [one["others_near_clean_after_ms"] for one in rounds]
         answer[scope] = {"median_ms": round(statistics.median(took), 2),
-                         "max_ms": round(max(took), 2), "near_clean_after_ms": round(max(near), 1),
+                         "max_ms": round(max(took), 2),
+                         "mirror_hits": sum(one["mirror_hits"] for one in rounds),
+                         "near_clean_after_ms": round(max(near), 1),
+                         "near_served_after": sum(one["others_near_hits_after"] for one in rounds),
                          "goal_reached": max(took) < GOAL_MS}
-        say(f"{scope}: {statistics.median(took):.1f} ms (at most {max(took):.1f}); a near cache "
-            f"has heard of it after at most {max(near):.0f} ms")
+        say(f"{scope}: {statistics.median(took):.1f} ms (at most {max(took):.1f}); another "
+            f"client's near cache has heard of it after at most {max(near):.0f} ms")
         if max(took) >= GOAL_MS:
             slow.append(f"{scope}: {max(took):.1f} ms")
     print(json.dumps(answer), flush=True)
     if slow:
         raise Problem(f"slower than {GOAL_MS} ms: {', '.join(slow)}")
+
+
+def mirror_hits(nodes):
+    """What mirrors of all nodes have answered."""
+    hits = 0
+    for addresses in nodes:
+        status, page = http_get(addresses["http"], "/metrics", timeout=5)
+        if status != 200:
+            raise Problem(f"{addresses['http']} tells no metrics")
+        hits += sum(value for _, value in metric_samples(page, "meridian_mirror_hits_total"))
+    return int(hits)
+
+
+def measure(cluster, binaries, scope, entries):
+    """One fence. A Problem when anything was served after it, or there was nothing to be served."""
+    targets = [word for addresses in cluster.nodes for word in ("--target", addresses["data"])]
+    mirrored = mirror_hits(cluster.nodes)
+    one = json.loads(output_of(binaries / "meridian-fence-load", *targets, "--scope", scope,
+                               "--entries", entries))
+    one["mirror_hits"] = mirror_hits(cluster.nodes) - mirrored
+    for what in ("mirror_hits", "own_near_hits_before", "others_near_hits_before"):
+        if one[what] == 0:
+            raise Problem(f"{what} is 0: there was nothing that could have been served afterwards")
+    return one
 
 
 def add_arguments(parser):
@@ -58,13 +87,10 @@ def run(options):
     results = {scope: [] for scope in SCOPES}
     try:
         with BenchCluster(folder / "cluster", binaries, [REGION], "--l1-max-bytes", "256MiB",
-                          nodes=NODES) as cluster:
+                          "--node-flag=--mirror-max-bytes=8MiB", nodes=NODES) as cluster:
             for number in range(options.rounds):
                 for scope in SCOPES:
-                    results[scope].append(json.loads(output_of(
-                        binaries / "meridian-fence-load", "--target",
-                        cluster.addresses[REGION]["data"], "--scope", scope, "--entries",
-                        options.entries)))
+                    results[scope].append(measure(cluster, binaries, scope, options.entries))
                     say(f"round {number + 1} of {options.rounds}, {scope}: "
                         f"{results[scope][-1]['took_ms']:.1f} ms")
         report(options, results)
