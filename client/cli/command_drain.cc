@@ -37,7 +37,7 @@ std::string AdminAddressOf(const Session& session, const std::string& node, Resu
   }
   if (known.empty()) return "";
   error->code = absl::StatusCode::kNotFound;
-  error->reason = "UNKNOWN_NODE";
+  error->reason = "NODE_UNKNOWN";
   error->message = absl::StrCat("no node is called ", node, "; there are ", known);
   return "";
 }

@@ -46,6 +46,7 @@ inline constexpr char kClockSkew[] = "CLOCK_SKEW";
 inline constexpr char kNoTraffic[] = "NO_TRAFFIC";
 inline constexpr char kNoCoordinator[] = "NO_COORDINATOR";
 inline constexpr char kLastNode[] = "LAST_NODE";
+inline constexpr char kNodeUnknown[] = "NODE_UNKNOWN";  // NOT_FOUND
 
 // Others
 inline constexpr char kDeadlineExceeded[] = "DEADLINE_EXCEEDED";     // DEADLINE_EXCEEDED

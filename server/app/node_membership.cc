@@ -1,4 +1,7 @@
+#include <spdlog/spdlog.h>
+
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -42,7 +45,10 @@ absl::Status NodeParts::Join() {
   coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
                                                            *coordinator_transport, topology);
   slots_gone = std::make_unique<SlotsGone>(topology, config.id);
-  drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, topology, *housekeeping);
+  ticket = std::make_unique<RolloutTicket>(config.id, *coordinator_client, *coordinator_transport,
+                                           clock, *housekeeping);
+  drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
+                                      *housekeeping);
   coordinator_client->Start();
   return absl::OkStatus();
 }
@@ -58,6 +64,25 @@ void NodeParts::Drain(absl::Duration timeout, std::function<void(absl::Status)> 
     done(std::move(status));
     if (gone) end_process();
   });
+}
+
+void NodeParts::AwaitTicket() {
+  const bool paced = ticket != nullptr && config.rollout_wait > absl::ZeroDuration();
+  if (!paced || topology.Get()->SlotsOf(config.id).empty()) return;
+  struct Answer {
+    absl::Notification given;
+    std::string why;
+  };
+  auto answer = std::make_shared<Answer>();  // It may come after this function.
+  ticket->Await(config.rollout_wait, [answer](std::string why) {
+    answer->why = std::move(why);
+    answer->given.Notify();
+  });
+  const bool given =
+      answer->given.WaitForNotificationWithTimeout(config.rollout_wait + kLeaveTimeout);
+  if (given && answer->why.empty()) return;
+  spdlog::warn("stopping although it is not this node's turn: {}",
+               given ? answer->why : "the coordinator does not answer");
 }
 
 void NodeParts::Leave() {

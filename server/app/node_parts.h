@@ -37,6 +37,7 @@
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
 #include "server/membership/node_drain.h"
+#include "server/membership/rollout_ticket.h"
 #include "server/membership/slots_gone.h"
 #include "server/node/explain.h"
 #include "server/node/fence_path.h"
@@ -110,7 +111,8 @@ struct NodeParts {
   std::unique_ptr<GrpcCoordinatorTransport> coordinator_transport;
   std::unique_ptr<CoordinatorClient> coordinator_client;
   std::unique_ptr<SlotsGone> slots_gone;
-  std::unique_ptr<NodeDrain> drain;  // nullptr: without a coordinator.
+  std::unique_ptr<RolloutTicket> ticket;  // These nullptr: without a coordinator.
+  std::unique_ptr<NodeDrain> drain;
   std::function<void()> end_process;
   std::unique_ptr<grpc::Server> data_server;
   std::unique_ptr<grpc::Server> peer_server;
@@ -136,6 +138,7 @@ struct NodeParts {
 
   // node_membership.cc
   absl::Status Join();
+  void AwaitTicket();
   void Leave();
   void AwaitQuiet() const;
   void Drain(absl::Duration timeout, std::function<void(absl::Status)> done);

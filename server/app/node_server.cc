@@ -76,7 +76,9 @@ void NodeServer::ReloadPolicies() {
 
 void NodeServer::Stop(absl::Duration grace) {
   NodeParts& parts = *parts_;
-  if (parts.stopping.exchange(true)) return;
+  if (parts.stopping) return;
+  parts.AwaitTicket();  // It serves meanwhile.
+  parts.stopping = true;
   for (grpc::Server* server : {parts.data_server.get(), parts.admin_server.get()}) {
     if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
   }
@@ -119,6 +121,7 @@ NodeServer::~NodeServer() {
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();
   parts.drain.reset();
+  parts.ticket.reset();
   parts.coordinator_client.reset();
   parts.coordinator_transport.reset();
   parts.peers.reset();

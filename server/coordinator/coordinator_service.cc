@@ -1,6 +1,8 @@
 #include "server/coordinator/coordinator_service.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/error.h"
@@ -11,6 +13,11 @@
 #include "server/coordinator/watch_stream.h"
 
 namespace meridian {
+namespace {
+
+constexpr uint32_t kTicketRetryMs = 250;
+
+}  // namespace
 
 grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
 CoordinatorServiceHandler::Register(grpc::CallbackServerContext* context) {
@@ -110,6 +117,32 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListHotKeys(
   return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
     meridian::ListHotKeys(hot_keys_, *request, response,
                           [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::AcquireRolloutTicket(
+    grpc::CallbackServerContext* context,
+    const coordinator::v1::AcquireRolloutTicketRequest* request,
+    coordinator::v1::AcquireRolloutTicketResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    const std::vector<NodeView> nodes = coordinator_.Nodes();
+    const bool known = std::any_of(nodes.begin(), nodes.end(), [request](const NodeView& view) {
+      return view.member.id == request->node();
+    });
+    if (!known) {
+      ErrorDetails details;
+      details.field = "node";
+      return reactor->Finish(MakeError(
+          grpc::StatusCode::NOT_FOUND, reason::kNodeUnknown,
+          absl::StrCat("no member is called ", QuoteKey(request->node())), std::move(details)));
+    }
+    const uint64_t token = coordinator_.leader().token;
+    if (token != tickets_token_) tickets_.Forget();
+    tickets_token_ = token;
+    response->set_why(tickets_.Ask(request->node(), nodes, coordinator_.clock().Monotonic()));
+    response->set_granted(response->why().empty());
+    if (!response->granted()) response->set_retry_after_ms(kTicketRetryMs);
+    reactor->Finish(grpc::Status::OK);
   });
 }
 

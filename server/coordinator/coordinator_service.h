@@ -14,6 +14,7 @@
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/rollout_tickets.h"
 #include "server/warming/warmer.h"
 
 namespace meridian {
@@ -49,6 +50,11 @@ class CoordinatorServiceHandler final
                                         const coordinator::v1::ListHotKeysRequest* request,
                                         coordinator::v1::ListHotKeysResponse* response) override;
 
+  grpc::ServerUnaryReactor* AcquireRolloutTicket(
+      grpc::CallbackServerContext* context,
+      const coordinator::v1::AcquireRolloutTicketRequest* request,
+      coordinator::v1::AcquireRolloutTicketResponse* response) override;
+
 #define MERIDIAN_NOT_BUILT(Call)                                                       \
   grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,                 \
                                  const coordinator::v1::Call##Request* request,        \
@@ -60,7 +66,6 @@ class CoordinatorServiceHandler final
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)
   MERIDIAN_NOT_BUILT(ControlRollout)
-  MERIDIAN_NOT_BUILT(AcquireRolloutTicket)
   MERIDIAN_NOT_BUILT(ListAlerts)
 #undef MERIDIAN_NOT_BUILT
 
@@ -72,9 +77,11 @@ class CoordinatorServiceHandler final
   grpc::ServerUnaryReactor* OnLeader(grpc::CallbackServerContext* context,
                                      std::function<void(grpc::ServerUnaryReactor*)> call);
 
-  Coordinator& coordinator_;  // Not owned; outlives this.
-  Warmer& warmer_;            // Not owned; outlives this.
-  HotKeyLead& hot_keys_;      // Not owned; outlives this.
+  Coordinator& coordinator_;    // Not owned; outlives this.
+  Warmer& warmer_;              // Not owned; outlives this.
+  HotKeyLead& hot_keys_;        // Not owned; outlives this.
+  RolloutTickets tickets_;      // Used on the executor only.
+  uint64_t tickets_token_ = 0;  // The leadership in which they were given.
 };
 
 }  // namespace meridian

@@ -85,7 +85,7 @@ class CoordinatorClient {
 
   // Used on the executor only.
   Member member_;
-  double warmth_ = 0;
+  double warmth_ = 1;
   std::minstd_rand random_;
   Backoff backoff_;
   size_t next_ = 0;            // Index of the coordinator to try next.

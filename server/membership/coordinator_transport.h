@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/cluster/hot_key.h"
 #include "common/cluster/topology.h"
@@ -49,6 +50,13 @@ class CoordinatorStream {
   virtual void Send(const NodeHeartbeat& heartbeat) = 0;
 };
 
+// Whether a node may restart now.
+struct TicketAnswer {
+  bool granted = false;
+  absl::Duration retry_after;  // When it is not granted.
+  std::string why;             // When it is not granted: for people.
+};
+
 class CoordinatorTransport {
  public:
   // Called on any thread, on_end exactly once and last; they must not block.
@@ -59,6 +67,11 @@ class CoordinatorTransport {
 
   virtual ~CoordinatorTransport() = default;
   virtual std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) = 0;
+
+  using TicketCallback = std::function<void(absl::StatusOr<TicketAnswer>)>;
+  // Asks for a ticket for `node`. `done` is called once, on any thread, and must not block.
+  virtual void AcquireTicket(const std::string& address, const std::string& node,
+                             absl::Duration timeout, TicketCallback done) = 0;
 };
 
 }  // namespace meridian

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/rpc/error.h"
 #include "common/rpc/server_settings.h"
 #include "common/rpc/topology_proto.h"
@@ -149,13 +150,30 @@ class GrpcCoordinatorTransport::Stream final : public CoordinatorStream {
   const std::shared_ptr<Call> call_;
 };
 
+struct GrpcCoordinatorTransport::TicketCall {
+  std::unique_ptr<coordinator::v1::CoordinatorService::Stub> stub;
+  grpc::ClientContext context;
+  coordinator::v1::AcquireRolloutTicketRequest request;
+  coordinator::v1::AcquireRolloutTicketResponse response;
+};
+
 GrpcCoordinatorTransport::GrpcCoordinatorTransport() = default;
 
 GrpcCoordinatorTransport::~GrpcCoordinatorTransport() {
   absl::MutexLock lock(&mu_);
   for (Call* call : calls_) call->Cancel();
-  mu_.Await(absl::Condition(
-      +[](std::set<Call*>* calls) { return calls->empty(); }, &calls_));
+  for (TicketCall* call : tickets_) call->context.TryCancel();
+  const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return calls_.empty() && tickets_.empty();
+  };
+  mu_.Await(absl::Condition(&none));
+}
+
+const std::shared_ptr<grpc::Channel>& GrpcCoordinatorTransport::ChannelTo(
+    const std::string& address) {
+  std::shared_ptr<grpc::Channel>& channel = channels_[address];
+  if (channel == nullptr) channel = CreateChannelTo(address);
+  return channel;
 }
 
 std::unique_ptr<CoordinatorStream> GrpcCoordinatorTransport::Open(const std::string& address,
@@ -163,13 +181,38 @@ std::unique_ptr<CoordinatorStream> GrpcCoordinatorTransport::Open(const std::str
   std::shared_ptr<Call> call;
   {
     absl::MutexLock lock(&mu_);
-    std::shared_ptr<grpc::Channel>& channel = channels_[address];
-    if (channel == nullptr) channel = CreateChannelTo(address);
-    call = std::make_shared<Call>(*this, channel, std::move(events));
+    call = std::make_shared<Call>(*this, ChannelTo(address), std::move(events));
     calls_.insert(call.get());
   }
   call->Begin(call);
   return std::make_unique<Stream>(std::move(call));
+}
+
+void GrpcCoordinatorTransport::AcquireTicket(const std::string& address, const std::string& node,
+                                             absl::Duration timeout, TicketCallback done) {
+  auto call = std::make_shared<TicketCall>();
+  call->context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  call->request.set_node(node);
+  {
+    absl::MutexLock lock(&mu_);
+    call->stub = coordinator::v1::CoordinatorService::NewStub(ChannelTo(address));
+    tickets_.insert(call.get());
+  }
+  TicketCall& raw = *call;
+  raw.stub->async()->AcquireRolloutTicket(
+      &raw.context, &raw.request, &raw.response,
+      [this, call = std::move(call), done = std::move(done)](const grpc::Status& status) {
+        if (status.ok()) {
+          done(TicketAnswer{call->response.granted(),
+                            absl::Milliseconds(call->response.retry_after_ms()),
+                            call->response.why()});
+        } else {
+          done(absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                            status.error_message()));
+        }
+        absl::MutexLock lock(&mu_);
+        tickets_.erase(call.get());
+      });
 }
 
 void GrpcCoordinatorTransport::Forget(Call* call) {

@@ -25,16 +25,23 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
   ~GrpcCoordinatorTransport() override;
 
   std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override;
+  void AcquireTicket(const std::string& address, const std::string& node, absl::Duration timeout,
+                     TicketCallback done) override;
 
  private:
   class Call;
   class Stream;
 
+  struct TicketCall;
+
+  const std::shared_ptr<grpc::Channel>& ChannelTo(const std::string& address)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(Call* call) ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
   std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);  // Not done yet.
+  std::set<TicketCall*> tickets_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace meridian

@@ -9,11 +9,13 @@
 
 namespace meridian {
 
-NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, TopologyHolder& topology,
-                     Executor& executor)
+NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
+                     TopologyHolder& topology, const Clock& clock, Executor& executor)
     : id_(std::move(id)),
       client_(client),
+      ticket_(ticket),
       topology_(topology),
+      clock_(clock),
       executor_(executor),
       slots_gone_(topology, id_) {}
 
@@ -33,6 +35,14 @@ void NodeDrain::Start(absl::Duration timeout, std::function<void(absl::Status)> 
         "NO_COORDINATOR: no coordinator answers, so nobody gives the slots to others: ",
         status.problem)));
   }
+  const absl::Duration until = clock_.Monotonic() + timeout;
+  ticket_.Await(timeout, [this, until, done = std::move(done)](const std::string& why) {
+    if (why.empty()) return GiveAway(until, done);
+    done(absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
+  });
+}
+
+void NodeDrain::GiveAway(absl::Duration until, std::function<void(absl::Status)> done) {
   struct Call {
     std::atomic<bool> over{false};
     std::function<void(absl::Status)> done;
@@ -43,12 +53,11 @@ void NodeDrain::Start(absl::Duration timeout, std::function<void(absl::Status)> 
   slots_gone_.Await([call] {
     if (!call->over.exchange(true)) call->done(absl::OkStatus());
   });
-  executor_.PostAfter(timeout, [this, call, timeout] {
+  executor_.PostAfter(std::max(absl::ZeroDuration(), until - clock_.Monotonic()), [this, call] {
     if (call->over.exchange(true)) return;
     client_.SetState(MemberState::kServing);
-    call->done(absl::DeadlineExceededError(absl::StrCat("the slots were not taken over within ",
-                                                        absl::FormatDuration(timeout),
-                                                        "; the node serves on")));
+    call->done(
+        absl::DeadlineExceededError("nobody has taken the slots over in time; the node serves on"));
   });
 }
 

@@ -1,5 +1,5 @@
-// NodeDrain gives a node's slots away: the coordinator is told that it drains, and publishes a
-// topology in which the others own them.
+// NodeDrain gives a node's slots away: it waits for its turn (rollout_ticket.h), then the
+// coordinator is told that it drains, and publishes a topology in which the others own them.
 //
 // Promise: `done` is called exactly once. With an error nothing has changed, or the node joins
 //   again: it serves on.
@@ -15,9 +15,11 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/cluster/topology.h"
 #include "server/membership/coordinator_client.h"
+#include "server/membership/rollout_ticket.h"
 #include "server/membership/slots_gone.h"
 
 namespace meridian {
@@ -25,17 +27,23 @@ namespace meridian {
 class NodeDrain {
  public:
   // Of the node `id`. References outlive this; callbacks that wait are not called after it.
-  NodeDrain(std::string id, CoordinatorClient& client, TopologyHolder& topology,
-            Executor& executor);
+  NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
+            TopologyHolder& topology, const Clock& clock, Executor& executor);
 
   // kFailedPrecondition, LAST_NODE: nobody is left to own the slots. kUnavailable, NO_COORDINATOR:
-  // none answers. kDeadlineExceeded: the slots were not taken within `timeout`.
+  // none answers. kDeadlineExceeded: within `timeout` it was not its turn, or nobody took the
+  // slots.
   void Start(absl::Duration timeout, std::function<void(absl::Status)> done);
 
  private:
+  // From now until `until`, monotonic.
+  void GiveAway(absl::Duration until, std::function<void(absl::Status)> done);
+
   const std::string id_;
   CoordinatorClient& client_;
+  RolloutTicket& ticket_;
   TopologyHolder& topology_;
+  const Clock& clock_;
   Executor& executor_;
   SlotsGone slots_gone_;
 };

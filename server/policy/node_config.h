@@ -45,6 +45,7 @@ struct NodeConfig {
   absl::Duration tombstone_ttl;
   uint64_t hints_max_bytes = 0;
   absl::Duration hints_max_age;
+  absl::Duration rollout_wait;                  // For the other nodes' restarts; 0: none.
   absl::Duration drain_delay;                   // For callers to notice that the node has left.
   bool insecure = false;                        // Allows plaintext beyond loopback.
   std::string log_level;

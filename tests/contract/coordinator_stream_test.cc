@@ -420,6 +420,33 @@ TEST_F(CoordinatorStreamTest, OfAReportThatIsWrongWhatIsRightIsTaken) {
   stream->Finish();
 }
 
+TEST_F(CoordinatorStreamTest, OneNodeRestartsAtATime) {
+  auto leader = std::make_unique<TestCoordinator>(store_, "a");
+  ASSERT_TRUE(leader->AwaitLeading());
+  TestCoordinator standby(store_, "b");
+  TestNode one("n1", {leader->address()});
+  TestNode two("n2", {leader->address()});
+  ASSERT_TRUE(one.AwaitServing(2));
+  const auto ask = [](const TestCoordinator& coordinator, const std::string& node) {
+    SystemClock clock;
+    ThreadExecutor executor("ticket");
+    GrpcCoordinatorTransport transport;
+    absl::Notification answered;
+    std::string answer;
+    transport.AcquireTicket(
+        coordinator.address(), node, kPatience, [&](const absl::StatusOr<TicketAnswer>& ticket) {
+          answer = ticket.ok() ? ticket->why : std::string(ticket.status().message());
+          answered.Notify();
+        });
+    answered.WaitForNotification();
+    return answer;
+  };
+  EXPECT_EQ(ask(*leader, "n1"), "");
+  EXPECT_EQ(ask(*leader, "n2"), "n1 is being restarted");
+  EXPECT_EQ(ask(*leader, "n7"), "no member is called 'n7'");
+  EXPECT_THAT(ask(standby, "n1"), ::testing::HasSubstr("does not lead"));
+}
+
 TEST_F(CoordinatorStreamTest, StatusShowsTheNodesAndWhatIsNotBuiltSaysSo) {
   TestCoordinator coordinator(store_, "a");
   TestNode one("n1", {coordinator.address()});

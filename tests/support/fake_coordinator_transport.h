@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/membership/coordinator_transport.h"
 
 namespace meridian {
@@ -28,6 +30,12 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
     return std::make_unique<Stream>(opened.back());
   }
 
+  void AcquireTicket(const std::string& address, const std::string& node, absl::Duration,
+                     TicketCallback done) override {
+    tickets_asked.push_back(address + " " + node);
+    done(ticket);
+  }
+
   Opened& last() { return *opened.back(); }
   std::vector<std::string> addresses() const {
     std::vector<std::string> result;
@@ -36,6 +44,8 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
   }
 
   std::vector<std::shared_ptr<Opened>> opened;
+  std::vector<std::string> tickets_asked;  // "address node".
+  absl::StatusOr<TicketAnswer> ticket = TicketAnswer{true, {}, ""};
 
  private:
   struct Stream final : CoordinatorStream {

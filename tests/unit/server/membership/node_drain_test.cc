@@ -27,7 +27,8 @@ class NodeDrainTest : public ::testing::Test {
     options.member.id = "n1";
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
-    drain_ = std::make_unique<NodeDrain>("n1", *client_, topology_, executor_);
+    ticket_ = std::make_unique<RolloutTicket>("n1", *client_, transport_, clock_, executor_);
+    drain_ = std::make_unique<NodeDrain>("n1", *client_, *ticket_, topology_, clock_, executor_);
     client_->Start();
     executor_.RunDue();
   }
@@ -55,6 +56,7 @@ class NodeDrainTest : public ::testing::Test {
   FakeCoordinatorTransport transport_;
   TopologyHolder topology_;
   std::unique_ptr<CoordinatorClient> client_;
+  std::unique_ptr<RolloutTicket> ticket_;
   std::unique_ptr<NodeDrain> drain_;
   uint64_t epoch_ = 0;
   std::vector<std::string> ends_;
@@ -88,8 +90,46 @@ TEST_F(NodeDrainTest, ItServesOnWhenNobodyTakesTheSlotsInTime) {
   executor_.RunFor(absl::Seconds(29));
   EXPECT_THAT(ends_, IsEmpty());
   executor_.RunFor(absl::Seconds(2));
-  EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: the slots were not taken over")));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: nobody has taken the slots over")));
   EXPECT_EQ(Told(), MemberState::kServing);
+}
+
+TEST_F(NodeDrainTest, ItWaitsForItsTurn) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(250), "n2 drains"};
+  Drain();
+  executor_.RunFor(absl::Seconds(1));
+  EXPECT_NEAR(transport_.tickets_asked.size(), 5, 1);
+  EXPECT_EQ(transport_.tickets_asked[0], "a:1 n1");
+  EXPECT_NE(Told(), MemberState::kDraining);
+  transport_.ticket = absl::UnavailableError("a new leader is chosen");
+  executor_.RunFor(absl::Milliseconds(300));
+  EXPECT_NE(Told(), MemberState::kDraining);
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Milliseconds(300));
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  Publish(MemberState::kDraining, MemberState::kServing);
+  EXPECT_THAT(ends_, ElementsAre("OK"));
+}
+
+TEST_F(NodeDrainTest, ATurnThatNeverComesChangesNothing) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Seconds(1), "n2 drains"};
+  drain_->Start(absl::Seconds(1),
+                [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
+  executor_.RunFor(absl::Milliseconds(1100));
+  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: one node restarts at a time: n2 drains"));
+  EXPECT_NE(Told(), MemberState::kDraining);
+}
+
+TEST_F(NodeDrainTest, ACoordinatorThatDoesNotPaceHoldsUpNobody) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = absl::UnimplementedError("older");
+  Drain();
+  EXPECT_EQ(Told(), MemberState::kDraining);
 }
 
 TEST_F(NodeDrainTest, NobodyElseOrNoCoordinatorChangesNothing) {

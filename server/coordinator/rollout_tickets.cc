@@ -1,0 +1,53 @@
+#include "server/coordinator/rollout_tickets.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace meridian {
+namespace {
+
+// Why others wait for this member; empty: they need not.
+std::string ColdBecause(const NodeView& node) {
+  const std::string& id = node.member.id;
+  if (node.member.state == MemberState::kJoining) return absl::StrCat(id, " joins");
+  if (node.member.state == MemberState::kDraining) return absl::StrCat(id, " drains");
+  if (node.warmth >= RolloutTickets::kWarm) return "";
+  return absl::StrFormat("%s is cold (warmth %.2f)", id, node.warmth);
+}
+
+}  // namespace
+
+std::string RolloutTickets::Ask(const std::string& node, const std::vector<NodeView>& nodes,
+                                absl::Duration now) {
+  if (!holder_.empty() && IsOver(nodes, now)) holder_.clear();
+  if (holder_ == node) return "";
+  if (!holder_.empty()) return absl::StrCat(holder_, " is being restarted");
+  uint64_t incarnation = 0;
+  for (const NodeView& view : nodes) {
+    if (view.member.id == node) {
+      incarnation = view.member.incarnation;
+      continue;
+    }
+    if (std::string why = ColdBecause(view); !why.empty()) return why;
+  }
+  holder_ = node;
+  incarnation_ = incarnation;
+  given_ = now;
+  away_since_ = absl::InfiniteDuration();
+  return "";
+}
+
+bool RolloutTickets::IsOver(const std::vector<NodeView>& nodes, absl::Duration now) {
+  if (now - given_ >= kLife) return true;
+  const auto it = std::find_if(nodes.begin(), nodes.end(),
+                               [this](const NodeView& view) { return view.member.id == holder_; });
+  if (it == nodes.end()) {
+    away_since_ = std::min(away_since_, now);
+    return now - away_since_ >= kAbsence;
+  }
+  return it->member.incarnation != incarnation_ && ColdBecause(*it).empty();
+}
+
+}  // namespace meridian

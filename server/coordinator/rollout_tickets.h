@@ -1,0 +1,48 @@
+// RolloutTickets paces restarts: of a region at most one node at a time is away or cold because
+// somebody restarts it.
+//
+// A ticket is given when no other member joins, drains or is cold, and nobody else has one. It is
+// over when its holder serves again, as another process, and is warm; or has been seen to be away
+// for kAbsence, as after scaling down; or after kLife, if it never went.
+// Promise: between two nodes that were given tickets one after the other, the first was warm again,
+//   or these times have passed. After a change of leader tickets are forgotten, but not who is
+//   away.
+// Thread safety: none; used by one thread (the coordinator's executor).
+
+#ifndef MERIDIAN_SERVER_COORDINATOR_ROLLOUT_TICKETS_H_
+#define MERIDIAN_SERVER_COORDINATOR_ROLLOUT_TICKETS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/coordinator/cluster_membership.h"
+
+namespace meridian {
+
+class RolloutTickets {
+ public:
+  static constexpr double kWarm = 0.8;
+  static constexpr absl::Duration kLife = absl::Minutes(1);
+  static constexpr absl::Duration kAbsence = absl::Seconds(10);
+
+  // Whether `node` may restart now; asking again keeps what was given. `nodes`: all members now.
+  // Empty: granted; else why not, for people.
+  std::string Ask(const std::string& node, const std::vector<NodeView>& nodes, absl::Duration now);
+
+  // Nobody has one.
+  void Forget() { holder_.clear(); }
+
+ private:
+  bool IsOver(const std::vector<NodeView>& nodes, absl::Duration now);
+
+  std::string holder_;  // Empty: nobody.
+  uint64_t incarnation_ = 0;
+  absl::Duration given_;
+  absl::Duration away_since_ = absl::InfiniteDuration();  // Of the holder, as far as it was seen.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_COORDINATOR_ROLLOUT_TICKETS_H_

@@ -1,0 +1,49 @@
+#include "server/membership/rollout_ticket.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace meridian {
+namespace {
+
+constexpr absl::Duration kAnswerTime = absl::Seconds(1);
+constexpr absl::Duration kLeastPause = absl::Milliseconds(50);
+
+}  // namespace
+
+RolloutTicket::RolloutTicket(std::string id, const CoordinatorClient& client,
+                             CoordinatorTransport& transport, const Clock& clock,
+                             Executor& executor)
+    : id_(std::move(id)),
+      client_(client),
+      transport_(transport),
+      clock_(clock),
+      executor_(executor) {}
+
+void RolloutTicket::Await(absl::Duration at_most, std::function<void(std::string)> done) {
+  Ask(std::make_shared<Wait>(Wait{clock_.Monotonic() + at_most, std::move(done)}));
+}
+
+void RolloutTicket::Ask(const std::shared_ptr<Wait>& wait) {
+  const CoordinatorClientStatus status = client_.status();
+  if (!status.connected) return wait->done("");
+  transport_.AcquireTicket(
+      status.coordinator, id_, kAnswerTime,
+      [this, wait](const absl::StatusOr<TicketAnswer>& answer) { Take(wait, answer); });
+}
+
+void RolloutTicket::Take(const std::shared_ptr<Wait>& wait,
+                         const absl::StatusOr<TicketAnswer>& answer) {
+  // An older coordinator does not pace.
+  if (absl::IsUnimplemented(answer.status())) return wait->done("");
+  if (answer.ok() && answer->granted) return wait->done("");
+  const absl::Duration left = wait->until - clock_.Monotonic();
+  if (left <= absl::ZeroDuration()) {
+    return wait->done(answer.ok() ? answer->why : std::string(answer.status().message()));
+  }
+  const absl::Duration pause = answer.ok() ? answer->retry_after : kLeastPause;
+  executor_.PostAfter(std::clamp(pause, kLeastPause, std::max(kLeastPause, left)),
+                      [this, wait] { Ask(wait); });
+}
+
+}  // namespace meridian
