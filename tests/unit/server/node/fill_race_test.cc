@@ -250,8 +250,9 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
         }
         WriteItem item;
         item.lease = lease;
-        Write(index, std::move(item), value, [this](const WriteResult& result) {
+        Write(index, std::move(item), value, [this, index](const WriteResult& result) {
           ++(result.state == EntryState::kOk ? filled_ : lost_);
+          if (result.state == EntryState::kOk && !GetParam().l1_only) Echo(index, result.version);
         });
       });
     });
@@ -343,10 +344,15 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
       row.busy = false;
     }
     if (GetParam().l1_only || change.indexes.size() > 1) return;
-    // The tail of the changelog tells it once more, whenever it comes to it.
-    pool_.Post([this, index = change.indexes[0], version = result.version] {
+    Echo(change.indexes[0], result.version);
+  }
+
+  // The tail of the changelog tells it once more, whenever it comes to it.
+  void Echo(size_t index, Version version) {
+    pool_.Post([this, index, version] {
       const EntryKey key = node_->KeyOf(kNames[index]);
       if (node_->engine().IsBehind(key, version)) node_->engine().Erase(key, version);
+      node_->misses().OnChanged(key, version);
     });
   }
 
