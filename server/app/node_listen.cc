@@ -56,6 +56,7 @@ absl::Status NodeParts::Listen() {
   ASSIGN_OR_RETURN(data_server, listen(config.data_address, cache_service.get(), &data_port));
   ASSIGN_OR_RETURN(peer_server, listen(config.peer_address, peer_service.get(), &peer_port));
   ASSIGN_OR_RETURN(admin_server, listen(config.admin_address, admin_service.get(), &admin_port));
+  TellHealth(IsWarmedUp(), warm_readiness == nullptr);  // Before anybody hears of the ports.
   MetricsHttpOptions http_options;
   http_options.address = config.http_address;
   http_options.readiness = [this] { return ReadinessNow(); };

@@ -2,7 +2,7 @@
 // it.
 //
 // Only node_server.cc says in which order the steps run; each step has its file: node_cache.cc (L1,
-// the stores, policies), node_replication.cc, node_listen.cc (services and ports),
+// the stores, policies), node_warmth.cc, node_replication.cc, node_listen.cc (services and ports),
 // node_membership.cc (the topology: join, leave), node_status.cc (what a node says of itself:
 // metrics, readiness, warnings). No step holds a rule of its own. Thread safety: made and taken
 // apart by one thread; what says what the node is doing (the methods
@@ -18,11 +18,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "common/base/executor.h"
@@ -53,6 +57,8 @@
 #include "server/peer/mirror_cache.h"
 #include "server/policy/node_config.h"
 #include "server/policy/policy_store.h"
+#include "server/refill/refill.h"
+#include "server/refill/warm_readiness.h"
 #include "server/replication/replication.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/cache_service.h"
@@ -107,6 +113,9 @@ struct NodeParts {
   std::unique_ptr<CacheServiceHandlers> cache_service;
   std::unique_ptr<PeerServiceHandlers> peer_service;
   std::unique_ptr<AdminServiceHandlers> admin_service;
+  std::unique_ptr<ThreadExecutor> refill_executor;
+  std::unique_ptr<Refill> refill;                 // Without a store: nullptr,
+  std::unique_ptr<WarmReadiness> warm_readiness;  // and nothing to wait for.
   std::unique_ptr<Replication> replication;
   std::unique_ptr<GrpcCoordinatorTransport> coordinator_transport;
   std::unique_ptr<CoordinatorClient> coordinator_client;
@@ -120,6 +129,8 @@ struct NodeParts {
   std::unique_ptr<MetricsHttp> http;
   Member member;
   std::atomic<bool> stopping{false};
+  absl::Mutex health_mu;  // Held while servers are told how the node is; before `stopping` is set.
+  std::optional<std::pair<bool, bool>> told_health ABSL_GUARDED_BY(health_mu);  // Serving, warm.
   absl::Notification servers_stopped;
 
   // node_cache.cc
@@ -132,6 +143,14 @@ struct NodeParts {
   // node_replication.cc
   absl::Status MakeReplication();
   void WriteHeartbeat(std::string_view name_space, const std::string& key);
+
+  // node_warmth.cc
+  void MakeRefill();
+  double Warmth() const;
+  bool IsWarmedUp() const;  // Or nobody shall wait for it any longer.
+  std::string WhyCold() const;
+  void FollowWarmth();
+  void TellHealth(bool serving, bool warm) ABSL_LOCKS_EXCLUDED(health_mu);
 
   // node_listen.cc
   absl::Status Listen();

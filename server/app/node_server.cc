@@ -49,11 +49,13 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config,
   RETURN_IF_ERROR(parts.MakeCache());
   parts.MakeMetrics();
   parts.FollowPolicies();
+  parts.MakeRefill();
   RETURN_IF_ERROR(parts.MakeReplication());
   RETURN_IF_ERROR(parts.Listen());
   RETURN_IF_ERROR(parts.Join());
   parts.KeepHouse();
   parts.FitLogs();
+  parts.FollowWarmth();
   RETURN_IF_ERROR(WriteReadyFile(parts.config.ready_file, {{"name", parts.member.id},
                                                            {"region", parts.config.region},
                                                            {"data", parts.member.data_address},
@@ -78,9 +80,12 @@ void NodeServer::Stop(absl::Duration grace) {
   NodeParts& parts = *parts_;
   if (parts.stopping) return;
   parts.AwaitTicket();  // It serves meanwhile.
-  parts.stopping = true;
-  for (grpc::Server* server : {parts.data_server.get(), parts.admin_server.get()}) {
-    if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
+  {
+    absl::MutexLock lock(&parts.health_mu);
+    parts.stopping = true;
+    for (grpc::Server* server : {parts.data_server.get(), parts.admin_server.get()}) {
+      if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
+    }
   }
   parts.Leave();
   parts.AwaitQuiet();
@@ -113,6 +118,7 @@ NodeServer::~NodeServer() {
   parts.admin_server.reset();
   parts.peer_server.reset();
   if (parts.replication != nullptr) parts.replication->Stop();
+  if (parts.refill != nullptr) parts.refill->Stop();
   if (parts.hints != nullptr && !parts.hints->empty()) {
     spdlog::error("{} writes that were accepted without Redis are lost: it did not come back",
                   parts.hints->Stats(parts.clock.Monotonic()).entries);
@@ -134,6 +140,7 @@ NodeServer::~NodeServer() {
   parts.loop.reset();
   if (parts.inflater != nullptr) parts.inflater->Stop();
   if (parts.replication_executor != nullptr) parts.replication_executor->Stop();
+  if (parts.refill_executor != nullptr) parts.refill_executor->Stop();
 }
 
 }  // namespace meridian

@@ -132,6 +132,7 @@ Readiness NodeParts::ReadinessNow() const {
                                   "for longer than tombstones are kept")};
     }
   }
+  if (!IsWarmedUp()) return {false, WhyCold()};
   return {true, absl::StrCat("serving in epoch ", now->epoch())};
 }
 

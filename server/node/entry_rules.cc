@@ -104,7 +104,8 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
       facts.misses < policy.promotion_misses) {
     return false;
   }
-  if (placing != Placing::kOnly && !IsAdmitted(policy.admission, facts, entry->raw_size)) {
+  const bool is_new = placing == Placing::kFill || placing == Placing::kWrite;
+  if (is_new && !IsAdmitted(policy.admission, facts, entry->raw_size)) {
     Count(name_space.counters.not_admitted);
     return false;
   }

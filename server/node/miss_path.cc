@@ -9,6 +9,7 @@
 #include "common/base/hash.h"
 #include "server/node/absence.h"
 #include "server/node/entry_rules.h"
+#include "server/node/l1_fill.h"
 #include "server/node/routing.h"
 
 namespace meridian {
@@ -280,37 +281,20 @@ bool MissPath::NotFound(const FlightPtr& flight, Version seen) {
 
 void MissPath::FillL1(Flight& flight, const Record& record, absl::Duration ttl,
                       const Buffer& value) {
-  // What is left of the value's life is the difference of two wall clocks.
-  if (context_.clock_guard != nullptr && !context_.clock_guard->ok()) return;
-  // L1 does not ask whether the fences are known.
-  if (context_.fences != nullptr && !context_.fences->known()) return;
   const EntryKey& key = flight.key();
-  // L1 asks for fences itself, but not for this.
-  if (context_.horizons != nullptr && context_.horizons->Covers(key.slot, record.written_hlc())) {
-    return;
-  }
   const absl::Duration now = context_.clock.Monotonic();
-  Entry entry;
-  entry.value = value;
-  entry.version = record.version;
-  entry.written = record.written;
-  entry.raw_size = record.raw_size;
-  entry.encoding = record.encoding;
-  entry.tags = Buffer::CopyOf(record.tags);
-  if (!PlaceEntry(context_, flight.name_space, flight.policy, key, ttl, now, Placing::kFill,
-                  &entry)) {
-    return;
-  }
-  if (record.kind == RecordKind::kAbsent) MakeAbsence(&entry);
+  std::optional<Entry> entry = EntryOfRecord(context_, flight.name_space, flight.policy, key,
+                                             record, ttl, value, Placing::kFill, now);
+  if (!entry) return;
   FillToken token;
   {
     absl::MutexLock lock(&flight.mu);
     token = flight.token;
   }
   const absl::Duration total = record.expires_at - record.version.time();
-  NoteEntry(flight.name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
-            {.given = entry.expires_at - now, .own = OwnLife(flight.policy, total, ttl)}, now);
-  context_.engine.PutFill(key, std::move(entry), now, token);
+  NoteEntry(flight.name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), *entry),
+            {.given = entry->expires_at - now, .own = OwnLife(flight.policy, total, ttl)}, now);
+  context_.engine.PutFill(key, *std::move(entry), now, token);
 }
 
 void MissPath::Land(const FlightPtr& flight, const Landing& landing) {

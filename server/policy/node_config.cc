@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -241,6 +242,29 @@ void AddEngineOptions(NodeConfig* config, OptionSet* set) {
             SetOneOf(&config->l1_policy, EvictionPolicyNames())});
 }
 
+void AddWarmthOptions(NodeConfig* config, OptionSet* set) {
+  set->Add({"refill-rate", "warmth.refill_rate", "5000",
+            "Keys a second that are read from Redis into L1 when slots are gained, the hottest "
+            "first, at most 10000; 0: none",
+            SetInteger(&config->refill_rate, 0, 10'000)});
+  set->Add({"heat-interval", "warmth.heat_interval", "10s",
+            "How often the hot keys of each slot are saved in Redis for its next owner",
+            SetDuration(&config->heat_interval, absl::Milliseconds(100))});
+  set->Add({"ready-warmth", "warmth.ready", "0.8",
+            "Share of the hot keys, by weight, that L1 has before a node that starts is ready, 0..1",
+            [config](const Texts& texts) -> absl::Status {
+              if (absl::SimpleAtod(texts[0], &config->ready_warmth) && config->ready_warmth >= 0 &&
+                  config->ready_warmth <= 1) {
+                return absl::OkStatus();
+              }
+              return absl::InvalidArgumentError(
+                  absl::StrCat(QuoteKey(texts[0]), " is not a number from 0 to 1"));
+            }});
+  set->Add({"ready-warmth-deadline", "warmth.ready_deadline", "10s",
+            "A node that has had slots for so long is ready however cold it is",
+            SetDuration(&config->ready_warmth_deadline, absl::ZeroDuration())});
+}
+
 void AddLogOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
             SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
@@ -263,6 +287,7 @@ OptionSet Options(NodeConfig* config) {
   AddIdentityOptions(config, &set);
   AddClusterOptions(config, &set);
   AddEngineOptions(config, &set);
+  AddWarmthOptions(config, &set);
   AddLogOptions(config, &set);
   // Read together after the whole: a namespace may name a tier that stands below it.
   for (const char* section : {"tiers", "namespaces"}) {

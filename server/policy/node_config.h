@@ -36,6 +36,10 @@ struct NodeConfig {
   uint64_t l1_max_entries = 0;
   std::string l1_policy;
   uint64_t mirror_max_bytes = 0;  // 0: no mirrors.
+  uint64_t refill_rate = 0;       // Keys a second; 0: no refill.
+  absl::Duration heat_interval;   // Between two rounds of saving what is hot.
+  double ready_warmth = 0;        // 0 to 1.
+  absl::Duration ready_warmth_deadline;
   absl::Duration l2_timeout;                    // Silence after which a connection is dropped.
   uint32_t l2_connections = 2;
   uint64_t changelog_max_entries = 0;           // A slot.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/status_macros.h"
+#include "server/node/heat_namespace.h"
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
 #include "server/replication/fence_follower.h"
@@ -47,7 +48,9 @@ ReplicationLinkOptions LinkOptions(const ReplicationOptions& options) {
 
 ReplicationLink::ModeOf WithInternal(ReplicationLink::ModeOf mode_of) {
   return [mode_of = std::move(mode_of)](std::string_view name_space) {
-    if (name_space == kLocalFenceNamespace) return ReplicationMode::kLocal;
+    if (name_space == kLocalFenceNamespace || name_space == kHeatNamespace) {
+      return ReplicationMode::kLocal;
+    }
     return IsInternalNamespace(name_space) ? ReplicationMode::kAsync : mode_of(name_space);
   };
 }
@@ -81,6 +84,11 @@ std::map<std::string, L2Store*> AllStores(const ReplicationOptions& options,
   std::map<std::string, L2Store*> stores = deps.others;
   stores[options.own_region] = &deps.own;
   return stores;
+}
+
+std::vector<ChangeSink*> SinksAnd(ChangeSink* follower, std::vector<ChangeSink*> sinks) {
+  if (follower != nullptr) sinks.push_back(follower);
+  return sinks;
 }
 
 absl::Status CheckRegions(const std::string& own, const std::map<std::string, L2Store*>& others) {
@@ -171,8 +179,8 @@ struct Replication::Parts {
                   [this](const std::string& region) { return replicator.StateOf(region); }),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer,
-             {&coherence, &recovery, &lease_waker, &watch_feed, &replicator, &staleness,
-              &fence_wait}),
+             SinksAnd(deps.follower, {&coherence, &recovery, &lease_waker, &watch_feed, &replicator,
+                                      &staleness, &fence_wait})),
         heartbeat(options.own_region, options.heartbeat_interval, gate, deps.write_heartbeat) {}
 
   void FollowTopology() {
@@ -271,7 +279,8 @@ void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {
     return done(std::move(alone));
   }
   options.tombstone_ttl = parts->options.link.repair.tombstone_ttl;
-  // Heartbeats are left out: they move all the time. Where no values are sent, regions differ.
+  // Heartbeats are left out: they move all the time; and heat is each region's own. Where no values
+  // are sent, regions differ.
   auto wanted = [parts](std::string_view name_space) {
     if (IsInternalNamespace(name_space)) return name_space == kFenceNamespace;
     const ReplicationMode mode = parts->deps.mode_of(name_space);

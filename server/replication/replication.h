@@ -33,6 +33,7 @@
 #include "server/node/miss_path.h"
 #include "server/node/slot_horizons.h"
 #include "server/node/watch_hub.h"
+#include "server/replication/change_sink.h"
 #include "server/replication/changelog_tail.h"
 #include "server/replication/heartbeat.h"
 #include "server/replication/region_diff.h"
@@ -81,6 +82,7 @@ struct ReplicationDeps {
   StoreRecovery::StoredUntil stored_until;
   MirrorReads* mirrors = nullptr;  // Are looked at by the sampler; nullptr: none.
   MissPath* misses = nullptr;      // Who waits there for leases hears of changes; nullptr: nobody.
+  ChangeSink* follower = nullptr;  // Hears what the tail tells, after all others; nullptr: nobody.
 };
 
 class Replication {

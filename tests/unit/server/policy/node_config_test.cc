@@ -158,6 +158,18 @@ TEST_F(NodeConfigTest, MirrorsHaveRoomForSomethingOrAreNone) {
   EXPECT_TRUE(Parse({"--mirror-max-bytes", "1MiB"}).ok());
 }
 
+TEST_F(NodeConfigTest, WarmthIsAShareAndItsDeadlineATime) {
+  for (const char* share : {"-0.1", "1.1", "nan", "warm", ""}) {
+    EXPECT_THAT(ErrorOf("", {"--ready-warmth", share}), HasSubstr("--ready-warmth: warmth.ready: "))
+        << share;
+  }
+  EXPECT_THAT(ErrorOf("", {"--ready-warmth-deadline", "-1s"}), HasSubstr("warmth.ready_deadline"));
+  EXPECT_THAT(ErrorOf("", {"--heat-interval", "0"}), HasSubstr("warmth.heat_interval"));
+  EXPECT_THAT(ErrorOf("", {"--refill-rate", "10001"}), HasSubstr("warmth.refill_rate"));
+  EXPECT_TRUE(Parse({"--ready-warmth", "0", "--ready-warmth-deadline", "0s"}).ok());
+  EXPECT_TRUE(Parse({"--ready-warmth", "1", "--refill-rate", "0"}).ok());
+}
+
 TEST_F(NodeConfigTest, PlaintextBeyondLoopbackIsRefusedUnlessAskedFor) {
   const auto refused = Parse({"--data-address", "0.0.0.0:7400"});
   ASSERT_FALSE(refused.ok());

@@ -8,6 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/node/fence.h"
+#include "server/node/heat_namespace.h"
+#include "server/node/limits.h"
 #include "server/replication/replication.h"
 #include "tests/unit/server/replication/replication_world.h"
 
@@ -68,6 +70,28 @@ TEST_F(TrimmedLogTest, IsReportedAndMendedByItself) {
   EXPECT_THAT(world_.Get("eu", "{a}last"), Optional(std::string("4")));
   EXPECT_EQ(world_.Get("eu", "{a}deleted"), std::nullopt);
   EXPECT_EQ(world_.Get("eu", "{a}secret", "scratch"), std::nullopt);
+}
+
+TEST_F(TrimmedLogTest, WhatIsHotInARegionIsItsOwn) {
+  // Names of ours in the slot that is repaired.
+  const auto in_slot = [this](std::string_view name_space, const char* prefix) {
+    for (int i = 0;; ++i) {
+      std::string key = absl::StrCat(prefix, i);
+      if (SlotOf(name_space, key) == kSlot) return key;
+    }
+  };
+  const std::string heat = in_slot(kHeatNamespace, "heat:");
+  const std::string other = in_slot(kInternalNamespace, "other:");
+  Cut();
+  world_.Set("us", heat, "v", absl::Hours(1), kHeatNamespace);
+  world_.Set("us", other, "v", absl::Hours(1), kInternalNamespace);
+  for (int i = 0; i < 5; ++i) world_.Set("us", "{a}last", absl::StrCat(i));
+  world_.executor.RunFor(kSoon);
+  TrimAndHeal(3);
+  world_.executor.RunFor(absl::Seconds(10));
+  ASSERT_GE(Link().repair.mended_total, 1u);
+  EXPECT_THAT(world_.Get("eu", other, kInternalNamespace), Optional(std::string("v")));
+  EXPECT_EQ(world_.Get("eu", heat, kHeatNamespace), std::nullopt);
 }
 
 TEST_F(TrimmedLogTest, ALogOfWhichNothingIsLeftIsMendedToo) {

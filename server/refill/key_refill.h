@@ -1,0 +1,77 @@
+// KeyRefill copies keys that this node owns from L2 into L1, for nobody who waits: after a change
+// of owners, so that the next reads are hits.
+//
+// Promise: all that holds for a read that missed holds here, too. Every key is watched from before
+//   L2 is asked, so a write, a delete, a fence or a change of owner that comes meanwhile is not
+//   overtaken; what waits for L2 in the hint log is newer and stays. No origin is asked, no lease
+//   given, no counter of a namespace moves, and nothing is evicted: L1 is filled to kFullShare of
+//   its bounds at most, and so is a pool.
+// Cost: one Fetch of the batch; the values pass through memory once.
+// Thread safety: Run may be called concurrently.
+
+#ifndef MERIDIAN_SERVER_REFILL_KEY_REFILL_H_
+#define MERIDIAN_SERVER_REFILL_KEY_REFILL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/engine/entry.h"
+#include "server/node/l2_store.h"
+#include "server/node/node_context.h"
+
+namespace meridian {
+
+// What became of a key. Text: RefillOutcomeName.
+enum class RefillOutcome : uint8_t {
+  kFilled,
+  kResident,  // L1 had it.
+  kGone,      // L2 has no live value of it, or no record that can be read.
+  kRefused,   // It may not go into L1: by the policy, or something newer came meanwhile; or L2
+              // has refused to read it.
+  kNoRoom,    // Something would have to be evicted for it.
+  kError,     // L2 did not answer: later, again.
+};
+inline constexpr size_t kRefillOutcomes = 6;
+
+const char* RefillOutcomeName(RefillOutcome outcome);
+
+class KeyRefill {
+ public:
+  using Done = std::function<void(std::vector<RefillOutcome>)>;  // In order of the keys.
+
+  // The rest is for what reads and writes bring meanwhile, and for shards that fill unevenly.
+  static constexpr double kFullShare = 0.95;
+
+  // `context` is not owned and outlives every callback.
+  explicit KeyRefill(const NodeContext& context) : context_(context) {}
+
+  // Whether this node can tell now what is alive in L2. While it cannot, everything is refused.
+  bool CanJudge() const;
+  // Whether L1 has room for `bytes` more without an eviction.
+  bool HasRoom(size_t bytes) const;
+  // Whether L1 has a live entry of the key.
+  bool IsResident(std::string_view name_space, std::string_view key) const;
+
+  // Calls `done` once, on the store's thread or before it returns.
+  void Run(std::vector<L2Key> keys, absl::Duration timeout, Done done);
+
+ private:
+  struct Batch;
+
+  RefillOutcome Take(const Batch& batch, size_t i, const L2Record& stored);
+  // As HasRoom, and in the entry's pool.
+  bool HasRoom(const Namespace& name_space, const NamespacePolicy& policy, size_t key_size,
+               const Entry& entry) const;
+  RefillOutcome PutIn(const Batch& batch, size_t i, const L2Record& stored);
+
+  const NodeContext& context_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REFILL_KEY_REFILL_H_
