@@ -220,8 +220,8 @@ void AddStoreUseMetrics(MetricRegistry& registry, std::function<StoreUse()> use)
 void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport()> report) {
   registry.AddCallbackCounters(
       {"meridian_staleness_looks_total",
-       "Looks for sampled changes at places where they should be, so long after they were made "
-       "(those of other regions: after they were heard of here).",
+       "Looks for sampled changes at places where they should be, so long after the regional "
+       "Redis got them.",
        {"region", "within", "result"}},
       [report] {
         std::map<std::string, StalenessRow> regions;  // All namespaces together.
@@ -244,8 +244,8 @@ void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport
       });
   registry.AddCallbackCounters(
       {"meridian_staleness_late_total",
-       "Sampled changes that were heard of later than 1 s after they were made; right looks before "
-       "do not count.",
+       "Sampled changes that were heard of later than 1 s after the regional Redis got them; "
+       "right looks do not count for times that had passed.",
        {}},
       [report] {
         return Samples{{{}, static_cast<double>(report().late_total)}};

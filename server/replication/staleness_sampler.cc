@@ -77,21 +77,20 @@ void StalenessSampler::OnChanges(LogPosition after, const LogSlice& slice) {
     sample->key = {slice.slot, std::string(entry.name_space), std::string(entry.key)};
     sample->version = entry.version;
     sample->fence = std::move(fence);
-    Follow(std::move(sample));
+    Follow(std::move(sample), AgeOf(entry.position));
   }
 }
 
-absl::Duration StalenessSampler::AgeOf(Version version) const {
-  // Of a version that is ahead of this clock nobody knows when it was given.
-  return version.region == RegionId(options_.own_region)
-             ? std::max(absl::ZeroDuration(), clock_.Now() - version.time())
-             : absl::ZeroDuration();
+absl::Duration StalenessSampler::AgeOf(LogPosition position) const {
+  // A version may be older: of a load's begin, or of a write that had to wait. The store's clock may
+  // be ahead of this one.
+  const absl::Time stored = absl::FromUnixMillis(static_cast<int64_t>(position.ms));
+  return std::max(absl::ZeroDuration(), clock_.Now() - stored);
 }
 
-void StalenessSampler::Follow(SamplePtr sample) {
+void StalenessSampler::Follow(SamplePtr sample, absl::Duration heard_at) {
   ++waiting_;
-  const absl::Duration heard_at = AgeOf(sample->version);
-  while (sample->first_age + 1 < kStalenessAges.size() &&
+  while (sample->first_age < kStalenessAges.size() &&
          kStalenessAges[sample->first_age] < heard_at) {
     ++sample->first_age;
   }

@@ -2,11 +2,10 @@
 // the slots that this node owns, and looks 1 s, 10 s and 60 s later wherever a read may find the
 // key. The same for fences, which the owners of the slots that keep them follow.
 //
-// Since when: a change of this region since its version was given, as far as that is not after the
-//   time at which it was heard of; what another region wrote since it was heard of here, for its
-//   way is measured by the samplers there, who look at Redis here. What is right only later than an
-//   age does not count as right at that age: of a change that was heard of too late only what is
-//   wrong counts, and late_total says how many there were.
+// Since when: since the regional Redis has the change, as the position in its log tells; what
+//   another region wrote is looked for here by that region's samplers, too. What is right only
+//   later than an age does not count as right at that age: of a change that was heard of too late
+//   only what is wrong counts, and late_total says how many there were.
 // Places: L1 of every node of the region, the mirrors that have the key, the regional Redis and,
 //   for a change of this region, the Redis of every other one that its namespace reaches; the nodes
 //   there are looked at by the samplers there, which hear of the same change. A place is wrong when
@@ -127,7 +126,7 @@ class StalenessSampler final : public ChangeSink {
     Version version;
     std::optional<Fence> fence;  // `key` is where the stores keep it.
     std::map<std::pair<std::string, std::string>, uint64_t> incidents;  // By region and place.
-    size_t first_age = 0;  // What was looked for at an earlier one was heard of too late.
+    size_t first_age = 0;  // For looks at an earlier one it was heard of too late.
 
     const std::string& name_space() const { return fence ? fence->name_space : key.name_space; }
   };
@@ -141,9 +140,9 @@ class StalenessSampler final : public ChangeSink {
   bool Chosen(const LogEntry& entry) const;
   // So many a second may be followed, and there is room for one more.
   bool HasRoom(size_t* in_second, size_t per_second);
-  // How old the change is already.
-  absl::Duration AgeOf(Version version) const;
-  void Follow(SamplePtr sample);
+  // Of what is heard of now: for how long the store has had it.
+  absl::Duration AgeOf(LogPosition position) const;
+  void Follow(SamplePtr sample, absl::Duration heard_at);
   void Look(const SamplePtr& sample, size_t age);
   void LookAtNodes(const SamplePtr& sample, size_t age);
   void LookAtStore(const SamplePtr& sample, size_t age, const std::string& region, L2Store& store);

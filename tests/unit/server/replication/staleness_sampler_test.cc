@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/node/record.h"
 #include "tests/unit/server/replication/replication_world.h"
 
 namespace meridian {
@@ -348,6 +349,43 @@ TEST_F(StalenessSamplerTest, TheAgeBeginsWhenTheChangeWasMade) {
   EXPECT_EQ(report.sampled_total, 1u);
   EXPECT_EQ(report.late_total, 0u);
   EXPECT_EQ(RightAt(report, "us", 0), 2u) << "its node and Redis, a second after it was made";
+}
+
+// A load's value has the version of the load's begin.
+TEST_F(StalenessSamplerTest, AChangeIsAsOldAsItsPlaceInTheLog) {
+  Start(1);
+  Record record;
+  record.version = world_->region("us").writer->Next();
+  Run(absl::Milliseconds(9900));
+  record.expires_at = world_->clock.Now() + absl::Hours(1);
+  record.value = "loaded";
+  L2Write write;
+  write.key = {SlotOf("task", "k"), "task", "k"};
+  write.version = record.version;
+  write.expires_at = record.expires_at;
+  write.retention = absl::Hours(1);
+  AppendRecord(record, &write.record);
+  world_->Apply("us", std::move(write));
+  Run(absl::Milliseconds(900));
+  EXPECT_EQ(Report("us").sampled_total, 1u);
+  EXPECT_THAT(Report("us").rows, IsEmpty()) << "it was not looked for yet";
+  Run(absl::Milliseconds(200));
+  EXPECT_EQ(Report("us").late_total, 0u);
+  EXPECT_EQ(RightAt(Report("us"), "us", 0), 2u);
+}
+
+TEST_F(StalenessSamplerTest, WhatIsHeardOfAfterTheLastAgeCountsAsRightAtNone) {
+  Start(1);
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kRefused;
+  world_->Set("us", "k", "1", absl::Hours(1));
+  Run(absl::Seconds(70));
+  world_->node("us").wires["us"]->mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(5));
+  const StalenessReport report = Report("us");
+  EXPECT_EQ(report.late_total, 1u);
+  for (size_t age = 0; age < kStalenessAges.size(); ++age) {
+    EXPECT_EQ(RightAt(report, "us", age), 0u);
+  }
 }
 
 TEST_F(StalenessSamplerTest, FollowsOneFenceASecond) {
