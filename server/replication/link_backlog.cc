@@ -282,6 +282,11 @@ SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
   return batch;
 }
 
+void LinkBacklog::Limit(uint32_t slot, size_t most) {
+  const auto it = slots_.find(slot);
+  if (it != slots_.end()) it->second.limit = most;
+}
+
 std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) {
   std::vector<SlotBatch> batches;
   size_t taken = 0;
@@ -293,7 +298,7 @@ std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) 
     Slot& slot = it->second;
     slot.in_turn = false;
     if (!slot.synced || slot.under_way || slot.waiting.empty()) continue;
-    const size_t count = std::min(slot.waiting.size(), limit - taken);
+    const size_t count = std::min({slot.waiting.size(), limit - taken, slot.limit});
     batches.push_back(Batch(number, slot, count));
     taken += count;
   }

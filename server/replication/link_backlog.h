@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -109,6 +110,9 @@ class LinkBacklog {
   // What the read brought, at most `read_limit` entries; `entries` may be empty.
   void OnRead(const CatchUpRead& read, const std::vector<LogEntry>& entries, size_t read_limit);
 
+  // No batch of the slot has more changes than `most` from now on.
+  static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+  void Limit(uint32_t slot, size_t most);
   // The next batches, at most `limit` changes of `max_slots` slots in all; slots take turns.
   std::vector<SlotBatch> TakeBatches(size_t limit, size_t max_slots);
   // The batch was applied, or (false) must be sent again.
@@ -140,13 +144,14 @@ class LinkBacklog {
     LogPosition mended;       // See MendedUpTo.
     LogPosition lost_cursor;  // Of NoteLostLog.
     LogPosition lost_end;
-    bool in_turn = false;  // In turn_.
-    LogPosition acked;     // The target has it.
-    LogPosition told;      // A cursor up to here was sent, answered or not.
-    LogPosition sent;      // The target has what was looked at up to here, but for a hole.
-    LogPosition queued;    // Looked at up to here: waiting, applied, or not wanted.
-    LogPosition seen;      // The log reaches at least so far.
-    uint64_t unread = 0;   // Wanted live changes passed by while lagging.
+    size_t limit = kNoLimit;  // Of a batch.
+    bool in_turn = false;     // In turn_.
+    LogPosition acked;        // The target has it.
+    LogPosition told;         // A cursor up to here was sent, answered or not.
+    LogPosition sent;         // The target has what was looked at up to here, but for a hole.
+    LogPosition queued;       // Looked at up to here: waiting, applied, or not wanted.
+    LogPosition seen;         // The log reaches at least so far.
+    uint64_t unread = 0;      // Wanted live changes passed by while lagging.
     absl::Time lagging_since;
     std::deque<LogEntry> waiting;
   };

@@ -18,20 +18,6 @@ constexpr int kMaxAskDoublings = 6;
 
 }  // namespace
 
-// Keys of one page that are in a slot of the pass, on their way.
-struct LinkRepair::Page {
-  size_t walked = 0;  // Keys of the page, wanted or not: what the rate counts.
-  std::string next;
-  std::vector<L2Key> keys;
-  std::vector<Version> here;
-  std::vector<size_t> to_send;  // Of `keys`.
-  std::vector<Forgotten> to_forget;
-  size_t forgotten = 0;  // Of `to_forget`.
-  size_t sent = 0;       // Of `to_send`.
-  size_t open = 0;       // Calls to the target under way.
-  absl::Status failure;  // Of one of them.
-};
-
 LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region,
                        const std::string& target_region, L2Store& source, L2Store& target,
                        const Hearing& hearing, TaskGate gate, const Clock& clock,
@@ -48,7 +34,7 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region,
       mended_(std::move(mended)),
       marks_(target_region, source, gate_, clock, options_.timeout,
              [this](SlotTicket ticket) { Add(ticket, kNoCursor); }),
-      fetch_limit_(options_.fetch_keys),
+      pace_(options_.fetch_keys, options_.timeout),
       backoff_(options_.backoff) {}
 
 void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost) {
@@ -117,6 +103,7 @@ void LinkRepair::BeginPass() {
   }
   walk_ = Walk::kSource;
   from_.clear();
+  refused_.clear();
   Hear();
 }
 
@@ -350,15 +337,20 @@ void LinkRepair::ForgetNext(const std::shared_ptr<Page>& page) {
   source_.Apply(std::move(writes), Deadline(),
                 gate_.Reply<std::vector<L2WriteResult>>(
                     [this, page, last](const std::vector<L2WriteResult>& results) {
-                      Applied(/*own=*/true, last, Count(results, &forgotten_total_),
-                              [this, page] { ForgetNext(page); });
+                      const auto next = [this, page] { ForgetNext(page); };
+                      Applied(/*own=*/true, last, Count(results, &forgotten_total_), next,
+                              [this, next] {
+                                ++refused_total_;
+                                next();
+                              });
                     }));
 }
 
 void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
+  if (!refused_.empty()) return DropRefused(page);
   if (page->sent == page->to_send.size()) return FinishPage(*page);
   const size_t count =
-      std::min(IsAlone() ? size_t{1} : fetch_limit_, page->to_send.size() - page->sent);
+      std::min(IsAlone() ? size_t{1} : pace_.window(), page->to_send.size() - page->sent);
   std::vector<L2Key> keys;
   std::vector<Version> versions;
   for (size_t i = 0; i < count; ++i) {
@@ -393,12 +385,11 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   // and again and again, is refused for its own size.
   if (refused && (keys.size() > 1 || ++refused_alone_ < kMaxRefusals)) {
     page->sent -= keys.size();
-    fetch_limit_ = std::max<size_t>(1, keys.size() / 4);
+    pace_.Shrink(keys.size());
     problem_ = "repair: own store: refuses to answer so many records at once";
     return RetryLater([this, page] { return IsHearingOld() ? ReadPage() : SendNext(page); });
   }
   refused_alone_ = 0;
-  fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -417,91 +408,12 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   Apply(page, std::move(writes));
 }
 
-// One call a slot; the cursor stays where it is.
-void LinkRepair::Apply(const std::shared_ptr<Page>& page, std::vector<L2Write> writes) {
-  std::map<uint32_t, std::vector<L2Write>> by_slot;
-  for (L2Write& write : writes) by_slot[write.key.slot].push_back(std::move(write));
-  if (by_slot.empty()) return SendNext(page);
-  page->open = by_slot.size();
-  for (auto& [slot, group] : by_slot) {
-    const L2Key last = group.back().key;
-    target_.ApplyReplicated(own_region_, slot, LogPosition{}, std::move(group), Deadline(),
-                            gate_.Reply<std::vector<L2WriteResult>>(
-                                [this, page, last](const std::vector<L2WriteResult>& results) {
-                                  page->failure.Update(Count(results, &sent_total_));
-                                  if (--page->open > 0) return;
-                                  Applied(/*own=*/false, last,
-                                          std::exchange(page->failure, absl::OkStatus()),
-                                          [this, page] { SendNext(page); });
-                                }));
-  }
-}
-
-absl::Status LinkRepair::Count(const std::vector<L2WriteResult>& results, uint64_t* applied) {
-  absl::Status again;
-  for (const L2WriteResult& result : results) {
-    if (result.status.ok()) {
-      *applied += result.outcome == L2WriteOutcome::kApplied ? 1 : 0;
-    } else if (IsAboutTheWrite(result.status)) {
-      ++refused_total_;
-    } else if (again.ok() || MayBeAboutAKey(again)) {
-      again = result.status;  // What is about the store counts more.
-    }
-  }
-  return again;
-}
-
-bool LinkRepair::IsAlone() const { return page_refusals_ >= kMaxRefusals; }
-
-void LinkRepair::Applied(bool own, const L2Key& key, const absl::Status& status,
-                         Executor::Task next) {
-  if (status.ok()) {
-    alone_refusals_ = 0;
-    return next();
-  }
-  const auto failed = [this, own, status] { own ? SourceFailed(status) : TargetFailed(status); };
-  if (!MayBeAboutAKey(status)) return failed();
-  if (!IsAlone()) {
-    ++page_refusals_;
-    return failed();
-  }
-  const int enough = absl::IsResourceExhausted(status) ? kMaxRefusals : 1;
-  Probe(own, key.slot, [this, key, enough, failed, next = std::move(next)](bool takes) {
-    alone_refusals_ = takes ? alone_refusals_ + 1 : 0;
-    if (alone_refusals_ < enough) return failed();
-    alone_refusals_ = 0;
-    backoff_.Reset();
-    ++refused_total_;
-    left_out_.emplace(key.name_space, key.key);
-    next();
-  });
-}
-
-void LinkRepair::Probe(bool own, uint32_t slot, std::function<void(bool)> done) {
-  const absl::Time now = clock_.Now();
-  const Version version = {static_cast<uint64_t>(absl::ToUnixMillis(now)) << 16,
-                           RegionId(own_region_)};
-  L2Write write =
-      DropUpTo({slot, std::string(kInternalNamespace), absl::StrCat("repair-probe:", own_region_)},
-               version, now);
-  write.logged = false;
-  std::vector<L2Write> writes;
-  writes.push_back(std::move(write));
-  // What is stale takes no memory, and says nothing.
-  auto judge = gate_.Reply<std::vector<L2WriteResult>>(
-      [done = std::move(done)](const std::vector<L2WriteResult>& results) {
-        done(results.front().status.ok() && results.front().outcome == L2WriteOutcome::kApplied);
-      });
-  if (own) return source_.Apply(std::move(writes), Deadline(), std::move(judge));
-  target_.ApplyReplicated(own_region_, slot, LogPosition{}, std::move(writes), Deadline(),
-                          std::move(judge));
-}
-
 void LinkRepair::FinishPage(const Page& page) {
   problem_.clear();
   page_refusals_ = 0;
   alone_refusals_ = 0;
   left_out_.clear();
+  refused_.clear();
   backoff_.Reset();
   from_ = page.next;
   const bool last = from_.empty();

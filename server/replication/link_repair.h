@@ -9,11 +9,14 @@
 //   are behind) is compared in one pass more. Only a walk that cannot go on begins anew: the own
 //   store has gone back to an older state, or says so (kAborted), as one that was restarted or has
 //   another primary. A pass that finds nothing to send moves versions only.
-// A key that a store refuses for its own sake (IsAboutTheWrite) is counted and left as it is. A
-//   page that is refused again and again for another reason is sent key by key: one that is refused
-//   alone as well, while its slot takes another write right after it, is left out in the same way;
-//   for want of memory only after several such rounds, because memory comes and goes. So no key
-//   holds up the others, and a store that refuses everything is waited for.
+// A key that the target refuses for its own sake (IsAboutTheWrite) is counted, and what is older
+// over
+//   there goes; one whose drop is refused as well is left as it is. A page that is refused again
+//   and again for another reason is sent key by key: one that is refused alone as well, while its
+//   slot takes another write right after it, is left out in the same way; for want of memory only
+//   after several such rounds, because memory comes and goes. So no key holds up the others, and a
+//   store that refuses everything is waited for.
+// What does not cross in time is sent in smaller parts, down to one key, which has more time.
 // A slot whose cursor is older than tombstones are kept is fenced: what the target has from before
 //   that time and the own store has not was deleted or forgotten here, and leaves the target.
 // What the own store has from before that time and the target has not may have been deleted over
@@ -56,6 +59,7 @@
 #include "server/policy/namespace_policy.h"
 #include "server/replication/hearing.h"
 #include "server/replication/link_backlog.h"
+#include "server/replication/link_pace.h"
 #include "server/replication/task_gate.h"
 #include "server/replication/withheld_marks.h"
 
@@ -82,7 +86,7 @@ struct LinkRepairStatus {
   uint64_t mended_total = 0;     // Slots.
   uint64_t forgotten_total = 0;  // Keys: dropped here: overtaken, or perhaps deleted there.
   uint64_t withheld_total = 0;   // Keys: kept and not sent, perhaps deleted; again in each pass.
-  uint64_t refused_total = 0;    // Keys: one of the stores does not take them; again in each pass.
+  uint64_t refused_total = 0;    // Keys: a store does not take what is newer; again in each pass.
   std::string problem;           // Why it waits; empty: it does not.
 };
 
@@ -140,7 +144,20 @@ class LinkRepair {
     uint64_t generation = 0;
     std::string silent;
   };
-  struct Page;
+  // Keys of one page that are in a slot of the pass, on their way.
+  struct Page {
+    size_t walked = 0;  // Keys of the page, wanted or not: what the rate counts.
+    std::string next;
+    std::vector<L2Key> keys;
+    std::vector<Version> here;
+    std::vector<size_t> to_send;  // Of `keys`.
+    std::vector<Forgotten> to_forget;
+    size_t forgotten = 0;  // Of `to_forget`.
+    size_t sent = 0;       // Of `to_send`.
+    size_t open = 0;       // Calls to the target under way.
+    size_t moved = 0;      // Their keys.
+    absl::Status failure;  // Of one of them.
+  };
 
   std::string WaitsFor() const;
   void BeginPass();
@@ -163,10 +180,15 @@ class LinkRepair {
   // nullopt: nothing of the key is newer than `here` that this region was not told.
   std::optional<Forgotten> OvertakenBy(const L2Key& key, Version here) const;
   void ForgetNext(const std::shared_ptr<Page>& page);
-  void Apply(const std::shared_ptr<Page>& page, std::vector<L2Write> writes);
+  void Apply(const std::shared_ptr<Page>& page, std::vector<L2Write> writes, bool drops = false);
+  void AppliedTo(const std::shared_ptr<Page>& page, const std::vector<Forgotten>& written,
+                 bool drops, const std::vector<L2WriteResult>& results);
+  // Drops what is older than what the target did not take.
+  void DropRefused(const std::shared_ptr<Page>& page);
   // Of one call of a store, the target unless `own`, whose last key was `key`. Goes on with `next`,
-  // or fails the page.
-  void Applied(bool own, const L2Key& key, const absl::Status& status, Executor::Task next);
+  // or, after it has given the key up, with `given_up`, or fails the page.
+  void Applied(bool own, const L2Key& key, const absl::Status& status, Executor::Task next,
+               Executor::Task given_up);
   // Counts what is applied or refused; why the page must be sent again, or OK.
   absl::Status Count(const std::vector<L2WriteResult>& results, uint64_t* applied);
   // Whether the slot takes a write now.
@@ -221,12 +243,15 @@ class LinkRepair {
   uint64_t target_generation_ = 0;
   uint64_t walked_generation_ = 0;
   Walk walk_ = Walk::kSource;
-  std::string from_;    // Where the walk goes on.
-  size_t fetch_limit_;  // Shrinks when the own store refuses.
+  std::string from_;  // Where the walk goes on.
+  LinkPace pace_;     // Keys that are moved together, and the time that they have.
   int refused_alone_ = 0;
   int page_refusals_ = 0;   // How often this page was refused for what may be its keys' sake.
   int alone_refusals_ = 0;  // Of them, in a row: one key alone, while its slot took another write.
   std::set<std::pair<std::string, std::string>> left_out_;  // Of this page: namespace and key.
+  // Of this page, by the target: what is older goes. Kept until that is done, however often the
+  // page is asked for.
+  std::vector<Forgotten> refused_;
   absl::Time horizon_;       // What is older may have been deleted without a trace.
   absl::Duration asked_at_;  // Monotonic: when it was asked what was told before horizon_.
   NamedKeys untold_;         // What the answer was.

@@ -52,6 +52,7 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       repair_(options_.repair, options_.own_region, options_.target_region, source, target_, hearing, gate_, clock,
               clock_guard, mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
+      pace_(options_.max_fetches * options_.batch_changes, options_.timeout),
       problem_(absl::StrCat("the store of ", options_.own_region,
                             " has not said yet whether the region is cut")),
       backoff_(options_.backoff),
@@ -97,6 +98,7 @@ void ReplicationLink::OnSlotLost(uint32_t slot) {
   backlog_.Remove(slot);
   repair_.Remove(slot);
   rewound_far_.erase(slot);
+  refusals_.erase(slot);
 }
 
 void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {

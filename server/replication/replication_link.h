@@ -13,13 +13,15 @@
 //   compared with it within a tick: what it lost comes back to it, what it wrote itself included,
 //   and so do deletes; a slot that is gained in the hour after that, too, whose former owner may
 //   not have come to the end.
-// A value older than tombstones are kept is not sent like this, because it may have been deleted
-// over
+// A value older than tombstones are kept is not sent like this, because it may have been deleted over
 //   there and forgotten since: LinkRepair finds out.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
 //   older. Nothing is sent before SetCut has said that the target is not cut; what was sent before
 //   a cut may still arrive. Changes wait as they do for a target that is away. A server of a store
 //   that is away stops its slots and no others.
+// A change that the target refuses for its own sake, at once or again and again while its slot takes
+//   others, is left out, counted, and stood for by a drop of what is older; what follows it goes on.
+// What does not cross in time is sent in smaller parts, down to one change, which has more time.
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
 //   the target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
 // Thread safety: none; everything runs behind the gate.
@@ -29,6 +31,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -48,6 +51,7 @@
 #include "server/replication/cuttable_store.h"
 #include "server/replication/hearing.h"
 #include "server/replication/link_backlog.h"
+#include "server/replication/link_pace.h"
 #include "server/replication/link_repair.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicated_write.h"
@@ -160,7 +164,16 @@ class ReplicationLink final : public ChangeSink {
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                const std::vector<L2WriteResult>& results);
   absl::Status Count(const std::vector<L2WriteResult>& results);
-  void TellWaiting(const SlotBatch& batch, const std::vector<L2WriteResult>& results);
+  void Finished(const std::shared_ptr<Shipment>& shipment, size_t index,
+                const absl::Status& status);
+  void TellWaiting(const SlotBatch& batch);
+  std::vector<LogEntry> RefusedOf(const Shipment& shipment, size_t index,
+                                  const std::vector<L2WriteResult>& results) const;
+  bool NoteRefused(const SlotBatch& batch);
+  void NoteTaken(const SlotBatch& batch);
+  void Probe(const std::shared_ptr<Shipment>& shipment, size_t index, const absl::Status& refusal);
+  void SendDrops(const std::shared_ptr<Shipment>& shipment, size_t index,
+                 const std::vector<LogEntry>& refused);
   bool SendsValues(std::string_view name_space) const {
     return mode_of_(name_space) != ReplicationMode::kInvalidateOnly;
   }
@@ -210,6 +223,14 @@ class ReplicationLink final : public ChangeSink {
   int refused_alone_ = 0;       // Fetches of a single key that were refused in a row,
   int own_refusals_ = 0;        // and drops by the own store.
   size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
+  LinkPace pace_;               // Of what is sent.
+  // Of a slot of which a batch was refused, for what may be a key's sake, until all of it was taken.
+  struct Refusals {
+    int times = 0;  // In a row.
+    int alone = 0;  // Of them, one change alone, while its slot took another write.
+    size_t limit = 0;
+  };
+  std::map<uint32_t, Refusals> refusals_;
   double average_bytes_ = 256;  // Of a record, smoothed.
   std::string problem_;
   Backoff backoff_;

@@ -6,6 +6,7 @@
 #include "server/node/record.h"
 #include "server/replication/replicated_write.h"
 #include "server/replication/replication_link.h"
+#include "server/replication/shipment.h"
 #include "server/replication/write_refusal.h"
 
 namespace meridian {
@@ -18,26 +19,19 @@ bool IsLiveValue(const L2Write& write, absl::Time now) {
 
 }  // namespace
 
-struct ReplicationLink::Shipment {
-  uint64_t attempt;
-  std::vector<SlotBatch> batches;
-  std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
-  std::vector<std::vector<L2Write>> writes;  // By batch.
-  // Of keys of which the own store has nothing, or something older than its log names.
-  std::vector<L2Write> own_drops;
-  size_t open = 0;  // Batches that are not finished.
-};
-
 bool ReplicationLink::Ship() {
   if (shipments_ >= options_.max_fetches || slots_under_way_ >= options_.max_slots) return false;
   const size_t by_bytes =
       static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
-  const size_t limit = std::clamp<size_t>(by_bytes, 1, batch_limit_);
+  const size_t room = pace_.Room();
+  if (room == 0) return false;
+  const size_t limit = std::min(room, std::clamp<size_t>(by_bytes, 1, batch_limit_));
   auto shipment = std::make_shared<Shipment>();
   shipment->attempt = attempt_;
   shipment->batches = backlog_.TakeBatches(limit, options_.max_slots - slots_under_way_);
   if (shipment->batches.empty()) return false;
   for (const SlotBatch& batch : shipment->batches) {
+    pace_.Sent(batch.count);
     for (const LogEntry& entry : batch.changes) {
       if (SendsValues(entry.name_space))
         shipment->keys.push_back({batch.ticket.slot, entry.name_space, entry.key});
@@ -66,6 +60,7 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   size_t next = 0;
   for (SlotBatch& batch : shipment->batches) {
     bool late = false;
+    shipment->changes.emplace_back();
     shipment->writes.push_back(WritesOf(batch, records, &next, &late, shipment.get()));
     if (late && !batch.mending) {
       Late(batch.ticket);
@@ -109,7 +104,10 @@ void ReplicationLink::OwnDropped(const std::shared_ptr<Shipment>& shipment,
 
 // To be fetched again, because of the own store.
 void ReplicationLink::Abandon(const Shipment& shipment, const absl::Status& status) {
-  for (const SlotBatch& batch : shipment.batches) backlog_.Finish(batch, false);
+  for (const SlotBatch& batch : shipment.batches) {
+    backlog_.Finish(batch, false);
+    pace_.Done(batch.count);
+  }
   --shipments_;
   slots_under_way_ -= shipment.open;
   Failed(shipment.attempt, options_.own_region, status);
@@ -149,7 +147,11 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
   const absl::Time now = clock_.Now();
   const absl::Duration tombstone_ttl = options_.repair.tombstone_ttl;
   std::vector<L2Write> writes;
+  std::vector<uint32_t>& changes = shipment->changes.back();
   for (const LogEntry& entry : batch.changes) {
+    // One that is not written is replaced by the next.
+    changes.resize(writes.size());
+    changes.push_back(static_cast<uint32_t>(&entry - batch.changes.data()));
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
     // The policy may change meanwhile: what was fetched is what counts.
     if (*next == shipped.size() || shipped[*next].key != entry.key ||
@@ -193,6 +195,7 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       writes.push_back(*std::move(write));
     }
   }
+  changes.resize(writes.size());
   return writes;
 }
 
@@ -200,8 +203,10 @@ void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t in
                             std::vector<L2Write> writes) {
   const SlotBatch& batch = shipment->batches[index];
   const LogPosition cursor = batch.mending ? LogPosition{} : batch.cursor;
+  size_t bytes = 0;
+  for (const L2Write& write : writes) bytes += write.record.size();
   target_.ApplyReplicated(options_.own_region, batch.ticket.slot, cursor, std::move(writes),
-                          Deadline(),
+                          clock_.Now() + pace_.Timeout(bytes),
                           gate_.Reply<std::vector<L2WriteResult>>(
                               [this, shipment, index](const std::vector<L2WriteResult>& results) {
                                 Applied(shipment, index, results);
@@ -210,27 +215,40 @@ void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t in
 
 void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                               const std::vector<L2WriteResult>& results) {
+  const SlotBatch& batch = shipment->batches[index];
   const absl::Status status = Count(results);
-  if (status.ok() && !sync_waits_.empty()) TellWaiting(shipment->batches[index], results);
-  backlog_.Finish(shipment->batches[index], status.ok());
+  if (MayBeAboutAKey(status) && NoteRefused(batch)) return Probe(shipment, index, status);
+  if (!status.ok()) return Finished(shipment, index, status);
+  if (!results.empty()) {
+    backoff_.Reset();
+    if (shipment->attempt == attempt_) problem_.clear();
+  }
+  const std::vector<LogEntry> refused = RefusedOf(*shipment, index, results);
+  if (!refused.empty()) return SendDrops(shipment, index, refused);
+  if (!sync_waits_.empty()) TellWaiting(batch);
+  Finished(shipment, index, status);
+}
+
+void ReplicationLink::Finished(const std::shared_ptr<Shipment>& shipment, size_t index,
+                               const absl::Status& status) {
+  const SlotBatch& batch = shipment->batches[index];
+  const bool too_much = absl::IsDeadlineExceeded(status) || IsOverload(status);
+  if (too_much && shipment->attempt == attempt_) pace_.OnLate();
+  pace_.Done(batch.count);
+  backlog_.Finish(batch, status.ok());
   const bool last = --shipment->open == 0;
   if (last) --shipments_;
   --slots_under_way_;
   if (!status.ok()) {
     Failed(shipment->attempt, options_.target_region, status);
-  } else if (!results.empty()) {
-    backoff_.Reset();
-    if (shipment->attempt == attempt_) problem_.clear();
+  } else {
+    pace_.OnAnswered(batch.count);
+    NoteTaken(batch);
   }
   if (last) Pump();
 }
 
-// What was refused for good has not arrived. Refusals are rare: which one it was is not looked for.
-void ReplicationLink::TellWaiting(const SlotBatch& batch,
-                                  const std::vector<L2WriteResult>& results) {
-  for (const L2WriteResult& result : results) {
-    if (!result.status.ok()) return;
-  }
+void ReplicationLink::TellWaiting(const SlotBatch& batch) {
   for (const LogEntry& entry : batch.changes) sync_waits_.Arrived(options_.target_region, entry);
 }
 
@@ -243,8 +261,8 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
     if (!result.status.ok()) {
       if (IsAboutTheWrite(result.status)) {
         Drop(result.status);
-      } else {
-        again.Update(result.status);
+      } else if (again.ok() || MayBeAboutAKey(again)) {
+        again = result.status;  // What is about the store counts more.
       }
     } else if (result.outcome == L2WriteOutcome::kApplied) {
       ++applied;

@@ -4,6 +4,7 @@
 #define MERIDIAN_SERVER_REPLICATION_WRITE_REFUSAL_H_
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 
 namespace meridian {
 
@@ -14,9 +15,15 @@ inline bool IsAboutTheWrite(const absl::Status& status) {
          absl::IsFailedPrecondition(status) || absl::IsOutOfRange(status);
 }
 
+// Refused on our side, because too much is on its way: what is large meets that more often.
+inline bool IsOverload(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && absl::StartsWith(status.message(), "L2_OVERLOADED: ");
+}
+
 // What may be refused for a key's sake: a script that fails, a value too large for the memory that
 // is left. All else is about the store, or about us.
 inline bool MayBeAboutAKey(const absl::Status& status) {
+  if (IsOverload(status)) return false;
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:

@@ -161,6 +161,23 @@ TEST_F(EvictedHereTest, NorWhenItComesInBetween) {
       << "who has read it must hear that it went";
 }
 
+// A full store that does not even take the drop; what is behind it is sent all the same.
+TEST_F(EvictedHereTest, AnOwnStoreThatTakesNoDropHoldsUpNothing) {
+  Begin();
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  world_.Set("us", "k", "old");
+  Run(absl::Seconds(1));
+  world_.Set("eu", "k", "new");
+  world_.Set("eu", "{k}behind", "v");
+  Run(absl::Seconds(1));
+  Store("eu").Evict("task", "k");
+  world_.node("eu").wires.at("eu")->full = absl::ResourceExhaustedError("OOM");
+  Wire("eu", "us", StoreWire::Mode::kOpen);
+  Run(absl::Seconds(20));
+  EXPECT_EQ(world_.Get("us", "k"), std::nullopt);
+  EXPECT_EQ(world_.Get("us", "{k}behind"), "v");
+}
+
 // What expires before it can be sent is nothing that is remembered for long, nor in the way.
 TEST_F(EvictedHereTest, WhatHasExpiredIsRememberedForMinutesAndMayBeEvicted) {
   world_.Start();

@@ -93,6 +93,35 @@ TEST_F(RefusedRepairTest, AKeyThatFailsTimeAndAgainIsLeftOutWhereItsSlotTakesOth
   }
 }
 
+// What it has overtaken must not be read over there.
+TEST_F(RefusedRepairTest, WhatIsOlderThanARefusedOneGoes) {
+  Heal();
+  world_.executor.RunFor(absl::Seconds(10));
+  for (const auto code : {absl::StatusCode::kInvalidArgument, absl::StatusCode::kInternal,
+                          absl::StatusCode::kResourceExhausted}) {
+    SCOPED_TRACE(static_cast<int>(code));
+    to_eu().refused.clear();
+    world_.Set("us", kBad, "old");
+    world_.executor.RunFor(absl::Seconds(10));
+    ASSERT_EQ(world_.Get("eu", kBad), "old");
+    to_eu().mode = StoreWire::Mode::kRefused;
+    world_.StopNode(world_.node("us"));
+    world_.Set("us", kBad, "new");
+    world_.Set("us", "{a}last", "v");
+    world_.executor.RunDue();
+    world_.region("us").store->TrimLog(SlotOf("task", "{a}"), 1);
+    to_eu().refused[kBad] = absl::Status(code, "this one");
+    to_eu().refuses_calls = code != absl::StatusCode::kInvalidArgument;
+    to_eu().takes_drops = true;
+    Heal();
+    world_.executor.RunFor(absl::Minutes(1));
+    EXPECT_EQ(link().state, LinkState::kStreaming) << link().problem;
+    EXPECT_EQ(link().repair.refused_total, 1u) << "of this node";
+    EXPECT_EQ(world_.Get("eu", kBad), std::nullopt);
+    EXPECT_EQ(Missing("{a}"), 1);
+  }
+}
+
 // Two of them, and memory that was short for a while only.
 TEST_F(RefusedRepairTest, SeveralOfOnePageAreLeftOutEachOnce) {
   for (const int i : {7, 8, 9}) {

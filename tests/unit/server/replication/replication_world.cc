@@ -1,10 +1,12 @@
 #include "tests/unit/server/replication/replication_world.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "common/base/hash.h"
 #include "server/node/record.h"
+#include "server/replication/write_refusal.h"
 
 namespace meridian {
 
@@ -73,10 +75,14 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
       });
 }
 
-absl::Status StoreWire::RefusalOf(const L2Key& key) const {
+absl::Status StoreWire::RefusalOf(const L2Write& write) const {
+  const L2Key& key = write.key;
   if (!full.ok() && (full_slots.empty() || full_slots.count(key.slot) > 0)) return full;
   const auto found = refused.find(key.key);
-  return found == refused.end() ? absl::OkStatus() : found->second;
+  if (found == refused.end()) return absl::OkStatus();
+  const absl::StatusOr<Record> record = ParseRecord(write.record);
+  const bool is_drop = record.ok() && record->kind == RecordKind::kTombstone;
+  return is_drop && takes_drops ? absl::OkStatus() : found->second;
 }
 
 L2Store::ApplyCallback StoreWire::Refuse(std::vector<L2Write>* writes,
@@ -84,7 +90,7 @@ L2Store::ApplyCallback StoreWire::Refuse(std::vector<L2Write>* writes,
   std::vector<absl::Status> refusals;
   absl::Status any;
   for (const L2Write& write : *writes) {
-    refusals.push_back(RefusalOf(write.key));
+    refusals.push_back(RefusalOf(write));
     any.Update(refusals.back());
   }
   if (any.ok()) return callback;
@@ -157,12 +163,49 @@ void StoreWire::FetchCursors(std::string source_region, std::vector<uint32_t> sl
       [=](const absl::Status& status) { callback(status); });
 }
 
+// One after the other. What is given up at its deadline crosses and is carried out all the same,
+// unless it is lost.
+void StoreWire::Crawl(std::string source_region, uint32_t slot, LogPosition cursor,
+                      std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) {
+  size_t bytes = 0;
+  for (const L2Write& write : writes) bytes += write.record.size();
+  bytes_sent += bytes;
+  const absl::Time now = clock_.Now();
+  free_at_ = std::max(free_at_, now) +
+             absl::Seconds(static_cast<double>(bytes) / static_cast<double>(bytes_per_second));
+  if (free_at_ > deadline) {
+    L2WriteResult late;
+    late.status = absl::DeadlineExceededError("no answer in time");
+    executor_.PostAfter(deadline - now,
+                        [callback, results = std::vector<L2WriteResult>(writes.size(), late)] {
+                          callback(results);
+                        });
+    if (late_is_lost) {
+      free_at_ = deadline;
+      return;
+    }
+    callback = [](const std::vector<L2WriteResult>&) {};
+  }
+  executor_.PostAfter(free_at_ - now, [=, this] {
+    store_->ApplyReplicated(source_region, slot, cursor, writes, absl::InfiniteFuture(), callback);
+  });
+}
+
 void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                                 std::vector<L2Write> writes, absl::Time deadline,
                                 ApplyCallback callback) {
   deadline = Theirs(deadline);
-  for (const L2Write& write : writes) sent.insert(write.key.key);
+  for (const L2Write& write : writes) {
+    sent.insert(write.key.key);
+    // As the script does: the cursor passes nothing that may be taken the next time.
+    const absl::Status refusal = RefusalOf(write);
+    if (!refusal.ok() && !IsAboutTheWrite(refusal)) cursor = LogPosition{};
+  }
   callback = Refuse(&writes, std::move(callback));
+  if (bytes_per_second > 0) {
+    return Crawl(std::move(source_region), slot, cursor, std::move(writes), deadline,
+                 std::move(callback));
+  }
   CarryTo(
       std::vector<uint32_t>{slot}, [](uint32_t one) { return one; }, deadline,
       [=, this] {

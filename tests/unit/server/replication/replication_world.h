@@ -52,6 +52,10 @@ class StoreWire final : public L2Store {
   // comes in the same call, as when a script fails.
   std::map<std::string, absl::Status> refused;
   bool refuses_calls = false;
+  bool takes_drops = false;  // Of such keys.
+  size_t bytes_per_second = 0;  // Of records that are sent (ApplyReplicated); 0: no limit.
+  bool late_is_lost = false;    // What has not crossed by its deadline never does.
+  size_t bytes_sent = 0;
   absl::Status full;  // Not OK: so is every write of `full_slots`, or of all.
   std::set<uint32_t> full_slots;
   size_t largest_read = std::numeric_limits<size_t>::max();  // Of logs; a larger one is refused.
@@ -93,9 +97,11 @@ class StoreWire final : public L2Store {
   // As Carry, when none of the slots that `slot_of` finds in `items` is away.
   template <typename Items, typename SlotOf, typename Send, typename Fail>
   void CarryTo(const Items& items, SlotOf slot_of, absl::Time deadline, Send send, Fail fail);
+  void Crawl(std::string source_region, uint32_t slot, LogPosition cursor,
+             std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback);
   // Takes out what is refused; the callback gets its answers as well.
   ApplyCallback Refuse(std::vector<L2Write>* writes, ApplyCallback callback) const;
-  absl::Status RefusalOf(const L2Key& key) const;
+  absl::Status RefusalOf(const L2Write& write) const;
   // A deadline by the node's clock is the same moment by the store's.
   absl::Time Theirs(absl::Time deadline) const { return clock_.Now() + (deadline - node_.Now()); }
 
@@ -103,6 +109,7 @@ class StoreWire final : public L2Store {
   const Clock& clock_;
   Executor& executor_;
   std::unique_ptr<FakeL2Store>& store_;
+  absl::Time free_at_;  // When all that was sent has crossed.
 };
 
 // Remembers what it heard.

@@ -1,0 +1,29 @@
+// Batches of changes of a ReplicationLink that are fetched together and sent each by itself.
+
+#ifndef MERIDIAN_SERVER_REPLICATION_SHIPMENT_H_
+#define MERIDIAN_SERVER_REPLICATION_SHIPMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "server/node/l2_store.h"
+#include "server/replication/link_backlog.h"
+#include "server/replication/replication_link.h"
+
+namespace meridian {
+
+struct ReplicationLink::Shipment {
+  uint64_t attempt = 0;
+  std::vector<SlotBatch> batches;
+  std::vector<L2Key> keys;  // Whose records are sent; of all batches, in their order.
+  std::vector<std::vector<L2Write>> writes;    // By batch, until they are sent, and
+  std::vector<std::vector<uint32_t>> changes;  // of which change of the batch each of them is.
+  // Of keys of which the own store has nothing, or something older than its log names.
+  std::vector<L2Write> own_drops;
+  size_t open = 0;  // Batches that are not finished.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_REPLICATION_SHIPMENT_H_
