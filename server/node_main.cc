@@ -1,5 +1,5 @@
-// meridian-node: flags -> NodeConfig -> NodeServer; runs until SIGTERM or SIGINT. SIGHUP: reads the
-// policies again.
+// meridian-node: flags -> NodeConfig -> NodeServer; runs until SIGTERM or SIGINT, or until a call
+// has drained it. SIGHUP: reads the policies again.
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +19,15 @@
 namespace {
 
 constexpr int kExitUsage = 2;
+constexpr int kDrained = SIGUSR2;  // From this process alone.
+
+// Signals that change nothing: who has called for a drain may send the usual one as well.
+volatile sig_atomic_t ignored_signals = 0;
+
+void EndAtOnce(int /*signal*/) {
+  if (ignored_signals == 0) _exit(1);
+  ignored_signals = 0;
+}
 
 int Fail(const absl::Status& status, int code) {
   std::fprintf(stderr, "meridian-node: %s\n", std::string(status.message()).c_str());
@@ -39,14 +48,16 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGHUP);
+  sigaddset(&signals, kDrained);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  const absl::Status logging = meridian::SetUpLogging(
-      {(*config)->log_level, (*config)->log_format,
-       {{"node", (*config)->id}, {"region", (*config)->region}}});
+  const absl::Status logging =
+      meridian::SetUpLogging({(*config)->log_level,
+                              (*config)->log_format,
+                              {{"node", (*config)->id}, {"region", (*config)->region}}});
   if (!logging.ok()) return Fail(logging, kExitUsage);
   absl::StatusOr<std::unique_ptr<meridian::NodeServer>> server =
-      meridian::NodeServer::Start(**std::move(config), [] { kill(getpid(), SIGTERM); });
+      meridian::NodeServer::Start(**std::move(config), [] { kill(getpid(), kDrained); });
   if (!server.ok()) return Fail(server.status(), 1);
 
   int signal = 0;
@@ -55,12 +66,16 @@ int main(int argc, char** argv) {
     if (signal != SIGHUP) break;
     (*server)->ReloadPolicies();
   }
-  spdlog::info("signal {}: stopping; a second one stops at once", signal);
-  // A second signal ends the process the hard way.
+  ignored_signals = signal == kDrained ? 1 : 0;
+  spdlog::info("{}: stopping; a second signal stops at once",
+               signal == kDrained ? "drained" : fmt::format("signal {}", signal));
   struct sigaction hard = {};
-  hard.sa_handler = [](int) { _exit(1); };
+  hard.sa_handler = EndAtOnce;
   sigaction(SIGTERM, &hard, nullptr);
   sigaction(SIGINT, &hard, nullptr);
+  struct sigaction none = {};
+  none.sa_handler = SIG_IGN;
+  sigaction(kDrained, &none, nullptr);  // Of another call that waited for the same.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*server)->Stop(absl::Seconds(2));
   server->reset();

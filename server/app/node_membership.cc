@@ -49,6 +49,8 @@ absl::Status NodeParts::Join() {
                                            clock, *housekeeping);
   drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
                                       *housekeeping);
+  // It is cold until it has slots and knows better.
+  if (warm_readiness != nullptr) coordinator_client->SetWarmth(0);
   coordinator_client->Start();
   return absl::OkStatus();
 }

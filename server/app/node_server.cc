@@ -87,6 +87,7 @@ void NodeServer::Stop(absl::Duration grace) {
       if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
     }
   }
+  if (parts.drain != nullptr) parts.drain->Abort();
   parts.Leave();
   parts.AwaitQuiet();
   if (parts.topology_streams != nullptr) parts.topology_streams->Shutdown();

@@ -22,7 +22,7 @@ struct NodeParts;
 class NodeServer {
  public:
   // Listens and serves from here on; the ready file is written last. `end_process` is called, on
-  // any thread, when the node was drained by a call: it has no slots, and is to be stopped.
+  // any thread, for each call that has drained the node: it has no slots, and is to be stopped.
   static absl::StatusOr<std::unique_ptr<NodeServer>> Start(NodeConfig config,
                                                            std::function<void()> end_process);
   ~NodeServer();

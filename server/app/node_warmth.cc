@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "server/app/node_parts.h"
+#include "server/coordinator/rollout_tickets.h"
 
 namespace meridian {
 namespace {
@@ -24,7 +25,9 @@ void NodeParts::MakeRefill() {
                     [this] { return Warmth(); });
   if (config.redis_url.empty()) return;
   warm_readiness = std::make_unique<WarmReadiness>(WarmReadinessOptions{
-      .warmth = config.ready_warmth, .deadline = config.ready_warmth_deadline});
+      .warmth = config.ready_warmth,
+      .deadline = config.ready_warmth_deadline,
+      .paced = RolloutTickets::kWarm});
   Histogram& seconds = registry.AddHistogram(
       "meridian_refill_seconds", "From slots gained to all their hot keys refilled, or given up.",
       {0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60});
@@ -76,9 +79,9 @@ std::string NodeParts::WhyCold() const {
 
 void NodeParts::FollowWarmth() {
   const double warmth = Warmth();
-  if (coordinator_client != nullptr) {
-    coordinator_client->SetWarmth(
-        warm_readiness == nullptr ? warmth : warm_readiness->Told(warmth, clock.Monotonic()));
+  if (coordinator_client != nullptr && warm_readiness != nullptr) {
+    const bool owns = !topology.Get()->SlotsOf(config.id).empty();
+    coordinator_client->SetWarmth(warm_readiness->Told(owns, warmth, clock.Monotonic()));
   }
   TellHealth(IsWarmedUp(), warm_readiness == nullptr || warm_readiness->IsWarm(warmth));
   housekeeping->PostAfter(kWarmthInterval, [this] { FollowWarmth(); });

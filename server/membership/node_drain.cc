@@ -1,13 +1,16 @@
 #include "server/membership/node_drain.h"
 
 #include <algorithm>
-#include <atomic>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace meridian {
+namespace {
+
+absl::Status Ending() { return absl::UnavailableError("SHUTTING_DOWN: the node ends already"); }
+
+}  // namespace
 
 NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
                      TopologyHolder& topology, const Clock& clock, Executor& executor)
@@ -19,46 +22,83 @@ NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& t
       executor_(executor),
       slots_gone_(topology, id_) {}
 
-void NodeDrain::Start(absl::Duration timeout, std::function<void(absl::Status)> done) {
+void NodeDrain::Start(absl::Duration timeout, Done done) {
+  const absl::Status status = Check();
+  auto call = std::make_shared<Call>(Call{clock_.Monotonic() + timeout, std::move(done)});
+  bool aborted = false;
+  {
+    absl::MutexLock lock(&mu_);
+    aborted = aborted_;
+    if (!aborted && status.ok()) calls_.insert(call);
+  }
+  if (aborted) return call->done(Ending());
+  if (!status.ok()) return call->done(status);
+  ticket_.Await(timeout, [this, call](const std::string& why) {
+    if (why.empty()) return GiveAway(call);
+    Finish(call, absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
+  });
+}
+
+void NodeDrain::Abort() {
+  std::set<CallPtr> calls;
+  {
+    absl::MutexLock lock(&mu_);
+    aborted_ = true;
+    calls.swap(calls_);
+  }
+  for (const CallPtr& call : calls) call->done(Ending());
+}
+
+absl::Status NodeDrain::Check() const {
   const TopologyHolder::Snapshot now = topology_.Get();
   const bool alone =
       std::none_of(now->members().begin(), now->members().end(), [this](const Member& member) {
         return member.id != id_ && member.state == MemberState::kServing;
       });
   if (alone) {
-    return done(absl::FailedPreconditionError(
+    return absl::FailedPreconditionError(
         "LAST_NODE: no other node of the region serves, nobody would own the slots; start another "
-        "one first, or send SIGTERM to end the region's last node"));
+        "one first, or send SIGTERM to end the region's last node");
   }
   if (const CoordinatorClientStatus status = client_.status(); !status.connected) {
-    return done(absl::UnavailableError(absl::StrCat(
+    return absl::UnavailableError(absl::StrCat(
         "NO_COORDINATOR: no coordinator answers, so nobody gives the slots to others: ",
-        status.problem)));
+        status.problem));
   }
-  const absl::Duration until = clock_.Monotonic() + timeout;
-  ticket_.Await(timeout, [this, until, done = std::move(done)](const std::string& why) {
-    if (why.empty()) return GiveAway(until, done);
-    done(absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
-  });
+  return absl::OkStatus();
 }
 
-void NodeDrain::GiveAway(absl::Duration until, std::function<void(absl::Status)> done) {
-  struct Call {
-    std::atomic<bool> over{false};
-    std::function<void(absl::Status)> done;
-  };
-  auto call = std::make_shared<Call>();
-  call->done = std::move(done);
+void NodeDrain::GiveAway(const CallPtr& call) {
+  if (!Waits(call)) return;
+  // Much may have happened while others had their turn.
+  if (const absl::Status status = Check(); !status.ok()) {
+    Finish(call, status);
+    return;
+  }
   client_.SetState(MemberState::kDraining);
-  slots_gone_.Await([call] {
-    if (!call->over.exchange(true)) call->done(absl::OkStatus());
-  });
-  executor_.PostAfter(std::max(absl::ZeroDuration(), until - clock_.Monotonic()), [this, call] {
-    if (call->over.exchange(true)) return;
-    client_.SetState(MemberState::kServing);
-    call->done(
-        absl::DeadlineExceededError("nobody has taken the slots over in time; the node serves on"));
-  });
+  slots_gone_.Await([this, call] { Finish(call, absl::OkStatus()); });
+  executor_.PostAfter(std::max(kLeastHandover, call->until - clock_.Monotonic()),
+                      [this, call] { OnTimeout(call); });
+}
+
+void NodeDrain::OnTimeout(const CallPtr& call) {
+  if (!Waits(call)) return;
+  client_.SetState(MemberState::kServing);
+  Finish(call, absl::DeadlineExceededError(
+                   "nobody has taken the slots over in time; the node serves on"));
+}
+
+void NodeDrain::Finish(const CallPtr& call, const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (calls_.erase(call) == 0) return;
+  }
+  call->done(status);
+}
+
+bool NodeDrain::Waits(const CallPtr& call) const {
+  absl::MutexLock lock(&mu_);
+  return calls_.count(call) > 0;
 }
 
 }  // namespace meridian

@@ -3,17 +3,21 @@
 //
 // Promise: `done` is called exactly once. With an error nothing has changed, or the node joins
 //   again: it serves on.
-// Thread safety: Start may be called concurrently; whoever waits for the same is told the same.
-// `done` runs on the caller's thread, on the executor, or on the one that publishes topologies, and
-// must not block.
+// Thread safety: Start and Abort may be called concurrently; whoever waits for the same is told the
+// same. `done` runs on the caller's thread, on the executor, or on the one that publishes
+// topologies, and must not block.
 
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 
 #include <functional>
+#include <memory>
+#include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
@@ -26,18 +30,37 @@ namespace meridian {
 
 class NodeDrain {
  public:
+  using Done = std::function<void(absl::Status)>;
+
+  // The others have at least so long to take the slots, however late the node's turn comes.
+  static constexpr absl::Duration kLeastHandover = absl::Seconds(5);
+
   // Of the node `id`. References outlive this; callbacks that wait are not called after it.
   NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
             TopologyHolder& topology, const Clock& clock, Executor& executor);
 
   // kFailedPrecondition, LAST_NODE: nobody is left to own the slots. kUnavailable, NO_COORDINATOR:
-  // none answers. kDeadlineExceeded: within `timeout` it was not its turn, or nobody took the
-  // slots.
-  void Start(absl::Duration timeout, std::function<void(absl::Status)> done);
+  // none answers; SHUTTING_DOWN: the node ends anyhow. kDeadlineExceeded: within `timeout` it was
+  // not its turn, or nobody took the slots.
+  void Start(absl::Duration timeout, Done done) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The node ends: who waits is told SHUTTING_DOWN, and so is who comes later.
+  void Abort() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // From now until `until`, monotonic.
-  void GiveAway(absl::Duration until, std::function<void(absl::Status)> done);
+  struct Call {
+    absl::Duration until;  // Monotonic.
+    Done done;
+  };
+  using CallPtr = std::shared_ptr<Call>;
+
+  // Whether nobody, or nobody who could, would take the slots.
+  absl::Status Check() const;
+  void GiveAway(const CallPtr& call);
+  void OnTimeout(const CallPtr& call);
+  // Answers, unless it was answered already.
+  void Finish(const CallPtr& call, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Waits(const CallPtr& call) const ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::string id_;
   CoordinatorClient& client_;
@@ -46,6 +69,9 @@ class NodeDrain {
   const Clock& clock_;
   Executor& executor_;
   SlotsGone slots_gone_;
+  mutable absl::Mutex mu_;
+  std::set<CallPtr> calls_ ABSL_GUARDED_BY(mu_);  // Not answered yet.
+  bool aborted_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace meridian

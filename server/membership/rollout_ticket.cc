@@ -26,7 +26,10 @@ void RolloutTicket::Await(absl::Duration at_most, std::function<void(std::string
 
 void RolloutTicket::Ask(const std::shared_ptr<Wait>& wait) {
   const CoordinatorClientStatus status = client_.status();
-  if (!status.connected) return wait->done("");
+  if (!status.connected) {
+    if (!wait->refused) return wait->done("");
+    return AskLater(wait, kLeastPause, "no coordinator answers");
+  }
   transport_.AcquireTicket(
       status.coordinator, id_, kAnswerTime,
       [this, wait](const absl::StatusOr<TicketAnswer>& answer) { Take(wait, answer); });
@@ -37,11 +40,15 @@ void RolloutTicket::Take(const std::shared_ptr<Wait>& wait,
   // An older coordinator does not pace.
   if (absl::IsUnimplemented(answer.status())) return wait->done("");
   if (answer.ok() && answer->granted) return wait->done("");
+  wait->refused = true;
+  if (answer.ok()) return AskLater(wait, answer->retry_after, answer->why);
+  AskLater(wait, kLeastPause, std::string(answer.status().message()));
+}
+
+void RolloutTicket::AskLater(const std::shared_ptr<Wait>& wait, absl::Duration pause,
+                             std::string why) {
   const absl::Duration left = wait->until - clock_.Monotonic();
-  if (left <= absl::ZeroDuration()) {
-    return wait->done(answer.ok() ? answer->why : std::string(answer.status().message()));
-  }
-  const absl::Duration pause = answer.ok() ? answer->retry_after : kLeastPause;
+  if (left <= absl::ZeroDuration()) return wait->done(std::move(why));
   executor_.PostAfter(std::clamp(pause, kLeastPause, std::max(kLeastPause, left)),
                       [this, wait] { Ask(wait); });
 }

@@ -1,7 +1,8 @@
 // RolloutTicket asks the coordinator whether this node may restart now, until it may: of a region
 // one node at a time is away.
 //
-// It paces what can be paced: without a coordinator that answers, nothing is waited for.
+// It paces what can be paced: who finds no coordinator does not wait for one. Who waits already
+// goes on waiting when the coordinator goes: there may be a new one soon, and others wait as well.
 // Thread safety: Await may be called concurrently. `done` runs on the caller's thread, on the
 // executor or on a thread of the transport, and must not block.
 
@@ -34,10 +35,12 @@ class RolloutTicket {
   struct Wait {
     absl::Duration until;  // Monotonic.
     std::function<void(std::string)> done;
+    bool refused = false;  // It was told to wait.
   };
 
   void Ask(const std::shared_ptr<Wait>& wait);
   void Take(const std::shared_ptr<Wait>& wait, const absl::StatusOr<TicketAnswer>& answer);
+  void AskLater(const std::shared_ptr<Wait>& wait, absl::Duration pause, std::string why);
 
   const std::string id_;
   const CoordinatorClient& client_;

@@ -22,6 +22,7 @@ namespace meridian {
 struct WarmReadinessOptions {
   double warmth = 0.8;
   absl::Duration deadline = absl::Seconds(10);  // Since the first slots.
+  double paced = 0.8;  // What the coordinator takes for warm, whatever is enough for `warmth`.
 };
 
 class WarmReadiness {
@@ -38,13 +39,13 @@ class WarmReadiness {
     return ready_;
   }
 
-  // The warmth, or 1 when the node has been cold for so long that nobody shall wait for it. Called
-  // often.
-  double Told(double warmth, absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_) {
+  // The warmth, or 1 when the node has had slots and been cold for so long that nobody shall wait
+  // for it. Nothing is warm about a node without slots. Called often.
+  double Told(bool owns_slots, double warmth, absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (IsWarm(warmth)) {
+    if (!owns_slots || warmth >= options_.paced) {
       cold_since_.reset();
-      return warmth;
+      return owns_slots ? warmth : 0;
     }
     if (!cold_since_) cold_since_ = now;
     return now - *cold_since_ >= options_.deadline ? 1 : warmth;

@@ -113,6 +113,63 @@ TEST_F(NodeDrainTest, ItWaitsForItsTurn) {
   EXPECT_THAT(ends_, ElementsAre("OK"));
 }
 
+// A coordinator that goes lets nobody go who was told to wait.
+TEST_F(NodeDrainTest, WhoWaitsGoesOnWaitingWhenTheCoordinatorGoes) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(250), "n2 drains"};
+  Drain();
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  transport_.last().events.on_end({"UNAVAILABLE", "gone", ""});
+  executor_.RunDue();
+  ASSERT_FALSE(client_->status().connected);
+  executor_.RunFor(absl::Seconds(29));
+  EXPECT_THAT(ends_, IsEmpty());
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: one node restarts at a time: no coordinator "
+                                 "answers"));
+}
+
+TEST_F(NodeDrainTest, WhoseTurnComesWhenNobodyElseIsLeftStays) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(250), "n2 drains"};
+  Drain();
+  Publish(MemberState::kServing, MemberState::kDraining);
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Milliseconds(300));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("FAILED_PRECONDITION: LAST_NODE: ")));
+  EXPECT_NE(Told(), MemberState::kDraining);
+}
+
+TEST_F(NodeDrainTest, ATurnThatComesAtTheEndLeavesTimeForTheSlots) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(250), "n2 drains"};
+  drain_->Start(absl::Milliseconds(300),
+                [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Milliseconds(400));
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  EXPECT_THAT(ends_, IsEmpty());
+  Publish(MemberState::kDraining, MemberState::kServing);
+  EXPECT_THAT(ends_, ElementsAre("OK"));
+}
+
+TEST_F(NodeDrainTest, ANodeThatEndsTellsWhoWaits) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  Drain();
+  drain_->Abort();
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("UNAVAILABLE: SHUTTING_DOWN: ")));
+  Drain();
+  EXPECT_THAT(ends_.back(), StartsWith("UNAVAILABLE: SHUTTING_DOWN: "));
+  Publish(MemberState::kDraining, MemberState::kServing);
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(Told(), MemberState::kDraining) << "it leaves by itself";
+  EXPECT_EQ(ends_.size(), 2u);
+}
+
 TEST_F(NodeDrainTest, ATurnThatNeverComesChangesNothing) {
   Connect();
   Publish(MemberState::kServing, MemberState::kServing);

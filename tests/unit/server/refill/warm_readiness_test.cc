@@ -34,12 +34,26 @@ TEST(WarmReadinessTest, OnlyAStartWaits) {
 
 TEST(WarmReadinessTest, NobodyWaitsLongerForANodeThatStaysCold) {
   WarmReadiness readiness({.warmth = 0.8, .deadline = absl::Seconds(10)});
-  EXPECT_EQ(readiness.Told(0.9, kStart), 0.9);
-  EXPECT_EQ(readiness.Told(0.5, kStart + absl::Hours(1)), 0.5);
-  EXPECT_EQ(readiness.Told(0.1, kStart + absl::Hours(1) + absl::Milliseconds(9999)), 0.1);
-  EXPECT_EQ(readiness.Told(0.1, kStart + absl::Hours(1) + absl::Seconds(10)), 1);
-  EXPECT_EQ(readiness.Told(0.85, kStart + absl::Hours(2)), 0.85);
-  EXPECT_EQ(readiness.Told(0.5, kStart + absl::Hours(3)), 0.5) << "it is cold anew";
+  EXPECT_EQ(readiness.Told(true, 0.9, kStart), 0.9);
+  EXPECT_EQ(readiness.Told(true, 0.5, kStart + absl::Hours(1)), 0.5);
+  EXPECT_EQ(readiness.Told(true, 0.1, kStart + absl::Hours(1) + absl::Milliseconds(9999)), 0.1);
+  EXPECT_EQ(readiness.Told(true, 0.1, kStart + absl::Hours(1) + absl::Seconds(10)), 1);
+  EXPECT_EQ(readiness.Told(true, 0.85, kStart + absl::Hours(2)), 0.85);
+  EXPECT_EQ(readiness.Told(true, 0.5, kStart + absl::Hours(3)), 0.5) << "it is cold anew";
+}
+
+TEST(WarmReadinessTest, ANodeWithoutSlotsIsToldAsColdHoweverLong) {
+  WarmReadiness readiness({.warmth = 0.8, .deadline = absl::Seconds(10)});
+  EXPECT_EQ(readiness.Told(false, 1, kStart), 0);
+  EXPECT_EQ(readiness.Told(false, 1, kStart + absl::Minutes(1)), 0);
+  EXPECT_EQ(readiness.Told(true, 0.5, kStart + absl::Minutes(1)), 0.5);
+}
+
+// Who is ready with less must not keep others from restarting for ever.
+TEST(WarmReadinessTest, WhatIsWarmEnoughForReadinessAloneIsWaitedForUntilTheDeadline) {
+  WarmReadiness readiness({.warmth = 0.5, .deadline = absl::Seconds(10)});
+  EXPECT_EQ(readiness.Told(true, 0.6, kStart), 0.6);
+  EXPECT_EQ(readiness.Told(true, 0.6, kStart + absl::Seconds(10)), 1);
 }
 
 TEST(WarmReadinessTest, WithoutADeadlineNobodyWaits) {
