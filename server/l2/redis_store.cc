@@ -79,6 +79,13 @@ absl::StatusOr<std::vector<T>> InOrder(absl::StatusOr<std::vector<T>> answers, c
   return ordered;
 }
 
+// How calls went whose answers say nothing else.
+absl::Status FirstError(const RedisReplies& replies) {
+  absl::Status status;
+  for (const auto& reply : replies) status.Update(reply.status());
+  return status;
+}
+
 }  // namespace
 
 absl::Status RedisStoreOptions::Validate() const {
@@ -474,9 +481,7 @@ void RedisStore::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl:
   if (commands.empty()) return callback(absl::OkStatus());
   route_->Submit(Lane::kWrite, std::move(commands), deadline,
                  [callback = std::move(callback)](const RedisReplies& replies) {
-                   absl::Status status;
-                   for (const auto& reply : replies) status.Update(reply.status());
-                   callback(std::move(status));
+                   callback(FirstError(replies));
                  });
 }
 
@@ -520,9 +525,7 @@ void RedisStore::TrimLogs(std::vector<LogTrim> trims, absl::Time deadline,
   if (commands.empty()) return callback(absl::OkStatus());
   route_->Submit(Lane::kWrite, std::move(commands), deadline,
                  [callback = std::move(callback)](const RedisReplies& replies) {
-                   absl::Status status;
-                   for (const auto& reply : replies) status.Update(reply.status());
-                   callback(std::move(status));
+                   callback(FirstError(replies));
                  });
 }
 

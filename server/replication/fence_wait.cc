@@ -77,7 +77,7 @@ void FenceWait::Judge(const std::string& region, absl::Time before, const Hearin
 
 void FenceWait::AskWhetherCut(const std::string& region, absl::Time before,
                               std::set<uint32_t> unheard) {
-  others_.at(region).store->Fetch(
+  others_.at(region).store->FetchFromPrimary(
       {CutOrderKey(region, options_.own_region)}, clock_.Now() + options_.timeout,
       gate_.Reply<std::vector<L2Record>>([this, region, before, unheard = std::move(unheard)](
                                              const std::vector<L2Record>& orders) {

@@ -60,9 +60,9 @@ void RegionCuts::Start() {
 void RegionCuts::Read() {
   std::vector<L2Key> keys;
   for (const std::string& region : others_) keys.push_back(KeyOf(region));
-  own_.Fetch(std::move(keys), Deadline(),
-             gate_.Reply<std::vector<L2Record>>(
-                 [this](const std::vector<L2Record>& records) { Take(records); }));
+  own_.FetchFromPrimary(std::move(keys), Deadline(),
+                        gate_.Reply<std::vector<L2Record>>(
+                            [this](const std::vector<L2Record>& records) { Take(records); }));
 }
 
 void RegionCuts::Take(const std::vector<L2Record>& records) {

@@ -86,7 +86,8 @@ void ReplicationLink::SendDrops(const std::shared_ptr<Shipment>& shipment, size_
             bool left_out = false;
             for (const L2WriteResult& result : results) {
               if (result.status.ok()) continue;
-              left_out = IsAboutTheWrite(result.status) || MayBeAboutAKey(result.status);
+              // Want of memory passes, and a drop that stands for a delete must not be given up.
+              left_out = MayBeAboutAKey(result.status) && !absl::IsResourceExhausted(result.status);
               if (!left_out) return Finished(shipment, index, result.status);
             }
             if (!left_out) return Finished(shipment, index, absl::OkStatus());

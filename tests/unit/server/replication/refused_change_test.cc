@@ -111,6 +111,19 @@ TEST_F(RefusedChangeTest, OneWhoseDropIsRefusedAsWellStaysAsItIs) {
   }
 }
 
+// Memory comes and goes, and the drop may stand for a delete.
+TEST_F(RefusedChangeTest, ADropThatFindsNoRoomIsSentAgain) {
+  Refuse(absl::StatusCode::kResourceExhausted, /*whole_calls=*/true);
+  to_eu().takes_drops = false;
+  Write();
+  Run(absl::Minutes(1));
+  EXPECT_EQ(world_.Get("eu", kBad), "old");
+  to_eu().takes_drops = true;
+  Run(absl::Minutes(1));
+  ExpectOthersHaveArrived();
+  EXPECT_EQ(world_.Get("eu", kBad), std::nullopt);
+}
+
 // The next owner begins behind it.
 TEST_F(RefusedChangeTest, ItIsPassedForGood) {
   Refuse(absl::StatusCode::kInternal, /*whole_calls=*/true);
