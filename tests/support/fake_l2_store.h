@@ -114,6 +114,8 @@ class FakeL2Store final : public L2Store {
   void Plant(const L2Key& key, std::string bytes, absl::Duration retention);
 
  private:
+  struct Header;
+  struct Stored;
   struct State;
 
   template <typename Answer>
