@@ -31,6 +31,9 @@ constexpr size_t kLibeventReadBytes = 4096;  // What one bufferevent read takes 
 // timer was late, and this at least.
 constexpr absl::Duration kSecondChance = absl::Milliseconds(5);
 constexpr absl::Duration kStableAfter = absl::Seconds(1);
+// To a server that took a connection away which had worked: a replica that becomes the primary does
+// so, and takes the next one at once.
+constexpr absl::Duration kAtOnce = absl::Milliseconds(5);
 // Bytes that move forgive silence for so long.
 constexpr absl::Duration kLongestMove = absl::Minutes(5);
 constexpr size_t kUnseenBytes = size_t{4} << 20;  // What a path may hold, about.
@@ -417,10 +420,12 @@ void Connection::Down(DownCause cause, absl::Status why) {
                        ? why.code()
                        : absl::StatusCode::kUnavailable,
                    absl::StrCat("L2_UNAVAILABLE: Redis ", address_.text(), ": ", why.message()));
-  if (was_ready && now - ready_since_ >= kStableAfter) backoff_.Reset();
+  const bool was_stable = was_ready && now - ready_since_ >= kStableAfter;
+  if (was_stable) backoff_.Reset();
   state_ = State::kWaiting;
   const double random = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
-  connect_timer_.Start(backoff_.Next(random));
+  connect_timer_.Start(was_stable && cause == DownCause::kLost ? WithJitter(kAtOnce, 1, random)
+                                                               : backoff_.Next(random));
   // First the owner: what a failed request's caller asks it next must fit.
   if (events_.down) events_.down(last_error_, cause, was_ready);
   FailAll(last_error_);
