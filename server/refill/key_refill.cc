@@ -30,6 +30,10 @@ const char* RefillOutcomeName(RefillOutcome outcome) {
       return "refused";
     case RefillOutcome::kNoRoom:
       return "no_room";
+    case RefillOutcome::kFailed:
+      return "failed";
+    case RefillOutcome::kLate:
+      return "late";
     case RefillOutcome::kError:
       break;
   }
@@ -54,7 +58,7 @@ struct KeyRefill::Batch {
     const FillToken token;
   };
   std::vector<std::unique_ptr<One>> wanted;
-  std::vector<RefillOutcome> outcomes;
+  RefillBatch answer;
   Done done;
 };
 
@@ -95,7 +99,7 @@ bool KeyRefill::IsResident(std::string_view name_space, std::string_view key) co
 
 void KeyRefill::Run(std::vector<L2Key> keys, absl::Duration timeout, Done done) {
   auto batch = std::make_shared<Batch>();
-  batch->outcomes.assign(keys.size(), RefillOutcome::kRefused);
+  batch->answer.outcomes.assign(keys.size(), RefillOutcome::kRefused);
   batch->done = std::move(done);
   const absl::Duration now = context_.clock.Monotonic();
   const TopologyHolder::Snapshot topology = context_.topology.Get();
@@ -109,29 +113,30 @@ void KeyRefill::Run(std::vector<L2Key> keys, absl::Duration timeout, Done done) 
     if (owner == nullptr || owner->id != context_.node_id) continue;
     Entry entry;
     if (context_.engine.Peek(one->key, now, &entry)) {
-      batch->outcomes[i] = RefillOutcome::kResident;
+      batch->answer.outcomes[i] = RefillOutcome::kResident;
       continue;
     }
     asked.push_back(one->name);
     batch->wanted.push_back(std::move(one));
   }
-  if (asked.empty()) return batch->done(std::move(batch->outcomes));
+  if (asked.empty()) return batch->done(std::move(batch->answer));
   context_.l2.Fetch(std::move(asked), context_.clock.Now() + timeout,
                     [this, batch](const std::vector<L2Record>& records) {
                       for (size_t i = 0; i < records.size(); ++i) {
-                        batch->outcomes[batch->wanted[i]->index] = Take(*batch, i, records[i]);
+                        batch->answer.bytes += records[i].record.size();
+                        batch->answer.outcomes[batch->wanted[i]->index] =
+                            Take(*batch, i, records[i]);
                       }
                       batch->wanted.clear();
-                      batch->done(std::move(batch->outcomes));
+                      batch->done(std::move(batch->answer));
                     });
 }
 
 RefillOutcome KeyRefill::Take(const Batch& batch, size_t i, const L2Record& stored) {
   const Batch::One& one = *batch.wanted[i];
-  if (absl::IsUnavailable(stored.status) || absl::IsDeadlineExceeded(stored.status)) {
-    return RefillOutcome::kError;
-  }
-  if (!stored.status.ok()) return RefillOutcome::kRefused;
+  if (absl::IsDeadlineExceeded(stored.status)) return RefillOutcome::kLate;
+  if (absl::IsUnavailable(stored.status)) return RefillOutcome::kError;
+  if (!stored.status.ok()) return RefillOutcome::kFailed;
   if (!CanJudge()) return RefillOutcome::kError;  // It could when it asked: later, again.
   // A write that waits for L2 is newer, and was put into L1 if it may be there.
   if (context_.hints != nullptr && !context_.hints->empty() &&

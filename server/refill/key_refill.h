@@ -31,18 +31,25 @@ enum class RefillOutcome : uint8_t {
   kFilled,
   kResident,  // L1 had it.
   kGone,      // L2 has no live value of it, or no record that can be read.
-  kRefused,   // It may not go into L1: by the policy, or something newer came meanwhile; or L2
-              // has refused to read it.
+  kRefused,   // It may not go into L1: by the policy, or something newer came meanwhile.
   kNoRoom,    // Something would have to be evicted for it.
+  kFailed,    // L2 has refused to read it, and would again.
   kError,     // L2 did not answer: later, again.
+  kLate,      // L2 did not answer in time: less at once, again.
 };
-inline constexpr size_t kRefillOutcomes = 6;
+inline constexpr size_t kRefillOutcomes = 8;
 
 const char* RefillOutcomeName(RefillOutcome outcome);
 
+// What became of some keys that were asked for together.
+struct RefillBatch {
+  std::vector<RefillOutcome> outcomes;  // In order of the keys.
+  size_t bytes = 0;                     // That L2 has sent.
+};
+
 class KeyRefill {
  public:
-  using Done = std::function<void(std::vector<RefillOutcome>)>;  // In order of the keys.
+  using Done = std::function<void(RefillBatch)>;
 
   // The rest is for what reads and writes bring meanwhile, and for shards that fill unevenly.
   static constexpr double kFullShare = 0.95;
@@ -54,6 +61,8 @@ class KeyRefill {
   bool CanJudge() const;
   // Whether L1 has room for `bytes` more without an eviction.
   bool HasRoom(size_t bytes) const;
+  // Of L1, with those that are dead and not freed yet, which HasRoom counts as well.
+  size_t entries() const { return context_.engine.entries(); }
   // Whether L1 has a live entry of the key.
   bool IsResident(std::string_view name_space, std::string_view key) const;
 

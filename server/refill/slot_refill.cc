@@ -135,6 +135,7 @@ void SlotRefill::Enqueue(uint32_t number) {
   if (slot.waiting == 0 || pumping_) return;
   pumped_at_ = clock_.Monotonic();
   tokens_ = 0;
+  byte_debt_ = 0;
   PumpAfter(options_.tick);
 }
 
@@ -161,14 +162,28 @@ void SlotRefill::Pump() {
   // What was not used while L2 or nobody asked is not saved up.
   const double most =
       std::max(1.0, options_.keys_per_second * absl::ToDoubleSeconds(options_.tick));
-  tokens_ += options_.keys_per_second * absl::ToDoubleSeconds(now - pumped_at_);
+  const double passed = absl::ToDoubleSeconds(now - pumped_at_);
+  tokens_ += options_.keys_per_second * passed;
   tokens_ = std::min({tokens_, 2 * most, static_cast<double>(kMaxBatch)});
+  byte_debt_ = std::max(0.0, byte_debt_ - options_.bytes_per_second * passed);
   pumped_at_ = now;
   if (!keys_.CanJudge()) return PumpAfter(options_.tick);
-  if (!keys_.HasRoom(0)) GiveUpAll();
+  if (heap_.empty() || keys_.HasRoom(0)) {
+    full_at_.reset();
+  } else if (IsBeingFreed()) {
+    return PumpAfter(options_.tick);
+  } else {
+    GiveUpAll();
+  }
+  if (byte_debt_ > 0) {
+    return PumpAfter(
+        std::max(options_.tick, absl::Seconds(byte_debt_ / options_.bytes_per_second)));
+  }
+  const size_t limit =
+      std::clamp(static_cast<size_t>(kBatchBytes / value_bytes_), size_t{1}, most_);
   std::vector<Item> items;
   std::vector<L2Key> names;
-  while (tokens_ >= 1) {
+  while (tokens_ >= 1 && items.size() < limit) {
     const std::optional<Item> item = Pop();
     if (!item) break;
     const HeatTable::Slot* const slot = table_.Find(item->slot, item->generation);
@@ -189,31 +204,58 @@ void SlotRefill::Pump() {
     return TellSettled();
   }
   keys_.Run(std::move(names), options_.timeout,
-            gate_.Reply<std::vector<RefillOutcome>>(
-                [this, items = std::move(items)](const std::vector<RefillOutcome>& outcomes) {
-                  Take(items, outcomes);
-                }));
+            gate_.Reply<RefillBatch>([this, items = std::move(items)](const RefillBatch& batch) {
+              Take(items, batch);
+            }));
 }
 
-void SlotRefill::Take(const std::vector<Item>& items, const std::vector<RefillOutcome>& outcomes) {
-  // Where nothing is answered, no key is to blame.
-  const size_t errors =
-      static_cast<size_t>(std::count(outcomes.begin(), outcomes.end(), RefillOutcome::kError));
+void SlotRefill::Take(const std::vector<Item>& items, const RefillBatch& batch) {
+  const auto count = [&batch](RefillOutcome outcome) {
+    return static_cast<size_t>(std::count(batch.outcomes.begin(), batch.outcomes.end(), outcome));
+  };
+  const size_t late = count(RefillOutcome::kLate);
+  const size_t errors = late + count(RefillOutcome::kError);
+  // Where nothing is answered no key is to blame, but one that is late although it was alone.
+  const bool blame = errors < items.size() || (late == 1 && items.size() == 1);
   for (size_t i = 0; i < items.size(); ++i) {
     Item item = items[i];
-    if (errors < items.size()) ++item.attempts;
-    if (outcomes[i] == RefillOutcome::kError && item.attempts < kAttempts) {
+    const bool again =
+        batch.outcomes[i] == RefillOutcome::kError || batch.outcomes[i] == RefillOutcome::kLate;
+    if (again && blame) ++item.attempts;
+    if (again && item.attempts < kAttempts) {
       Push(item);
     } else {
-      Count(item, outcomes[i]);
+      Count(item, batch.outcomes[i]);
     }
   }
   const bool failed = errors > 0;
+  Learn(batch, late > 0);
   table_.Update();
   if (!failed) pump_backoff_.Reset();
   const absl::Duration used = clock_.Monotonic() - pumped_at_;
   PumpAfter(failed ? pump_backoff_.Next(Random())
                    : std::max(absl::ZeroDuration(), options_.tick - used));
+}
+
+void SlotRefill::Learn(const RefillBatch& batch, bool late) {
+  byte_debt_ += static_cast<double>(batch.bytes);
+  if (late) {
+    most_ = std::max(size_t{1}, std::min(most_, batch.outcomes.size()) / 2);
+    return;
+  }
+  most_ = std::min(2 * most_, kMaxBatch);
+  if (batch.bytes == 0) return;
+  const double now = static_cast<double>(batch.bytes) / batch.outcomes.size();
+  value_bytes_ = std::max(now, (value_bytes_ + now) / 2);
+}
+
+bool SlotRefill::IsBeingFreed() {
+  const size_t entries = keys_.entries();
+  if (!full_at_ || entries < *full_at_) {
+    full_at_ = entries;
+    freed_at_ = clock_.Monotonic();
+  }
+  return clock_.Monotonic() - freed_at_ < kReclaim;
 }
 
 void SlotRefill::GiveUpAll() {
@@ -230,7 +272,7 @@ void SlotRefill::Count(const Item& item, RefillOutcome outcome) {
   --slot->waiting;
   if (outcome == RefillOutcome::kFilled || outcome == RefillOutcome::kResident) {
     slot->resident += item.weight;
-  } else if (outcome != RefillOutcome::kNoRoom) {
+  } else if (outcome == RefillOutcome::kGone || outcome == RefillOutcome::kRefused) {
     slot->gone += item.weight;
   }
 }

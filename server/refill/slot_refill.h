@@ -3,10 +3,13 @@
 //
 // Promise: a digest is read as soon as the slot is owned; its keys are read only once the
 //   changelog's tail follows the slot, because its L1 is dropped at that moment and what comes
-//   later is kept true. No more than keys_per_second are read, one batch at a time; nothing is
-//   evicted for them. While L2 does not answer, it is asked again, less and less often; a key is
-//   given up when it failed kAttempts times while others came.
-// Cost: 16 bytes a key that waits; a batch and its values in memory.
+//   later is kept true. No more than keys_per_second and bytes_per_second are read, one batch at a
+//   time; nothing is evicted for them. While L2 does not answer, it is asked again, less and less
+//   often; what is late is asked for in smaller batches. A key is given up when it failed kAttempts
+//   times while others came, or alone after all others; all of them, when L1 is full and nothing
+//   has been freed in it for kReclaim.
+// Cost: 16 bytes a key that waits; a batch of kBatchBytes in memory, or of one value, or more when
+//   values are much larger than those of the batch before.
 // Thread safety: counters() may be read by any thread; the rest runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REFILL_SLOT_REFILL_H_
@@ -33,6 +36,7 @@ namespace meridian {
 
 struct SlotRefillOptions {
   double keys_per_second = 5000;  // 0: off; every slot is known at once, and no key is read.
+  double bytes_per_second = 64 << 20;
   size_t digests_at_once = 64;
   absl::Duration tick = absl::Milliseconds(20);
   absl::Duration timeout = absl::Seconds(1);  // Of one call of L2.
@@ -47,6 +51,9 @@ class SlotRefill {
  public:
   static constexpr int kAttempts = 3;
   static constexpr size_t kMaxBatch = 200;
+  static constexpr size_t kBatchBytes = size_t{4} << 20;
+  // What a hole or a fence has killed is freed within some seconds, and counts until then.
+  static constexpr absl::Duration kReclaim = absl::Seconds(3);
 
   using Counters = std::array<std::atomic<uint64_t>, kRefillOutcomes>;
   // Told how long it took until all that was gained was settled, since the first slot of it.
@@ -72,18 +79,24 @@ class SlotRefill {
     uint16_t slot;
     uint8_t weight;
     uint8_t attempts;
-    bool operator<(const Item& other) const { return weight < other.weight; }
+    bool operator<(const Item& other) const {
+      return attempts != other.attempts ? attempts > other.attempts : weight < other.weight;
+    }
   };
 
   void FetchDigests();
   void TakeDigests(const std::vector<uint32_t>& slots, const std::vector<L2Record>& records);
   void Enqueue(uint32_t slot);
   void Push(Item item);
-  // Of the hottest; nullopt: nothing waits.
+  // The hottest of those that failed least often; nullopt: nothing waits.
   std::optional<Item> Pop();
   void PumpAfter(absl::Duration delay);
   void Pump();
-  void Take(const std::vector<Item>& items, const std::vector<RefillOutcome>& outcomes);
+  void Take(const std::vector<Item>& items, const RefillBatch& batch);
+  // What the next batch may be, for what the last ones were.
+  void Learn(const RefillBatch& batch, bool late);
+  // L1 is full: whether it may become less so.
+  bool IsBeingFreed();
   // Nothing more fits: what waits does so in vain.
   void GiveUpAll();
   void Count(const Item& item, RefillOutcome outcome);
@@ -102,8 +115,13 @@ class SlotRefill {
   bool fetching_ = false;    // Digests are asked for, or will be.
   bool pumping_ = false;     // A batch is under way, or will be.
   std::vector<Item> heap_;
-  double tokens_ = 0;
+  double tokens_ = 0;              // Keys that may be read now.
+  double byte_debt_ = 0;           // Bytes that were read faster than they may be.
+  size_t most_ = kMaxBatch;        // Keys of a batch, for what was late.
+  double value_bytes_ = 16 << 10;  // Of a key, as the last batches had it.
   absl::Duration pumped_at_;
+  std::optional<size_t> full_at_;        // The fewest entries of L1 since it is full,
+  absl::Duration freed_at_;              // and since when it has not had fewer.
   std::optional<absl::Duration> began_;  // Since when something is not settled.
   uint64_t filled_ = 0;                  // Since then.
   Backoff fetch_backoff_;

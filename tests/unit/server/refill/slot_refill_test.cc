@@ -199,6 +199,76 @@ TEST_F(SlotRefillTest, NothingIsEvictedForIt) {
   for (int i = 0; i < 57; ++i) EXPECT_TRUE(InL1(absl::StrCat("resident:", i)));
 }
 
+// What a hole has killed takes memory until it is freed, which is not at once.
+TEST_F(SlotRefillTest, WaitsForTheMemoryOfWhatAHoleHasKilled) {
+  const std::string large(1 << 20, 'x');
+  for (int i = 0; i < 62; ++i) WriteOne(node(0), SetOf(absl::StrCat("{s}:old:", i), large));
+  StoreHot(3);  // Drops the slot.
+  StartRefill(AtRate(1000));
+  FollowAll();
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(Filled(3), IsEmpty());
+  EXPECT_EQ(Outcomes(RefillOutcome::kNoRoom), 0u);
+  node(0).engine().Advance(clock_.Monotonic(), 10);
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(Filled(3), ElementsAre(0, 1, 2));
+  EXPECT_EQ(refill_->warmth(), 1);
+}
+
+TEST_F(SlotRefillTest, LargeValuesAreReadNoFasterThanTheirBytesMayBe) {
+  const std::string large(1 << 20, 'x');
+  std::vector<HeatKey> keys;
+  for (int i = 0; i < 20; ++i) {
+    Store(KeyOf(i), large);
+    keys.push_back({kSpace, KeyOf(i), static_cast<uint8_t>(60 - i)});
+  }
+  PlantDigest(keys);
+  node(0).engine().Clear();
+  RefillOptions options = AtRate(100);
+  options.refill.bytes_per_second = 2 << 20;
+  StartRefill(options);
+  FollowAll();
+  executor_.RunFor(absl::Seconds(3));
+  EXPECT_NEAR(Filled(20).size(), 7, 3);
+  executor_.RunFor(absl::Seconds(8));
+  EXPECT_EQ(Filled(20).size(), 20u);
+}
+
+TEST_F(SlotRefillTest, WhatIsLateTogetherIsReadInSmallerBatches) {
+  StoreHot(40);
+  StartRefill(AtRate(10'000));
+  FollowAll();
+  store_.FailNext(absl::DeadlineExceededError("late"), 4);
+  while (Filled(40).empty() && settled_.empty()) {
+    executor_.RunFor(absl::Milliseconds(5));
+  }
+  EXPECT_EQ(Filled(40).size(), 2u) << "40, 20, 10, 5 and then 2";
+  executor_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(Filled(40).size(), 40u);
+  EXPECT_EQ(Outcomes(RefillOutcome::kLate), 0u);
+}
+
+TEST_F(SlotRefillTest, WhatIsLateAloneEachTimeIsGivenUpAndIsNotWarm) {
+  StoreHot(3);
+  StartRefill(AtRate(1000));
+  FollowAll();
+  store_.FailNext(absl::DeadlineExceededError("late"), 1000);
+  executor_.RunFor(absl::Seconds(30));
+  EXPECT_EQ(Outcomes(RefillOutcome::kLate), 3u);
+  EXPECT_EQ(settled_.size(), 1u);
+  EXPECT_EQ(refill_->warmth(), 0);
+}
+
+TEST_F(SlotRefillTest, WhatRedisRefusesToReadIsNotWarm) {
+  StoreHot(2);
+  StartRefill(AtRate(1000));
+  FollowAll();
+  store_.FailNext(absl::InternalError("no"), 1);
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_EQ(Outcomes(RefillOutcome::kFailed), 2u);
+  EXPECT_EQ(refill_->warmth(), 0);
+}
+
 using RefillOfABudgetTest = RefillFixture;
 
 TEST_F(RefillOfABudgetTest, NothingIsEvictedForItFromANamespacesBudget) {
