@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/base/version_before.h"
+
 namespace meridian {
 
 void EngineCoherence::OnSlotGained(uint32_t slot, LogPosition position) { engine_.DropSlot(slot); }
@@ -35,7 +37,7 @@ void EngineCoherence::OnChanges(LogPosition after, const LogSlice& slice) {
       observer_.OnClockSkew(status);
     }
     DropOlder(slice.slot, entry);
-    if (entry.version.region != hybrid_clock_.region()) {
+    if (!IsChangeOf(entry.version, hybrid_clock_.region())) {
       observer_.OnForeignChange(
           entry.version.region,
           std::max(absl::ZeroDuration(), clock_.Now() - entry.version.time()));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/version_before.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicated_write.h"
 
@@ -119,7 +120,7 @@ void FenceWait::OnChanges(LogPosition after, const LogSlice& slice) {
   for (auto& [region, other] : others_) {
     if (other.unheard.empty()) continue;
     for (const LogEntry& entry : slice.entries) {
-      if (entry.version.region == other.id) NoteSign(&other);
+      if (IsChangeOf(entry.version, other.id)) NoteSign(&other);
     }
   }
 }

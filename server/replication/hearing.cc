@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/version_before.h"
 #include "server/node/limits.h"
 
 namespace meridian {
@@ -167,7 +168,7 @@ class Round : public std::enable_shared_from_this<Round> {
       ++entries_;
       if (question_.by_key) {
         changed_.Add(entry);  // Whoever changed it.
-      } else if (entry.version.region == id) {
+      } else if (IsChangeOf(entry.version, id)) {
         unheard_.insert(slice.slot);
         return;
       }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/version_before.h"
 #include "server/node/fence.h"
 #include "server/node/limits.h"
 #include "server/replication/replicated_write.h"
@@ -316,11 +317,13 @@ bool LinkRepair::SendsFromSource(const L2Key& key, Version here, Version there,
   return false;
 }
 
-// Just older than what was named, which may be a value that is alive elsewhere and on its way.
+// Older than what was named, which may be a value that is alive elsewhere and on its way. This
+// region's word if it has one that is new enough, because that is passed on.
 std::optional<LinkRepair::Forgotten> LinkRepair::OvertakenBy(const L2Key& key, Version here) const {
   const Version named = untold_.NewestOf(key);
   if (named <= here) return std::nullopt;
-  return Forgotten{key, {named.hlc - 1, RegionId(own_region_)}};
+  const Version ours = NewestBefore(named, RegionId(own_region_));
+  return Forgotten{key, ours >= here ? ours : JustBefore(named)};
 }
 
 // As changes of this region: every region drops what it has of the key that is older.

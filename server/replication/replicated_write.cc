@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "common/base/version_before.h"
 #include "server/node/limits.h"
 
 namespace meridian {
@@ -62,7 +63,7 @@ L2Write DropUpTo(const L2Key& key, Version version, absl::Time now, absl::Durati
 }
 
 L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now, absl::Duration keep) {
-  return DropUpTo(key, {version.hlc - 1, version.region}, now, keep);
+  return DropUpTo(key, JustBefore(version), now, keep);
 }
 
 L2Write ProbeWrite(uint32_t slot, std::string_view own_region, absl::Time now) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/version_before.h"
 
 namespace meridian {
 namespace {
@@ -46,11 +47,12 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       sync_waits_(sync_waits),
       backlog_(options_.queue_capacity,
                [this](const LogEntry& entry) {
-                 return entry.version.region == own_id_ &&
+                 return IsChangeOf(entry.version, own_id_) &&
                         mode_of_(entry.name_space) != ReplicationMode::kLocal;
                }),
-      repair_(options_.repair, options_.own_region, options_.target_region, source, target_, hearing, gate_, clock,
-              clock_guard, mode_of_, [this](SlotTicket ticket) { Mended(ticket); }),
+      repair_(options_.repair, options_.own_region, options_.target_region, source, target_,
+              hearing, gate_, clock, clock_guard, mode_of_,
+              [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       pace_(options_.max_fetches * options_.batch_changes, options_.timeout),
       problem_(absl::StrCat("the store of ", options_.own_region,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/hash.h"
+#include "common/base/version_before.h"
 #include "server/node/absence.h"
 #include "server/node/limits.h"
 #include "server/node/record.h"
@@ -107,7 +108,7 @@ void StalenessSampler::Look(const SamplePtr& sample, size_t age) {
   LookAtStore(sample, age, options_.own_region, own_);
   const bool stays = sample->fence ? sample->fence->local
                                    : mode_of_(sample->name_space()) == ReplicationMode::kLocal;
-  if (sample->version.region != RegionId(options_.own_region) || stays) return;
+  if (!IsChangeOf(sample->version, RegionId(options_.own_region)) || stays) return;
   for (const auto& [region, store] : others_) LookAtStore(sample, age, region, *store);
 }
 

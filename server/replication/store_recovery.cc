@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/version_before.h"
 #include "server/node/absence.h"
 #include "server/node/limits.h"
 #include "server/node/record.h"
@@ -15,10 +16,6 @@ namespace {
 
 constexpr size_t kPageKeys = 256;
 constexpr size_t kPageBytes = size_t{1} << 20;
-
-// Older than the version, and newer than whatever was there before it: of the same region, so that
-// the links send what this region removes.
-Version JustBefore(Version version) { return {version.hlc - 1, version.region}; }
 
 }  // namespace
 

@@ -102,6 +102,32 @@ TEST_F(EvictedTombstoneTest, SoDoesAnOverwrittenValue) {
   ExpectGone();
 }
 
+// Of two values of one tick the region decides, and what stands for the newer one removes the
+// other.
+TEST_F(EvictedTombstoneTest, SoDoesAValueThatLostByItsRegionAlone) {
+  Begin();
+  Both("eu", "us", StoreWire::Mode::kRefused);
+  const bool eu_wins = RegionId("eu") > RegionId("us");
+  const std::string winner = eu_wins ? "eu" : "us";
+  const std::string loser = eu_wins ? "us" : "eu";
+  const uint64_t hlc = world_.region(winner).writer->Next().hlc;
+  const auto write = [&](const std::string& region, const char* value) {
+    const Version version{hlc, RegionId(region)};
+    world_.Apply(region,
+                 MakeWrite("task", "k", value, version, world_.clock.Now(), absl::Hours(1)));
+  };
+  write(loser, "old");
+  write(winner, "new");
+  Run(absl::Seconds(1));
+  Store(winner).Evict("task", "k");
+  Wire(loser, winner, StoreWire::Mode::kOpen);
+  Run(absl::Seconds(10));
+  EXPECT_EQ(world_.Get(winner, "k"), "old") << "so the test tests";
+  Wire(winner, loser, StoreWire::Mode::kOpen);
+  Run(absl::Seconds(10));
+  ExpectGone();
+}
+
 // us sends its older value just before it is told to drop it.
 class EvictedHereTest : public EvictedTombstoneTest {
  protected:

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/version_before.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/server/replication/replication_world.h"
@@ -57,6 +58,16 @@ TEST_F(HearingTest, WhatWasNotToldIsNamedWithItsNewestVersion) {
   Tell(kSlot);
   EXPECT_THAT(Ask({kSlot}, /*by_key=*/false).unheard, IsEmpty());
   EXPECT_EQ(Ask({kSlot}).changed.size(), 0u);
+}
+
+// What stands just before a change has a region of nobody's.
+TEST_F(HearingTest, WhatStandsForAChangeIsSomethingToTell) {
+  world_.Set("eu", "{a}told", "v");
+  Tell(kSlot);
+  const Version drop = JustBefore(world_.region("eu").writer->Next());
+  world_.Apply("eu",
+               MakeWrite("task", "{a}k", std::nullopt, drop, world_.clock.Now(), absl::Hours(1)));
+  EXPECT_THAT(Ask({kSlot}, /*by_key=*/false).unheard, ElementsAre(kSlot));
 }
 
 TEST_F(HearingTest, ALogWithAHoleCannotNameIt) {

@@ -1,6 +1,7 @@
 #include "server/replication/replicated_write.h"
 
 #include "common/base/hash.h"
+#include "common/base/version_before.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/node/record.h"
@@ -79,7 +80,7 @@ TEST(ReplicatedWriteTest, ADropIsATombstoneOfItsVersion) {
 
 TEST(ReplicatedWriteTest, WhatStandsForAChangeLeavesRoomForIt) {
   const L2Write write = DropOlderThan(kKey, kVersion, kNow, kDropKeep);
-  EXPECT_EQ(write.version, (Version{kVersion.hlc - 1, kVersion.region}));
+  EXPECT_EQ(write.version, JustBefore(kVersion));
   EXPECT_EQ(ParseRecord(write.record)->version, write.version);
   EXPECT_TRUE(write.evictable);
   EXPECT_FALSE(DropOlderThan(kKey, kVersion, kNow, kTombstoneTtl).evictable);
