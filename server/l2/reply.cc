@@ -84,7 +84,18 @@ std::string RedisErrorOf(const absl::Status& status) {
   return error ? std::string(*error) : "";
 }
 
-std::string_view RedisErrorKind(std::string_view error) { return error.substr(0, error.find(' ')); }
+std::string_view RedisErrorKind(std::string_view error) {
+  std::string_view kind = error.substr(0, error.find(' '));
+  if (kind == "ERR" || error.substr(0, 1) == "@") {
+    constexpr std::string_view kOfScript = ": -";
+    const size_t at = error.find(kOfScript);
+    if (at == std::string_view::npos || error.find("@user_script") >= at) return kind;
+    kind = error.substr(at + kOfScript.size());
+  } else if (error.substr(0, 1) == "-") {
+    kind = error.substr(1);
+  }
+  return kind.substr(0, kind.find(' '));
+}
 
 bool IsRedirectError(const absl::Status& status) {
   const std::string error = RedisErrorOf(status);

@@ -43,7 +43,8 @@ absl::Status StatusOfError(std::string_view error);
 // Redis' own text of an error that StatusOfError made ("MOVED 3999 127.0.0.1:6381"); empty for
 // every other status.
 std::string RedisErrorOf(const absl::Status& status);
-// Its first word, upper case by Redis' convention.
+// Its first word, upper case by Redis' convention. Of a command that failed in a script, which
+// Redis before 7 wraps ("ERR Error running script (...): @user_script:1: -OOM ..."), the command's.
 std::string_view RedisErrorKind(std::string_view error);
 // MOVED, ASK, TRYAGAIN, CLUSTERDOWN, READONLY: the server is well, but not the one for this
 // command, which it has not carried out.

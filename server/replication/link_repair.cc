@@ -414,7 +414,7 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
 void LinkRepair::FinishPage(const Page& page) {
   problem_.clear();
   page_refusals_ = 0;
-  alone_refusals_ = 0;
+  alone_refusals_.clear();
   left_out_.clear();
   refused_.clear();
   backoff_.Reset();

@@ -247,8 +247,10 @@ class LinkRepair {
   LinkPace pace_;     // Keys that are moved together, and the time that they have.
   int refused_alone_ = 0;
   int page_refusals_ = 0;   // How often this page was refused for what may be its keys' sake.
-  int alone_refusals_ = 0;  // Of them, in a row: one key alone, while its slot took another write.
-  std::set<std::pair<std::string, std::string>> left_out_;  // Of this page: namespace and key.
+  // Of this page, by namespace and key: how often in a row it was refused alone, while its slot
+  // took another write; others may be taken in between. And such that are left out.
+  std::map<std::pair<std::string, std::string>, int> alone_refusals_;
+  std::set<std::pair<std::string, std::string>> left_out_;
   // Of this page, by the target: what is older goes. Kept until that is done, however often the
   // page is asked for.
   std::vector<Forgotten> refused_;

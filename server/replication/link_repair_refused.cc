@@ -97,7 +97,7 @@ bool LinkRepair::IsAlone() const { return page_refusals_ >= kMaxRefusals; }
 void LinkRepair::Applied(bool own, const L2Key& key, const absl::Status& status,
                          Executor::Task next, Executor::Task given_up) {
   if (status.ok()) {
-    alone_refusals_ = 0;
+    alone_refusals_.erase({key.name_space, key.key});
     return next();
   }
   const auto failed = [this, own, status] { own ? SourceFailed(status) : TargetFailed(status); };
@@ -106,11 +106,12 @@ void LinkRepair::Applied(bool own, const L2Key& key, const absl::Status& status,
     ++page_refusals_;
     return failed();
   }
-  const int enough = absl::IsResourceExhausted(status) ? kMaxRefusals : 1;
+  const int enough = RefusalsThatProve(status);
   Probe(own, key.slot, [this, key, enough, failed, given_up = std::move(given_up)](bool takes) {
-    alone_refusals_ = takes ? alone_refusals_ + 1 : 0;
-    if (alone_refusals_ < enough) return failed();
-    alone_refusals_ = 0;
+    const std::pair name(key.name_space, key.key);
+    if (!takes) alone_refusals_.erase(name);
+    if (!takes || ++alone_refusals_[name] < enough) return failed();
+    alone_refusals_.erase(name);
     backoff_.Reset();
     left_out_.emplace(key.name_space, key.key);
     given_up();

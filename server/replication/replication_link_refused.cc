@@ -60,9 +60,9 @@ void ReplicationLink::Probe(const std::shared_ptr<Shipment>& shipment, size_t in
             if (it == refusals_.end()) return Finished(shipment, index, refusal);  // Lost.
             Refusals& refusals = it->second;
             refusals.alone = takes ? refusals.alone + 1 : 0;
-            // Memory comes and goes.
-            const int enough = absl::IsResourceExhausted(refusal) ? kMaxRefusals : 1;
-            if (refusals.alone < enough) return Finished(shipment, index, refusal);
+            if (refusals.alone < RefusalsThatProve(refusal)) {
+              return Finished(shipment, index, refusal);
+            }
             Drop(refusal);
             SendDrops(shipment, index, batch.changes);
           }));

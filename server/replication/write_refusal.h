@@ -41,6 +41,13 @@ inline bool MayBeAboutAKey(const absl::Status& status) {
 // load.
 inline constexpr int kMaxRefusals = 5;
 
+// So often in a row a change is refused alone, while its slot takes another write right after it,
+// before it is given up. Once could be a store that has just recovered: then the change is taken
+// the next time. Memory comes and goes.
+inline int RefusalsThatProve(const absl::Status& refusal) {
+  return absl::IsResourceExhausted(refusal) ? kMaxRefusals : 2;
+}
+
 }  // namespace meridian
 
 #endif  // MERIDIAN_SERVER_REPLICATION_WRITE_REFUSAL_H_

@@ -102,5 +102,26 @@ TEST(StatusOfErrorTest, CodesFollowRedisPrefixes) {
   EXPECT_EQ(StatusOfError("BUSYGROUP exists").code(), absl::StatusCode::kInternal);
 }
 
+// As Redis before 7 tells of a command that failed in a script, called or pcalled.
+TEST(StatusOfErrorTest, WhatFailedInAScriptIsWhatItsCommandSays) {
+  const std::string wrapped = "ERR Error running script (call to f_9b): @user_script:70: ";
+  for (const std::string& before : {wrapped, std::string("@user_script: 70: "), std::string()}) {
+    SCOPED_TRACE(before);
+    EXPECT_EQ(StatusOfError(before + "-OOM command not allowed").code(),
+              absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(StatusOfError(before + "-MISCONF Redis is configured").code(),
+              absl::StatusCode::kUnavailable);
+    EXPECT_EQ(StatusOfError(before + "-NOREPLICAS Not enough").code(),
+              absl::StatusCode::kUnavailable);
+    EXPECT_EQ(StatusOfError(before + "-WRONGTYPE Operation").code(),
+              absl::StatusCode::kFailedPrecondition);
+  }
+  EXPECT_EQ(StatusOfError(wrapped + "bad argument").code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(StatusOfError("ERR no such key: -OOM").code(), absl::StatusCode::kInternal)
+      << "a key may be called so";
+  EXPECT_EQ(RedisErrorKind("MOVED 3999 127.0.0.1:6381"), "MOVED");
+  EXPECT_EQ(RedisErrorKind(""), "");
+}
+
 }  // namespace
 }  // namespace meridian

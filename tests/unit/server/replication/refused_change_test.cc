@@ -180,6 +180,21 @@ TEST_F(RefusedChangeTest, AFullStoreIsWaitedForAndNothingIsLeftOut) {
   EXPECT_EQ(link().dropped_total, 0u);
 }
 
+// Between its last refusal and the question whether it takes others.
+TEST_F(RefusedChangeTest, AStoreThatRecoversAtTheWrongMomentLosesNothing) {
+  for (const auto code : {absl::StatusCode::kInternal, absl::StatusCode::kResourceExhausted}) {
+    SCOPED_TRACE(static_cast<int>(code));
+    to_eu().full = absl::Status(code, "all of it");
+    to_eu().recovers_when_probed = true;
+    Write();
+    Run(absl::Minutes(1));
+    ASSERT_TRUE(to_eu().full.ok()) << "it was asked";
+    ExpectOthersHaveArrived();
+    EXPECT_EQ(world_.Get("eu", kBad), "new");
+    EXPECT_EQ(link().dropped_total, 0u);
+  }
+}
+
 TEST_F(RefusedChangeTest, SoIsOneServerOfACluster) {
   to_eu().full = absl::InternalError("a disk that is full, say");
   to_eu().full_slots = {SlotOf("task", "{a}")};

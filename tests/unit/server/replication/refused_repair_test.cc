@@ -153,6 +153,35 @@ TEST_F(RefusedRepairTest, AFullStoreIsWaitedForAndNothingIsLeftOut) {
   EXPECT_EQ(Missing("{b}"), 0);
 }
 
+// Between its last refusal and the question whether it takes others.
+TEST_F(RefusedRepairTest, AStoreThatRecoversAtTheWrongMomentLosesNothing) {
+  for (int i = 0; i < kKeys; ++i) {  // Not what the link sends meanwhile.
+    to_eu().refused[absl::StrCat("{a}", i)] = absl::InternalError("all of them");
+  }
+  to_eu().recovers_when_probed = true;
+  Heal();
+  world_.executor.RunFor(absl::Minutes(1));
+  ASSERT_TRUE(to_eu().refused.empty()) << "it was asked";
+  EXPECT_EQ(link().state, LinkState::kStreaming) << link().problem;
+  EXPECT_EQ(link().repair.refused_total, 0u);
+  EXPECT_EQ(Missing("{a}"), 0);
+  EXPECT_EQ(Missing("{b}"), 0);
+}
+
+// One that changes all the time is sent with every try of the page.
+TEST_F(RefusedRepairTest, AKeyThatIsAlwaysHotHidesNobody) {
+  to_eu().refused[kBad] = absl::ResourceExhaustedError("this one");
+  to_eu().refuses_calls = true;
+  Heal();
+  to_eu().delay = absl::Milliseconds(200);  // Time for it to change between a look and the link.
+  for (int i = 0; i < 6000; ++i) {
+    world_.Set("us", "{a}1", "hot");
+    world_.executor.RunFor(absl::Milliseconds(20));
+  }
+  EXPECT_EQ(link().repair.refused_total, 1u);
+  EXPECT_EQ(link().repair.slots, 0u);
+}
+
 TEST_F(RefusedRepairTest, SoIsOneServerOfACluster) {
   to_eu().full = absl::InternalError("a disk that is full, say");
   to_eu().full_slots = {SlotOf("task", "{a}")};

@@ -197,6 +197,10 @@ void StoreWire::ApplyReplicated(std::string source_region, uint32_t slot, LogPos
   deadline = Theirs(deadline);
   for (const L2Write& write : writes) {
     sent.insert(write.key.key);
+    if (recovers_when_probed && write.key.key.starts_with("repair-probe:")) {
+      full = absl::OkStatus();
+      refused.clear();
+    }
     // As the script does: the cursor passes nothing that may be taken the next time.
     const absl::Status refusal = RefusalOf(write);
     if (!refusal.ok() && !IsAboutTheWrite(refusal)) cursor = LogPosition{};

@@ -58,6 +58,8 @@ class StoreWire final : public L2Store {
   size_t bytes_sent = 0;
   absl::Status full;  // Not OK: so is every write of `full_slots`, or of all.
   std::set<uint32_t> full_slots;
+  // It refuses nothing any more from the moment on that it is asked whether it takes other writes.
+  bool recovers_when_probed = false;
   size_t largest_read = std::numeric_limits<size_t>::max();  // Of logs; a larger one is refused.
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
