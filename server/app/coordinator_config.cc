@@ -135,6 +135,10 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   set.Add({"lease-duration", "leader.lease_duration", "3s",
            "How long a leader leads after its last renewal; a standby takes over then",
            SetDuration(&config->lease_duration, absl::Milliseconds(300), absl::Minutes(1))});
+  set.Add({"restart-absence", "membership.restart_absence", "30s",
+           "A node that was to restart and has been away for so long does not come back: the next "
+           "one may",
+           SetDuration(&config->restart_absence, absl::Milliseconds(100), absl::Minutes(30))});
   AddWarmingOptions(config, warm_file, &set);
   set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});

@@ -27,6 +27,7 @@ struct CoordinatorConfig {
   absl::Duration heartbeat_interval;
   absl::Duration failure_timeout;
   absl::Duration lease_duration;
+  absl::Duration restart_absence;
   WarmerOptions warmer;
   WarmSettings warming;
   bool insecure = false;  // Allows plaintext beyond loopback.

@@ -119,7 +119,8 @@ absl::Status CoordinatorServer::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
-  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_);
+  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
+                                                         config_.restart_absence);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

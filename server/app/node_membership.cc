@@ -16,9 +16,27 @@ namespace meridian {
 namespace {
 
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
-constexpr absl::Duration kQuiet = absl::Milliseconds(100);
+constexpr absl::Duration kQuiet = absl::Milliseconds(250);
 
 }  // namespace
+
+// Before anybody can ask for what needs it.
+void NodeParts::MakeMembership() {
+  if (config.coordinators.empty()) return;
+  coordinator_transport = std::make_unique<GrpcCoordinatorTransport>();
+  CoordinatorClientOptions options;
+  options.coordinators = config.coordinators;
+  options.region = config.region;
+  options.random_seed = RandomSeed();
+  options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
+  coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
+                                                           *coordinator_transport, topology);
+  slots_gone = std::make_unique<SlotsGone>(topology, config.id);
+  ticket = std::make_unique<RolloutTicket>(config.id, *coordinator_client, *coordinator_transport,
+                                           clock, *housekeeping);
+  drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
+                                      *housekeeping);
+}
 
 absl::Status NodeParts::Join() {
   if (config.coordinators.empty()) {
@@ -35,33 +53,21 @@ absl::Status NodeParts::Join() {
     topology.Offer(std::move(fixed));
     return absl::OkStatus();
   }
-  coordinator_transport = std::make_unique<GrpcCoordinatorTransport>();
-  CoordinatorClientOptions options;
-  options.coordinators = config.coordinators;
-  options.region = config.region;
-  options.member = member;
-  options.random_seed = RandomSeed();
-  options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
-  coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
-                                                           *coordinator_transport, topology);
-  slots_gone = std::make_unique<SlotsGone>(topology, config.id);
-  ticket = std::make_unique<RolloutTicket>(config.id, *coordinator_client, *coordinator_transport,
-                                           clock, *housekeeping);
-  drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
-                                      *housekeeping);
   // It is cold until it has slots and knows better.
   if (warm_readiness != nullptr) coordinator_client->SetWarmth(0);
-  coordinator_client->Start();
+  coordinator_client->Start(member);
   return absl::OkStatus();
 }
 
-void NodeParts::Drain(absl::Duration timeout, std::function<void(absl::Status)> done) {
+std::function<void()> NodeParts::Drain(absl::Duration timeout,
+                                       std::function<void(absl::Status)> done) {
   if (drain == nullptr) {
-    return done(absl::FailedPreconditionError(
+    done(absl::FailedPreconditionError(
         "NO_COORDINATOR: the members of this cluster are a fixed list (--peers); a node that "
         "leaves is started out of it"));
+    return [] {};
   }
-  drain->Start(timeout, [this, done = std::move(done)](absl::Status status) {
+  return drain->Start(timeout, [this, done = std::move(done)](absl::Status status) {
     const bool gone = status.ok();
     done(std::move(status));
     if (gone) end_process();

@@ -156,11 +156,12 @@ struct NodeParts {
   absl::Status Listen();
 
   // node_membership.cc
+  void MakeMembership();
   absl::Status Join();
   void AwaitTicket();
   void Leave();
   void AwaitQuiet() const;
-  void Drain(absl::Duration timeout, std::function<void(absl::Status)> done);
+  std::function<void()> Drain(absl::Duration timeout, std::function<void(absl::Status)> done);
 
   // node_status.cc
   void MakeMetrics();

@@ -51,6 +51,7 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config,
   parts.FollowPolicies();
   parts.MakeRefill();
   RETURN_IF_ERROR(parts.MakeReplication());
+  parts.MakeMembership();
   RETURN_IF_ERROR(parts.Listen());
   RETURN_IF_ERROR(parts.Join());
   parts.KeepHouse();

@@ -56,7 +56,7 @@ AdminSources NodeParts::MakeAdminSources() {
   };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
   sources.drain = [this](absl::Duration timeout, std::function<void(absl::Status)> done) {
-    Drain(timeout, std::move(done));
+    return Drain(timeout, std::move(done));
   };
   return sources;
 }
@@ -106,6 +106,7 @@ std::vector<std::string> NodeParts::Warnings() const {
     warnings.push_back(absl::StrCat("no coordinator answers, the last topology stays: ",
                                     coordinator_client->status().problem));
   }
+  if (!IsWarmedUp()) warnings.push_back(absl::StrCat("not ready: it ", WhyCold()));
   for (std::string& problem : namespaces->Problems()) warnings.push_back(std::move(problem));
   if (policy_store != nullptr && !policy_store->Status().problem.empty()) {
     warnings.push_back(absl::StrCat("policies: ", policy_store->Status().problem,

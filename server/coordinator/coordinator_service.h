@@ -22,8 +22,13 @@ namespace meridian {
 class CoordinatorServiceHandler final
     : public coordinator::v1::CoordinatorService::CallbackService {
  public:
-  CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys)
-      : coordinator_(coordinator), warmer_(warmer), hot_keys_(hot_keys) {}
+  // `restart_absence`: see RolloutTickets.
+  CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
+                            absl::Duration restart_absence)
+      : coordinator_(coordinator),
+        warmer_(warmer),
+        hot_keys_(hot_keys),
+        tickets_(restart_absence) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
   Register(grpc::CallbackServerContext* context) override;

@@ -34,20 +34,22 @@ std::string RolloutTickets::Ask(const std::string& node, const std::vector<NodeV
   }
   holder_ = node;
   incarnation_ = incarnation;
-  given_ = now;
+  serves_since_ = now;
   away_since_ = absl::InfiniteDuration();
   return "";
 }
 
 bool RolloutTickets::IsOver(const std::vector<NodeView>& nodes, absl::Duration now) {
-  if (now - given_ >= kLife) return true;
   const auto it = std::find_if(nodes.begin(), nodes.end(),
                                [this](const NodeView& view) { return view.member.id == holder_; });
   if (it == nodes.end()) {
     away_since_ = std::min(away_since_, now);
-    return now - away_since_ >= kAbsence;
+    return now - away_since_ >= absence_;
   }
-  return it->member.incarnation != incarnation_ && ColdBecause(*it).empty();
+  away_since_ = absl::InfiniteDuration();
+  if (it->member.incarnation != incarnation_) return ColdBecause(*it).empty();
+  if (it->member.state != MemberState::kServing) serves_since_ = now;
+  return now - serves_since_ >= kUnused;
 }
 
 }  // namespace meridian

@@ -3,7 +3,8 @@
 //
 // A ticket is given when no other member joins, drains or is cold, and nobody else has one. It is
 // over when its holder serves again, as another process, and is warm; or has been seen to be away
-// for kAbsence, as after scaling down; or after kLife, if it never went.
+// for `absence`, as after scaling down; or when it still serves as the same process after kUnused,
+// because it did not go or came to stay.
 // Promise: between two nodes that were given tickets one after the other, the first was warm again,
 //   or these times have passed. After a change of leader tickets are forgotten, but not who is
 //   away.
@@ -24,8 +25,10 @@ namespace meridian {
 class RolloutTickets {
  public:
   static constexpr double kWarm = 0.8;
-  static constexpr absl::Duration kLife = absl::Minutes(1);
-  static constexpr absl::Duration kAbsence = absl::Seconds(10);
+  static constexpr absl::Duration kUnused = absl::Seconds(5);
+  static constexpr absl::Duration kAbsence = absl::Seconds(30);
+
+  explicit RolloutTickets(absl::Duration absence = kAbsence) : absence_(absence) {}
 
   // Whether `node` may restart now; asking again keeps what was given. `nodes`: all members now.
   // Empty: granted; else why not, for people.
@@ -37,9 +40,10 @@ class RolloutTickets {
  private:
   bool IsOver(const std::vector<NodeView>& nodes, absl::Duration now);
 
+  const absl::Duration absence_;
   std::string holder_;  // Empty: nobody.
   uint64_t incarnation_ = 0;
-  absl::Duration given_;
+  absl::Duration serves_since_;  // As the process that got it, as far as it was seen.
   absl::Duration away_since_ = absl::InfiniteDuration();  // Of the holder, as far as it was seen.
 };
 

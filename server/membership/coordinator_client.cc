@@ -28,15 +28,17 @@ CoordinatorClient::CoordinatorClient(CoordinatorClientOptions options, const Clo
       executor_(executor),
       transport_(transport),
       topology_(topology),
-      member_(options_.member),
       random_(options_.random_seed + 1),
       backoff_(options_.backoff),
       interval_(options_.heartbeat_interval) {
   assert(!options_.coordinators.empty());
 }
 
-void CoordinatorClient::Start() {
-  executor_.Post([this] { TryNext(); });
+void CoordinatorClient::Start(Member self) {
+  executor_.Post([this, self = std::move(self)] {
+    member_ = self;
+    TryNext();
+  });
 }
 
 void CoordinatorClient::Stop(std::function<void()> done) {

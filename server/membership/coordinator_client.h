@@ -34,7 +34,6 @@ namespace meridian {
 struct CoordinatorClientOptions {
   std::vector<std::string> coordinators;  // Addresses; at least one.
   std::string region;
-  Member member;                                                // This node.
   absl::Duration heartbeat_interval = absl::Milliseconds(500);  // Until the coordinator says.
   absl::Duration reply_timeout = absl::Milliseconds(1500);      // Silence after which it is left.
   BackoffOptions backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
@@ -57,7 +56,8 @@ class CoordinatorClient {
   CoordinatorClient(CoordinatorClientOptions options, const Clock& clock, Executor& executor,
                     CoordinatorTransport& transport, TopologyHolder& topology);
 
-  void Start();
+  // As the node `self`, whose addresses others can reach now. Before, nobody is connected to.
+  void Start(Member self);
   // Ends the stream and makes no other. `done` is called on the executor.
   void Stop(std::function<void()> done);
 

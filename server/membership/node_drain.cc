@@ -22,21 +22,28 @@ NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& t
       executor_(executor),
       slots_gone_(topology, id_) {}
 
-void NodeDrain::Start(absl::Duration timeout, Done done) {
+std::function<void()> NodeDrain::Start(absl::Duration timeout, Done done) {
   const absl::Status status = Check();
-  auto call = std::make_shared<Call>(Call{clock_.Monotonic() + timeout, std::move(done)});
+  auto call = std::make_shared<Call>();
+  call->until = clock_.Monotonic() + timeout;
+  call->done = std::move(done);
   bool aborted = false;
   {
     absl::MutexLock lock(&mu_);
     aborted = aborted_;
     if (!aborted && status.ok()) calls_.insert(call);
   }
-  if (aborted) return call->done(Ending());
-  if (!status.ok()) return call->done(status);
+  if (aborted || !status.ok()) {
+    call->done(aborted ? Ending() : status);
+    return [] {};
+  }
   ticket_.Await(timeout, [this, call](const std::string& why) {
     if (why.empty()) return GiveAway(call);
     Finish(call, absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
   });
+  return [this, call] {
+    if (!call->its_turn) Finish(call, absl::CancelledError("nobody waits for the drain any more"));
+  };
 }
 
 void NodeDrain::Abort() {
@@ -69,6 +76,7 @@ absl::Status NodeDrain::Check() const {
 }
 
 void NodeDrain::GiveAway(const CallPtr& call) {
+  call->its_turn = true;
   if (!Waits(call)) return;
   // Much may have happened while others had their turn.
   if (const absl::Status status = Check(); !status.ok()) {

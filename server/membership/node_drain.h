@@ -10,6 +10,7 @@
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -39,10 +40,12 @@ class NodeDrain {
   NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
             TopologyHolder& topology, const Clock& clock, Executor& executor);
 
+  // Returns what says that nobody waits any more: then `done` is told kCancelled, and a node whose
+  // turn has not come yet goes nowhere. One that gives its slots away already goes on.
   // kFailedPrecondition, LAST_NODE: nobody is left to own the slots. kUnavailable, NO_COORDINATOR:
   // none answers; SHUTTING_DOWN: the node ends anyhow. kDeadlineExceeded: within `timeout` it was
   // not its turn, or nobody took the slots.
-  void Start(absl::Duration timeout, Done done) ABSL_LOCKS_EXCLUDED(mu_);
+  std::function<void()> Start(absl::Duration timeout, Done done) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The node ends: who waits is told SHUTTING_DOWN, and so is who comes later.
   void Abort() ABSL_LOCKS_EXCLUDED(mu_);
@@ -51,6 +54,7 @@ class NodeDrain {
   struct Call {
     absl::Duration until;  // Monotonic.
     Done done;
+    std::atomic<bool> its_turn{false};
   };
   using CallPtr = std::shared_ptr<Call>;
 

@@ -19,6 +19,7 @@
 #include "server/node/namespace_what_if.h"
 #include "server/policy/build_info.h"
 #include "server/rpc/call_timing.h"
+#include "server/rpc/cancellable_call.h"
 #include "server/rpc/explain_everywhere.h"
 #include "server/rpc/staleness_proto.h"
 
@@ -345,18 +346,17 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
   if (request->timeout_ms() > kMaxDrainMs) {
     ErrorDetails details;
     details.field = "timeout_ms";
-    return FailUnary(context,
-                     MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
-                               absl::StrCat("timeout_ms: ", request->timeout_ms(),
-                                            " is more than ", kMaxDrainMs),
-                               std::move(details)));
+    return FailUnary(context, MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
+                                        absl::StrCat("timeout_ms: ", request->timeout_ms(),
+                                                     " is more than ", kMaxDrainMs),
+                                        std::move(details)));
   }
   const uint64_t timeout_ms = request->timeout_ms() == 0 ? kDrainMs : request->timeout_ms();
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  sources_.drain(absl::Milliseconds(timeout_ms), [reactor](const absl::Status& status) {
-    reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status)));
+  return CancellableCall::Start([this, timeout_ms](const CancellableCall::End& end) {
+    return sources_.drain(absl::Milliseconds(timeout_ms), [end](const absl::Status& status) {
+      end(status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status)));
+    });
   });
-  return reactor;
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,
                                                        const admin::v1::WhatIfRequest* request,

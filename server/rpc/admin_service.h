@@ -47,7 +47,7 @@ struct AdminSources {
   std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
   // Gives the node's slots away, within the time; answers later, and only then ends the process.
-  std::function<void(absl::Duration, std::function<void(absl::Status)>)> drain;
+  std::function<std::function<void()>(absl::Duration, std::function<void(absl::Status)>)> drain;
 };
 
 class AdminServiceHandlers final : public admin::v1::AdminService::CallbackService {

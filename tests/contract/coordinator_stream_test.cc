@@ -66,7 +66,8 @@ class TestCoordinator {
                                        reader_, warm_metrics_,
                                        [this] { return coordinator_->leader().leading; });
     hot_keys_ = std::make_unique<HotKeyLead>(*coordinator_, *view_);
-    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_);
+    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
+                                                           RolloutTickets::kAbsence);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -122,16 +123,17 @@ class TestNode {
     CoordinatorClientOptions options;
     options.coordinators = std::move(coordinators);
     options.region = "us";
-    options.member.id = id;
-    options.member.data_address = "127.0.0.1:7400";
-    options.member.peer_address = "127.0.0.1:7401";
-    options.member.incarnation = 5;
-    options.member.state = MemberState::kJoining;
+    Member self;
+    self.id = id;
+    self.data_address = "127.0.0.1:7400";
+    self.peer_address = "127.0.0.1:7401";
+    self.incarnation = 5;
+    self.state = MemberState::kJoining;
     options.backoff.max = absl::Milliseconds(200);
     options.hot_keys = [hot_keys = std::move(hot_keys)] { return hot_keys; };
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
-    client_->Start();
+    client_->Start(self);
   }
   ~TestNode() {
     absl::Notification stopped;

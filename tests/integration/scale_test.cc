@@ -27,6 +27,7 @@ class ScaleTest : public ::testing::Test {
     TestClusterOptions options;
     options.regions = {"us"};
     options.nodes = nodes;
+    options.coordinator_flags = {"--restart-absence=3s"};  // Some go for good.
     cluster_ = StartTestCluster(options);
     ASSERT_NE(cluster_, nullptr);
     ClientOptions patient;  // On a machine that does other things, too.

@@ -61,7 +61,7 @@ TEST_F(RolloutTicketsTest, NobodyGoesWhileAnotherOneIsAwayOrCold) {
 
 TEST_F(RolloutTicketsTest, AHolderThatDoesNotGoOrDoesNotComeBackHoldsUpNobodyForEver) {
   EXPECT_EQ(Ask("a"), "");
-  now_ += RolloutTickets::kLife - absl::Seconds(1);
+  now_ += RolloutTickets::kUnused - absl::Seconds(1);
   EXPECT_EQ(Ask("b"), "a is being restarted");
   now_ += absl::Seconds(1);
   EXPECT_EQ(Ask("b"), "");
@@ -71,6 +71,18 @@ TEST_F(RolloutTicketsTest, AHolderThatDoesNotGoOrDoesNotComeBackHoldsUpNobodyFor
   EXPECT_EQ(Ask("c"), "b is being restarted");
   now_ += absl::Seconds(1);
   EXPECT_EQ(Ask("c"), "");
+}
+
+// Its drain failed, or was called off: it serves on.
+TEST_F(RolloutTicketsTest, AHolderThatCameToStayHoldsUpNobody) {
+  EXPECT_EQ(Ask("a"), "");
+  nodes_[0].member.state = MemberState::kDraining;
+  now_ += absl::Minutes(2);
+  EXPECT_EQ(Ask("b"), "a is being restarted") << "however long it drains";
+  nodes_[0].member.state = MemberState::kServing;
+  EXPECT_EQ(Ask("b"), "a is being restarted");
+  now_ += RolloutTickets::kUnused;
+  EXPECT_EQ(Ask("b"), "");
 }
 
 TEST_F(RolloutTicketsTest, ANewLeaderKnowsOfNoTicketsButSeesWhoIsAway) {

@@ -30,13 +30,14 @@ class CoordinatorClientTest : public ::testing::Test {
     CoordinatorClientOptions options;
     options.coordinators = {"a:1", "b:2"};
     options.region = "us";
-    options.member.id = "n1";
-    options.member.state = MemberState::kJoining;
+    Member self;
+    self.id = "n1";
+    self.state = MemberState::kJoining;
     options.backoff.jitter = 0;
     options.hot_keys = [this] { return hot_keys_; };
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
-    client_->Start();
+    client_->Start(self);
     executor_.RunDue();
   }
 

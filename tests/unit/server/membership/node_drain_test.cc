@@ -24,12 +24,13 @@ class NodeDrainTest : public ::testing::Test {
     CoordinatorClientOptions options;
     options.coordinators = {"a:1"};
     options.region = "us";
-    options.member.id = "n1";
+    Member self;
+    self.id = "n1";
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     ticket_ = std::make_unique<RolloutTicket>("n1", *client_, transport_, clock_, executor_);
     drain_ = std::make_unique<NodeDrain>("n1", *client_, *ticket_, topology_, clock_, executor_);
-    client_->Start();
+    client_->Start(self);
     executor_.RunDue();
   }
   void Connect() {
@@ -44,10 +45,13 @@ class NodeDrainTest : public ::testing::Test {
     members[1].state = two;
     topology_.Offer(*Topology::Create(++epoch_, "us", members));
   }
-  void Drain() {
-    drain_->Start(absl::Seconds(30),
-                  [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
+  // Returns what calls it off.
+  std::function<void()> Drain() {
+    std::function<void()> cancel =
+        drain_->Start(absl::Seconds(30),
+                      [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
     executor_.RunDue();
+    return cancel;
   }
   MemberState Told() { return transport_.last().sent.back().member.state; }
 
@@ -74,6 +78,30 @@ TEST_F(NodeDrainTest, ItIsOverWhenTheOthersOwnTheSlots) {
   executor_.RunFor(absl::Minutes(1));
   EXPECT_EQ(Told(), MemberState::kDraining);
   EXPECT_THAT(ends_, ElementsAre("OK", "OK")) << "told twice";
+}
+
+TEST_F(NodeDrainTest, WhoGoesBeforeItsTurnChangesNothing) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(100), "n2 is being restarted"};
+  const std::function<void()> cancel = Drain();
+  EXPECT_THAT(ends_, IsEmpty());
+  cancel();
+  cancel();
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("CANCELLED")));
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_NE(Told(), MemberState::kDraining) << "it drains although nobody wants it to";
+}
+
+TEST_F(NodeDrainTest, WhoGoesInItsTurnDoesNotCallItOff) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  const std::function<void()> cancel = Drain();
+  cancel();
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  Publish(MemberState::kDraining, MemberState::kServing);
+  EXPECT_THAT(ends_, ElementsAre("OK"));
 }
 
 TEST_F(NodeDrainTest, WhoOwnsNothingIsDrainedAtOnce) {
