@@ -33,6 +33,9 @@ struct WarmArguments {
   std::string name_space;
   std::vector<std::string> keys;
   int32_t priority = 0;
+  std::string event;
+  std::string event_key;
+  std::vector<std::string> fields;
   bool live = false;
   bool wait = false;
 };
@@ -204,6 +207,35 @@ ExitCode RunControl(const Session& session, const WarmArguments& arguments,
   return kExitOk;
 }
 
+ExitCode RunEvent(const Session& session, const WarmArguments& arguments) {
+  coordinator::v1::ReportEventsRequest request;
+  coordinator::v1::Event* const event = request.add_events();
+  event->set_kind(arguments.event);
+  event->set_namespace_(arguments.name_space);
+  event->set_key(arguments.event_key);
+  for (const std::string& field : arguments.fields) {
+    const size_t equals = field.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      session.Note(absl::StrCat("error: ", field, " is not NAME=VALUE"));
+      return kExitUsage;
+    }
+    (*event->mutable_fields())[field.substr(0, equals)] = field.substr(equals + 1);
+  }
+  ResultError error;
+  coordinator::v1::ReportEventsResponse answer;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() ||
+      !CallLeader(session, addresses, &Stub::ReportEvents, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(answer));
+  } else {
+    session.Print(answer.matched_events() > 0 ? "taken" : "taken; no rule is for it");
+  }
+  return kExitOk;
+}
+
 using Arguments = std::shared_ptr<WarmArguments>;
 
 void AddControl(CLI::App& warm, CommandContext context, const Arguments& arguments,
@@ -241,6 +273,23 @@ void AddRun(CLI::App& warm, CommandContext context, const Arguments& arguments) 
   });
 }
 
+void AddEvent(CLI::App& warm, CommandContext context, const Arguments& arguments) {
+  CLI::App* event = warm.add_subcommand("event", "Report that something happened, for the rules");
+  event->add_option("kind", arguments->event, "access, update, login or a name of your own")
+      ->required();
+  event->add_option("field", arguments->fields, "NAME=VALUE; commas separate several values");
+  event->add_option("--namespace", arguments->name_space, "data type of the key");
+  event->add_option("--key", arguments->event_key, "the key that it is about");
+  event->footer(
+      "The warm jobs are stored when the command returns; `warm list` shows them.\n\n"
+      "Examples:\n"
+      "  meridianctl warm event login user=7\n"
+      "  meridianctl warm event access --namespace task --key task:42 project=7 assignees=3,4");
+  event->callback([arguments, context] {
+    context.action = [arguments, context] { return RunEvent(context.session, *arguments); };
+  });
+}
+
 }  // namespace
 
 void AddWarm(CLI::App& app, CommandContext context) {
@@ -264,6 +313,7 @@ void AddWarm(CLI::App& app, CommandContext context) {
     context.action = [arguments, context] { return RunShow(context.session, *arguments); };
   });
   AddRun(*warm, context, arguments);
+  AddEvent(*warm, context, arguments);
   AddControl(*warm, context, arguments, "pause", "Stop a job after the keys in flight",
              coordinator::v1::WARM_JOB_ACTION_PAUSE);
   AddControl(*warm, context, arguments, "resume", "Go on with a job that was paused",

@@ -107,13 +107,23 @@ void AddWarmingOptions(CoordinatorConfig* config, std::string* file, OptionSet* 
             SetDuration(&warmer.job_deadline, absl::Seconds(1), absl::Hours(24 * 30))});
   set->Add({"warm-max-jobs", "warming.max_jobs", "1000", "Warm jobs that may wait or run",
             SetCount(&warmer.queue.max_live, 1, 10000)});
+  set->Add({"warm-events", "warming.events_per_second", "10000",
+            "Events a second that services may report; the rest is refused",
+            [&warmer](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(warmer.events.events_per_second,
+                               ParseNumber(texts[0], 1, WarmSettings::kMaxRate));
+              return absl::OkStatus();
+            }});
   set->AddString(file, {"warm-file", "warming.file", "",
-                        "YAML file with schedules: and budgets:, besides warming.schedules and "
-                        "warming.budgets of this one"});
+                        "YAML file with schedules:, rules: and budgets:, besides those of warming "
+                        "in this one"});
   set->AddSection("warming.schedules",
                   [&settings](const std::string& name, const YAML::Node& node) {
                     return settings.ReadSchedules(name, node);
                   });
+  set->AddSection("warming.rules", [&settings](const std::string& name, const YAML::Node& node) {
+    return settings.ReadRules(name, node);
+  });
   set->AddSection("warming.budgets", [&settings](const std::string& name, const YAML::Node& node) {
     return settings.ReadBudgets(name, node);
   });

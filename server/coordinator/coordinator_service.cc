@@ -111,6 +111,15 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ControlWarmJob(
   });
 }
 
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ReportEvents(
+    grpc::CallbackServerContext* context, const coordinator::v1::ReportEventsRequest* request,
+    coordinator::v1::ReportEventsResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    meridian::ReportEvents(warmer_, *request, response,
+                           [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListHotKeys(
     grpc::CallbackServerContext* context, const coordinator::v1::ListHotKeysRequest* request,
     coordinator::v1::ListHotKeysResponse* response) {

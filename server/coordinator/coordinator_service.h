@@ -51,6 +51,9 @@ class CoordinatorServiceHandler final
   grpc::ServerUnaryReactor* ControlWarmJob(
       grpc::CallbackServerContext* context, const coordinator::v1::ControlWarmJobRequest* request,
       coordinator::v1::ControlWarmJobResponse* response) override;
+  grpc::ServerUnaryReactor* ReportEvents(grpc::CallbackServerContext* context,
+                                         const coordinator::v1::ReportEventsRequest* request,
+                                         coordinator::v1::ReportEventsResponse* response) override;
   grpc::ServerUnaryReactor* ListHotKeys(grpc::CallbackServerContext* context,
                                         const coordinator::v1::ListHotKeysRequest* request,
                                         coordinator::v1::ListHotKeysResponse* response) override;
@@ -66,7 +69,6 @@ class CoordinatorServiceHandler final
                                  coordinator::v1::Call##Response* response) override { \
     return NotBuilt(context, #Call);                                                   \
   }
-  MERIDIAN_NOT_BUILT(ReportEvents)
   MERIDIAN_NOT_BUILT(ExplainPrediction)
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)

@@ -1,6 +1,7 @@
 #include "server/coordinator/warm_calls.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -8,13 +9,20 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
 #include "common/rpc/error.h"
+#include "server/node/limits.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
 
 constexpr uint32_t kDefaultPage = 100;
 constexpr uint32_t kLargestPage = 1000;
+constexpr int kMostEvents = 1000;
+constexpr int kMostFields = 32;
+constexpr size_t kLongestValue = 4096;  // Of a field.
+constexpr absl::Duration kEventsRetry = absl::Seconds(1);
 
 grpc::Status FieldError(const std::string& field, const std::string& why) {
   ErrorDetails details;
@@ -31,6 +39,7 @@ grpc::Status ErrorOf(const absl::Status& status) {
   } else if (error.reason == reason::kNamespaceInvalid) {
     error.details.field = "namespace";
   }
+  if (error.reason == "EVENTS_LIMITED") error.details.retry_after = kEventsRetry;
   return ToGrpcStatus(error);
 }
 
@@ -75,6 +84,44 @@ std::string TokenOf(const WarmJob& job) {
 
 bool IsAfter(const WarmJob& job, int64_t micros, const std::string& id) {
   return std::make_tuple(absl::ToUnixMicros(job.create_time), job.id) < std::make_tuple(micros, id);
+}
+
+// Empty: it can be an event. `field` names it.
+std::optional<Error> CheckEvent(const coordinator::v1::Event& event, const std::string& field) {
+  const auto invalid = [](std::string where, std::string why) {
+    Error error{grpc::StatusCode::INVALID_ARGUMENT,
+                std::string(reason::kFieldInvalid),
+                absl::StrCat(where, ": ", why),
+                {}};
+    error.details.field = std::move(where);
+    return error;
+  };
+  if (!IsName(event.kind())) {
+    return invalid(field + ".kind",
+                   absl::StrCat(QuoteKey(event.kind()), " is not [a-z0-9_.-]{1,64}"));
+  }
+  if (!event.namespace_().empty() && limits::CheckNamespace(event.namespace_())) {
+    return invalid(field + ".namespace",
+                   absl::StrCat(QuoteKey(event.namespace_()), " is no namespace"));
+  }
+  if (event.key().size() > limits::kMaxKeyBytes) {
+    return invalid(field + ".key", absl::StrCat(event.key().size(), " bytes; at most ",
+                                                limits::kMaxKeyBytes, " are allowed"));
+  }
+  if (event.fields_size() > kMostFields) {
+    return invalid(field + ".fields", absl::StrCat(event.fields_size(), " fields; at most ",
+                                                   kMostFields, " are allowed"));
+  }
+  for (const auto& [name, value] : event.fields()) {
+    if (!IsName(name)) {
+      return invalid(field + ".fields", absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
+    }
+    if (value.size() > kLongestValue) {
+      return invalid(absl::StrCat(field, ".fields.", name),
+                     absl::StrCat(value.size(), " bytes; at most ", kLongestValue, " are allowed"));
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -147,6 +194,33 @@ void ControlWarmJob(Warmer& warmer, const coordinator::v1::ControlWarmJobRequest
                    if (job.ok()) ToProto(*job, response->mutable_job());
                    done(job.ok() ? grpc::Status::OK : ErrorOf(job.status()));
                  });
+}
+
+void ReportEvents(Warmer& warmer, const coordinator::v1::ReportEventsRequest& request,
+                  coordinator::v1::ReportEventsResponse* response, WarmCallDone done) {
+  if (request.events_size() > kMostEvents) {
+    return done(FieldError("events", absl::StrCat(request.events_size(), " events; at most ",
+                                                  kMostEvents, " are allowed")));
+  }
+  std::vector<WarmEvent> events;
+  events.reserve(static_cast<size_t>(request.events_size()));
+  for (int i = 0; i < request.events_size(); ++i) {
+    const coordinator::v1::Event& event = request.events(i);
+    if (const auto error = CheckEvent(event, absl::StrCat("events[", i, "]"))) {
+      return done(ToGrpcStatus(*error));
+    }
+    events.push_back({event.kind(),
+                      event.namespace_(),
+                      event.key(),
+                      {event.fields().begin(), event.fields().end()}});
+  }
+  warmer.Report(
+      events, [response, done = std::move(done)](const absl::StatusOr<EventIntake::Taken>& taken) {
+        if (!taken.ok()) return done(ErrorOf(taken.status()));
+        response->set_accepted_events(static_cast<uint32_t>(taken->accepted));
+        response->set_matched_events(static_cast<uint32_t>(taken->matched));
+        done(grpc::Status::OK);
+      });
 }
 
 }  // namespace meridian

@@ -1,5 +1,5 @@
-// The calls of CoordinatorService about warm jobs: requests and errors of the wire on the one side,
-// a Warmer on the other.
+// The calls of CoordinatorService about warm jobs and events: requests and errors of the wire on
+// the one side, a Warmer on the other.
 //
 // Thread safety: as the functions of Warmer, on its executor.
 
@@ -25,6 +25,9 @@ void RunWarmJob(Warmer& warmer, const coordinator::v1::RunWarmJobRequest& reques
                 coordinator::v1::RunWarmJobResponse* response, WarmCallDone done);
 void ControlWarmJob(Warmer& warmer, const coordinator::v1::ControlWarmJobRequest& request,
                     coordinator::v1::ControlWarmJobResponse* response, WarmCallDone done);
+
+void ReportEvents(Warmer& warmer, const coordinator::v1::ReportEventsRequest& request,
+                  coordinator::v1::ReportEventsResponse* response, WarmCallDone done);
 
 }  // namespace meridian
 

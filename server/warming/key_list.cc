@@ -163,6 +163,19 @@ absl::StatusOr<KeyList> KeyList::Parse(const std::vector<std::string>& texts,
   return keys;
 }
 
+absl::StatusOr<KeyList> KeyList::OfKeys(const std::vector<std::string>& keys) {
+  KeyList list;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i].empty() || keys[i].size() > kMaxKeyBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("keys[", i, "]: is not of 1..", kMaxKeyBytes, " bytes"));
+    }
+    list.templates_.push_back({{keys[i], nullptr}});
+    list.ends_.push_back(i + 1);
+  }
+  return list;
+}
+
 std::string KeyList::At(uint64_t index) const {
   const auto end = std::upper_bound(ends_.begin(), ends_.end(), index);
   const size_t which = static_cast<size_t>(end - ends_.begin());

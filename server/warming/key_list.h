@@ -37,6 +37,9 @@ class KeyList {
   static absl::StatusOr<KeyList> Parse(const std::vector<std::string>& texts,
                                        const KeyParts& parts = {});
 
+  // These keys as they are, whatever is in braces. kInvalidArgument names the key by its index.
+  static absl::StatusOr<KeyList> OfKeys(const std::vector<std::string>& keys);
+
   uint64_t size() const { return ends_.empty() ? 0 : ends_.back(); }
   // REQUIRES: index < size().
   std::string At(uint64_t index) const;

@@ -94,10 +94,23 @@ std::optional<WarmJob> WarmJobFromJson(const Json& json) {
   return job;
 }
 
-// Keys may hold any bytes, JSON only UTF-8: so base64.
+absl::StatusOr<KeyList> WarmText::ToKeyList() const {
+  return is_literal ? KeyList::OfKeys(keys) : KeyList::Parse(keys, parts);
+}
+
+size_t WarmText::bytes() const {
+  size_t bytes = 0;
+  for (const std::string& key : keys) bytes += key.size();
+  for (const auto& [name, values] : parts) bytes += name.size() + values.size();
+  return bytes;
+}
+
+// Keys may hold any bytes, JSON only UTF-8: so base64. Literal ones have a name of their own, so
+// that a program that does not know it reads no keys rather than others.
 std::string WarmText::ToJsonText() const {
-  Json json = {{"keys_base64", Json::array()}, {"parts_base64", Json::object()}};
-  for (const std::string& key : keys) json["keys_base64"].push_back(absl::Base64Escape(key));
+  const char* const list = is_literal ? "literals_base64" : "keys_base64";
+  Json json = {{list, Json::array()}, {"parts_base64", Json::object()}};
+  for (const std::string& key : keys) json[list].push_back(absl::Base64Escape(key));
   for (const auto& [name, values] : parts) {
     json["parts_base64"][absl::Base64Escape(name)] = absl::Base64Escape(values);
   }
@@ -106,11 +119,12 @@ std::string WarmText::ToJsonText() const {
 
 std::optional<WarmText> WarmText::FromJsonText(std::string_view text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("keys_base64") || !json["keys_base64"].is_array()) {
-    return std::nullopt;
-  }
+  if (!json.is_object()) return std::nullopt;
   WarmText result;
-  for (const Json& key : json["keys_base64"]) {
+  result.is_literal = json.contains("literals_base64");
+  const char* const list = result.is_literal ? "literals_base64" : "keys_base64";
+  if (!json.contains(list) || !json[list].is_array()) return std::nullopt;
+  for (const Json& key : json[list]) {
     std::string bytes;
     if (!key.is_string() || !absl::Base64Unescape(key.get<std::string>(), &bytes)) {
       return std::nullopt;

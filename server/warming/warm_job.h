@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/warming/key_list.h"
 
@@ -28,7 +29,7 @@ std::string_view WarmJobStateName(WarmJobState state);
 
 struct WarmJob {
   std::string id;      // Unique in the region.
-  std::string source;  // "schedule" or "manual".
+  std::string source;  // "schedule", "rule" or "manual".
   std::string name_space;
   std::string identity;  // Jobs of the same identity are not queued twice.
   WarmJobState state = WarmJobState::kQueued;
@@ -55,9 +56,22 @@ std::optional<WarmJob> WarmJobFromJson(const nlohmann::json& json);
 struct WarmText {
   std::vector<std::string> keys;  // Texts of a KeyList.
   KeyParts parts;
+  bool is_literal = false;  // The texts are keys as they are; there are no parts.
 
+  absl::StatusOr<KeyList> ToKeyList() const;
+  size_t bytes() const;
   std::string ToJsonText() const;
   static std::optional<WarmText> FromJsonText(std::string_view text);
+};
+
+// A job that a part of the coordinator asks for.
+struct WarmOrder {
+  std::string source;
+  std::string name;  // The job's id begins with it.
+  std::string name_space;
+  WarmText text;
+  int32_t priority = 0;
+  absl::Duration deadline = absl::Hours(1);  // From now.
 };
 
 }  // namespace meridian

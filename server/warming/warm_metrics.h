@@ -20,6 +20,12 @@ struct WarmMetrics {
         runs(registry.AddCounters({"meridian_warm_schedule_runs_total",
                                    "Runs of schedules, by what became of them.",
                                    {"outcome"}})),
+        events(registry.AddCounters({"meridian_warm_events_total",
+                                     "Events that services reported, by what became of them.",
+                                     {"outcome"}})),
+        rule_keys(registry.AddCounters({"meridian_warm_rule_keys_total",
+                                        "Keys that rules made of events, by what became of them.",
+                                        {"rule", "outcome"}})),
         slowdowns(registry.AddCounters({"meridian_warm_slowdowns_total",
                                         "Answers after which warming slowed down.",
                                         {"reason"}})),
@@ -29,6 +35,8 @@ struct WarmMetrics {
   CounterFamily& keys;
   CounterFamily& jobs;
   CounterFamily& runs;       // queued, joined, missed, refused
+  CounterFamily& events;     // matched, unmatched, limited
+  CounterFamily& rule_keys;  // queued, repeated, refused, unbound, invalid, cut
   CounterFamily& slowdowns;  // overload, late
   Histogram& reads;
 };

@@ -166,6 +166,12 @@ size_t WarmQueue::live() const {
                                            [](const auto& entry) { return !entry.second.over(); }));
 }
 
+size_t WarmQueue::live(std::string_view source) const {
+  return static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), [source](const auto& entry) {
+    return !entry.second.over() && entry.second.source == source;
+  }));
+}
+
 WarmQueue::Totals WarmQueue::Count() const {
   Totals totals;
   for (const auto& [id, job] : jobs_) {
@@ -178,11 +184,19 @@ WarmQueue::Totals WarmQueue::Count() const {
   return totals;
 }
 
+// A source of many small jobs does not push out what others did.
 void WarmQueue::ForgetOld() {
+  std::map<std::string_view, size_t> over;  // By source.
+  for (const auto& [id, job] : jobs_) {
+    if (job.over()) ++over[job.source];
+  }
   while (jobs_.size() - live() > options_.max_history) {
+    const auto most = std::max_element(
+        over.begin(), over.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    --most->second;
     auto oldest = jobs_.end();
     for (auto it = jobs_.begin(); it != jobs_.end(); ++it) {
-      if (!it->second.over()) continue;
+      if (!it->second.over() || it->second.source != most->first) continue;
       if (oldest == jobs_.end() || it->second.create_time < oldest->second.create_time) oldest = it;
     }
     jobs_.erase(oldest);

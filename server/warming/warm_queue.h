@@ -3,7 +3,7 @@
 //
 // Promise: ids are unique; of an identity at most one job is live and has not begun; a job that is
 //   over never changes. Bounded: at most max_live live jobs, max_text_bytes of their keys,
-//   max_history that are over.
+//   max_history that are over; of these the oldest of the source that has most are forgotten.
 // Cost: one map entry a job; Pick looks at every live job.
 // Thread safety: none; used by one thread (the coordinator's executor).
 
@@ -75,6 +75,7 @@ class WarmQueue {
   // Newest first.
   std::vector<WarmJob> List() const;
   size_t live() const;
+  size_t live(std::string_view source) const;
   // Of the live jobs.
   struct Totals {
     uint64_t queued = 0;

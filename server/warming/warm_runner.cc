@@ -239,7 +239,7 @@ void WarmRunner::HandleLoaded(const std::string& id,
     return;
   }
   absl::StatusOr<KeyList> keys = absl::NotFoundError("its keys are not in the store any more");
-  if (text->has_value()) keys = KeyList::Parse((*text)->keys, (*text)->parts);
+  if (text->has_value()) keys = (*text)->ToKeyList();
   if (keys.ok() && keys->size() != job->total_keys) {
     keys = absl::DataLossError("its keys in the store are not those that it was queued with");
   }

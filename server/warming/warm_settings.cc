@@ -2,74 +2,23 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/text.h"
 #include "server/policy/yaml_document.h"
+#include "server/warming/settings_reader.h"
 
 namespace meridian {
 namespace {
 
-// Where an error is: "f.yaml:7: schedules.nightly.cron: ...".
-struct Place {
-  const std::string& file;
-  std::string path;
-
-  absl::Status Bad(const YAML::Node& node, const std::string& why) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", node.Mark().line + 1, ": ", path, ": ", why));
-  }
-  absl::Status Bad(const YAML::Node& node, const absl::Status& status) const {
-    return Bad(node, std::string(status.message()));
-  }
-  Place At(const std::string& key) const { return {file, absl::StrCat(path, ".", key)}; }
-};
-
-absl::StatusOr<std::string> Scalar(const Place& place, const YAML::Node& node) {
-  if (!node.IsScalar()) return place.Bad(node, "must be one value");
-  return node.Scalar();
-}
-
-// The keys of a map, each a plain word that is given once.
-absl::StatusOr<std::vector<std::pair<std::string, YAML::Node>>> Items(const Place& place,
-                                                                      const YAML::Node& node) {
-  if (!node.IsMap()) return place.Bad(node, "must be a map");
-  std::vector<std::pair<std::string, YAML::Node>> items;
-  std::set<std::string> seen;
-  for (const auto& item : node) {
-    if (!item.first.IsScalar()) return place.Bad(item.first, "a key must be a plain word");
-    const std::string key = item.first.Scalar();
-    if (!seen.insert(key).second) return place.At(key).Bad(item.first, "given twice");
-    items.emplace_back(key, item.second);
-  }
-  return items;
-}
-
-absl::StatusOr<std::vector<std::string>> Texts(const Place& place, const YAML::Node& node) {
-  std::vector<std::string> texts;
-  if (node.IsScalar()) return std::vector<std::string>{node.Scalar()};
-  if (!node.IsSequence()) return place.Bad(node, "must be a list");
-  for (const auto& element : node) {
-    ASSIGN_OR_RETURN(std::string text, Scalar(place, element));
-    texts.push_back(std::move(text));
-  }
-  return texts;
-}
-
-absl::Status ReadParts(const Place& place, const YAML::Node& node, KeyParts* parts) {
-  ASSIGN_OR_RETURN(const auto items, Items(place, node));
-  for (const auto& [name, values] : items) {
-    ASSIGN_OR_RETURN(const std::vector<std::string> texts, Texts(place.At(name), values));
-    (*parts)[name] = absl::StrJoin(texts, ",");
-  }
-  return absl::OkStatus();
-}
+using warm_yaml::Items;
+using warm_yaml::Place;
+using warm_yaml::ReadParts;
+using warm_yaml::Scalar;
+using warm_yaml::Texts;
 
 absl::StatusOr<MissedRuns> ReadMissed(const Place& place, const YAML::Node& node) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
@@ -92,57 +41,32 @@ struct Draft {
 absl::Status ReadField(const Place& place, const std::string& key, const YAML::Node& node,
                        Draft* draft) {
   WarmSchedule& schedule = draft->schedule;
-  const auto with_place = [&](const absl::Status& status) {
-    return status.ok() ? status : place.Bad(node, status);
-  };
   if (key == "keys") {
     ASSIGN_OR_RETURN(schedule.text.keys, Texts(place, node));
     draft->keys_node = node;
-    return absl::OkStatus();
-  }
-  if (key == "parts") return ReadParts(place, node, &schedule.text.parts);
-  if (key == "missed") {
+  } else if (key == "parts") {
+    return ReadParts(place, node, &schedule.text.parts);
+  } else if (key == "missed") {
     ASSIGN_OR_RETURN(schedule.missed, ReadMissed(place, node));
-    return absl::OkStatus();
-  }
-  static const std::vector<std::string>* const kScalars = new std::vector<std::string>{
-      "cron", "time_zone", "missed_limit", "namespace", "priority", "deadline"};
-  const std::vector<std::string>& scalars = *kScalars;
-  if (std::find(scalars.begin(), scalars.end(), key) == scalars.end()) {
-    std::vector<std::string> known = scalars;
-    known.insert(known.end(), {"keys", "parts", "missed"});
-    return place.Bad(node, absl::StrCat("unknown; did you mean ", NearestOf(key, known), "?"));
-  }
-  ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
-  if (key == "cron") {
-    draft->cron = text;
+  } else if (key == "cron") {
+    ASSIGN_OR_RETURN(draft->cron, Scalar(place, node));
     draft->cron_node = node;
   } else if (key == "time_zone") {
-    draft->zone = text;
+    ASSIGN_OR_RETURN(draft->zone, Scalar(place, node));
     draft->zone_node = node;
   } else if (key == "namespace") {
-    if (!IsName(text)) {
-      return place.Bad(node, absl::StrCat(QuoteKey(text), " is not [a-z0-9_.-]{1,64}"));
-    }
-    schedule.name_space = text;
+    ASSIGN_OR_RETURN(schedule.name_space, warm_yaml::ReadName(place, node));
   } else if (key == "missed_limit") {
-    const absl::StatusOr<uint64_t> limit = ParseInteger(text, 1, 1000);
-    RETURN_IF_ERROR(with_place(limit.status()));
-    schedule.missed_limit = *limit;
+    ASSIGN_OR_RETURN(schedule.missed_limit, warm_yaml::ReadCount(place, node, 1, 1000));
   } else if (key == "priority") {
-    const bool negative = !text.empty() && text[0] == '-';
-    const absl::StatusOr<uint64_t> size = ParseInteger(text.substr(negative ? 1 : 0), 0, 1000000);
-    if (!size.ok()) {
-      return place.Bad(node, absl::StrCat(QuoteKey(text), " is not -1000000..1000000"));
-    }
-    schedule.priority = static_cast<int32_t>(*size) * (negative ? -1 : 1);
+    ASSIGN_OR_RETURN(schedule.priority, warm_yaml::ReadPriority(place, node));
+  } else if (key == "deadline") {
+    ASSIGN_OR_RETURN(schedule.deadline,
+                     warm_yaml::ReadDuration(place, node, absl::Seconds(1), absl::Hours(24 * 30)));
   } else {
-    const absl::StatusOr<absl::Duration> deadline = ParseDuration(text);
-    RETURN_IF_ERROR(with_place(deadline.status()));
-    if (*deadline < absl::Seconds(1) || *deadline > absl::Hours(24 * 30)) {
-      return place.Bad(node, absl::StrCat(QuoteKey(text), " is not from 1s to 30d"));
-    }
-    schedule.deadline = *deadline;
+    return warm_yaml::Unknown(place, node, key,
+                              {"cron", "time_zone", "missed_limit", "namespace", "priority",
+                               "deadline", "keys", "parts", "missed"});
   }
   return absl::OkStatus();
 }
@@ -256,8 +180,10 @@ absl::Status WarmSettings::ReadFile(const std::string& file, const std::string& 
         RETURN_IF_ERROR(ReadSchedules(file, node));
       } else if (key == "budgets") {
         RETURN_IF_ERROR(ReadBudgets(file, node));
+      } else if (key == "rules") {
+        RETURN_IF_ERROR(ReadRules(file, node));
       } else {
-        return Place{file, key}.Bad(node, "unknown; known are schedules and budgets");
+        return Place{file, key}.Bad(node, "unknown; known are schedules, rules and budgets");
       }
     }
     return absl::OkStatus();

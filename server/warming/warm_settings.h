@@ -1,4 +1,5 @@
-// WarmSettings is what a coordinator is told about warming in its YAML: schedules and budgets.
+// WarmSettings is what a coordinator is told about warming in its YAML: schedules, rules and
+// budgets.
 //
 //   schedules:
 //     nightly:
@@ -11,12 +12,22 @@
 //       parts: {tone: [calm, frustrated], pace: [flowing, burst]}
 //       priority: 10
 //       deadline: 10m
+//   rules:
+//     task_accessed:
+//       on: access                  # kind of event; of its namespace and key: of, key
+//       of: task
+//       key: "task:{id}"
+//       fields: [project, assignees]
+//       warm: {project: ["project:{project}"], user: ["user:{assignees}"]}
+//       priority: 20
+//       max_keys: 100               # of one event
+//       not_again_for: 30s
 //   budgets:
 //     namespaces: {persona: 500}    # keys a second
 //     origins:
 //       users: {keys_per_second: 100, namespaces: [user, session]}
 //
-// Errors begin with file and line and name the schedule, the field, the value and the rule.
+// Errors begin with file and line and name the schedule or rule, the field, the value and the rule.
 // Thread safety: a value.
 
 #ifndef MERIDIAN_SERVER_WARMING_WARM_SETTINGS_H_
@@ -29,6 +40,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/warming/warm_rule.h"
 #include "server/warming/warm_schedule.h"
 
 namespace YAML {
@@ -47,14 +59,17 @@ struct WarmBudgets {
 
 struct WarmSettings {
   static constexpr size_t kMaxSchedules = 1000;
+  static constexpr size_t kMaxRules = 1000;
   static constexpr double kMaxRate = 1e6;
 
   std::map<std::string, WarmSchedule> schedules;
+  std::map<std::string, WarmRule> rules;
   WarmBudgets budgets;
 
   absl::Status ReadSchedules(const std::string& file, const YAML::Node& node);
+  absl::Status ReadRules(const std::string& file, const YAML::Node& node);
   absl::Status ReadBudgets(const std::string& file, const YAML::Node& node);
-  // A file that has only the two sections.
+  // A file that has only these sections.
   absl::Status ReadFile(const std::string& file, const std::string& text);
 };
 

@@ -7,10 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/hash.h"
-#include "common/base/status_macros.h"
-#include "common/base/strings.h"
-#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
@@ -20,15 +16,6 @@ constexpr absl::Duration kSaveEvery = absl::Seconds(1);
 constexpr absl::Duration kTickEvery = absl::Seconds(1);
 // A mark that is further ahead was made by a clock that was wrong.
 constexpr absl::Duration kMarkAhead = absl::Minutes(10);
-constexpr int32_t kHighestPriority = 1'000'000;
-
-absl::Status NotLeading() {
-  return absl::UnavailableError("NOT_LEADER: this coordinator does not lead");
-}
-
-absl::Status FieldInvalid(const std::string& field, const std::string& why) {
-  return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", field, ": ", why));
-}
 
 }  // namespace
 
@@ -51,7 +38,12 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
                [this](const std::string& id, WarmRunner::TextLoaded done) {
                  store_.LoadText(id, std::move(done));
                },
-               [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); }}) {}
+               [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); }}),
+      events_(options.events, settings_.rules, clock, executor, metrics,
+              {[this] { return queue_.live("rule"); },
+               [this](const std::vector<WarmOrder>& orders, EventIntake::Queued queued) {
+                 QueueAll(orders, std::move(queued));
+               }}) {}
 
 // --- Leadership.
 
@@ -68,6 +60,7 @@ void Warmer::StepDown() {
   loaded_ = false;
   runner_.Stop();
   store_.StepDown();
+  events_.Stop(NotLeading());
   queue_.Clear();
   marks_.clear();
   next_runs_.clear();
@@ -206,115 +199,10 @@ bool Warmer::QueueRuns(const WarmSchedule& schedule, absl::Time now) {
   return changed;
 }
 
-// --- What people ask for.
+// --- What people see.
 
-absl::StatusOr<WarmQueue::Added> Warmer::Queue(WarmJob job, const WarmText& text) {
-  for (const std::string& key : text.keys) job.text_bytes += key.size();
-  for (const auto& [name, values] : text.parts) job.text_bytes += name.size() + values.size();
-  const std::string id = job.id;
-  ASSIGN_OR_RETURN(const WarmQueue::Added added, queue_.Add(std::move(job)));
-  if (added.is_new) store_.PutText(id, text);
-  return added;
-}
-
-absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text) {
-  if (request.priority < -kHighestPriority || request.priority > kHighestPriority) {
-    return FieldInvalid("priority", absl::StrCat(request.priority, " is not -", kHighestPriority,
-                                                 "..", kHighestPriority));
-  }
-  const absl::Time now = clock_.Now();
-  WarmJob job;
-  if (!request.schedule.empty()) {
-    if (!request.name_space.empty() || !request.keys.empty()) {
-      return FieldInvalid("name", "a configured job has its own namespace and keys");
-    }
-    const auto schedule = settings_.schedules.find(request.schedule);
-    if (schedule == settings_.schedules.end()) {
-      return absl::NotFoundError(
-          absl::StrCat("SCHEDULE_UNKNOWN: no schedule is called ", QuoteKey(request.schedule)));
-    }
-    job = JobOf(schedule->second, now);
-    *text = schedule->second.text;
-    if (request.priority != 0) job.priority = request.priority;
-  } else {
-    if (!IsName(request.name_space)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "NAMESPACE_INVALID: ", QuoteKey(request.name_space), " is not [a-z0-9_.-]{1,64}"));
-    }
-    const absl::StatusOr<KeyList> keys = KeyList::Parse(request.keys);
-    if (!keys.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", keys.status().message()));
-    }
-    text->keys = request.keys;
-    job.name_space = request.name_space;
-    job.identity = absl::StrCat(
-        "keys:", HexHash128(absl::StrCat(request.name_space, "\n", text->ToJsonText())));
-    job.priority = request.priority;
-    job.total_keys = keys->size();
-    job.create_time = now;
-    job.deadline = now + options_.job_deadline;
-  }
-  job.source = "manual";
-  job.id = absl::StrCat(request.schedule.empty() ? "manual" : request.schedule, "-", token_, ".",
-                        ++last_job_);
-  return job;
-}
-
-void Warmer::Run(const WarmRequest& request, JobDone done) {
-  if (!loaded_ || !leads_()) return done(NotLeading());
-  WarmText text;
-  absl::StatusOr<WarmJob> job = JobOf(request, &text);
-  if (!job.ok()) return done(job.status());
-  const absl::StatusOr<WarmQueue::Added> added = Queue(*std::move(job), text);
-  if (!added.ok()) return done(added.status());
-  SaveNow([this, added = *added, done](const absl::Status& status) {
-    const WarmJob* const queued = queue_.Find(added.id);
-    if (!status.ok()) {
-      if (added.is_new && queued != nullptr) {  // Its place is free again: nobody was told of it.
-        queue_.Remove(added.id);
-        store_.DropText(added.id);
-      }
-      return done(status);
-    }
-    done(queued == nullptr ? absl::StatusOr<WarmJob>(NotLeading()) : View(*queued));
-  });
-}
-
-void Warmer::Control(const std::string& id, WarmAction action, JobDone done) {
-  if (!loaded_ || !leads_()) return done(NotLeading());
-  const WarmJob* const before = queue_.Find(id);
-  const bool was_over = before != nullptr && before->over();
-  absl::Status status;
-  switch (action) {
-    case WarmAction::kPause:
-      status = queue_.Pause(id);
-      break;
-    case WarmAction::kResume:
-      status = queue_.Resume(id);
-      break;
-    case WarmAction::kCancel:
-      status = queue_.Cancel(id);
-      break;
-  }
-  if (!status.ok()) return done(status);
-  const WarmJob now = *queue_.Find(id);
-  if (now.over() && !was_over) {
-    runner_.Forget(id);
-    HandleOver(id);
-  }
-  runner_.Pump();
-  SaveNow([this, id, done](const absl::Status& saved) {
-    const WarmJob* const job = queue_.Find(id);
-    if (!saved.ok() || job == nullptr) return done(saved.ok() ? NotLeading() : saved);
-    done(View(*job));
-  });
-}
-
-absl::StatusOr<std::vector<WarmJob>> Warmer::List() const {
-  if (!loaded_ || !leads_()) return NotLeading();
-  std::vector<WarmJob> jobs = queue_.List();
-  for (WarmJob& job : jobs) job = View(job);
-  return jobs;
+absl::Status Warmer::NotLeading() {
+  return absl::UnavailableError("NOT_LEADER: this coordinator does not lead");
 }
 
 // As people see it: one that waits for the nodes is paused for now.

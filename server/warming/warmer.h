@@ -31,6 +31,7 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "server/node/lease_store.h"
+#include "server/warming/event_intake.h"
 #include "server/warming/warm_metrics.h"
 #include "server/warming/warm_queue.h"
 #include "server/warming/warm_reader.h"
@@ -45,6 +46,7 @@ struct WarmerOptions {
   absl::Duration job_deadline = absl::Hours(1);  // Of jobs that people start.
   WarmQueueOptions queue;
   WarmRunnerOptions runner;
+  EventIntakeOptions events;
 };
 
 // What somebody asks for: a configured schedule now, or keys.
@@ -83,6 +85,11 @@ class Warmer {
   // store is away: then nothing is queued, unless
   // leadership ended while the job was being stored.
   void Run(const WarmRequest& request, JobDone done);
+  // Queues jobs, all or none; `done` when they are stored. As Run otherwise.
+  void QueueAll(const std::vector<WarmOrder>& orders,
+                std::function<void(const absl::Status&)> done);
+  // What services report. kUnavailable when this does not lead.
+  void Report(const std::vector<WarmEvent>& events, EventIntake::Done done);
   // See WarmQueue for the errors; `done` when it is stored.
   void Control(const std::string& id, WarmAction action, JobDone done);
   // Newest first. kUnavailable when this does not lead.
@@ -97,6 +104,8 @@ class Warmer {
     absl::Time last;    // Runs up to here are queued, or left out.
   };
 
+  static absl::Status NotLeading();
+
   void Load();
   void HandleLoaded(const absl::StatusOr<std::optional<std::string>>& value);
   void Restore(const std::string& text);
@@ -109,6 +118,8 @@ class Warmer {
   WarmJob JobOf(const WarmSchedule& schedule, absl::Time now) const;
   absl::StatusOr<WarmJob> JobOf(const WarmRequest& request, WarmText* text);
   absl::StatusOr<WarmQueue::Added> Queue(WarmJob job, const WarmText& text);
+  WarmJob JobOf(const WarmOrder& order);
+  void Unqueue(const std::vector<std::string>& ids);
 
   void SaveNow(std::function<void(const absl::Status&)> done = nullptr);
   void SaveSoon();
@@ -125,6 +136,7 @@ class Warmer {
   WarmQueue queue_;
   WarmStore store_;
   WarmRunner runner_;
+  EventIntake events_;
 
   uint64_t token_ = 0;
   uint64_t generation_ = 0;            // Of the leadership; one may follow another under one token.

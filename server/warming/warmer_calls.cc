@@ -1,0 +1,188 @@
+// What is asked of a Warmer: by people, by services, by other parts of the coordinator.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/status_macros.h"
+#include "common/base/strings.h"
+#include "server/policy/text.h"
+#include "server/warming/warmer.h"
+
+namespace meridian {
+namespace {
+
+constexpr int32_t kHighestPriority = 1'000'000;
+
+absl::Status FieldInvalid(const std::string& field, const std::string& why) {
+  return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", field, ": ", why));
+}
+
+}  // namespace
+
+absl::StatusOr<WarmQueue::Added> Warmer::Queue(WarmJob job, const WarmText& text) {
+  job.text_bytes = text.bytes();
+  const std::string id = job.id;
+  ASSIGN_OR_RETURN(const WarmQueue::Added added, queue_.Add(std::move(job)));
+  if (added.is_new) store_.PutText(id, text);
+  return added;
+}
+
+absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text) {
+  if (request.priority < -kHighestPriority || request.priority > kHighestPriority) {
+    return FieldInvalid("priority", absl::StrCat(request.priority, " is not -", kHighestPriority,
+                                                 "..", kHighestPriority));
+  }
+  const absl::Time now = clock_.Now();
+  WarmJob job;
+  if (!request.schedule.empty()) {
+    if (!request.name_space.empty() || !request.keys.empty()) {
+      return FieldInvalid("name", "a configured job has its own namespace and keys");
+    }
+    const auto schedule = settings_.schedules.find(request.schedule);
+    if (schedule == settings_.schedules.end()) {
+      return absl::NotFoundError(
+          absl::StrCat("SCHEDULE_UNKNOWN: no schedule is called ", QuoteKey(request.schedule)));
+    }
+    job = JobOf(schedule->second, now);
+    *text = schedule->second.text;
+    if (request.priority != 0) job.priority = request.priority;
+  } else {
+    if (!IsName(request.name_space)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "NAMESPACE_INVALID: ", QuoteKey(request.name_space), " is not [a-z0-9_.-]{1,64}"));
+    }
+    const absl::StatusOr<KeyList> keys = KeyList::Parse(request.keys);
+    if (!keys.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", keys.status().message()));
+    }
+    text->keys = request.keys;
+    job.name_space = request.name_space;
+    job.identity = absl::StrCat(
+        "keys:", HexHash128(absl::StrCat(request.name_space, "\n", text->ToJsonText())));
+    job.priority = request.priority;
+    job.total_keys = keys->size();
+    job.create_time = now;
+    job.deadline = now + options_.job_deadline;
+  }
+  job.source = "manual";
+  job.id = absl::StrCat(request.schedule.empty() ? "manual" : request.schedule, "-", token_, ".",
+                        ++last_job_);
+  return job;
+}
+
+// --- What other parts of the coordinator ask for.
+
+WarmJob Warmer::JobOf(const WarmOrder& order) {
+  WarmJob job;
+  job.id = absl::StrCat(order.name, "-", token_, ".", ++last_job_);
+  job.source = order.source;
+  job.name_space = order.name_space;
+  job.identity =
+      absl::StrCat(order.source, ":", order.name, ":",
+                   HexHash128(absl::StrCat(order.name_space, "\n", order.text.ToJsonText())));
+  job.priority = order.priority;
+  job.create_time = clock_.Now();
+  job.deadline = job.create_time + order.deadline;
+  return job;
+}
+
+void Warmer::Unqueue(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    if (queue_.Find(id) == nullptr) continue;
+    queue_.Remove(id);
+    store_.DropText(id);
+  }
+}
+
+void Warmer::QueueAll(const std::vector<WarmOrder>& orders,
+                      std::function<void(const absl::Status&)> done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  std::vector<std::string> queued;
+  for (const WarmOrder& order : orders) {
+    const absl::StatusOr<KeyList> keys = order.text.ToKeyList();
+    absl::Status status = keys.status();
+    if (status.ok()) {
+      WarmJob job = JobOf(order);
+      job.total_keys = keys->size();
+      const absl::StatusOr<WarmQueue::Added> added = Queue(std::move(job), order.text);
+      status = added.status();
+      if (status.ok() && added->is_new) queued.push_back(added->id);
+    }
+    if (!status.ok()) {
+      Unqueue(queued);
+      return done(status);
+    }
+  }
+  SaveNow([this, queued, done = std::move(done)](const absl::Status& status) {
+    if (!status.ok()) Unqueue(queued);
+    done(status);
+  });
+}
+
+void Warmer::Report(const std::vector<WarmEvent>& events, EventIntake::Done done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  events_.Report(events, std::move(done));
+}
+
+// --- What people ask for.
+
+void Warmer::Run(const WarmRequest& request, JobDone done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  WarmText text;
+  absl::StatusOr<WarmJob> job = JobOf(request, &text);
+  if (!job.ok()) return done(job.status());
+  const absl::StatusOr<WarmQueue::Added> added = Queue(*std::move(job), text);
+  if (!added.ok()) return done(added.status());
+  SaveNow([this, added = *added, done](const absl::Status& status) {
+    const WarmJob* const queued = queue_.Find(added.id);
+    if (!status.ok()) {
+      if (added.is_new && queued != nullptr) {  // Its place is free again: nobody was told of it.
+        queue_.Remove(added.id);
+        store_.DropText(added.id);
+      }
+      return done(status);
+    }
+    done(queued == nullptr ? absl::StatusOr<WarmJob>(NotLeading()) : View(*queued));
+  });
+}
+
+void Warmer::Control(const std::string& id, WarmAction action, JobDone done) {
+  if (!loaded_ || !leads_()) return done(NotLeading());
+  const WarmJob* const before = queue_.Find(id);
+  const bool was_over = before != nullptr && before->over();
+  absl::Status status;
+  switch (action) {
+    case WarmAction::kPause:
+      status = queue_.Pause(id);
+      break;
+    case WarmAction::kResume:
+      status = queue_.Resume(id);
+      break;
+    case WarmAction::kCancel:
+      status = queue_.Cancel(id);
+      break;
+  }
+  if (!status.ok()) return done(status);
+  const WarmJob now = *queue_.Find(id);
+  if (now.over() && !was_over) {
+    runner_.Forget(id);
+    HandleOver(id);
+  }
+  runner_.Pump();
+  SaveNow([this, id, done](const absl::Status& saved) {
+    const WarmJob* const job = queue_.Find(id);
+    if (!saved.ok() || job == nullptr) return done(saved.ok() ? NotLeading() : saved);
+    done(View(*job));
+  });
+}
+
+absl::StatusOr<std::vector<WarmJob>> Warmer::List() const {
+  if (!loaded_ || !leads_()) return NotLeading();
+  std::vector<WarmJob> jobs = queue_.List();
+  for (WarmJob& job : jobs) job = View(job);
+  return jobs;
+}
+
+}  // namespace meridian
