@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
       OptionsOf(config, server->clock_.Now()), server->clock_, server->executor_, *server->store_);
   server->MakeWarmer();
   server->hot_keys_ = std::make_unique<HotKeyLead>(*server->coordinator_, *server->store_);
+  server->warmer_->SetHotKeys(*server->hot_keys_);
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_

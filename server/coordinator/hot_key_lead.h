@@ -18,10 +18,11 @@
 #include "server/coordinator/hot_key_history.h"
 #include "server/coordinator/region_hot_keys.h"
 #include "server/node/lease_store.h"
+#include "server/warming/hot_key_source.h"
 
 namespace meridian {
 
-class HotKeyLead final : public Coordinator::Subscriber {
+class HotKeyLead final : public Coordinator::Subscriber, public HotKeySource {
  public:
   // Neither is owned; both outlive this. REQUIRES: the coordinator has not started.
   HotKeyLead(Coordinator& coordinator, LeaseStore& store)
@@ -40,6 +41,8 @@ class HotKeyLead final : public Coordinator::Subscriber {
     return region_.Top(name_space, limit, coordinator_.clock().Monotonic());
   }
   HotKeyHistory& history() { return history_; }
+
+  void Top(HotKeyWindow window, const std::string& name_space, size_t limit, Done done) override;
 
   void OnLeading(uint64_t token) override {
     region_.Clear();  // Of an earlier leadership.

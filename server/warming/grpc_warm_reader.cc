@@ -116,7 +116,7 @@ void GrpcWarmReader::KeepOnly(const std::vector<std::string>& addresses) {
 }
 
 void GrpcWarmReader::Read(const std::string& address, const std::string& name_space,
-                          const std::vector<std::string>& keys, absl::Duration timeout,
+                          const std::vector<std::string>& keys, const WarmReadOptions& options,
                           std::function<void(WarmAnswer)> done) {
   auto call = std::make_shared<Call>();
   call->stub = StubFor(address);
@@ -125,8 +125,9 @@ void GrpcWarmReader::Read(const std::string& address, const std::string& name_sp
   call->request.set_namespace_(name_space);
   for (const std::string& key : keys) call->request.add_keys(key);
   call->request.mutable_options()->set_omit_value(true);
+  call->request.mutable_options()->set_force_refresh(options.refresh);
   call->context.set_deadline(std::chrono::system_clock::now() +
-                             absl::ToChronoMicroseconds(timeout));
+                             absl::ToChronoMicroseconds(options.timeout));
   {
     absl::MutexLock lock(&mu_);
     calls_.insert(call);

@@ -30,7 +30,7 @@ class GrpcWarmReader final : public WarmReader {
   // Drops the channels of all others.
   void KeepOnly(const std::vector<std::string>& addresses) override ABSL_LOCKS_EXCLUDED(mu_);
   void Read(const std::string& address, const std::string& name_space,
-            const std::vector<std::string>& keys, absl::Duration timeout,
+            const std::vector<std::string>& keys, const WarmReadOptions& options,
             std::function<void(WarmAnswer)> done) override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

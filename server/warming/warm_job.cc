@@ -54,6 +54,7 @@ Json ToJson(const WarmJob& job) {
           {"identity", job.identity},
           {"state", WarmJobStateName(job.state)},
           {"priority", job.priority},
+          {"refresh", job.refresh},
           {"total", job.total_keys},
           {"next", job.next_key},
           {"warmed", job.warmed_keys},
@@ -81,6 +82,8 @@ std::optional<WarmJob> WarmJobFromJson(const Json& json) {
   }
   if (job.id.empty() || job.name_space.empty() || !known) return std::nullopt;
   job.priority = static_cast<int32_t>(SignedOf(json, "priority"));
+  const auto refresh = json.find("refresh");
+  job.refresh = refresh != json.end() && refresh->is_boolean() && refresh->get<bool>();
   job.total_keys = NumberOf(json, "total");
   job.next_key = NumberOf(json, "next");
   if (job.next_key > job.total_keys) return std::nullopt;

@@ -34,6 +34,7 @@ struct WarmJob {
   std::string identity;  // Jobs of the same identity are not queued twice.
   WarmJobState state = WarmJobState::kQueued;
   int32_t priority = 0;  // Larger runs first.
+  bool refresh = false;  // Its keys are loaded anew, whoever has them.
   uint64_t total_keys = 0;
   uint64_t next_key = 0;  // All keys below are over: warmed + absent + failed of them.
   uint64_t warmed_keys = 0;
@@ -71,6 +72,7 @@ struct WarmOrder {
   std::string name_space;
   WarmText text;
   int32_t priority = 0;
+  bool refresh = false;
   absl::Duration deadline = absl::Hours(1);  // From now.
 };
 

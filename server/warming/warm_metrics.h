@@ -34,7 +34,7 @@ struct WarmMetrics {
 
   CounterFamily& keys;
   CounterFamily& jobs;
-  CounterFamily& runs;       // queued, joined, missed, refused
+  CounterFamily& runs;       // queued, joined, missed, refused, empty
   CounterFamily& events;     // matched, unmatched, limited
   CounterFamily& rule_keys;  // queued, repeated, refused, unbound, invalid, cut
   CounterFamily& slowdowns;  // overload, late

@@ -30,6 +30,12 @@ struct WarmAnswer {
   std::string error;                  // For people; of one key that could not be read.
 };
 
+struct WarmReadOptions {
+  absl::Duration timeout = absl::Seconds(10);
+  // Load from the namespace's origin, or without one from the regional Redis, whatever is in memory.
+  bool refresh = false;
+};
+
 class WarmReader {
  public:
   virtual ~WarmReader() = default;
@@ -40,7 +46,7 @@ class WarmReader {
   // Asks the node at `address` (host:port of CacheService). `done` is called exactly once, on any
   // thread; it must not block.
   virtual void Read(const std::string& address, const std::string& name_space,
-                    const std::vector<std::string>& keys, absl::Duration timeout,
+                    const std::vector<std::string>& keys, const WarmReadOptions& options,
                     std::function<void(WarmAnswer)> done) = 0;
 };
 

@@ -16,6 +16,7 @@
 
 #include "absl/time/time.h"
 #include "server/warming/cron.h"
+#include "server/warming/hot_key_source.h"
 #include "server/warming/warm_job.h"
 
 namespace meridian {
@@ -33,6 +34,9 @@ struct WarmSchedule {
   std::string name_space;
   WarmText text;
   uint64_t total_keys = 0;  // Of `text`.
+  size_t top = 0;           // Other than 0: not `text`, but so many hot keys of the namespace.
+  HotKeyWindow window = HotKeyWindow::kNow;  // In which they are hot.
+  bool refresh = false;                      // Load them anew, whoever has them.
   int32_t priority = 0;
   absl::Duration deadline = absl::Hours(1);  // Of each job, from when it is queued.
 };

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,14 @@ absl::StatusOr<MissedRuns> ReadMissed(const Place& place, const YAML::Node& node
   return place.Bad(node, absl::StrCat(QuoteKey(text), " is not one of skip, once, all"));
 }
 
+absl::StatusOr<HotKeyWindow> ReadWindow(const Place& place, const YAML::Node& node) {
+  ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
+  if (text == "now") return HotKeyWindow::kNow;
+  if (text == "next_hour") return HotKeyWindow::kNextHour;
+  if (text == "day") return HotKeyWindow::kDay;
+  return place.Bad(node, absl::StrCat(QuoteKey(text), " is not one of now, next_hour, day"));
+}
+
 // What a schedule says, before its fields are judged together.
 struct Draft {
   WarmSchedule schedule;
@@ -36,6 +45,8 @@ struct Draft {
   YAML::Node cron_node;
   YAML::Node zone_node;
   YAML::Node keys_node;
+  bool has_window = false;
+  std::optional<bool> refresh;
 };
 
 absl::Status ReadField(const Place& place, const std::string& key, const YAML::Node& node,
@@ -54,6 +65,16 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
   } else if (key == "time_zone") {
     ASSIGN_OR_RETURN(draft->zone, Scalar(place, node));
     draft->zone_node = node;
+  } else if (key == "top") {
+    ASSIGN_OR_RETURN(schedule.top, warm_yaml::ReadCount(place, node, 1, WarmSettings::kMaxTop));
+  } else if (key == "window") {
+    ASSIGN_OR_RETURN(schedule.window, ReadWindow(place, node));
+    draft->has_window = true;
+  } else if (key == "refresh") {
+    ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
+    const absl::StatusOr<bool> refresh = ParseBool(text);
+    if (!refresh.ok()) return place.Bad(node, refresh.status());
+    draft->refresh = *refresh;
   } else if (key == "namespace") {
     ASSIGN_OR_RETURN(schedule.name_space, warm_yaml::ReadName(place, node));
   } else if (key == "missed_limit") {
@@ -66,8 +87,26 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
   } else {
     return warm_yaml::Unknown(place, node, key,
                               {"cron", "time_zone", "missed_limit", "namespace", "priority",
-                               "deadline", "keys", "parts", "missed"});
+                               "deadline", "keys", "parts", "missed", "top", "window", "refresh"});
   }
+  return absl::OkStatus();
+}
+
+// Keys that are written, or a number of hot ones.
+absl::Status CheckKeys(const Place& place, const YAML::Node& node, Draft* draft) {
+  WarmSchedule& schedule = draft->schedule;
+  const bool has_keys = !schedule.text.keys.empty();
+  if (!has_keys && schedule.top == 0) return place.Bad(node, "keys is missing, or top");
+  if (has_keys && schedule.top > 0) return place.Bad(node, "has both keys and top");
+  if (!has_keys && !schedule.text.parts.empty()) return place.Bad(node, "has parts without keys");
+  if (draft->has_window && schedule.top == 0) return place.Bad(node, "has window without top");
+  // What is hot now is in memory: only loading it anew lets it stay.
+  schedule.refresh =
+      draft->refresh.value_or(schedule.top > 0 && schedule.window == HotKeyWindow::kNow);
+  if (!has_keys) return absl::OkStatus();
+  const absl::StatusOr<KeyList> keys = schedule.text.ToKeyList();
+  if (!keys.ok()) return place.Bad(draft->keys_node, keys.status());
+  schedule.total_keys = keys->size();
   return absl::OkStatus();
 }
 
@@ -81,17 +120,13 @@ absl::StatusOr<WarmSchedule> ReadSchedule(const Place& place, const std::string&
   }
   if (draft.cron.empty()) return place.Bad(node, "cron is missing");
   if (draft.schedule.name_space.empty()) return place.Bad(node, "namespace is missing");
-  if (draft.schedule.text.keys.empty()) return place.Bad(node, "keys is missing");
+  RETURN_IF_ERROR(CheckKeys(place, node, &draft));
   const absl::StatusOr<absl::TimeZone> zone = ParseTimeZone(draft.zone);
   if (!zone.ok()) return place.At("time_zone").Bad(draft.zone_node, zone.status());
   absl::StatusOr<Cron> cron = Cron::Parse(draft.cron, *zone);
   if (!cron.ok()) return place.At("cron").Bad(draft.cron_node, cron.status());
-  const absl::StatusOr<KeyList> keys =
-      KeyList::Parse(draft.schedule.text.keys, draft.schedule.text.parts);
-  if (!keys.ok()) return place.Bad(draft.keys_node, keys.status());
   draft.schedule.cron = *std::move(cron);
   draft.schedule.table = absl::StrCat(draft.cron, "|", draft.zone);
-  draft.schedule.total_keys = keys->size();
   return draft.schedule;
 }
 

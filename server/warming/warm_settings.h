@@ -2,6 +2,12 @@
 // budgets.
 //
 //   schedules:
+//     hot:
+//       cron: "@every 30m"
+//       namespace: task
+//       top: 50                     # hot keys, in place of keys
+//       window: now                 # default; or next_hour, day
+//       refresh: true               # default with what is hot now: loads them anew
 //     nightly:
 //       cron: "0 2 * * *"           # or @hourly, @every 30m
 //       time_zone: Europe/Berlin    # default UTC
@@ -59,6 +65,7 @@ struct WarmBudgets {
 
 struct WarmSettings {
   static constexpr size_t kMaxSchedules = 1000;
+  static constexpr size_t kMaxTop = 1000;
   static constexpr size_t kMaxRules = 1000;
   static constexpr double kMaxRate = 1e6;
 

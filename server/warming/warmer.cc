@@ -64,6 +64,7 @@ void Warmer::StepDown() {
   queue_.Clear();
   marks_.clear();
   next_runs_.clear();
+  asking_.clear();
   Count();
 }
 
@@ -150,7 +151,11 @@ void Warmer::Tick() {
   for (const auto& [name, schedule] : settings_.schedules) {
     const auto planned = next_runs_.find(name);
     if (planned == next_runs_.end() || planned->second <= now) {
-      changed |= QueueRuns(schedule, now);
+      if (schedule.top > 0) {
+        QueueTop(schedule, now);
+      } else {
+        changed |= QueueRuns(schedule, now);
+      }
       next_runs_[name] = schedule.cron.Next(marks_[name].last);
     }
     // One that is late waits for room in the queue.
@@ -168,6 +173,7 @@ WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
   job.name_space = schedule.name_space;
   job.identity = absl::StrCat("schedule:", schedule.name);
   job.priority = schedule.priority;
+  job.refresh = schedule.refresh;
   job.total_keys = schedule.total_keys;
   job.create_time = now;
   job.deadline = now + schedule.deadline;

@@ -20,6 +20,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@
 #include "common/base/executor.h"
 #include "server/node/lease_store.h"
 #include "server/warming/event_intake.h"
+#include "server/warming/hot_key_source.h"
 #include "server/warming/warm_metrics.h"
 #include "server/warming/warm_queue.h"
 #include "server/warming/warm_reader.h"
@@ -76,6 +78,8 @@ class Warmer {
   // This coordinator leads, under this token; or does not lead any more.
   void Lead(uint64_t token);
   void StepDown();
+  // Where hot keys are looked up; it outlives this. Without: nowhere. REQUIRES: never led.
+  void SetHotKeys(HotKeySource& hot_keys) { hot_keys_ = &hot_keys; }
   // Addresses of CacheService of the serving nodes.
   void SetNodes(std::vector<std::string> nodes) { runner_.SetNodes(std::move(nodes)); }
 
@@ -114,6 +118,15 @@ class Warmer {
   void HandleFenced(const std::string& why);
 
   void Tick();
+  // The keys of a schedule, as they are written or as they are hot; `done` may be called before this
+  // returns, or when leadership has ended.
+  void FindKeys(const WarmSchedule& schedule,
+                std::function<void(const absl::StatusOr<WarmText>&)> done);
+  void QueueTop(const WarmSchedule& schedule, absl::Time now);
+  void HandleTop(const WarmSchedule& schedule, const DueRuns& due,
+                 const absl::StatusOr<WarmText>& text);
+  void RunTop(WarmJob job, const WarmSchedule& schedule, JobDone done);
+  void Submit(WarmJob job, const WarmText& text, const JobDone& done);
   bool QueueRuns(const WarmSchedule& schedule, absl::Time now);
   WarmJob JobOf(const WarmSchedule& schedule, absl::Time now) const;
   absl::StatusOr<WarmJob> JobOf(const WarmRequest& request, WarmText* text);
@@ -137,6 +150,10 @@ class Warmer {
   WarmStore store_;
   WarmRunner runner_;
   EventIntake events_;
+
+  NoHotKeys no_hot_keys_;
+  HotKeySource* hot_keys_ = &no_hot_keys_;  // Not owned.
+  std::set<std::string> asking_;            // Schedules whose hot keys are looked up.
 
   uint64_t token_ = 0;
   uint64_t generation_ = 0;            // Of the leadership; one may follow another under one token.

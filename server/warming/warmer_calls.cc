@@ -83,6 +83,7 @@ WarmJob Warmer::JobOf(const WarmOrder& order) {
       absl::StrCat(order.source, ":", order.name, ":",
                    HexHash128(absl::StrCat(order.name_space, "\n", order.text.ToJsonText())));
   job.priority = order.priority;
+  job.refresh = order.refresh;
   job.create_time = clock_.Now();
   job.deadline = job.create_time + order.deadline;
   return job;
@@ -133,7 +134,15 @@ void Warmer::Run(const WarmRequest& request, JobDone done) {
   WarmText text;
   absl::StatusOr<WarmJob> job = JobOf(request, &text);
   if (!job.ok()) return done(job.status());
-  const absl::StatusOr<WarmQueue::Added> added = Queue(*std::move(job), text);
+  const auto schedule = settings_.schedules.find(request.schedule);
+  if (schedule != settings_.schedules.end() && schedule->second.top > 0) {
+    return RunTop(*std::move(job), schedule->second, std::move(done));
+  }
+  Submit(*std::move(job), text, done);
+}
+
+void Warmer::Submit(WarmJob job, const WarmText& text, const JobDone& done) {
+  const absl::StatusOr<WarmQueue::Added> added = Queue(std::move(job), text);
   if (!added.ok()) return done(added.status());
   SaveNow([this, added = *added, done](const absl::Status& status) {
     const WarmJob* const queued = queue_.Find(added.id);

@@ -25,10 +25,11 @@ class FakeWarmReader final : public WarmReader {
   void KeepOnly(const std::vector<std::string>& addresses) override { addresses_ = addresses; }
 
   void Read(const std::string& address, const std::string& name_space,
-            const std::vector<std::string>& keys, absl::Duration /*timeout*/,
+            const std::vector<std::string>& keys, const WarmReadOptions& options,
             std::function<void(WarmAnswer)> done) override {
     ++reads_by_address_[address];
     ++reads_;
+    if (options.refresh) refreshed_.insert(keys.begin(), keys.end());
     most_keys_ = std::max(most_keys_, keys.size());
     held_.push_back({name_space, keys, std::move(done)});
     most_at_once_ = std::max(most_at_once_, held_.size());
@@ -58,6 +59,8 @@ class FakeWarmReader final : public WarmReader {
 
   // How often a key was answered with a value.
   const std::map<std::string, int>& warmed() const { return warmed_; }
+  // Those that were to be loaded anew.
+  const std::set<std::string>& refreshed() const { return refreshed_; }
   const std::map<std::string, int>& reads_by_address() const { return reads_by_address_; }
   int reads() const { return reads_; }
   size_t waiting() const { return held_.size(); }
@@ -108,6 +111,7 @@ class FakeWarmReader final : public WarmReader {
   std::set<std::string> absent_;
   std::set<std::string> broken_;
   std::map<std::string, int> warmed_;
+  std::set<std::string> refreshed_;
   std::map<std::string, int> reads_by_address_;
   std::vector<std::string> order_;
   int reads_ = 0;
