@@ -1,0 +1,193 @@
+"""Rules for what the manifests tell our programs: flags, variables, files, ports, metrics.
+
+docs/config.md and docs/metrics.md are held to the programs by tests of their own; the rules here
+hold the manifests to the two documents.
+"""
+
+import re
+
+import yaml
+
+from k8s_policy import REST_OF_THE_NODE, of_kind, ports_of, pods, seconds, size, title
+
+OURS = ("meridian-node", "meridian-coordinator")
+SETTING = re.compile(r"^\| `--([a-z0-9-]+)` \| `(MERIDIAN_[A-Z0-9_]+)` \| `([a-z0-9_.]+)` \|",
+                     re.MULTILINE)
+METRIC_ROW = re.compile(r"^\| `([a-z_0-9]+)` \| (counter|gauge|histogram) \| ([^|]*)\|", re.MULTILINE)
+# Read by somebody else than the table of settings.
+SECTIONS = ("tiers", "namespaces", "regions", "warming.schedules", "warming.budgets")
+# Labels that Prometheus and the ServiceMonitor give to everything.
+GIVEN_LABELS = {"job", "instance", "pod", "service", "container", "meridian_region",
+                "kubernetes_namespace", "le"}
+
+
+def read_settings(root):
+    """Program -> (flags, variables, paths in its file), from docs/config.md."""
+    text = (root / "docs" / "config.md").read_text()
+    found = {}
+    for program in OURS:
+        section = text.split(f"\n## {program}\n")[1].split("\n## ")[0]
+        rows = SETTING.findall(section)
+        found[program] = tuple(set(column) for column in zip(*rows))
+    for flags, _, _ in found.values():
+        flags.add("config")
+    return found
+
+
+def read_metrics(root):
+    """Name -> (kind, labels), from docs/metrics.md."""
+    text = (root / "docs" / "metrics.md").read_text()
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels)))
+            for name, kind, labels in METRIC_ROW.findall(text)}
+
+
+def leaves(value, path=""):
+    if isinstance(value, dict) and path not in SECTIONS:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path
+
+
+def our_containers(objects):
+    """(object, pod spec, container, program) of what runs our programs for good."""
+    for item, _, spec in pods(objects):
+        for container in spec["containers"]:
+            program = container.get("command", [""])[0]
+            if program in OURS:
+                yield item, spec, container, program
+
+
+def config_files(objects, spec, container):
+    """Flag -> the text of the file that it names."""
+    maps = {item["metadata"]["name"]: item["data"] for item in of_kind(objects, "ConfigMap")}
+    volumes = {volume["name"]: maps.get(volume.get("configMap", {}).get("name"), {})
+               for volume in spec.get("volumes", [])}
+    mounted = {f"{mount['mountPath']}/{name}": text
+               for mount in container.get("volumeMounts", [])
+               for name, text in volumes.get(mount["name"], {}).items()}
+    words = [word.partition("=") for word in container["args"]]
+    return {flag: mounted[path] for flag, _, path in words if path in mounted}
+
+
+def check_settings(objects, settings):
+    """Every flag, variable and key of a file is one that the program has."""
+    for item, spec, container, program in our_containers(objects):
+        flags, variables, paths = settings[program]
+        for word in container["args"]:
+            flag = word.partition("=")[0].removeprefix("--")
+            if flag not in flags:
+                yield f"{title(item)}: {program} has no --{flag}"
+        if "--insecure=true" not in container["args"]:
+            yield f"{title(item)}: does not say that its ports are plaintext"
+        for variable in container.get("env", []):
+            if variable["name"].startswith("MERIDIAN_") and variable["name"] not in variables:
+                yield f"{title(item)}: {program} does not read {variable['name']}"
+        files = config_files(objects, spec, container)
+        for path in leaves(yaml.safe_load(files.get("--config", "{}"))):
+            if path not in paths and path not in SECTIONS:
+                yield f"{title(item)}: the file of {program} has no {path}"
+        for section in yaml.safe_load(files.get("--policies", "{}")):
+            if section not in ("tiers", "namespaces"):
+                yield f"{title(item)}: a file of policies has no {section}"
+
+
+def check_variables(objects):
+    """$(NAME) in arguments and values is a variable that was defined before."""
+    for item, _, container, _ in our_containers(objects):
+        known = set()
+        for variable in container.get("env", []):
+            for name in re.findall(r"\$\((\w+)\)", variable.get("value", "")):
+                if name not in known:
+                    yield f"{title(item)}: {variable['name']} uses {name} before it is defined"
+            known.add(variable["name"])
+        for word in container["args"]:
+            for name in set(re.findall(r"\$\((\w+)\)", word)) - known:
+                yield f"{title(item)}: {word}: no variable {name}"
+
+
+def check_listening(objects):
+    """The ports of a pod are those that its program listens on, for everybody."""
+    for item, spec, container, _ in our_containers(objects):
+        config = yaml.safe_load(config_files(objects, spec, container).get("--config", "{}"))
+        listening = {int(address.rpartition(":")[2]) for address in config["listen"].values()}
+        if listening != set(ports_of(spec).values()):
+            yield f"{title(item)}: listens on {sorted(listening)}, has {ports_of(spec)}"
+        if not all(address.startswith("0.0.0.0:") for address in config["listen"].values()):
+            yield f"{title(item)}: listens where the pod's address does not lead"
+
+
+def check_coordinators(objects):
+    """The nodes' coordinators are Services of the manifest, with that port."""
+    known = {f"{item['metadata']['name']}.{item['metadata']['namespace']}.svc.cluster.local:"
+             f"{port['port']}" for item in of_kind(objects, "Service")
+             for port in item["spec"]["ports"]}
+    for item, spec, container, program in our_containers(objects):
+        if program == "meridian-node":
+            config = yaml.safe_load(config_files(objects, spec, container)["--config"])
+            if not config.get("coordinators"):
+                yield f"{title(item)}: knows no coordinator"
+            for address in config.get("coordinators", []):
+                if address not in known:
+                    yield f"{title(item)}: nobody is at {address}"
+
+
+def check_room(objects):
+    """Memory and time that a node needs are there."""
+    for item, spec, container, program in our_containers(objects):
+        if program != "meridian-node":
+            continue
+        config = yaml.safe_load(config_files(objects, spec, container)["--config"])
+        used = REST_OF_THE_NODE + size(config["redis"]["hints_max_bytes"]) + sum(
+            size(config["l1"][name]) for name in ("max_bytes", "mirror_max_bytes"))
+        if used > size(container["resources"]["limits"]["memory"]):
+            yield f"{title(item)}: needs {used >> 20} MiB, more than the limit of its memory"
+        needs = seconds(config["rollout_wait"]) + seconds(config["drain_delay"]) + 15
+        if spec["terminationGracePeriodSeconds"] < needs:
+            yield f"{title(item)}: drains for up to {needs} s, longer than it may"
+
+
+def check_rules(groups, metrics):
+    """Alerts use metrics and labels that exist, and tell what to do."""
+    names = set()
+    for rule in (rule for group in groups for rule in group["rules"]):
+        name = rule["alert"]
+        if name in names:
+            yield f"{name}: is there twice"
+        names.add(name)
+        if rule.get("labels", {}).get("severity") not in ("warning", "critical"):
+            yield f"{name}: has no severity"
+        if not {"summary", "action"} <= set(rule.get("annotations", {})):
+            yield f"{name}: has no summary or no action"
+        used = rule["expr"] + " ".join(rule.get("annotations", {}).values())
+        for metric in re.findall(r"\b(?:meridian|process)_[a-z0-9_]+", used):
+            base = re.sub("_(bucket|sum|count)$", "", metric)
+            is_series = metric in metrics and metrics[metric][0] != "histogram"
+            is_part = base != metric and metrics.get(base, ("",))[0] == "histogram"
+            in_text = metric in metrics and metric not in rule["expr"]
+            if metric not in GIVEN_LABELS and not (is_series or is_part or in_text):
+                yield f"{name}: there is no metric {metric}"
+        for metric, matchers in re.findall(r"\b(\w+)\{([^}]*)\}", rule["expr"]):
+            base = re.sub("_(bucket|sum|count)$", "", metric)
+            has = metrics.get(metric, metrics.get(base, ("", set())))[1] | GIVEN_LABELS
+            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+                if label not in has:
+                    yield f"{name}: {metric} has no label {label}"
+        has = GIVEN_LABELS.union(*(
+            metrics.get(re.sub("_(bucket|sum|count)$", "", metric), ("", set()))[1] |
+            metrics.get(metric, ("", set()))[1]
+            for metric in re.findall(r"\bmeridian_[a-z0-9_]+", rule["expr"])))
+        kept = re.findall(r"\bby \(([^)]*)\)", rule["expr"]) + re.findall(
+            r"\$labels\.(\w+)", " ".join(rule.get("annotations", {}).values()))
+        for label in {label.strip() for text in kept for label in text.split(",")} - has:
+            yield f"{name}: none of its metrics has a label {label}"
+
+
+def check_monitors(objects):
+    """Labels of our metrics are not hidden by those that the operator gives to targets."""
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            dropped = "|".join(rule["regex"] for rule in endpoint.get("relabelings", [])
+                               if rule.get("action") == "labeldrop")
+            if not {"namespace", "endpoint"} <= set(dropped.split("|")):
+                yield f"{title(monitor)}: the labels namespace or endpoint hide those of metrics"
