@@ -77,6 +77,13 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
       [](const LinkStatus& link) { return absl::ToDoubleSeconds(link.lag); });
   add("meridian_replication_cut", "1 while an operator has stopped replication to another region.",
       [](const LinkStatus& link) { return link.state == LinkState::kCut ? 1.0 : 0.0; });
+  add("meridian_replication_refused_slots",
+      "Slots whose changes another region's Redis refuses now, while it answers.",
+      [](const LinkStatus& link) { return static_cast<double>(link.refused_slots); });
+  add("meridian_replication_owed_drops",
+      "Drops of what is older than a change that has expired or been evicted, which the own Redis "
+      "refuses now.",
+      [](const LinkStatus& link) { return static_cast<double>(link.owed_drops); });
   add("meridian_replication_repairing_slots",
       "Slots that are compared key by key with another region.",
       [](const LinkStatus& link) { return static_cast<double>(link.repair.slots); });

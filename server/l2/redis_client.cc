@@ -34,6 +34,13 @@ std::string HeadOf(const RedisCommand& command, bool with_source) {
   return head;
 }
 
+// It answers: its reads are not to be given up because it cannot save, or has too few replicas.
+bool RefusesWrites(const absl::Status& status) {
+  const std::string error = RedisErrorOf(status);
+  const std::string_view kind = RedisErrorKind(error);
+  return kind == "MISCONF" || kind == "NOREPLICAS";
+}
+
 bool IsNoScript(const absl::StatusOr<Reply>& reply) {
   return reply.ok() && reply->type == Reply::Type::kError &&
          absl::StartsWith(ToAbsl(reply->text()), "NOSCRIPT");
@@ -329,7 +336,7 @@ void RedisClient::Finish(Call& call) {
   for (const auto& reply : call.replies) {
     const absl::StatusCode code = reply.status().code();
     const bool late = code == absl::StatusCode::kDeadlineExceeded;
-    if (!reply.ok() && IsRedirectError(reply.status())) continue;
+    if (!reply.ok() && (IsRedirectError(reply.status()) || RefusesWrites(reply.status()))) continue;
     if (code == absl::StatusCode::kUnavailable ||
         (late && now - call.started >= options_.slow_call)) {
       failed = true;

@@ -68,6 +68,26 @@ bool LinkBacklog::mending(SlotTicket ticket) const {
   return slot != nullptr && slot->mending;
 }
 
+void LinkBacklog::Hold(SlotTicket ticket) {
+  if (Slot* slot = Find(ticket)) slot->held = true;
+}
+
+void LinkBacklog::Release(uint32_t slot) {
+  const auto it = slots_.find(slot);
+  if (it != slots_.end()) it->second.held = false;
+}
+
+void LinkBacklog::Wait(SlotTicket ticket) {
+  if (Slot* slot = Find(ticket)) slot->waits = true;
+}
+
+void LinkBacklog::GoOn(SlotTicket ticket) {
+  Slot* slot = Find(ticket);
+  if (slot == nullptr) return;
+  slot->waits = false;
+  TakeTurn(ticket.slot, *slot);
+}
+
 LogPosition LinkBacklog::AckedBefore(SlotTicket ticket) const {
   const Slot* slot = Find(ticket);
   return slot == nullptr ? LogPosition{} : slot->acked;
@@ -205,7 +225,7 @@ bool LinkBacklog::Queue(Slot& slot, const std::vector<LogEntry>& entries) {
 }
 
 void LinkBacklog::TakeTurn(uint32_t number, Slot& slot) {
-  if (slot.in_turn || slot.waiting.empty() || slot.under_way || !slot.synced) return;
+  if (slot.in_turn || slot.waits || slot.waiting.empty() || slot.under_way || !slot.synced) return;
   slot.in_turn = true;
   turn_.push_back(number);
 }
@@ -266,6 +286,7 @@ SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
                   .cursor = {},
                   .count = count,
                   .mending = slot.mending,
+                  .held = slot.held,
                   .changes = {}};
   batch.cursor = count == slot.waiting.size() ? slot.queued : slot.waiting[count - 1].position;
   std::unordered_map<std::string, size_t> index_of;
@@ -297,7 +318,7 @@ std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) 
     if (it == slots_.end() || !it->second.in_turn) continue;
     Slot& slot = it->second;
     slot.in_turn = false;
-    if (!slot.synced || slot.under_way || slot.waiting.empty()) continue;
+    if (!slot.synced || slot.waits || slot.under_way || slot.waiting.empty()) continue;
     const size_t count = std::min({slot.waiting.size(), limit - taken, slot.limit});
     batches.push_back(Batch(number, slot, count));
     taken += count;
@@ -314,7 +335,7 @@ void LinkBacklog::Finish(const SlotBatch& batch, bool applied) {
                         slot->waiting.begin() + static_cast<ptrdiff_t>(batch.count));
     waiting_ -= batch.count;
     slot->sent = std::max(slot->sent, batch.cursor);
-    if (!batch.mending) {
+    if (!batch.mending && !batch.held) {
       slot->acked = std::max(slot->acked, batch.cursor);
       slot->told = std::max(slot->told, batch.cursor);
     }
@@ -328,7 +349,7 @@ std::vector<SlotBatch> LinkBacklog::StaleCursors(size_t limit) {
   for (size_t i = 0; i < slots_.size() && batches.size() < limit; ++i, ++it) {
     if (it == slots_.end()) it = slots_.begin();
     Slot& slot = it->second;
-    if (!slot.synced || slot.under_way || slot.mending || !slot.waiting.empty() ||
+    if (!slot.synced || slot.under_way || slot.mending || slot.held || !slot.waiting.empty() ||
         slot.queued <= slot.told) {
       continue;
     }

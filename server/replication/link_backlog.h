@@ -45,7 +45,11 @@ struct SlotBatch {
   LogPosition cursor;             // What the target has once these are applied.
   size_t count = 0;               // Changes, repeated keys included.
   bool mending = false;           // The cursor must not be told: there is a hole before it.
+  bool held = false;              // Nor now: see Hold.
   std::vector<LogEntry> changes;  // The newest of each key.
+
+  // What the target may be told; {0,0}: nothing.
+  LogPosition told() const { return mending || held ? LogPosition{} : cursor; }
 };
 
 class LinkBacklog {
@@ -67,6 +71,7 @@ class LinkBacklog {
   void SetAway(std::vector<uint32_t> slots);
 
   std::vector<SlotTicket> Tickets() const;
+  bool IsHere(SlotTicket ticket) const { return Find(ticket) != nullptr; }
   // nullopt: the slot is not here.
   std::optional<SlotTicket> TicketOf(uint32_t slot) const;
 
@@ -101,6 +106,15 @@ class LinkBacklog {
   bool NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition end);
   // Up to where changes were looked at; {0,0} for a slot that is no longer here.
   LogPosition Queued(SlotTicket ticket) const;
+
+  // Until Release, the slot's changes go on to be sent, but its cursor stays where it is at the
+  // target: something is to be done here before it may pass.
+  void Hold(SlotTicket ticket);
+  void Release(uint32_t slot);
+
+  // Nothing of the slot is sent until GoOn; what is under way may be finished.
+  void Wait(SlotTicket ticket);
+  void GoOn(SlotTicket ticket);
 
   // Live changes: `slice` follows `after`.
   void Feed(LogPosition after, const LogSlice& slice);
@@ -138,6 +152,8 @@ class LinkBacklog {
     bool synced = false;  // The cursor was fetched since the last error.
     bool lagging = false;
     bool under_way = false;
+    bool waits = false;    // See Wait.
+    bool held = false;     // See Hold.
     bool mending = false;  // Changes are missing somewhere before queued, the last time here:
     LogPosition hole_after;
     LogPosition hole_start;

@@ -55,6 +55,10 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
               [this](SlotTicket ticket) { Mended(ticket); }),
       batch_limit_(options_.batch_changes),
       pace_(options_.max_fetches * options_.batch_changes, options_.timeout),
+      own_drops_(
+          options_.own_region, source, gate_, clock, options_.timeout, options_.seed,
+          [this](uint32_t slot) { backlog_.Release(slot); },
+          [this](const absl::Status& why) { Drop(why); }),
       problem_(absl::StrCat("the store of ", options_.own_region,
                             " has not said yet whether the region is cut")),
       backoff_(options_.backoff),
@@ -67,6 +71,7 @@ void ReplicationLink::Tick() {
   NoteAway();
   FlushCursors();
   CheckTarget();
+  AskWhetherAnythingIsTaken();
   Report();
   gate_.PostAfter(options_.tick, [this] { Tick(); });
 }
@@ -101,6 +106,7 @@ void ReplicationLink::OnSlotLost(uint32_t slot) {
   repair_.Remove(slot);
   rewound_far_.erase(slot);
   refusals_.erase(slot);
+  own_drops_.Forget(slot);
 }
 
 void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
@@ -372,7 +378,9 @@ void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const abs
 
 LinkState ReplicationLink::State() const {
   if (cut_) return LinkState::kCut;
-  if (!problem_.empty() || !target_.Health().connected) return LinkState::kDisconnected;
+  if (!problem_.empty() || takes_nothing_ || !target_.Health().connected) {
+    return LinkState::kDisconnected;
+  }
   if (repair_.Status().slots > 0) return LinkState::kRepairing;
   if (!backlog_.all_synced() || backlog_.lagging_slots() > 0) return LinkState::kCatchingUp;
   return LinkState::kStreaming;
@@ -400,6 +408,9 @@ LinkStatus ReplicationLink::Status() const {
   } else if (status.state == LinkState::kDisconnected) {
     status.problem = problem_.empty() ? target_.Health().problem : problem_;
   }
+  if (status.problem.empty()) status.problem = Trouble();
+  status.refused_slots = RefusedSlots();
+  status.owed_drops = own_drops_.owed();
   if (const std::optional<absl::Time> oldest = backlog_.OldestWaiting()) {
     status.lag = std::max(absl::ZeroDuration(), clock_.Now() - *oldest);
   }

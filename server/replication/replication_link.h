@@ -13,14 +13,21 @@
 //   compared with it within a tick: what it lost comes back to it, what it wrote itself included,
 //   and so do deletes; a slot that is gained in the hour after that, too, whose former owner may
 //   not have come to the end.
-// A value older than tombstones are kept is not sent like this, because it may have been deleted over
+// A value older than tombstones are kept is not sent like this, because it may have been deleted
+// over
 //   there and forgotten since: LinkRepair finds out.
 // Of a namespace that is invalidate_only no record is fetched or sent: the target drops what is
 //   older. Nothing is sent before SetCut has said that the target is not cut; what was sent before
 //   a cut may still arrive. Changes wait as they do for a target that is away. A server of a store
 //   that is away stops its slots and no others.
-// A change that the target refuses for its own sake, at once or again and again while its slot takes
-//   others, is left out, counted, and stood for by a drop of what is older; what follows it goes on.
+// A change that the target refuses for its own sake, at once or again and again while its slot
+// takes
+//   others, is left out, counted, and stood for by a drop of what is older; what follows it goes
+//   on.
+// A store that answers and takes no writes (it is full, cannot save, has too few replicas) stops,
+// of
+//   the target, the slots that it refuses, each with its own wait; of the own region, nothing:
+//   the drops that it is to take are owed, and the cursors of their slots wait for them (OwnDrops).
 // What does not cross in time is sent in smaller parts, down to one change, which has more time.
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
 //   the target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
@@ -53,6 +60,7 @@
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_pace.h"
 #include "server/replication/link_repair.h"
+#include "server/replication/own_drops.h"
 #include "server/replication/region_cuts.h"
 #include "server/replication/replicated_write.h"
 #include "server/replication/replication_observer.h"
@@ -85,7 +93,7 @@ struct LinkStatus {
   std::string from;
   std::string to;
   LinkState state = LinkState::kDisconnected;
-  std::string problem;   // For people; empty unless disconnected or cut.
+  std::string problem;   // For people; may be of single slots of a link that goes on.
   absl::Duration lag;    // Since the oldest change that is not applied was written; 0: none waits.
   uint64_t backlog = 0;  // Changes known to wait.
   uint64_t applied_total = 0;
@@ -94,6 +102,8 @@ struct LinkStatus {
   // Changes whose record had expired, or been evicted, in the own store; sent as drops of what is older.
   uint64_t gone_total = 0;
   uint64_t gaps_total = 0;
+  size_t refused_slots = 0;  // That wait because the target does not take their changes now.
+  size_t owed_drops = 0;  // Drops of what is older than the gone ones, that the own store refuses.
   LinkRepairStatus repair;
   Version last_applied;
 };
@@ -157,19 +167,25 @@ class ReplicationLink final : public ChangeSink {
                                 size_t* next, bool* late, Shipment* shipment);
   void Abandon(const Shipment& shipment, const absl::Status& status);
   void DropOwn(const std::shared_ptr<Shipment>& shipment);
-  void OwnDropped(const std::shared_ptr<Shipment>& shipment, std::vector<L2Write>& drops,
-                  const std::vector<L2WriteResult>& results);
-  void ApplyAll(const std::shared_ptr<Shipment>& shipment);
-  void Apply(const std::shared_ptr<Shipment>& shipment, size_t index, std::vector<L2Write> writes);
+  void OwnDropped(const std::shared_ptr<Shipment>& shipment, const std::set<uint32_t>& dropping,
+                  const OwnDrops::Outcome& outcome);
+  void Apply(const std::shared_ptr<Shipment>& shipment, size_t index);
   void Applied(const std::shared_ptr<Shipment>& shipment, size_t index,
                const std::vector<L2WriteResult>& results);
   absl::Status Count(const std::vector<L2WriteResult>& results);
   void Finished(const std::shared_ptr<Shipment>& shipment, size_t index,
                 const absl::Status& status);
-  void TellWaiting(const SlotBatch& batch);
+  void Close(const std::shared_ptr<Shipment>& shipment, size_t index, bool applied);
+  void TellWaiting(const Shipment& shipment, size_t index,
+                   const std::vector<L2WriteResult>& results);
   std::vector<LogEntry> RefusedOf(const Shipment& shipment, size_t index,
                                   const std::vector<L2WriteResult>& results) const;
-  bool NoteRefused(const SlotBatch& batch);
+  bool NoteRefused(const SlotBatch& batch, const absl::Status& refusal);
+  void WaitAfterRefusal(const SlotBatch& batch, const absl::Status& refusal);
+  void GoOn(SlotTicket ticket);
+  size_t RefusedSlots() const;
+  void AskWhetherAnythingIsTaken();
+  std::string Trouble() const;
   void NoteTaken(const SlotBatch& batch);
   void Probe(const std::shared_ptr<Shipment>& shipment, size_t index, const absl::Status& refusal);
   void SendDrops(const std::shared_ptr<Shipment>& shipment, size_t index,
@@ -220,17 +236,23 @@ class ReplicationLink final : public ChangeSink {
   uint64_t attempt_ = 1;        // Errors of earlier attempts do not pause this one.
   size_t shipments_ = 0;        // Under way.
   size_t slots_under_way_ = 0;  // Their batches.
-  int refused_alone_ = 0;       // Fetches of a single key that were refused in a row,
-  int own_refusals_ = 0;        // and drops by the own store.
+  int refused_alone_ = 0;       // Fetches of a single key that were refused in a row.
   size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
   LinkPace pace_;               // Of what is sent.
-  // Of a slot of which a batch was refused, for what may be a key's sake, until all of it was taken.
+  // Of a slot of which a batch was refused, until all of it was taken.
   struct Refusals {
-    int times = 0;  // In a row.
+    int times = 0;  // In a row, for what may be a key's sake.
     int alone = 0;  // Of them, one change alone, while its slot took another write.
     size_t limit = 0;
+    bool waits = false;  // The last batch was refused.
+    Backoff backoff{{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)}};
   };
   std::map<uint32_t, Refusals> refusals_;
+  absl::Status refusal_;  // The last one; of use while any slot waits.
+  bool taken_ = false;    // The target has taken something since it was asked whether it does.
+  bool asking_ = false;
+  bool takes_nothing_ = false;  // As far as it was asked.
+  OwnDrops own_drops_;
   double average_bytes_ = 256;  // Of a record, smoothed.
   std::string problem_;
   Backoff backoff_;

@@ -70,36 +70,41 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   DropOwn(shipment);
 }
 
-// First here, then there: what the target drops must not come from it a moment later.
+// First here, then there: what the target drops must not come from it a moment later. What the own
+// store does not take now is owed, and the cursor stays behind the change until it is done: whoever
+// owns the slot by then, after a crash of this node, say, finds the change again (docs/adr/0027).
 void ReplicationLink::DropOwn(const std::shared_ptr<Shipment>& shipment) {
-  if (shipment->own_drops.empty()) return ApplyAll(shipment);
-  auto drops = std::make_shared<std::vector<L2Write>>(std::move(shipment->own_drops));
-  shipment->own_drops.clear();
-  source_.Apply(*drops, Deadline(),
-                gate_.Reply<std::vector<L2WriteResult>>(
-                    [this, shipment, drops](const std::vector<L2WriteResult>& results) {
-                      OwnDropped(shipment, *drops, results);
-                    }));
+  std::set<uint32_t> dropping;
+  for (const OwnDrop& drop : shipment->own_drops) dropping.insert(drop.key.slot);
+  for (size_t i = 0; i < shipment->batches.size(); ++i) {
+    if (dropping.count(shipment->batches[i].ticket.slot) == 0) Apply(shipment, i);
+  }
+  if (dropping.empty()) return;
+  own_drops_.Write(std::move(shipment->own_drops),
+                   [this, shipment, dropping](const OwnDrops::Outcome& outcome) {
+                     OwnDropped(shipment, dropping, outcome);
+                   });
 }
 
 void ReplicationLink::OwnDropped(const std::shared_ptr<Shipment>& shipment,
-                                 std::vector<L2Write>& drops,
-                                 const std::vector<L2WriteResult>& results) {
-  for (size_t i = 0; i < results.size(); ++i) {
-    const L2WriteResult& result = results[i];
-    if (!result.status.ok()) {
-      if (MayBeAboutAKey(result.status) && ++own_refusals_ >= kMaxRefusals) continue;
-      if (IsAboutTheWrite(result.status)) continue;
-      return Abandon(*shipment, result.status);
+                                 const std::set<uint32_t>& dropping,
+                                 const OwnDrops::Outcome& outcome) {
+  for (size_t i = 0; i < shipment->batches.size(); ++i) {
+    SlotBatch& batch = shipment->batches[i];
+    const uint32_t slot = batch.ticket.slot;
+    if (dropping.count(slot) == 0) continue;
+    if (outcome.owing.count(slot) > 0) {
+      backlog_.Hold(batch.ticket);
+      batch.held = true;
     }
-    own_refusals_ = 0;
-    if (result.outcome != L2WriteOutcome::kConflict || result.stored > drops[i].version) continue;
-    // Something older came in after all: it goes, and whoever has read it is told.
-    drops[i].condition = L2Condition::kNone;
-    drops[i].logged = true;
-    shipment->own_drops.push_back(std::move(drops[i]));
+    if (outcome.no_room.count(slot) == 0) {
+      Apply(shipment, i);
+      continue;
+    }
+    backlog_.Wait(batch.ticket);
+    gate_.PostAfter(options_.backoff.max, [this, ticket = batch.ticket] { GoOn(ticket); });
+    Close(shipment, i, /*applied=*/false);
   }
-  DropOwn(shipment);
 }
 
 // To be fetched again, because of the own store.
@@ -111,12 +116,6 @@ void ReplicationLink::Abandon(const Shipment& shipment, const absl::Status& stat
   --shipments_;
   slots_under_way_ -= shipment.open;
   Failed(shipment.attempt, options_.own_region, status);
-}
-
-void ReplicationLink::ApplyAll(const std::shared_ptr<Shipment>& shipment) {
-  for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    Apply(shipment, i, std::move(shipment->writes[i]));
-  }
 }
 
 // Why the shipment must be fetched again, or OK. A single record that is too large is no reason.
@@ -166,15 +165,12 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       writes.push_back(DropOlderThan(key, entry.version, now, tombstone_ttl));
       continue;
     }
-    const L2Write drop =
-        DropOlderThan(key, entry.version, now, KeepOfDrop(entry.removal, tombstone_ttl));
+    const absl::Duration keep = KeepOfDrop(entry.removal, tombstone_ttl);
+    const L2Write drop = DropOlderThan(key, entry.version, now, keep);
     if (record.record.empty()) {
       NoteGone(entry);
       writes.push_back(drop);
-      shipment->own_drops.push_back(drop);
-      // Nothing is there that anybody would have to be told of.
-      shipment->own_drops.back().condition = L2Condition::kIfAbsent;
-      shipment->own_drops.back().logged = false;
+      shipment->own_drops.push_back({key, drop.version, keep});
       continue;
     }
     average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
@@ -187,7 +183,7 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       // not been told; or a drop stands there already.
       NoteGone(entry);
       writes.push_back(drop);
-      if (write->version < drop.version) shipment->own_drops.push_back(drop);
+      if (write->version < drop.version) shipment->own_drops.push_back({key, drop.version, keep});
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
       *late = true;  // Left to the comparison.
     } else if (write->version.region != target_id_) {
@@ -199,13 +195,12 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
   return writes;
 }
 
-void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t index,
-                            std::vector<L2Write> writes) {
+void ReplicationLink::Apply(const std::shared_ptr<Shipment>& shipment, size_t index) {
   const SlotBatch& batch = shipment->batches[index];
-  const LogPosition cursor = batch.mending ? LogPosition{} : batch.cursor;
+  std::vector<L2Write> writes = std::move(shipment->writes[index]);
   size_t bytes = 0;
   for (const L2Write& write : writes) bytes += write.record.size();
-  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, cursor, std::move(writes),
+  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.told(), std::move(writes),
                           clock_.Now() + pace_.Timeout(bytes),
                           gate_.Reply<std::vector<L2WriteResult>>(
                               [this, shipment, index](const std::vector<L2WriteResult>& results) {
@@ -217,7 +212,8 @@ void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t 
                               const std::vector<L2WriteResult>& results) {
   const SlotBatch& batch = shipment->batches[index];
   const absl::Status status = Count(results);
-  if (MayBeAboutAKey(status) && NoteRefused(batch)) return Probe(shipment, index, status);
+  if (!sync_waits_.empty()) TellWaiting(*shipment, index, results);
+  if (IsOfOneSlot(status) && NoteRefused(batch, status)) return Probe(shipment, index, status);
   if (!status.ok()) return Finished(shipment, index, status);
   if (!results.empty()) {
     backoff_.Reset();
@@ -225,7 +221,6 @@ void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t 
   }
   const std::vector<LogEntry> refused = RefusedOf(*shipment, index, results);
   if (!refused.empty()) return SendDrops(shipment, index, refused);
-  if (!sync_waits_.empty()) TellWaiting(batch);
   Finished(shipment, index, status);
 }
 
@@ -234,22 +229,39 @@ void ReplicationLink::Finished(const std::shared_ptr<Shipment>& shipment, size_t
   const SlotBatch& batch = shipment->batches[index];
   const bool too_much = absl::IsDeadlineExceeded(status) || IsOverload(status);
   if (too_much && shipment->attempt == attempt_) pace_.OnLate();
-  pace_.Done(batch.count);
-  backlog_.Finish(batch, status.ok());
-  const bool last = --shipment->open == 0;
-  if (last) --shipments_;
-  --slots_under_way_;
-  if (!status.ok()) {
-    Failed(shipment->attempt, options_.target_region, status);
-  } else {
+  if (status.ok()) {
     pace_.OnAnswered(batch.count);
     NoteTaken(batch);
+  } else if (IsOfOneSlot(status)) {
+    WaitAfterRefusal(batch, status);
+  } else {
+    Failed(shipment->attempt, options_.target_region, status);
   }
-  if (last) Pump();
+  Close(shipment, index, status.ok());
 }
 
-void ReplicationLink::TellWaiting(const SlotBatch& batch) {
-  for (const LogEntry& entry : batch.changes) sync_waits_.Arrived(options_.target_region, entry);
+// The batch is not under way any more.
+void ReplicationLink::Close(const std::shared_ptr<Shipment>& shipment, size_t index, bool applied) {
+  const SlotBatch& batch = shipment->batches[index];
+  pace_.Done(batch.count);
+  backlog_.Finish(batch, applied);
+  --slots_under_way_;
+  if (--shipment->open > 0) return;
+  --shipments_;
+  Pump();
+}
+
+// All but what was not taken has arrived, or something newer has.
+void ReplicationLink::TellWaiting(const Shipment& shipment, size_t index,
+                                  const std::vector<L2WriteResult>& results) {
+  const SlotBatch& batch = shipment.batches[index];
+  std::vector<bool> missing(batch.changes.size(), false);
+  for (size_t i = 0; i < results.size(); ++i) {
+    missing[shipment.changes[index][i]] = !results[i].status.ok();
+  }
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (!missing[i]) sync_waits_.Arrived(options_.target_region, batch.changes[i]);
+  }
 }
 
 // Counts what was applied; the first status for which the batch must be sent again, or OK.
@@ -270,6 +282,10 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
     } else {
       ++stale;
     }
+  }
+  if (applied > 0) {
+    taken_ = true;
+    takes_nothing_ = false;
   }
   applied_total_ += applied;
   stale_total_ += stale;

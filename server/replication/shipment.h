@@ -9,6 +9,7 @@
 
 #include "server/node/l2_store.h"
 #include "server/replication/link_backlog.h"
+#include "server/replication/own_drops.h"
 #include "server/replication/replication_link.h"
 
 namespace meridian {
@@ -20,7 +21,7 @@ struct ReplicationLink::Shipment {
   std::vector<std::vector<L2Write>> writes;    // By batch, until they are sent, and
   std::vector<std::vector<uint32_t>> changes;  // of which change of the batch each of them is.
   // Of keys of which the own store has nothing, or something older than its log names.
-  std::vector<L2Write> own_drops;
+  std::vector<OwnDrop> own_drops;
   size_t open = 0;  // Batches that are not finished.
 };
 

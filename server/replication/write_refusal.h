@@ -37,6 +37,18 @@ inline bool MayBeAboutAKey(const absl::Status& status) {
   }
 }
 
+// A store that answers, and takes no writes now: it cannot save them (a full disk), or has too few
+// replicas. Of a Redis Cluster it is one server that does so.
+inline bool RefusesWrites(const absl::Status& status) {
+  return absl::IsUnavailable(status) && (absl::StartsWith(status.message(), "Redis: MISCONF") ||
+                                         absl::StartsWith(status.message(), "Redis: NOREPLICAS"));
+}
+
+// No reason to doubt what the store has, nor what becomes of other slots.
+inline bool IsOfOneSlot(const absl::Status& status) {
+  return MayBeAboutAKey(status) || RefusesWrites(status);
+}
+
 // What is refused alone so often is refused for its own sake (its size, say), not for the store's
 // load.
 inline constexpr int kMaxRefusals = 5;

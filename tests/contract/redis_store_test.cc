@@ -81,6 +81,24 @@ TEST_F(RedisStoreTest, ASilentRedisIsAnsweredAtTheDeadlineAndOpensTheBreaker) {
   EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
 }
 
+TEST_F(RedisStoreTest, OneThatRefusesWritesGoesOnAnsweringReadsAndTheBreakerStaysClosed) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.client.breaker.min_calls = 3;
+  OpenStore(options);
+  ASSERT_TRUE(ApplyStatus(Put("a", 1, "one")).ok());
+  ASSERT_TRUE(redis_->Command({"CONFIG", "SET", "min-replicas-to-write", "1"}).ok());
+  for (int i = 0; i < 20; ++i) {
+    const absl::Status refused = ApplyStatus(Put("a", 2, "two"));
+    EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("NOREPLICAS")) << i;
+  }
+  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "one");
+  EXPECT_NE(observer_.breaker(), "open");
+  ASSERT_TRUE(redis_->Command({"CONFIG", "SET", "min-replicas-to-write", "0"}).ok());
+  EXPECT_TRUE(ApplyStatus(Put("a", 2, "two")).ok());
+}
+
 TEST_F(RedisStoreTest, ThePoolGrowsWhenItsConnectionsAreBusyAndNotBeyondItsLimit) {
   StartRedis();
   RedisStoreOptions options;

@@ -63,6 +63,47 @@ TEST_F(LinkBacklogTest, AKeyThatChangedOftenIsSentOnceAndTheCursorCoversAll) {
   EXPECT_EQ(backlog_.OldestWaiting(), std::nullopt);
 }
 
+TEST_F(LinkBacklogTest, ASlotThatWaitsIsPassedByAndLosesNothing) {
+  Synced(2);
+  for (uint32_t slot = 1; slot <= 2; ++slot) {
+    backlog_.Feed({100, 0}, {slot, {EntryAt(101, "a"), EntryAt(102, "b")}});
+  }
+  const SlotTicket first = *backlog_.TicketOf(1);
+  backlog_.Wait(first);  // It had its turn already.
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
+  ASSERT_THAT(batches, SizeIs(1));
+  EXPECT_EQ(batches[0].ticket.slot, 2u);
+  backlog_.Feed({102, 0}, {1, {EntryAt(103, "c")}});
+  EXPECT_THAT(backlog_.TakeBatches(100, 1000), IsEmpty());
+  backlog_.GoOn(first);
+  const std::vector<SlotBatch> after = backlog_.TakeBatches(100, 1000);
+  ASSERT_THAT(after, SizeIs(1));
+  EXPECT_THAT(KeysOf(after[0]), ElementsAre("a", "b", "c"));
+  backlog_.Restart(1);
+  backlog_.Wait(first);  // Of a slot that has begun anew.
+  backlog_.Sync(*backlog_.TicketOf(1), {103, 0}, {103, 0});
+  backlog_.Feed({103, 0}, {1, {EntryAt(104, "d")}});
+  EXPECT_THAT(backlog_.TakeBatches(100, 1000), SizeIs(1));
+}
+
+TEST_F(LinkBacklogTest, TheCursorOfAHeldSlotIsToldWhenItIsReleased) {
+  Synced(1);
+  const SlotTicket ticket = *backlog_.TicketOf(1);
+  backlog_.Hold(ticket);
+  backlog_.Feed({100, 0}, {1, {EntryAt(101, "a"), EntryAt(102, "b", kForeign)}});
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
+  ASSERT_THAT(batches, SizeIs(1));
+  EXPECT_EQ(batches[0].told(), LogPosition{});
+  backlog_.Finish(batches[0], true);
+  EXPECT_EQ(backlog_.waiting(), 0u) << "it was sent";
+  EXPECT_EQ(backlog_.AckedBefore(ticket), (LogPosition{100, 0}));
+  EXPECT_THAT(backlog_.StaleCursors(10), IsEmpty());
+  backlog_.Release(1);
+  const std::vector<SlotBatch> cursors = backlog_.StaleCursors(10);
+  ASSERT_THAT(cursors, SizeIs(1));
+  EXPECT_EQ(cursors[0].cursor, (LogPosition{102, 0}));
+}
+
 TEST_F(LinkBacklogTest, ASlotHasOneBatchUnderWayAndSlotsTakeTurns) {
   Synced(3);
   for (uint32_t slot = 1; slot <= 3; ++slot) {

@@ -123,6 +123,25 @@ TEST_F(SyncTest, ARegionThatIsAwayOrCutIsNotWaitedFor) {
   EXPECT_THAT(answer->result.replicated_regions, SizeIs(2));
 }
 
+// Whether it comes in one batch with the others, or fails the whole batch of its slot.
+TEST_F(SyncTest, AKeyThatARegionDoesNotTakeKeepsNobodyElseWaiting) {
+  Start();
+  Wire("eu").takes_drops = true;
+  for (const bool whole_calls : {false, true}) {
+    SCOPED_TRACE(whole_calls);
+    Wire("eu").refuses_calls = whole_calls;
+    Wire("eu").refused["{a}bad"] =
+        whole_calls ? absl::InternalError("its script fails") : absl::InvalidArgumentError("never");
+    for (int i = 0; i < 10; ++i) {
+      world_.Set("us", "{a}bad", "v");
+      const std::optional<Answer> answer = Set(whole_calls ? "{b}k" : "{a}k");
+      ASSERT_TRUE(answer.has_value());
+      EXPECT_THAT(answer->result.replicated_regions, UnorderedElementsAre("eu", "asia")) << i;
+      EXPECT_LE(answer->took, absl::Milliseconds(100));
+    }
+  }
+}
+
 TEST_F(SyncTest, AFailedWriteIsAnsweredAtOnceAndAStoppedNodeAnswersEverybody) {
   Start();
   world_.region("us").store->FailNext(absl::UnavailableError("once"));
