@@ -114,13 +114,20 @@ void AddWarmingOptions(CoordinatorConfig* config, std::string* file, OptionSet* 
                                ParseNumber(texts[0], 1, WarmSettings::kMaxRate));
               return absl::OkStatus();
             }});
-  set->AddString(file, {"warm-file", "warming.file", "",
-                        "YAML file with schedules:, rules: and budgets:, besides those of warming "
-                        "in this one"});
+  set->Add({"warm-settle", "warming.settle", "5s",
+            "How long the nodes of a cold cluster must be the same before startup: is warmed",
+            SetDuration(&warmer.settle, absl::ZeroDuration(), absl::Minutes(10))});
+  set->AddString(
+      file, {"warm-file", "warming.file", "",
+             "YAML file with schedules:, startup:, rules: and budgets:, besides those of warming "
+             "in this one"});
   set->AddSection("warming.schedules",
                   [&settings](const std::string& name, const YAML::Node& node) {
                     return settings.ReadSchedules(name, node);
                   });
+  set->AddSection("warming.startup", [&settings](const std::string& name, const YAML::Node& node) {
+    return settings.ReadStartup(name, node);
+  });
   set->AddSection("warming.rules", [&settings](const std::string& name, const YAML::Node& node) {
     return settings.ReadRules(name, node);
   });

@@ -66,7 +66,9 @@ void HotKeyLead::Top(HotKeyWindow window, const std::string& name_space, size_t 
       hours.push_back(HourOfWeek(now + absl::Hours(1)));
       return TopOfHours(history_, hours, {}, name_space, limit, std::move(done));
     case HotKeyWindow::kDay:
-      for (int i = 0; i < 24; ++i) hours.push_back(HourOfWeek(now - absl::Hours(i)));
+    case HotKeyWindow::kTwoDays:
+      for (int i = 0; i < (window == HotKeyWindow::kDay ? 24 : 48); ++i)
+        hours.push_back(HourOfWeek(now - absl::Hours(i)));
       return TopOfHours(history_, hours, Now(name_space, limit), name_space, limit,
                         std::move(done));
   }

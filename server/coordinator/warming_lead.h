@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/coordinator/coordinator.h"
 #include "server/warming/warmer.h"
 
@@ -31,9 +32,13 @@ class WarmingLead final : public Coordinator::Subscriber {
   }
   void OnTopology(const TopologyHolder::Snapshot& topology) override {
     std::vector<std::string> nodes;
+    ColdStart::Nodes serving;
     for (const Member& member : topology->members()) {
-      if (member.state == MemberState::kServing) nodes.push_back(member.data_address);
+      if (member.state != MemberState::kServing) continue;
+      nodes.push_back(member.data_address);
+      serving.insert(absl::StrCat(member.id, "/", member.incarnation));
     }
+    warmer_.SetServing(std::move(serving));
     warmer_.SetNodes(std::move(nodes));
   }
   void OnLeadershipLost() override { warmer_.StepDown(); }

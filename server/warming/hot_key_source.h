@@ -20,6 +20,7 @@ enum class HotKeyWindow : uint8_t {
   kNow,       // What nodes say now.
   kNextHour,  // What the hour of the week that follows was like in the weeks before.
   kDay,       // The last 24 hours.
+  kTwoDays,
 };
 
 class HotKeySource {

@@ -29,7 +29,7 @@ std::string_view WarmJobStateName(WarmJobState state);
 
 struct WarmJob {
   std::string id;      // Unique in the region.
-  std::string source;  // "schedule", "rule" or "manual".
+  std::string source;  // "startup", "schedule", "rule" or "manual".
   std::string name_space;
   std::string identity;  // Jobs of the same identity are not queued twice.
   WarmJobState state = WarmJobState::kQueued;

@@ -26,6 +26,9 @@ struct WarmMetrics {
         rule_keys(registry.AddCounters({"meridian_warm_rule_keys_total",
                                         "Keys that rules made of events, by what became of them.",
                                         {"rule", "outcome"}})),
+        starts(registry.AddCounter("meridian_warm_starts_total",
+                                   "How often the cluster was cold, and was given what startup "
+                                   "says.")),
         slowdowns(registry.AddCounters({"meridian_warm_slowdowns_total",
                                         "Answers after which warming slowed down.",
                                         {"reason"}})),
@@ -37,6 +40,7 @@ struct WarmMetrics {
   CounterFamily& runs;       // queued, joined, missed, refused, empty
   CounterFamily& events;     // matched, unmatched, limited
   CounterFamily& rule_keys;  // queued, repeated, refused, unbound, invalid, cut
+  Counter& starts;
   CounterFamily& slowdowns;  // overload, late
   Histogram& reads;
 };

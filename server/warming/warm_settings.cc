@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/text.h"
@@ -34,7 +36,27 @@ absl::StatusOr<HotKeyWindow> ReadWindow(const Place& place, const YAML::Node& no
   if (text == "now") return HotKeyWindow::kNow;
   if (text == "next_hour") return HotKeyWindow::kNextHour;
   if (text == "day") return HotKeyWindow::kDay;
-  return place.Bad(node, absl::StrCat(QuoteKey(text), " is not one of now, next_hour, day"));
+  if (text == "two_days") return HotKeyWindow::kTwoDays;
+  return place.Bad(node,
+                   absl::StrCat(QuoteKey(text), " is not one of now, next_hour, day, two_days"));
+}
+
+// One key a line, as it is.
+absl::Status ReadKeyFile(const Place& place, const YAML::Node& node, WarmText* text) {
+  ASSIGN_OR_RETURN(const std::string path, Scalar(place, node));
+  const absl::StatusOr<std::string> lines = ReadSmallFile(path);
+  if (!lines.ok()) return place.Bad(node, lines.status());
+  text->is_literal = true;
+  for (const absl::string_view line : absl::StrSplit(*lines, '\n')) {
+    const absl::string_view key = absl::StripSuffix(line, "\r");
+    if (!key.empty()) text->keys.emplace_back(key);
+  }
+  if (text->keys.empty()) return place.Bad(node, absl::StrCat(QuoteKey(path), " has no keys"));
+  if (text->bytes() > kMaxWarmTextBytes) {
+    return place.Bad(
+        node, absl::StrCat(QuoteKey(path), " has more than ", kMaxWarmTextBytes, " bytes of keys"));
+  }
+  return absl::OkStatus();
 }
 
 // What a schedule says, before its fields are judged together.
@@ -45,6 +67,7 @@ struct Draft {
   YAML::Node cron_node;
   YAML::Node zone_node;
   YAML::Node keys_node;
+  bool has_keys = false;
   bool has_window = false;
   std::optional<bool> refresh;
 };
@@ -52,9 +75,12 @@ struct Draft {
 absl::Status ReadField(const Place& place, const std::string& key, const YAML::Node& node,
                        Draft* draft) {
   WarmSchedule& schedule = draft->schedule;
-  if (key == "keys") {
-    ASSIGN_OR_RETURN(schedule.text.keys, Texts(place, node));
+  if (key == "keys" || key == "file") {
+    if (draft->has_keys) return place.Bad(node, "has both keys and file");
+    draft->has_keys = true;
     draft->keys_node = node;
+    if (key == "file") return ReadKeyFile(place, node, &schedule.text);
+    ASSIGN_OR_RETURN(schedule.text.keys, Texts(place, node));
   } else if (key == "parts") {
     return ReadParts(place, node, &schedule.text.parts);
   } else if (key == "missed") {
@@ -85,9 +111,10 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
     ASSIGN_OR_RETURN(schedule.deadline,
                      warm_yaml::ReadDuration(place, node, absl::Seconds(1), absl::Hours(24 * 30)));
   } else {
-    return warm_yaml::Unknown(place, node, key,
-                              {"cron", "time_zone", "missed_limit", "namespace", "priority",
-                               "deadline", "keys", "parts", "missed", "top", "window", "refresh"});
+    return warm_yaml::Unknown(
+        place, node, key,
+        {"cron", "time_zone", "missed_limit", "namespace", "priority", "deadline", "keys", "file",
+         "parts", "missed", "top", "window", "refresh"});
   }
   return absl::OkStatus();
 }
@@ -96,9 +123,11 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
 absl::Status CheckKeys(const Place& place, const YAML::Node& node, Draft* draft) {
   WarmSchedule& schedule = draft->schedule;
   const bool has_keys = !schedule.text.keys.empty();
-  if (!has_keys && schedule.top == 0) return place.Bad(node, "keys is missing, or top");
+  if (!has_keys && schedule.top == 0) return place.Bad(node, "keys is missing, or top, or file");
   if (has_keys && schedule.top > 0) return place.Bad(node, "has both keys and top");
-  if (!has_keys && !schedule.text.parts.empty()) return place.Bad(node, "has parts without keys");
+  if ((!has_keys || schedule.text.is_literal) && !schedule.text.parts.empty()) {
+    return place.Bad(node, "has parts without keys");
+  }
   if (draft->has_window && schedule.top == 0) return place.Bad(node, "has window without top");
   // What is hot now is in memory: only loading it anew lets it stay.
   schedule.refresh =
@@ -110,16 +139,21 @@ absl::Status CheckKeys(const Place& place, const YAML::Node& node, Draft* draft)
   return absl::OkStatus();
 }
 
+absl::Status ReadFields(const Place& place, const YAML::Node& node, Draft* draft) {
+  ASSIGN_OR_RETURN(const auto items, Items(place, node));
+  for (const auto& [key, value] : items) {
+    RETURN_IF_ERROR(ReadField(place.At(key), key, value, draft));
+  }
+  if (draft->schedule.name_space.empty()) return place.Bad(node, "namespace is missing");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<WarmSchedule> ReadSchedule(const Place& place, const std::string& name,
                                           const YAML::Node& node) {
   Draft draft;
   draft.schedule.name = name;
-  ASSIGN_OR_RETURN(const auto items, Items(place, node));
-  for (const auto& [key, value] : items) {
-    RETURN_IF_ERROR(ReadField(place.At(key), key, value, &draft));
-  }
+  RETURN_IF_ERROR(ReadFields(place, node, &draft));
   if (draft.cron.empty()) return place.Bad(node, "cron is missing");
-  if (draft.schedule.name_space.empty()) return place.Bad(node, "namespace is missing");
   RETURN_IF_ERROR(CheckKeys(place, node, &draft));
   const absl::StatusOr<absl::TimeZone> zone = ParseTimeZone(draft.zone);
   if (!zone.ok()) return place.At("time_zone").Bad(draft.zone_node, zone.status());
@@ -127,6 +161,23 @@ absl::StatusOr<WarmSchedule> ReadSchedule(const Place& place, const std::string&
   if (!cron.ok()) return place.At("cron").Bad(draft.cron_node, cron.status());
   draft.schedule.cron = *std::move(cron);
   draft.schedule.table = absl::StrCat(draft.cron, "|", draft.zone);
+  return draft.schedule;
+}
+
+// What a cold cluster is given: fields of a schedule without those of time.
+absl::StatusOr<WarmSchedule> ReadStart(const Place& place, const std::string& name,
+                                       const YAML::Node& node) {
+  ASSIGN_OR_RETURN(const auto items, Items(place, node));
+  for (const auto& [key, value] : items) {
+    for (const char* const of_time : {"cron", "time_zone", "missed", "missed_limit"}) {
+      if (key == of_time) return place.At(key).Bad(value, "is for schedules: this runs at a start");
+    }
+  }
+  Draft draft;
+  draft.schedule.name = name;
+  draft.schedule.window = HotKeyWindow::kDay;  // Nothing is hot now.
+  RETURN_IF_ERROR(ReadFields(place, node, &draft));
+  RETURN_IF_ERROR(CheckKeys(place, node, &draft));
   return draft.schedule;
 }
 
@@ -166,20 +217,34 @@ absl::Status ReadOrigin(const Place& place, const std::string& name, const YAML:
 
 }  // namespace
 
-absl::Status WarmSettings::ReadSchedules(const std::string& file, const YAML::Node& node) {
-  const Place place{file, "schedules"};
+namespace {
+
+// A section of named entries, each read by `read`.
+template <typename Entry, typename Read>
+absl::Status ReadSection(const Place& place, const YAML::Node& node, Read read,
+                         std::map<std::string, Entry>* entries) {
   ASSIGN_OR_RETURN(const auto items, Items(place, node));
-  if (items.size() > kMaxSchedules) {
-    return place.Bad(node, absl::StrCat("more than ", kMaxSchedules));
+  if (items.size() > WarmSettings::kMaxSchedules) {
+    return place.Bad(node, absl::StrCat("more than ", WarmSettings::kMaxSchedules));
   }
   for (const auto& [name, value] : items) {
     if (!IsName(name)) {
       return place.Bad(value, absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
     }
-    ASSIGN_OR_RETURN(WarmSchedule schedule, ReadSchedule(place.At(name), name, value));
-    schedules.insert_or_assign(name, std::move(schedule));
+    ASSIGN_OR_RETURN(Entry entry, read(place.At(name), name, value));
+    entries->insert_or_assign(name, std::move(entry));
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WarmSettings::ReadSchedules(const std::string& file, const YAML::Node& node) {
+  return ReadSection(Place{file, "schedules"}, node, ReadSchedule, &schedules);
+}
+
+absl::Status WarmSettings::ReadStartup(const std::string& file, const YAML::Node& node) {
+  return ReadSection(Place{file, "startup"}, node, ReadStart, &startup);
 }
 
 absl::Status WarmSettings::ReadBudgets(const std::string& file, const YAML::Node& node) {
@@ -215,10 +280,13 @@ absl::Status WarmSettings::ReadFile(const std::string& file, const std::string& 
         RETURN_IF_ERROR(ReadSchedules(file, node));
       } else if (key == "budgets") {
         RETURN_IF_ERROR(ReadBudgets(file, node));
+      } else if (key == "startup") {
+        RETURN_IF_ERROR(ReadStartup(file, node));
       } else if (key == "rules") {
         RETURN_IF_ERROR(ReadRules(file, node));
       } else {
-        return Place{file, key}.Bad(node, "unknown; known are schedules, rules and budgets");
+        return Place{file, key}.Bad(node,
+                                    "unknown; known are schedules, startup, rules and budgets");
       }
     }
     return absl::OkStatus();

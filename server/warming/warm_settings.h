@@ -1,12 +1,12 @@
-// WarmSettings is what a coordinator is told about warming in its YAML: schedules, rules and
-// budgets.
+// WarmSettings is what a coordinator is told about warming in its YAML: schedules, what a
+// cold cluster is given first, rules and budgets.
 //
 //   schedules:
 //     hot:
 //       cron: "@every 30m"
 //       namespace: task
 //       top: 50                     # hot keys, in place of keys
-//       window: now                 # default; or next_hour, day
+//       window: now                 # default; or next_hour, day, two_days
 //       refresh: true               # default with what is hot now: loads them anew
 //     nightly:
 //       cron: "0 2 * * *"           # or @hourly, @every 30m
@@ -18,6 +18,9 @@
 //       parts: {tone: [calm, frustrated], pace: [flowing, burst]}
 //       priority: 10
 //       deadline: 10m
+//   startup:                        # once, when the cluster is cold; fields as of schedules
+//     users: {namespace: user, top: 100, window: day, priority: 100}
+//     first: {namespace: task, file: /etc/meridian/first-keys.txt}
 //   rules:
 //     task_accessed:
 //       on: access                  # kind of event; of its namespace and key: of, key
@@ -70,10 +73,12 @@ struct WarmSettings {
   static constexpr double kMaxRate = 1e6;
 
   std::map<std::string, WarmSchedule> schedules;
+  std::map<std::string, WarmSchedule> startup;  // Their time tables are empty.
   std::map<std::string, WarmRule> rules;
   WarmBudgets budgets;
 
   absl::Status ReadSchedules(const std::string& file, const YAML::Node& node);
+  absl::Status ReadStartup(const std::string& file, const YAML::Node& node);
   absl::Status ReadRules(const std::string& file, const YAML::Node& node);
   absl::Status ReadBudgets(const std::string& file, const YAML::Node& node);
   // A file that has only these sections.

@@ -43,7 +43,8 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
               {[this] { return queue_.live("rule"); },
                [this](const std::vector<WarmOrder>& orders, EventIntake::Queued queued) {
                  QueueAll(orders, std::move(queued));
-               }}) {}
+               }}),
+      cold_(options.settle) {}
 
 // --- Leadership.
 
@@ -65,6 +66,8 @@ void Warmer::StepDown() {
   marks_.clear();
   next_runs_.clear();
   asking_.clear();
+  starting_ = false;
+  cold_.Restore({});
   Count();
 }
 
@@ -105,6 +108,13 @@ void Warmer::Restore(const std::string& text) {
     const size_t unreadable = queue_.Restore(*jobs);
     if (unreadable > 0) spdlog::error("{} stored warm jobs cannot be read", unreadable);
   }
+  if (const auto nodes = json.find("serving"); nodes != json.end() && nodes->is_array()) {
+    ColdStart::Nodes known;
+    for (const nlohmann::json& node : *nodes) {
+      if (node.is_string()) known.insert(node.get<std::string>());
+    }
+    cold_.Restore(std::move(known));
+  }
   const auto schedules = json.find("schedules");
   if (schedules == json.end() || !schedules->is_object()) return;
   for (const auto& [name, mark] : schedules->items()) {
@@ -135,8 +145,10 @@ std::string Warmer::Document() const {
   for (const auto& [name, mark] : marks_) {
     schedules[name] = {{"table", mark.table}, {"last_ms", absl::ToUnixMillis(mark.last)}};
   }
-  const nlohmann::json json = {
-      {"format", 1}, {"jobs", queue_.ToJson()}, {"schedules", std::move(schedules)}};
+  const nlohmann::json json = {{"format", 1},
+                               {"jobs", queue_.ToJson()},
+                               {"schedules", std::move(schedules)},
+                               {"serving", cold_.known()}};
   // Errors of nodes may hold anything; the store must not make us throw.
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -145,6 +157,7 @@ std::string Warmer::Document() const {
 
 void Warmer::Tick() {
   if (!loaded_) return;
+  LookCold();
   const absl::Time now = clock_.Now();
   bool changed = false;
   absl::Time next = now + kTickEvery;

@@ -6,7 +6,7 @@
 // leader
 //   goes on where the last save (at most a second old) ends. A run of a schedule becomes one job,
 //   whoever leads: the job and the mark that its time is over are one write under the fencing
-//   token.
+//   token. Likewise what a cold cluster is given first, and the mark that it was.
 // Cost: idle, one timer a second; a job, two or three writes to the store and one a second while it
 //   runs.
 // Thread safety: counters() may be called by any thread, everything else on the executor.
@@ -32,6 +32,7 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "server/node/lease_store.h"
+#include "server/warming/cold_start.h"
 #include "server/warming/event_intake.h"
 #include "server/warming/hot_key_source.h"
 #include "server/warming/warm_metrics.h"
@@ -47,6 +48,7 @@ struct WarmerOptions {
   std::string lease = "coordinator";             // Of the leader: its token fences the writes.
   absl::Duration job_deadline = absl::Hours(1);  // Of jobs that people start.
   WarmQueueOptions queue;
+  absl::Duration settle = absl::Seconds(5);  // See ColdStart.
   WarmRunnerOptions runner;
   EventIntakeOptions events;
 };
@@ -83,6 +85,9 @@ class Warmer {
   // Addresses of CacheService of the serving nodes.
   void SetNodes(std::vector<std::string> nodes) { runner_.SetNodes(std::move(nodes)); }
 
+  // The nodes that serve: see ColdStart.
+  void SetServing(ColdStart::Nodes nodes) { serving_ = std::move(nodes); }
+
   // Queues a job; `done` when it is stored. The job of the same keys that waits already is answered
   // in its place. kInvalidArgument "FIELD_INVALID: <field>: why", kNotFound "SCHEDULE_UNKNOWN:
   // ...", kResourceExhausted "WARM_QUEUE_FULL: ...", kUnavailable when this does not lead or the
@@ -118,13 +123,17 @@ class Warmer {
   void HandleFenced(const std::string& why);
 
   void Tick();
-  // The keys of a schedule, as they are written or as they are hot; `done` may be called before this
-  // returns, or when leadership has ended.
+  // The keys of a schedule, as they are written or as they are hot; `done` may be called before
+  // this returns, or when leadership has ended.
   void FindKeys(const WarmSchedule& schedule,
                 std::function<void(const absl::StatusOr<WarmText>&)> done);
   void QueueTop(const WarmSchedule& schedule, absl::Time now);
   void HandleTop(const WarmSchedule& schedule, const DueRuns& due,
                  const absl::StatusOr<WarmText>& text);
+  // Whether the cluster is cold; then what `startup` says is queued, once.
+  void LookCold();
+  void StartCold();
+  void QueueStart(const std::vector<WarmOrder>& orders);
   void RunTop(WarmJob job, const WarmSchedule& schedule, JobDone done);
   void Submit(WarmJob job, const WarmText& text, const JobDone& done);
   bool QueueRuns(const WarmSchedule& schedule, absl::Time now);
@@ -154,6 +163,10 @@ class Warmer {
   NoHotKeys no_hot_keys_;
   HotKeySource* hot_keys_ = &no_hot_keys_;  // Not owned.
   std::set<std::string> asking_;            // Schedules whose hot keys are looked up.
+
+  ColdStart cold_;
+  ColdStart::Nodes serving_;
+  bool starting_ = false;
 
   uint64_t token_ = 0;
   uint64_t generation_ = 0;            // Of the leadership; one may follow another under one token.

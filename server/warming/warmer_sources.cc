@@ -1,7 +1,8 @@
-// Where the keys of schedules come from, when they are not written.
+// Where the keys of schedules and of a start come from, and when a start is.
 
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -74,6 +75,59 @@ void Warmer::RunTop(WarmJob job, const WarmSchedule& schedule, JobDone done) {
     }
     job.total_keys = text->keys.size();
     Submit(std::move(job), *text, done);
+  });
+}
+
+// --- A cold cluster.
+
+void Warmer::LookCold() {
+  const absl::Duration now = clock_.Monotonic();
+  cold_.SetServing(serving_, now);
+  if (cold_.IsCold(now)) {
+    if (!starting_) StartCold();
+  } else if (cold_.Learn(now)) {
+    SaveSoon();
+  }
+}
+
+void Warmer::StartCold() {
+  starting_ = true;
+  struct Gathered {
+    size_t left = 0;
+    std::vector<WarmOrder> orders;
+  };
+  auto gathered = std::make_shared<Gathered>();
+  gathered->left = settings_.startup.size();
+  if (gathered->left == 0) return QueueStart({});
+  for (const auto& entry : settings_.startup) {
+    const WarmSchedule& wanted = entry.second;
+    FindKeys(wanted, [this, &wanted, gathered,
+                      generation = generation_](const absl::StatusOr<WarmText>& text) {
+      if (generation != generation_) return;
+      if (text.ok() && !text->keys.empty()) {
+        gathered->orders.push_back({"startup", wanted.name, wanted.name_space, *text,
+                                    wanted.priority, wanted.refresh, wanted.deadline});
+      } else {
+        spdlog::warn("startup: {} has no keys: {}", wanted.name,
+                     text.ok() ? "nothing is known to be hot" : text.status().ToString());
+      }
+      if (--gathered->left == 0) QueueStart(gathered->orders);
+    });
+  }
+}
+
+// The jobs, and the mark that this start is over, are one write.
+void Warmer::QueueStart(const std::vector<WarmOrder>& orders) {
+  const ColdStart::Nodes before = cold_.known();
+  cold_.Started();
+  metrics_.starts.Add();
+  spdlog::info("the cluster is cold: {} warm jobs of startup", orders.size());
+  QueueAll(orders, [this, before, generation = generation_](const absl::Status& status) {
+    if (generation != generation_) return;
+    starting_ = false;
+    if (status.ok()) return;
+    spdlog::warn("startup waits: {}", status.ToString());
+    cold_.Restore(before);  // And again, when it has settled.
   });
 }
 

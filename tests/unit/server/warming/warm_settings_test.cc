@@ -86,7 +86,8 @@ TEST(WarmSettingsTest, ErrorsNameFileLineFieldValueAndRule) {
               HasSubstr("keys_per_second is missing"));
   EXPECT_THAT(ErrorOf("budgets: {origins: {o: {keys_per_second: 1, namespaces: [a, a]}}}"),
               HasSubstr("a has another origin already"));
-  EXPECT_THAT(ErrorOf("rulez: {}"), HasSubstr("unknown; known are schedules, rules and budgets"));
+  EXPECT_THAT(ErrorOf("rulez: {}"),
+              HasSubstr("unknown; known are schedules, startup, rules and budgets"));
 }
 
 }  // namespace

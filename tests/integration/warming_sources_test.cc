@@ -1,0 +1,138 @@
+// Warming that nobody asks for, with real processes: hot keys that are loaded anew, and what a cold
+// cluster is given first.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "tests/integration/cache_calls.h"
+#include "tests/support/http_page.h"
+#include "tests/support/stub.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/wait_until.h"
+
+namespace meridian {
+namespace {
+
+using cache::v1::CacheService;
+using coordinator::v1::CoordinatorService;
+using coordinator::v1::WarmJob;
+
+constexpr absl::Duration kLimit = absl::Seconds(40);
+const char* const kCoordinators[] = {"us-coordinator-1", "us-coordinator-2"};
+const char* const kNodes[] = {"us-node-1", "us-node-2"};
+
+class WarmingSourcesTest : public testing::Test {
+ protected:
+  void Start(const std::string& yaml) {
+    WriteFile(dir_ / "warming.yaml", yaml);
+    cluster_ =
+        StartTestCluster({.regions = {"us"},
+                          .coordinators = 2,
+                          .node_flags = {},
+                          .coordinator_flags = {absl::StrCat("--warm-file=", dir_ / "warming.yaml"),
+                                                "--warm-settle=3s", "--lease-duration=1s"}});
+    ASSERT_NE(cluster_, nullptr);
+    ASSERT_TRUE(WaitUntil([&] { return !Leader().empty(); }, kLimit)) << "nobody leads";
+    node_ = NewStub<CacheService>(cluster_->Address("us-node-1", "data"));
+  }
+  // Empty: nobody leads.
+  std::string Leader() const {
+    for (const char* name : kCoordinators) {
+      const auto stub = NewStub<CoordinatorService>(cluster_->Address(name, "grpc"));
+      grpc::ClientContext context;
+      calls::SetDeadline(&context);
+      coordinator::v1::GetStatusResponse status;
+      if (stub->GetStatus(&context, {}, &status).ok() && status.leader()) return name;
+    }
+    return "";
+  }
+  // Those of a source that are done.
+  size_t DoneJobs(const std::string& source) const {
+    const std::string leader = Leader();
+    if (leader.empty()) return 0;
+    const auto stub = NewStub<CoordinatorService>(cluster_->Address(leader, "grpc"));
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    coordinator::v1::ListWarmJobsResponse response;
+    if (!stub->ListWarmJobs(&context, {}, &response).ok()) return 0;
+    return static_cast<size_t>(
+        std::count_if(response.jobs().begin(), response.jobs().end(), [&](const WarmJob& job) {
+          return job.source() == source && job.state() == coordinator::v1::WARM_JOB_STATE_DONE;
+        }));
+  }
+  double WarmedKeys(const std::string& source, const std::string& outcome) const {
+    double sum = 0;
+    for (const char* name : kCoordinators) {
+      sum += FetchMetric(
+          cluster_->Address(name, "http"), "meridian_warm_keys_total",
+          {absl::StrCat("source=\"", source, "\""), absl::StrCat("outcome=\"", outcome, "\"")});
+    }
+    return sum;
+  }
+  void Set(const std::vector<std::string>& keys) {
+    const cache::v1::BatchSetResponse set = calls::SetAll(*node_, keys, "value");
+    for (const auto& result : set.results()) {
+      ASSERT_EQ(result.status(), cache::v1::ENTRY_STATUS_OK);
+    }
+  }
+
+  const TempDir dir_;
+  std::unique_ptr<TestCluster> cluster_;
+  std::unique_ptr<calls::Stub> node_;
+};
+
+// 0-11: they are in memory, and are loaded from behind it all the same.
+TEST_F(WarmingSourcesTest, HotKeysAreLoadedAnewAlthoughTheyAreInMemory) {
+  Start("schedules: {hot: {cron: '@every 1s', namespace: task, top: 2}}");
+  const std::vector<std::string> hot = {"hot:1", "hot:2"};
+  Set(hot);
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        for (int i = 0; i < 100; ++i) calls::GetAll(*node_, hot);
+        return WarmedKeys("schedule", "l2") >= 4;
+      },
+      kLimit));
+  EXPECT_EQ(WarmedKeys("schedule", "resident"), 0);
+}
+
+// 0-07, 1-04: when all nodes are new, once, though the leader dies besides.
+TEST_F(WarmingSourcesTest, AColdClusterIsGivenItsFirstKeysOnceThoughTheLeaderIsKilled) {
+  Start("startup: {first: {namespace: task, keys: ['task:{1..100}']}}");
+  ASSERT_TRUE(WaitUntil([&] { return DoneJobs("startup") == 1; }, kLimit));
+  std::vector<std::string> keys;
+  for (int i = 1; i <= 100; ++i) keys.push_back(absl::StrCat("task:", i));
+  Set(keys);
+  const std::string leader = Leader();
+  for (const char* name : kNodes) cluster_->Kill(name);
+  cluster_->Kill(leader);
+  ASSERT_TRUE(WaitUntil([&] { return !Leader().empty(); }, kLimit));
+  for (const char* name : kNodes) cluster_->Restart(name);
+  ASSERT_TRUE(WaitUntil([&] { return DoneJobs("startup") == 2; }, kLimit));
+  node_ = NewStub<CacheService>(cluster_->Address("us-node-1", "data"));
+  const cache::v1::BatchGetResponse got = calls::GetAll(*node_, keys);
+  for (const auto& entry : got.entries()) EXPECT_EQ(entry.source(), cache::v1::SOURCE_L1);
+  EXPECT_EQ(WarmedKeys("startup", "l2") + WarmedKeys("startup", "resident"), 100);
+
+  // The next leader repeats nothing.
+  cluster_->Restart(leader);
+  const std::string second = Leader();
+  cluster_->Kill(second);
+  ASSERT_TRUE(WaitUntil([&] { return Leader() == leader; }, kLimit));
+  ASSERT_TRUE(WaitUntil([&] { return DoneJobs("startup") > 0; }, kLimit));
+  absl::SleepFor(absl::Seconds(6));  // Longer than it takes to settle.
+  EXPECT_EQ(DoneJobs("startup"), 2u);
+}
+
+}  // namespace
+}  // namespace meridian
