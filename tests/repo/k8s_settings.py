@@ -16,7 +16,7 @@ SETTING = re.compile(r"^\| `--([a-z0-9-]+)` \| `(MERIDIAN_[A-Z0-9_]+)` \| `([a-z
 METRIC_ROW = re.compile(r"^\| `([a-z_0-9]+)` \| (counter|gauge|histogram) \| ([^|]*)\|", re.MULTILINE)
 # Read by somebody else than the table of settings.
 SECTIONS = ("tiers", "namespaces", "regions", "warming.schedules", "warming.budgets",
-            "warming.rules")
+            "warming.rules", "warming.startup")
 # Labels that Prometheus and the ServiceMonitor give to everything.
 GIVEN_LABELS = {"job", "instance", "pod", "service", "container", "meridian_region",
                 "kubernetes_namespace", "le"}
