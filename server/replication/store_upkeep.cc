@@ -177,7 +177,9 @@ void StoreUpkeep::TakeTombstones(const std::string& next,
 
 void StoreUpkeep::JudgeWalk() {
   const bool exceeded = exceeded_;
+  const uint64_t found = protected_bytes_;
   EndWalk();
+  last_walk_ = {found, clock_.Monotonic()};
   if (exceeded) {
     next_walk_ = clock_.Monotonic();  // What was found before it was known is given up now.
   } else {
@@ -193,7 +195,13 @@ void StoreUpkeep::Failed(const absl::Status& status) {
 
 absl::Duration StoreUpkeep::Rest() const {
   if (exceeded_ || protected_bytes_ > options_.tombstone_max_bytes / 2) return kRest;
-  return std::clamp(9 * (clock_.Monotonic() - walk_began_), kRest, kLongestRest);
+  const absl::Duration rest =
+      std::clamp(9 * (clock_.Monotonic() - walk_began_), kRest, kLongestRest);
+  if (!last_walk_ || protected_bytes_ <= last_walk_->bytes) return rest;
+  const double grown = static_cast<double>(protected_bytes_ - last_walk_->bytes);
+  const double left = static_cast<double>(options_.tombstone_max_bytes - protected_bytes_);
+  const absl::Duration until_half = (clock_.Monotonic() - last_walk_->ended) * (left / 2 / grown);
+  return std::clamp(until_half, kRest, rest);
 }
 
 void StoreUpkeep::EndWalk() {

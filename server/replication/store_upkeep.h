@@ -12,7 +12,9 @@
 // Redis estimates the bytes (MEMORY USAGE). A figure is as old as one round: kSlotsPerTurn slots a
 //   turn of a second; kKeysPerStep keys a step of a tenth, and a rest between two walks, nine times
 //   as long as the walk within [kRest, kLongestRest], but kRest where half of the budget is used: in
-//   a Redis Cluster each key of a page is a call of its own.
+//   a Redis Cluster each key of a page is a call of its own. Tombstones that come as fast as between
+//   the last two walks use up half of what is left in a rest at most; when they come more than twice
+//   as fast, the budget may be exceeded by what comes until the next walk.
 // Thread safety: Use may be called concurrently; all else is behind the gate.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_STORE_UPKEEP_H_
@@ -20,6 +22,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -106,6 +109,11 @@ class StoreUpkeep {
   StoreUse walked_;                   // Tombstones of the walk ...
   uint64_t protected_bytes_ = 0;      // ... and of them, those that are not evicted.
   bool exceeded_ = false;             // The budget, in this walk already.
+  struct LastWalk {
+    uint64_t bytes = 0;    // That are not evicted.
+    absl::Duration ended;  // Monotonic.
+  };
+  std::optional<LastWalk> last_walk_;  // That came to its end.
   // Older tombstones may be evicted.
   absl::Duration protected_for_;
   mutable absl::Mutex mu_;

@@ -112,6 +112,28 @@ TEST_F(StoreUpkeepTest, ALongWalkIsFollowedByALongRestUnlessTheBudgetIsNear) {
   EXPECT_EQ(Sum().tombstones, 310u);
 }
 
+// A walk takes twelve seconds here, and the rest after it would be 108 s.
+TEST_F(StoreUpkeepTest, TheFasterTombstonesComeTheShorterIsTheRest) {
+  world_.options.heartbeat_interval = absl::ZeroDuration();
+  world_.options.upkeep.tombstone_max_bytes = 40'000;
+  for (int i = 0; i < 60'000; ++i) world_.Set("us", absl::StrCat("k", i), "v");
+  world_.Start();
+  world_.executor.RunFor(absl::Seconds(15));
+  for (int i = 0; i < 400; ++i) world_.Delete("us", absl::StrCat("k", i));
+  for (int i = 0; i < 200 && Sum().tombstones < 400; ++i) {
+    world_.executor.RunFor(absl::Seconds(1));
+  }
+  ASSERT_EQ(Sum().tombstones, 400u);
+  ASSERT_GT(Sum().tombstone_bytes, 14'000u);
+  ASSERT_LT(Sum().tombstone_bytes, 20'000u) << "half of the budget would be another reason";
+  for (int i = 400; i < 800; ++i) world_.Delete("us", absl::StrCat("k", i));
+  world_.executor.RunFor(absl::Seconds(105));
+  EXPECT_EQ(Sum().tombstones, 800u);
+  for (int i = 800; i < 900; ++i) world_.Delete("us", absl::StrCat("k", i));
+  world_.executor.RunFor(StoreUpkeep::kRest + absl::Seconds(15));
+  EXPECT_EQ(Sum().tombstones, 900u) << "half of the budget is used";
+}
+
 TEST_F(StoreUpkeepTest, TheOldestTombstonesMayBeEvictedWhenAllTakeTooMuch) {
   world_.options.heartbeat_interval = absl::ZeroDuration();
   world_.options.link.repair.tombstone_ttl = absl::Hours(1);
