@@ -186,7 +186,7 @@ WarmQueue::Totals WarmQueue::Count() const {
 
 // A source of many small jobs does not push out what others did.
 void WarmQueue::ForgetOld() {
-  std::map<std::string_view, size_t> over;  // By source.
+  std::map<std::string, size_t> over;  // By source.
   for (const auto& [id, job] : jobs_) {
     if (job.over()) ++over[job.source];
   }
