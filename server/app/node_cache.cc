@@ -89,6 +89,7 @@ absl::Status NodeParts::MakeCache() {
                                                  *watch_hub, topology, *watch_executor);
   AddWatchMetrics(*watch_hub, *watch_streams, registry);
   context->watch = watch_hub.get();
+  if (!config.redis_url.empty()) context->followed = &followed;
   fences = std::make_unique<Fences>(*engine, *versions, /*known=*/config.redis_url.empty());
   fences->AddListener([this](const Fence& fence) {
     watch_hub->Fenced(fence.name_space, KindOf(fence.scope), fence.name, fence.version);

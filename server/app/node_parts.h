@@ -76,6 +76,7 @@ struct NodeParts {
   std::unique_ptr<HintLog> hints;
   std::unique_ptr<Fences> fences;
   SlotHorizons horizons;
+  FollowedSlots followed;
   absl::Duration started = clock.Monotonic();
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;

@@ -48,7 +48,7 @@ absl::Status NodeParts::MakeReplication() {
                           [this](uint64_t hash) {
                             return context->activity->Look(hash, clock.Monotonic()).stored_until;
                           },
-                          mirrors.get(), misses.get(), refill.get()}));
+                          mirrors.get(), misses.get(), refill.get(), &followed}));
   if (!region_l2.empty()) context->sync = &replication->sync();
   replication_metrics->AddLinks(registry, [this] { return Links(); });
   AddHorizonMetrics(registry, horizons);

@@ -189,13 +189,19 @@ void ClusterRoute::Send(const std::shared_ptr<Call>& call, const std::vector<siz
 }
 
 void ClusterRoute::SendTo(const std::shared_ptr<RedisClient>& client,
-                          const std::shared_ptr<Call>& call, std::vector<size_t> indices) {
+                          const std::shared_ptr<Call>& call, std::vector<size_t> indices,
+                          bool replica) {
   std::vector<RedisCommand> commands;
   commands.reserve(indices.size());
   for (const size_t i : indices) commands.push_back(call->commands[i]);
   client->Submit(call->lane, std::move(commands), call->deadline,
-                 [this, call, from = client->address(), indices = std::move(indices)](
-                     RedisReplies replies) { OnReplies(call, from, indices, std::move(replies)); });
+                 [this, call, from = client->address(), indices = std::move(indices),
+                  replica](RedisReplies replies) {
+                   for (auto& reply : replies) {
+                     if (reply.ok()) reply->from_replica = replica;
+                   }
+                   OnReplies(call, from, indices, std::move(replies));
+                 });
 }
 
 void ClusterRoute::OnReplies(const std::shared_ptr<Call>& call, const RedisAddress& from,
@@ -235,7 +241,7 @@ bool ClusterRoute::Follow(const std::shared_ptr<Call>& call, size_t index, const
     const std::shared_ptr<RedisClient> replica = ReplicaOf(static_cast<uint16_t>(command.slot));
     if (replica == nullptr) return false;
     if (observer_ != nullptr) observer_->ReadFromReplica();
-    SendTo(replica, call, {index});
+    SendTo(replica, call, {index}, /*replica=*/true);
     return true;
   }
   if (call->redirects[index]++ == kMaxRedirects) return false;

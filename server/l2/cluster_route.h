@@ -80,7 +80,7 @@ class ClusterRoute final : public RedisRoute {
   void Begin(std::shared_ptr<Call> call) ABSL_LOCKS_EXCLUDED(mu_);
   void Send(const std::shared_ptr<Call>& call, const std::vector<size_t>& indices);
   void SendTo(const std::shared_ptr<RedisClient>& client, const std::shared_ptr<Call>& call,
-              std::vector<size_t> indices);
+              std::vector<size_t> indices, bool replica = false);
   void OnReplies(const std::shared_ptr<Call>& call, const RedisAddress& from,
                  const std::vector<size_t>& indices, RedisReplies replies);
   bool Follow(const std::shared_ptr<Call>& call, size_t index, const RedisAddress& from,

@@ -218,6 +218,7 @@ void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::ve
       L2Record& record = call->records[call->plan.At(range.begin + i)];
       if (status.ok()) {
         record.record = std::move(replies[r]->elements[i].bytes);
+        record.from_replica = replies[r]->from_replica;
       } else {
         record.status = status;
       }

@@ -26,6 +26,7 @@ struct Reply {
   enum class Type : uint8_t { kNil, kString, kStatus, kError, kInteger, kArray };
 
   Type type = Type::kNil;
+  bool from_replica = false;    // As L2Record::from_replica.
   int64_t integer = 0;          // kInteger.
   Buffer bytes;                 // kString, kStatus, kError.
   std::vector<Reply> elements;  // kArray.

@@ -240,7 +240,12 @@ void SentinelRoute::AskReplica(std::shared_ptr<Read> read) {
   const absl::Time deadline = read->deadline;
   replica->Submit(RedisLane::kRead, std::move(commands), deadline,
                   [this, read = std::move(read)](RedisReplies replies) mutable {
-                    if (!AnyUnreachable(replies)) return read->done(std::move(replies));
+                    if (!AnyUnreachable(replies)) {
+                      for (auto& reply : replies) {
+                        if (reply.ok()) reply->from_replica = true;
+                      }
+                      return read->done(std::move(replies));
+                    }
                     read->failed = std::move(replies);  // Lost while it was asked.
                     AskReplica(std::move(read));
                   });

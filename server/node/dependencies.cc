@@ -170,19 +170,21 @@ void CloseDependencies(const NodeContext& context, const Namespace& name_space,
   for (const std::string& key : keys) {
     stored.push_back({SlotOf(name_space.name, key), name_space.name, key});
   }
-  context.l2.Fetch(std::move(stored), deadline,
-                   [&context, &name_space, written, keys = std::move(keys), open = std::move(open),
-                    callback = std::move(callback)](const std::vector<L2Record>& records) {
-                     Known known;
-                     for (size_t i = 0; i < keys.size(); ++i) {
-                       TakeRecord(context, name_space, keys[i], records[i], &known);
-                     }
-                     std::vector<ClosedTags> closed;
-                     for (const Open& entry : open) {
-                       closed.push_back(Close(entry.key, entry.tags, entry.depends_on, known));
-                     }
-                     callback(std::move(closed), written);
-                   });
+  // A replica may not know yet what an entry hangs on: then that is told as unknown.
+  context.l2.FetchFromPrimary(
+      std::move(stored), deadline,
+      [&context, &name_space, written, keys = std::move(keys), open = std::move(open),
+       callback = std::move(callback)](const std::vector<L2Record>& records) {
+        Known known;
+        for (size_t i = 0; i < keys.size(); ++i) {
+          TakeRecord(context, name_space, keys[i], records[i], &known);
+        }
+        std::vector<ClosedTags> closed;
+        for (const Open& entry : open) {
+          closed.push_back(Close(entry.key, entry.tags, entry.depends_on, known));
+        }
+        callback(std::move(closed), written);
+      });
 }
 
 }  // namespace meridian

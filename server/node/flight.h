@@ -39,6 +39,7 @@ struct Landing {
   EntryState state = EntryState::kMiss;  // kOk, kMiss or kError.
   Tier tier = Tier::kNone;               // Of a miss: who knows that there is nothing.
   Encoding encoding = Encoding::kIdentity;
+  bool fleeting = false;  // As ReadResult::fleeting.
   uint32_t raw_size = 0;
   Version version;
   uint64_t written = 0;  // As Entry::written.
@@ -72,6 +73,10 @@ struct Waiter {
   FillToken token = {};
   uint64_t fences = 0;
 
+  // Whether the key's slot was dropped after `of_flight` and before the waiter asked.
+  bool BeganAfterDropOf(const FillToken& of_flight) const {
+    return static_cast<int32_t>(token.generation - of_flight.generation) > 0;
+  }
   // Whether the waiter takes an old value, that ended at `expires_at`.
   bool Takes(absl::Time expires_at, absl::Time now) const {
     return max_stale > absl::ZeroDuration() && now - expires_at <= max_stale;

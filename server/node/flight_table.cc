@@ -5,7 +5,7 @@
 namespace meridian {
 
 bool FlightTable::IsOvertaken(const Flight& flight, const Waiter& waiter) const {
-  if (waiter.token.generation != flight.token.generation) return true;
+  if (waiter.BeganAfterDropOf(flight.token)) return true;
   // Changes that are older than the flight's version come late: from a changelog.
   if (waiter.token.change > flight.token.change && flight.watch.newest() > flight.version) {
     return true;
@@ -111,6 +111,19 @@ bool FlightTable::Return(const std::shared_ptr<Flight>& flight) {
   }
   part.flights.emplace(key, Slot{flight, nullptr});
   return true;
+}
+
+std::vector<std::shared_ptr<Flight>> FlightTable::OfSlot(uint32_t slot) {
+  std::vector<std::shared_ptr<Flight>> flights;
+  for (Part& part : parts_) {
+    absl::MutexLock lock(&part.mu);
+    for (const auto& [key, of_key] : part.flights) {
+      if (key.kind == FlightKind::kOwned && of_key.now->key().slot == slot) {
+        flights.push_back(of_key.now);
+      }
+    }
+  }
+  return flights;
 }
 
 std::shared_ptr<Flight> FlightTable::Find(const EntryKey& key) {

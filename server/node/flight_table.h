@@ -19,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -55,6 +56,9 @@ class FlightTable {
   // An owned key's flight that has come to something, but not for all who wait, looks again. False:
   // another has taken its place; it follows that one, and the caller begins nothing.
   bool Return(const std::shared_ptr<Flight>& flight);
+
+  // The owned keys' flights of one slot. Cost: a walk through all flights.
+  std::vector<std::shared_ptr<Flight>> OfSlot(uint32_t slot);
 
   // The owned key's flight; nullptr: none.
   std::shared_ptr<Flight> Find(const EntryKey& key);

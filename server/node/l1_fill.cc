@@ -12,6 +12,8 @@ std::optional<Entry> EntryOfRecord(const NodeContext& context, const Namespace& 
   if (context.clock_guard != nullptr && !context.clock_guard->ok()) return std::nullopt;
   // L1 does not ask whether the fences are known.
   if (context.fences != nullptr && !context.fences->known()) return std::nullopt;
+  // Nobody would tell when it is overtaken.
+  if (!context.Follows(key.slot)) return std::nullopt;
   // L1 asks for fences itself, but not for this.
   if (context.horizons != nullptr && context.horizons->Covers(key.slot, record.written_hlc())) {
     return std::nullopt;

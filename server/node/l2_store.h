@@ -38,6 +38,9 @@ struct L2Record {
   absl::Status
       status;  // kUnavailable, kDeadlineExceeded, kResourceExhausted (reply too large), ...
   Buffer record;
+  // A replica answered, whose primary could not be reached: the primary may have something newer,
+  // or nothing, which was told before. It may be answered, and is kept by nobody.
+  bool from_replica = false;
 };
 
 enum class L2WriteKind : uint8_t {

@@ -15,15 +15,21 @@ namespace {
 // Keys that are leased at a time; who misses beyond fills without one.
 constexpr int64_t kMaxLeased = 65'536;
 
-// A look beside a lease gets this long.
+// A look beside a lease gets this long, and without an answer comes again after this.
 constexpr absl::Duration kLookTime = absl::Seconds(1);
+constexpr absl::Duration kLookAgain = absl::Milliseconds(200);
 
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
 
 void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
-  const bool leases = flight->kind == FlightKind::kOwned && context_.CheckClock().ok() &&
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  const Member* const owner = topology->OwnerOf(flight->key().slot);
+  // Lost while it was looked for: the next owner gives leases, and whoever wants one asks there.
+  const bool lost =
+      flight->kind == FlightKind::kOwned && (owner == nullptr || owner->id != context_.node_id);
+  const bool leases = flight->kind == FlightKind::kOwned && !lost && context_.CheckClock().ok() &&
                       flights_.leased.load(std::memory_order_relaxed) < kMaxLeased;
   const absl::Duration life = flight->policy.lease_ttl;
   std::vector<std::pair<Waiter, Landing>> answers;
@@ -50,6 +56,7 @@ void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
         }
         landing.lease_taken = true;
       }
+      if (lost) landing.lease_taken = waiter.want_lease && landing.state != EntryState::kOk;
       if (gets) {
         granted = true;
         BeginAnew(*flight);
@@ -174,17 +181,54 @@ void MissPath::LookBeside(const FlightPtr& flight, Version lease) {
   std::vector<L2Key> keys;
   keys.push_back(
       L2Key{flight->key().slot, flight->name_space.name, std::string(flight->key().key)});
-  context_.l2.Fetch(std::move(keys), context_.clock.Now() + kLookTime,
-                    [this, flight, lease](const std::vector<L2Record>& records) {
-                      if (!records[0].status.ok() || records[0].record.empty()) return;
-                      const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
-                      if (!record.ok()) return;
-                      if (IsLive(*flight, *record)) return VoidLease(flight, lease);
-                      absl::MutexLock lock(&flight->mu);
-                      if (flight->version == lease) {
-                        flight->seen = std::max(flight->seen, record->version);
-                      }
-                    });
+  // What a replica still has is no reason to give up a lease.
+  context_.l2.FetchFromPrimary(
+      std::move(keys), context_.clock.Now() + kLookTime,
+      [this, flight, lease](const std::vector<L2Record>& records) {
+        if (!records[0].status.ok()) {
+          context_.timers.Add(context_.clock.Monotonic() + kLookAgain, [this, flight, lease] {
+            if (IsLeased(*flight, lease)) LookBeside(flight, lease);
+          });
+          return;
+        }
+        if (records[0].record.empty()) return;
+        const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
+        if (!record.ok()) return;
+        if (IsLive(*flight, *record)) return VoidLease(flight, lease);
+        absl::MutexLock lock(&flight->mu);
+        if (flight->version == lease) {
+          flight->seen = std::max(flight->seen, record->version);
+        }
+      });
+}
+
+bool MissPath::IsLeased(Flight& flight, Version lease) {
+  absl::MutexLock lock(&flight.mu);
+  return !flight.landed && flight.phase == FlightPhase::kLeased && flight.version == lease;
+}
+
+void MissPath::OnSlotInDoubt(uint32_t slot, bool lost) {
+  for (const FlightPtr& flight : flights_.OfSlot(slot)) {
+    flight->mu.Lock();
+    if (flight->landed || flight->phase != FlightPhase::kLeased) {
+      flight->mu.Unlock();
+      continue;
+    }
+    if (!lost) {
+      const Version lease = flight->version;
+      flight->mu.Unlock();
+      VoidLease(flight, lease);
+      continue;
+    }
+    // As if all had come when the lease was given: nobody waits here for what comes next.
+    for (auto& [id, waiter] : flight->waiters) {
+      waiter.token = flight->token;
+      waiter.fences = flight->fences;
+    }
+    Landing taken;
+    taken.lease_taken = true;
+    LandLocked(flight, taken);
+  }
 }
 
 bool MissPath::IsLive(const Flight& flight, const Record& record) const {

@@ -37,6 +37,33 @@ int WeightOfCost(OriginCounters& counters, double cost) {
   return static_cast<int>(std::lround(std::clamp(std::log2(cost / next), -3.0, 3.0)));
 }
 
+// Whether the key's slot was another's, or dropped, since its load began with `token`.
+bool HasMoved(const NodeContext& context, const Flight& flight, const FillToken& token) {
+  if (flight.kind == FlightKind::kAround) return false;
+  const TopologyHolder::Snapshot topology = context.topology.Get();
+  const Member* const owner = topology->OwnerOf(flight.key().slot);
+  return owner == nullptr || owner->id != context.node_id ||
+         context.engine.BeginFill(flight.key()).generation != token.generation;
+}
+
+// Gives what was stored and is in no changelog a newer version, which is in one.
+void TellNextOwner(const NodeContext& context, const Flight& flight, const Landing& stored,
+                   absl::Duration life) {
+  // Of an absence nothing is told: it does not live for long.
+  if (stored.state != EntryState::kOk || !context.CheckClock().ok()) return;
+  L2Write again;
+  again.key = L2Key{flight.key().slot, flight.name_space.name, std::string(flight.key().key)};
+  again.kind = L2WriteKind::kTouch;
+  again.version = context.versions.Next();
+  again.expires_at = stored.expires_at;
+  again.retention = life + std::max(kExpiryGrace, flight.policy.stale_max);
+  // Not of anything newer.
+  again.condition = L2Condition::kIfVersion;
+  again.expected_version = stored.version;
+  context.l2.Apply({std::move(again)}, context.clock.Now() + kStoreTime,
+                   [](const std::vector<L2WriteResult>&) {});
+}
+
 }  // namespace
 
 void MissPath::Load(const std::vector<FlightPtr>& flights) {
@@ -91,6 +118,7 @@ struct MissPath::Fill {
   Landing landing;
   absl::Duration life;
   int weight = 0;
+  bool quiet = false;    // In no changelog.
   bool removes = false;  // The key is gone, and that is not remembered: what was there must go.
 };
 
@@ -156,8 +184,10 @@ std::optional<MissPath::Fill> MissPath::MakeFill(const FlightPtr& flight, Origin
     fill.write.expires_at = record.expires_at;
     fill.write.retention =
         fill.removes ? fill.life : fill.life + std::max(kExpiryGrace, policy.stale_max);
-    // A load changes nothing that another region would have to drop.
-    fill.write.logged = !quiet;
+    // A load changes nothing that another region would have to drop. But the next owner of a slot
+    // that went meanwhile may keep what was there before, and must hear of it.
+    fill.quiet = quiet && !HasMoved(context_, *flight, fill.token);
+    fill.write.logged = !fill.quiet;
     AppendRecord(record, &fill.write.record);
   }
   return fill;
@@ -234,6 +264,11 @@ void MissPath::Store(std::vector<Fill> fills) {
                         const bool stale =
                             outcome.status.ok() && outcome.outcome != L2WriteOutcome::kApplied;
                         if (stale) (void)context_.versions.Merge(outcome.stored.hlc);
+                        if (fills[i].quiet && outcome.status.ok() && !stale &&
+                            HasMoved(context_, *fills[i].flight, fills[i].token)) {
+                          TellNextOwner(context_, *fills[i].flight, fills[i].landing,
+                                        fills[i].life);
+                        }
                         // Without an answer of L2, L1 has it for itself.
                         Finish(fills[i], stale                 ? Stored::kNo
                                          : outcome.status.ok() ? Stored::kYes
@@ -256,7 +291,7 @@ void MissPath::Finish(const Fill& fill, Stored stored) {
     Count(flight.name_space.counters.origin.overtaken);
   } else if (flight.kind == FlightKind::kAround) {
     // Nothing of it is here.
-  } else if (fill.removes) {
+  } else if (fill.removes || !context_.Follows(flight.key().slot)) {
     context_.engine.Erase(flight.key(), fill.version);
     tell_watchers();
   } else {

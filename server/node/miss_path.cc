@@ -30,6 +30,7 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
   const FlightKind kind = around                          ? FlightKind::kAround
                           : request.options.force_refresh ? FlightKind::kForced
                                                           : FlightKind::kOwned;
+  const bool leases = request.options.want_lease && !policy.origin.enabled();
   Waiter waiter{who, 0, std::min(request.options.max_stale, policy.stale_max),
                 request.options.want_lease};
   waiter.fences = context_.engine.fences().changes();
@@ -39,8 +40,12 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
   for (const MissedKey& key : keys) {
     waiter.index = key.index;
     waiter.token = key.token;
+    // While nobody tells what is written to the key, a look that has begun is nobody else's, as
+    // when an owner is gone around. A lease is given by the owner alone, heard of or not.
+    const bool shares = kind != FlightKind::kOwned || leases || context_.Follows(key.key.slot);
     const FlightTable::Joined joined =
-        flights_.Join(name_space, policy, kind, key.key, request.request_id, waiter);
+        flights_.Join(name_space, policy, shares ? kind : FlightKind::kAround, key.key,
+                      request.request_id, waiter);
     if (joined.flight == nullptr) {
       Landing full;
       full.state = EntryState::kError;
@@ -107,7 +112,7 @@ void MissPath::LookAgain(Flight& flight) const {
 bool MissPath::IsLate(const Flight& flight, const Waiter& waiter, const Landing& landing) const {
   // Whom others do not join has nobody who knows more; and an error is no old value.
   if (flight.kind != FlightKind::kOwned || landing.state == EntryState::kError) return false;
-  if (waiter.token.generation != flight.token.generation) return true;
+  if (waiter.BeganAfterDropOf(flight.token)) return true;
   if (waiter.token.change > flight.token.change && flight.watch.newest() > landing.version) {
     return true;
   }
@@ -209,14 +214,16 @@ bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
     if (ttl <= absl::ZeroDuration() || anew) return NotFound(flight, parsed->version);
     Landing absent;
     absent.tier = tier;
+    absent.fleeting = record.from_replica;
     absent.version = parsed->version;
-    if (flight->kind != FlightKind::kAround) FillL1(*flight, *parsed, ttl, Buffer());
+    if (MayFillL1(*flight, record)) FillL1(*flight, *parsed, ttl, Buffer());
     Land(flight, absent);
     return false;
   }
   Landing found;
   found.state = EntryState::kOk;
   found.tier = tier;
+  found.fleeting = record.from_replica;
   found.encoding = parsed->encoding;
   found.raw_size = parsed->raw_size;
   found.version = parsed->version;
@@ -231,7 +238,7 @@ bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
     }
     return NotFound(flight, parsed->version);
   }
-  if (flight->kind != FlightKind::kAround) FillL1(*flight, *parsed, ttl, found.value);
+  if (MayFillL1(*flight, record)) FillL1(*flight, *parsed, ttl, found.value);
   Land(flight, found);
   return false;
 }
@@ -277,6 +284,10 @@ bool MissPath::NotFound(const FlightPtr& flight, Version seen) {
     Land(flight, miss);
   }
   return false;
+}
+
+bool MissPath::MayFillL1(const Flight& flight, const L2Record& record) const {
+  return flight.kind != FlightKind::kAround && !record.from_replica;
 }
 
 void MissPath::FillL1(Flight& flight, const Record& record, absl::Duration ttl,
@@ -384,6 +395,7 @@ void MissPath::Refresh(const Namespace& name_space, const EntryKey& key, Version
   context_.l2.Fetch(std::move(keys), context_.clock.Now() + kReadTime,
                     [this, flight, version](std::vector<L2Record> records) {
                       if (!records[0].status.ok() || records[0].record.empty()) return;
+                      if (records[0].from_replica) return;  // L1 knows as much.
                       const absl::StatusOr<Record> record = ParseRecord(records[0].record.view());
                       if (!record.ok() || record->kind != RecordKind::kValue) return;
                       const absl::Duration ttl = record->expires_at - context_.clock.Now();

@@ -77,6 +77,10 @@ class MissPath final : private OriginSink {
   // A key of ours has `version` in L2, by whom ever: who waits for a lease is given what is there,
   // if that is a live value, or void the lease.
   void OnChanged(const EntryKey& key, Version version);
+  // What happened to keys of the slot since their leases were given is not known, or no longer
+  // told: all of them are void. Who waits for one begins anew, or, when the slot is `lost`, is told
+  // that somebody has a lease, and asks the next owner.
+  void OnSlotInDoubt(uint32_t slot, bool lost);
   bool HasLeases() const { return flights_.leased.load(std::memory_order_relaxed) > 0; }
   // The lease with this version has ended without a value: who waits for it is told `absence`, or
   // without one begins anew, and the next one gets a lease. False: it has ended already, and
@@ -145,8 +149,11 @@ class MissPath final : private OriginSink {
     return waiter.want_lease && !HasOrigin(flight) && !waiter.who->WaitsForLeases();
   }
   // Reads the key beside the lease with version `lease`: one that is older than the lease, but came
-  // after it was given, ends the waiting, too.
+  // after it was given, ends the waiting, too. Without an answer it asks again while the lease is
+  // there.
   void LookBeside(const FlightPtr& flight, Version lease);
+  // Whether somebody has the lease of the flight that has version `lease`.
+  static bool IsLeased(Flight& flight, Version lease);
   // Whether what the store has is a value, or an absence, that may be answered.
   bool IsLive(const Flight& flight, const Record& record) const;
   // As OnLeaseVoid, of one flight.
@@ -157,6 +164,8 @@ class MissPath final : private OriginSink {
   // A write that waits for the store, if it is newer than what the store has said.
   std::optional<L2Record> NewerHint(const Flight& flight, const L2Record& record) const;
 
+  // Not what a replica gave, nor a key that nobody tells the changes of.
+  bool MayFillL1(const Flight& flight, const L2Record& record) const;
   // Puts what L2 has into L1, if the policy says so.
   void FillL1(Flight& flight, const Record& record, absl::Duration ttl, const Buffer& value);
 

@@ -18,6 +18,7 @@
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
 #include "server/node/fences.h"
+#include "server/node/followed_slots.h"
 #include "server/node/hint_log.h"
 #include "server/node/key_activity.h"
 #include "server/node/l2_store.h"
@@ -61,6 +62,11 @@ struct NodeContext {
 
   // Is told what happens to keys of ours; nullptr: nobody follows.
   WatchHub* watch = nullptr;
+  // Slots of ours whose changes this node hears of; nullptr: of all, or there is no changelog.
+  const FollowedSlots* followed = nullptr;
+
+  // Whether L1 may keep something of the slot.
+  bool Follows(uint32_t slot) const { return followed == nullptr || followed->Follows(slot); }
 
   // A key of ours has `version` now, and L1 shows nothing older.
   void TellWatchers(std::string_view name_space, const EntryKey& key, Version version) const {

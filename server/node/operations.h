@@ -58,6 +58,7 @@ struct ReadResult {
   Tier tier = Tier::kNone;
   Encoding encoding = Encoding::kIdentity;
   bool stale = false;
+  bool fleeting = false;  // Of a replica: something newer may be known already; nobody keeps it.
   uint32_t raw_size = 0;
   Version version;
   Buffer value;

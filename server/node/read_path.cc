@@ -125,6 +125,7 @@ class ReadPath::Call final : public FlightWaiter,
   void Take(const Landing& landing, ReadResult* result) const {
     NamespaceCounters& counters = name_space_.counters;
     result->tier = landing.tier;
+    result->fleeting = landing.fleeting;
     result->lease = landing.lease;
     result->lease_taken = landing.lease_taken;
     if (landing.state == EntryState::kError) {

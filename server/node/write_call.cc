@@ -163,7 +163,7 @@ void WriteCall::LookAtTags(std::vector<uint32_t> indexes, Home home, int attempt
     keys.push_back({SlotOf(name_space_.name, item.key), name_space_.name, std::string(item.key)});
     judged.push_back(index);
   }
-  context_.l2.Fetch(
+  context_.l2.FetchFromPrimary(
       std::move(keys), LowerDeadline(),
       [self = shared_from_this(), indexes = std::move(indexes), judged = std::move(judged), home,
        attempt](const std::vector<L2Record>& records) mutable {
@@ -433,7 +433,8 @@ void WriteCall::PutOrErase(const WriteItem& item, const Sent& sent) {
   const absl::Duration now = context_.clock.Monotonic();
   if (WatchesKeys(policy_)) context_.activity->OnUpdate(sent.key.hash, now);
   const RecordKind kind = KindOf(item);
-  if (item.kind == WriteKind::kSet && kind != RecordKind::kTombstone) {
+  if (item.kind == WriteKind::kSet && kind != RecordKind::kTombstone &&
+      context_.Follows(sent.key.slot)) {
     const absl::Duration life = lives_[sent.index];
     Entry entry = EntryOf(item, Stored(sent.index), sent.version);
     if (PlaceEntry(context_, name_space_, policy_, sent.key, life, now, Placing::kWrite, &entry)) {

@@ -120,16 +120,16 @@ void KeyRefill::Run(std::vector<L2Key> keys, absl::Duration timeout, Done done) 
     batch->wanted.push_back(std::move(one));
   }
   if (asked.empty()) return batch->done(std::move(batch->answer));
-  context_.l2.Fetch(std::move(asked), context_.clock.Now() + timeout,
-                    [this, batch](const std::vector<L2Record>& records) {
-                      for (size_t i = 0; i < records.size(); ++i) {
-                        batch->answer.bytes += records[i].record.size();
-                        batch->answer.outcomes[batch->wanted[i]->index] =
-                            Take(*batch, i, records[i]);
-                      }
-                      batch->wanted.clear();
-                      batch->done(std::move(batch->answer));
-                    });
+  context_.l2.FetchFromPrimary(std::move(asked), context_.clock.Now() + timeout,
+                               [this, batch](const std::vector<L2Record>& records) {
+                                 for (size_t i = 0; i < records.size(); ++i) {
+                                   batch->answer.bytes += records[i].record.size();
+                                   batch->answer.outcomes[batch->wanted[i]->index] =
+                                       Take(*batch, i, records[i]);
+                                 }
+                                 batch->wanted.clear();
+                                 batch->done(std::move(batch->answer));
+                               });
 }
 
 RefillOutcome KeyRefill::Take(const Batch& batch, size_t i, const L2Record& stored) {

@@ -7,9 +7,15 @@
 
 namespace meridian {
 
-void EngineCoherence::OnSlotGained(uint32_t slot, LogPosition position) { engine_.DropSlot(slot); }
+void EngineCoherence::OnSlotGained(uint32_t slot, LogPosition position) {
+  engine_.DropSlot(slot);
+  if (followed_ != nullptr) followed_->Gained(slot);
+}
 
-void EngineCoherence::OnSlotLost(uint32_t slot) { engine_.DropSlot(slot); }
+void EngineCoherence::OnSlotLost(uint32_t slot) {
+  if (followed_ != nullptr) followed_->Lost(slot);
+  engine_.DropSlot(slot);
+}
 
 void EngineCoherence::OnGap(uint32_t slot, GapKind kind) { engine_.DropSlot(slot); }
 

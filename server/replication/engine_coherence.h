@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/version.h"
 #include "common/engine/engine.h"
+#include "server/node/followed_slots.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/replication_observer.h"
 
@@ -18,10 +19,14 @@ namespace meridian {
 
 class EngineCoherence final : public ChangeSink {
  public:
-  // None is owned; all outlive this.
+  // None is owned; all outlive this. `followed` is told what L1 may keep; nullptr: nobody asks.
   EngineCoherence(Engine& engine, HybridClock& hybrid_clock, const Clock& clock,
-                  ReplicationObserver& observer)
-      : engine_(engine), hybrid_clock_(hybrid_clock), clock_(clock), observer_(observer) {}
+                  ReplicationObserver& observer, FollowedSlots* followed = nullptr)
+      : engine_(engine),
+        hybrid_clock_(hybrid_clock),
+        clock_(clock),
+        observer_(observer),
+        followed_(followed) {}
 
   // The position is known before the slot is dropped, and everything after it will be seen: what
   // L1 took in before cannot outlive a change that it did not hear of.
@@ -39,6 +44,7 @@ class EngineCoherence final : public ChangeSink {
   HybridClock& hybrid_clock_;
   const Clock& clock_;
   ReplicationObserver& observer_;
+  FollowedSlots* const followed_;
 };
 
 }  // namespace meridian

@@ -23,7 +23,8 @@ class LeaseWaker final : public ChangeSink {
   LeaseWaker(Engine& engine, MissPath* misses) : engine_(engine), misses_(misses) {}
 
   void OnSlotGained(uint32_t slot, LogPosition position) override {}
-  void OnSlotLost(uint32_t slot) override {}
+  // Who waits here hears of nothing any more: the next owner does.
+  void OnSlotLost(uint32_t slot) override { InDoubt(slot, /*lost=*/true); }
   void OnChanges(LogPosition after, const LogSlice& slice) override {
     if (misses_ == nullptr || !misses_->HasLeases()) return;
     for (const LogEntry& entry : slice.entries) {
@@ -37,11 +38,17 @@ class LeaseWaker final : public ChangeSink {
                          entry.version);
     }
   }
-  // What a hole has swallowed the next one finds who asks for the key: its slot was dropped.
-  void OnGap(uint32_t slot, GapKind kind) override {}
-  void OnLoss(const SlotLoss& loss) override {}
+  // What the hole has swallowed may be what is waited for.
+  void OnGap(uint32_t slot, GapKind kind) override { InDoubt(slot, /*lost=*/false); }
+  void OnLoss(const SlotLoss& loss) override {
+    if (loss.rewound || loss.resumed != loss.kept) InDoubt(loss.slot, /*lost=*/false);
+  }
 
  private:
+  void InDoubt(uint32_t slot, bool lost) {
+    if (misses_ != nullptr && misses_->HasLeases()) misses_->OnSlotInDoubt(slot, lost);
+  }
+
   Engine& engine_;
   MissPath* const misses_;
 };

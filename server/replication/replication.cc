@@ -143,7 +143,7 @@ struct Replication::Parts {
       : options(std::move(opts)),
         deps(std::move(d)),
         gate(deps.executor),
-        coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer),
+        coherence(deps.engine, deps.hybrid_clock, deps.clock, deps.observer, deps.followed),
         hearing(options.link.repair.hearing, deps.own, deps.others, gate, deps.clock),
         sync_waits(gate, deps.clock, [this] { tail.Nudge(); }),
         replicator(LinkOptions(options), deps.own, deps.others, gate, hearing, deps.clock,

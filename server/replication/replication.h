@@ -27,6 +27,7 @@
 #include "common/engine/engine.h"
 #include "server/node/clock_guard.h"
 #include "server/node/fences.h"
+#include "server/node/followed_slots.h"
 #include "server/node/hint_log.h"
 #include "server/node/l2_store.h"
 #include "server/node/mirror_reads.h"
@@ -83,6 +84,7 @@ struct ReplicationDeps {
   MirrorReads* mirrors = nullptr;  // Are looked at by the sampler; nullptr: none.
   MissPath* misses = nullptr;      // Who waits there for leases hears of changes; nullptr: nobody.
   ChangeSink* follower = nullptr;  // Hears what the tail tells, after all others; nullptr: nobody.
+  FollowedSlots* followed = nullptr;  // Is told what L1 may keep; nullptr: nobody asks.
 };
 
 class Replication {

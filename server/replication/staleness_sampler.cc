@@ -177,10 +177,10 @@ void StalenessSampler::LookAtStore(const SamplePtr& sample, size_t age, const st
         FenceKey({.name_space = sample->fence->name_space, .local = sample->fence->local}));
   }
   using Records = std::vector<L2Record>;
-  store.Fetch(std::move(keys), clock_.Now() + options_.timeout,
-              gate_.Reply<Records>([this, sample, age, region](const Records& records) {
-                JudgeStore(sample, age, region, records);
-              }));
+  store.FetchFromPrimary(std::move(keys), clock_.Now() + options_.timeout,
+                         gate_.Reply<Records>([this, sample, age, region](const Records& records) {
+                           JudgeStore(sample, age, region, records);
+                         }));
 }
 
 void StalenessSampler::JudgeStore(const SamplePtr& sample, size_t age, const std::string& region,

@@ -129,8 +129,12 @@ void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
   header->set_node(context_.node_id);
 }
 
-uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call) const {
+uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call,
+                                                const std::vector<ReadResult>& results) const {
   if (context_.watch == nullptr || call.forms_keys()) return 0;
+  for (const ReadResult& result : results) {
+    if (result.fleeting) return 0;
+  }
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   const uint16_t self = topology->IndexOf(context_.node_id);
   if (self == Topology::kNoOwner) return 0;
@@ -196,7 +200,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
     GiveBackUndelivered(call->context(), call->read, results, context_.clock.Now(), writes_);
     FillHeader(request->header(), response->mutable_header());
     if (request->options().for_near_cache()) {
-      response->mutable_header()->set_watch_incarnation(WatchIncarnation(*call));
+      response->mutable_header()->set_watch_incarnation(WatchIncarnation(*call, results));
     }
     if (results[0].state == EntryState::kError) {
       call->Finish(ToGrpcStatus(*results[0].error));
@@ -290,7 +294,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
     cache::v1::ResponseHeader header;
     FillHeader(call->fields.header, &header);
     if (call->fields.options.for_near_cache()) {
-      header.set_watch_incarnation(WatchIncarnation(*call));
+      header.set_watch_incarnation(WatchIncarnation(*call, results));
     }
     *response = WriteBatchGetResponse(header.SerializeAsString(), &results,
                                       call->fields.options.omit_value());

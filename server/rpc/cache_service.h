@@ -71,7 +71,7 @@ class CacheServiceHandlers final : public cache::v1::CacheService::WithRawCallba
   // What every answer says of itself.
   void FillHeader(const cache::v1::RequestHeader& request, cache::v1::ResponseHeader* header) const;
   // For callers that keep values: whether changes of all these keys are told here.
-  uint64_t WatchIncarnation(const Call& call) const;
+  uint64_t WatchIncarnation(const Call& call, const std::vector<ReadResult>& results) const;
 
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* WriteOne(std::shared_ptr<Call> call, const Request* request,

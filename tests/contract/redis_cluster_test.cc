@@ -404,6 +404,7 @@ TEST_F(RedisClusterTest, AReplicaAnswersReadsAndThenTakesOver) {
   cluster_->server(0).Kill();
   for (int i = 0; i < 50; ++i) ASSERT_EQ(ValueOf(key), "one");
   EXPECT_GE(observer_.replica_reads(), 50);
+  EXPECT_TRUE(Fetch({Key(key)}, absl::Seconds(5))[0].from_replica);
   ASSERT_TRUE(
       WaitUntil([&] { return ApplyStatus(Put(key, 2, "two"), absl::Milliseconds(500)).ok(); },
                 absl::Seconds(60)));

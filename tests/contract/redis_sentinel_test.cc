@@ -64,6 +64,7 @@ TEST_F(RedisSentinelTest, ReadsGoOnAtAReplicaWhenThePrimaryDies) {
     const L2Record record = Fetch({Key("a")}, absl::Milliseconds(500))[0];
     ASSERT_TRUE(record.status.ok()) << record.status;
     ASSERT_EQ(ParseRecord(record.record.view())->value, "one");
+    ASSERT_TRUE(record.from_replica);
   }
   EXPECT_GE(observer_.replica_reads(), 50);
   // Who must know what the primary has is told that it is away.
@@ -74,7 +75,9 @@ TEST_F(RedisSentinelTest, ReadsGoOnAtAReplicaWhenThePrimaryDies) {
   ASSERT_TRUE(
       WaitUntil([&] { return ApplyStatus(Put("a", 2, "two"), absl::Milliseconds(500)).ok(); },
                 absl::Seconds(60)));
-  EXPECT_EQ(ParseRecord(Fetch({Key("a")})[0].record.view())->value, "two");
+  const L2Record record = Fetch({Key("a")})[0];
+  EXPECT_EQ(ParseRecord(record.record.view())->value, "two");
+  EXPECT_FALSE(record.from_replica);
 }
 
 TEST_F(RedisSentinelTest, APrimaryThatBecomesAReplicaIsLeft) {

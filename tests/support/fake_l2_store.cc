@@ -39,13 +39,13 @@ FakeL2Store::~FakeL2Store() {
 template <typename Answer>
 void FakeL2Store::Run(absl::Time deadline, std::function<void(Answer)> callback,
                       std::function<Answer(absl::Status)> fail,
-                      std::function<Answer(State&)> work) {
+                      std::function<Answer(State&)> work, bool replica_ok) {
   state_->executor.Post([state = state_, deadline, callback = std::move(callback),
-                         fail = std::move(fail), work = std::move(work)]() mutable {
+                         fail = std::move(fail), work = std::move(work), replica_ok]() mutable {
     std::optional<Answer> answer;
     {
       absl::MutexLock lock(&state->mu);
-      if (absl::Status refusal = state->Refusal(deadline); !refusal.ok()) {
+      if (absl::Status refusal = state->Refusal(deadline, replica_ok); !refusal.ok()) {
         answer = fail(refusal);
       } else {
         answer = work(*state);
@@ -71,6 +71,16 @@ void FakeL2Store::Run(absl::Time deadline, std::function<void(Answer)> callback,
 }
 
 void FakeL2Store::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
+  FetchFrom(/*replica_ok=*/true, std::move(keys), deadline, std::move(callback));
+}
+
+void FakeL2Store::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                                   FetchCallback callback) {
+  FetchFrom(/*replica_ok=*/false, std::move(keys), deadline, std::move(callback));
+}
+
+void FakeL2Store::FetchFrom(bool replica_ok, std::vector<L2Key> keys, absl::Time deadline,
+                            FetchCallback callback) {
   using Answer = std::vector<L2Record>;
   const size_t count = keys.size();
   {
@@ -88,9 +98,11 @@ void FakeL2Store::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallb
         for (size_t i = 0; i < keys.size(); ++i) {
           const Stored* stored = state.Find(keys[i].name_space, keys[i].key);
           if (stored != nullptr) records[i].record = Buffer::CopyOf(stored->bytes);
+          records[i].from_replica = state.replica != nullptr;
         }
         return records;
-      });
+      },
+      replica_ok);
 }
 
 void FakeL2Store::Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) {

@@ -45,6 +45,8 @@ class FakeL2Store final : public L2Store {
   ~FakeL2Store() override;
 
   void Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) override;
+  void FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
+                        FetchCallback callback) override;
   void Apply(std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback) override;
   void ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
                 LogCallback callback) override;
@@ -79,6 +81,11 @@ class FakeL2Store final : public L2Store {
   // Unavailable: every call fails with kUnavailable at once; the data stays.
   void SetAvailable(bool available);
 
+  // The primary cannot be reached: Fetch is answered by a replica that has got no more than that,
+  // every other call fails with kUnavailable. nullptr: it is back, with what it had.
+  struct Saved;
+  void LosePrimary(std::shared_ptr<const Saved> replica);
+
   // While held, calls do their work and their answers wait. Release answers them, in order.
   void HoldReplies();
   void ReleaseReplies();
@@ -99,7 +106,6 @@ class FakeL2Store final : public L2Store {
 
   // All that it holds. GoBackTo is what a failover to a replica does that had not got the rest; the
   // store says so (Generation), unless it is not `noticed`.
-  struct Saved;
   std::shared_ptr<const Saved> Save() const;
   void GoBackTo(const Saved& saved, bool noticed = true);
   uint64_t Generation() const override;
@@ -118,9 +124,12 @@ class FakeL2Store final : public L2Store {
   struct Stored;
   struct State;
 
+  void FetchFrom(bool replica_ok, std::vector<L2Key> keys, absl::Time deadline,
+                 FetchCallback callback);
   template <typename Answer>
   void Run(absl::Time deadline, std::function<void(Answer)> callback,
-           std::function<Answer(absl::Status)> fail, std::function<Answer(State&)> work);
+           std::function<Answer(absl::Status)> fail, std::function<Answer(State&)> work,
+           bool replica_ok = false);
 
   std::shared_ptr<State> state_;  // Shared with the tasks, which may outlive this.
 };

@@ -72,6 +72,11 @@ std::shared_ptr<const FakeL2Store::Saved> FakeL2Store::Save() const {
       Saved{state_->entries, state_->logs, state_->log_ends, state_->cursors});
 }
 
+void FakeL2Store::LosePrimary(std::shared_ptr<const Saved> replica) {
+  absl::MutexLock lock(&state_->mu);
+  state_->replica = std::move(replica);
+}
+
 void FakeL2Store::GoBackTo(const Saved& saved, bool noticed) {
   absl::MutexLock lock(&state_->mu);
   state_->entries = saved.entries;

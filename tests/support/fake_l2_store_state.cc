@@ -43,9 +43,12 @@ FakeL2Store::Header FakeL2Store::Header::Of(std::string_view bytes, absl::Time n
           record->written_hlc()};
 }
 
-absl::Status FakeL2Store::State::Refusal(absl::Time deadline) {
+absl::Status FakeL2Store::State::Refusal(absl::Time deadline, bool replica_ok) {
   if (closed) return absl::UnavailableError("the store is closed");
   if (!available) return absl::UnavailableError("the store was made unavailable");
+  if (replica != nullptr && !replica_ok) {
+    return absl::UnavailableError("L2_UNAVAILABLE: the primary was lost");
+  }
   if (!failures.empty()) {
     absl::Status failure = failures.front();
     failures.pop_front();
@@ -57,8 +60,9 @@ absl::Status FakeL2Store::State::Refusal(absl::Time deadline) {
 
 const FakeL2Store::Stored* FakeL2Store::State::Find(std::string_view name_space,
                                                     std::string_view key) const {
-  const auto it = entries.find({std::string(name_space), std::string(key)});
-  if (it == entries.end() || it->second.forget_at <= clock.Now()) return nullptr;
+  const auto& source = replica != nullptr ? replica->entries : entries;
+  const auto it = source.find({std::string(name_space), std::string(key)});
+  if (it == source.end() || it->second.forget_at <= clock.Now()) return nullptr;
   return &it->second;
 }
 

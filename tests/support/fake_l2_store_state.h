@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,11 +68,12 @@ struct FakeL2Store::State {
   bool answers_in_tasks ABSL_GUARDED_BY(mu) = false;
   int hold_next ABSL_GUARDED_BY(mu) = 0;
   bool available ABSL_GUARDED_BY(mu) = true;
+  std::shared_ptr<const Saved> replica ABSL_GUARDED_BY(mu);  // Answers Fetch; nullptr: none does.
   bool closed ABSL_GUARDED_BY(mu) = false;
   absl::Duration clock_offset ABSL_GUARDED_BY(mu);
 
   // Why a call that arrives now cannot be served.
-  absl::Status Refusal(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  absl::Status Refusal(absl::Time deadline, bool replica_ok) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   const Stored* Find(std::string_view name_space, std::string_view key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void AppendLog(const L2Write& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

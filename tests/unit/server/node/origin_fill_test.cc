@@ -400,6 +400,20 @@ TEST_F(OriginFillTest, Requirement4_03_ForceRefreshLoadsFromTheOrigin) {
   EXPECT_EQ(origin_.loads, 4) << "the first alone, then all others together";
 }
 
+TEST_F(OriginFillTest, AForcedLoadThatRedisDoesNotConfirmIsKeptByItsOwnerAlone) {
+  Start(1);
+  origin_.rows["k"] = "old";
+  EXPECT_EQ(ReadThrough("k"), "old@origin");
+  origin_.rows["k"] = "new";
+  const auto forced = Begin({"k"}, Force());
+  store_.FailNext(absl::UnavailableError("L2_UNAVAILABLE: away"));
+  Settle();
+  EXPECT_EQ(forced->shown, Strings{"new@origin"});
+  EXPECT_EQ(ReadThrough("k"), "new@L1");
+  node(0).engine().Clear();
+  EXPECT_EQ(ReadThrough("k"), "old@L2");
+}
+
 TEST_F(OriginFillTest, ACallerWhoseDeadlineComesLeavesAndTheValueIsStored) {
   Start(1);
   origin_.rows["k"] = "v";

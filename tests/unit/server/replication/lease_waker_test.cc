@@ -126,6 +126,96 @@ TEST_F(LeaseWakerTest, TheEchoOfWhatWasKnownWhenTheLeaseWasGivenCostsNothing) {
   EXPECT_THAT(other->shown, ElementsAre("v@L1"));
 }
 
+// Of a value that has died since, and of one that came to L2 while it was looked for.
+TEST_F(LeaseWakerTest, TheEchoOfAnOwnFillLeavesTheNextLeaseAlone) {
+  const auto first = Begin({key_}, Lease(), 1);
+  WriteItem fill = FillOf(key_, "v", first->results[0].lease);
+  fill.ttl = absl::Seconds(1);
+  EXPECT_EQ(ShowWrite(WriteOne(node(1), std::move(fill))), "ok");
+  executor_.RunFor(absl::Seconds(1));
+  const auto holder = Begin({key_}, Lease(), 1);
+  ASSERT_FALSE(holder->results[0].lease.empty());
+  const auto other = Begin({key_}, Lease(), 1);
+  const int fetched = fetches();
+  Poll();
+  EXPECT_TRUE(other->shown.empty());
+  EXPECT_EQ(fetches(), fetched);
+  EXPECT_EQ(counters(1).leases_granted, 2);
+  EXPECT_EQ(ShowWrite(WriteOne(node(1), FillOf(key_, "w", holder->results[0].lease))), "ok");
+  EXPECT_THAT(other->shown, ElementsAre("w@L1"));
+}
+
+// Defects once: who waited waited for the whole lease, or until its own deadline.
+TEST_F(LeaseWakerTest, AFillThatAHoleInTheLogHasSwallowedIsServed) {
+  const auto holder = Begin({key_}, Lease());
+  const auto other = Begin({key_}, Lease());
+  EXPECT_EQ(FillAround("v", holder->results[0].lease), "ok");
+  EXPECT_TRUE(other->shown.empty());
+  coherence_->OnGap(slot_, GapKind::kTrimmed);
+  waker_->OnGap(slot_, GapKind::kTrimmed);
+  executor_.RunDue();
+  EXPECT_THAT(other->shown, ElementsAre("v@L2"));
+  EXPECT_EQ(counters(1).leases_granted, 1);
+}
+
+TEST_F(LeaseWakerTest, AHoleInTheLogGivesTheLeasesOfItsSlotToTheNext) {
+  const auto holder = Begin({key_}, Lease());
+  const auto next = Begin({key_}, Lease());
+  const auto third = Begin({key_}, Lease());
+  const std::string elsewhere = KeyOwnedBy(1, 1);
+  ASSERT_NE(SlotOf(kSpace, elsewhere), slot_);
+  const auto holder_elsewhere = Begin({elsewhere}, Lease());
+  const auto other_elsewhere = Begin({elsewhere}, Lease());
+  waker_->OnLoss({.slot = slot_, .kept = {1, 0}, .resumed = {5, 0}, .rewound = true, .lost = {}});
+  executor_.RunDue();
+  ASSERT_THAT(next->shown, ElementsAre("miss"));
+  const std::string lease = next->results[0].lease;
+  EXPECT_FALSE(lease.empty());
+  EXPECT_TRUE(third->shown.empty());
+  EXPECT_TRUE(other_elsewhere->shown.empty());
+  EXPECT_EQ(counters(1).leases_granted, 3);
+  EXPECT_EQ(ShowWrite(WriteOne(node(1), FillOf(key_, "v", lease))), "ok");
+  EXPECT_THAT(third->shown, ElementsAre("v@L1"));
+}
+
+TEST_F(LeaseWakerTest, WhoWaitsAtAnOwnerThatLosesTheSlotAsksTheNextOne) {
+  const auto holder = Begin({key_}, Lease(), 1);
+  const auto by_another = Begin({key_}, Lease(), 0, absl::Seconds(20));
+  const auto at_the_owner = Begin({key_}, Lease(), 1, absl::Seconds(20));
+  for (auto& one : nodes_) one->topology().Offer(TopologyOf(2, {"n0"}));
+  EXPECT_TRUE(by_another->shown.empty());
+  coherence_->OnSlotLost(slot_);
+  waker_->OnSlotLost(slot_);
+  executor_.RunDue();
+  EXPECT_EQ(node(1).misses().flights().leased, 0);
+  EXPECT_EQ(node(1).misses().flights().waiters(), 0);
+  // One of them has the new owner's lease, and the other waits for it there.
+  EXPECT_EQ(counters(0).leases_granted, 1);
+  EXPECT_EQ(counters(1).leases_granted, 1);
+  const bool first = !by_another->shown.empty();
+  const auto& has = first ? by_another : at_the_owner;
+  const auto& waits = first ? at_the_owner : by_another;
+  ASSERT_THAT(has->shown, ElementsAre("miss"));
+  EXPECT_TRUE(waits->shown.empty());
+  EXPECT_EQ(ShowWrite(WriteOne(node(1), FillOf(key_, "v", has->results[0].lease))), "ok");
+  EXPECT_THAT(waits->shown, ElementsAre("v@L1"));
+}
+
+// It was looked for when the slot went.
+TEST_F(LeaseWakerTest, AnOwnerThatHasLostTheSlotGivesNoLease) {
+  store_.HoldReplies();
+  const auto late = Begin({key_}, Lease(), 1, absl::Seconds(20));
+  for (auto& one : nodes_) one->topology().Offer(TopologyOf(2, {"n0"}));
+  coherence_->OnSlotLost(slot_);
+  waker_->OnSlotLost(slot_);
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_EQ(counters(1).leases_granted, 0);
+  EXPECT_EQ(counters(0).leases_granted, 1);
+  ASSERT_THAT(late->shown, ElementsAre("miss"));
+  EXPECT_FALSE(late->results[0].lease.empty());
+}
+
 // A delete that is older than the lease and was not there when it was given.
 TEST_F(LeaseWakerTest, AnOldDeleteThatArrivesDuringALeaseIsLookedAtOnce) {
   const Version before{node(1).versions().Next().hlc, RegionId("eu")};

@@ -46,7 +46,7 @@ std::vector<uint32_t> StoreWire::AwaySlots() const {
 void StoreWire::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
   FetchFromPrimary(keys, deadline, [this, keys, callback](std::vector<L2Record> records) {
     for (size_t i = 0; i < keys.size(); ++i) {
-      if (lags.count(keys[i].key) > 0) records[i] = {};
+      if (lags.count(keys[i].key) > 0) records[i] = {{}, {}, /*from_replica=*/true};
     }
     callback(std::move(records));
   });
