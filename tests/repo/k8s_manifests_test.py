@@ -245,6 +245,10 @@ BROKEN = {
                         "not in the namespace"),
     "no labels": (policy.check_names, lambda o: o[0]["metadata"]["labels"].pop(
         "app.kubernetes.io/instance"), "no label"),
+    "long label": (policy.check_names, lambda o: o[0]["metadata"]["labels"].update(x="y" * 64),
+                   "value of a label"),
+    "long port": (policy.check_port_names, lambda o: container(o)["ports"][0].update(
+        name="grpc-of-the-data"), "name of a port"),
     "flag": (check_settings, lambda o: container(o)["args"].append("--l1-maximum=1GiB"),
              "meridian-node has no --l1-maximum"),
     "plaintext unsaid": (check_settings, lambda o: container(o)["args"].remove("--insecure=true"),

@@ -12,6 +12,7 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
            "projected", "secret"}
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 # What a node takes beside L1, mirrors and hints: logs for what-if, connections, the program.
 REST_OF_THE_NODE = 192 << 20
 
@@ -280,10 +281,22 @@ def check_names(objects):
         if item["metadata"].get("namespace") != "meridian":
             yield f"{title(item)}: is not in the namespace of the release"
         labels = item["metadata"].get("labels", {})
+        for name, value in labels.items():
+            if not LABEL.fullmatch(value):
+                yield f"{title(item)}: {name}: {value!r} cannot be the value of a label"
         for name in ("name", "instance", "component"):
             if f"app.kubernetes.io/{name}" not in labels:
                 yield f"{title(item)}: has no label app.kubernetes.io/{name}"
 
 
+def check_port_names(objects):
+    """At most 15 characters, one of them a letter: longer ones are refused by the API server."""
+    for item, _, spec in pods(objects):
+        for name in ports_of(spec):
+            if len(name) > 15 or not re.fullmatch(r"[a-z0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+                yield f"{title(item)}: {name} cannot be the name of a port"
+
+
 CHECKS = [check_restricted, check_images, check_probes, check_resources, check_selectors,
-          check_disruption, check_network, check_references, check_secrets, check_names]
+          check_disruption, check_network, check_references, check_secrets, check_names,
+          check_port_names]

@@ -225,26 +225,25 @@ class ReleaseTest(unittest.TestCase):
                              "", "--dir", str(self.work)], os.environ)
         wait_for("redis", lambda: answers(redis))
         found = {entry[3]: entry for entry in settings.our_containers(self.objects)}
-        self.pods = {}
-        self.addresses = {}
+        self.pods, self.addresses = {}, {}
         for program, listens in (
                 ("meridian-coordinator", {"grpc": "grpc-address", "http": "http-address"}),
                 ("meridian-node", {"data": "data-address", "peer": "peer-address",
                                    "admin": "admin-address", "http": "http-address"})):
             pod = Pod(self.work / "release", self.objects, found[program], f"{program}-0")
             pod.variables["MERIDIAN_REDIS"] = f"redis://127.0.0.1:{redis}"
-            # Ports of this machine instead of those of a pod.
+            # Any free ports instead of those of a pod.
             ready = self.work / f"{program}.ready"
             ready.unlink(missing_ok=True)
             words = [word for word in pod.words if not word.startswith("--advertise-address")]
-            words += [f"--{flag}=127.0.0.1:0" for flag in listens.values()]
+            words += [f"--{flag}=0.0.0.0:0" for flag in listens.values()]
             words += [f"--ready-file={ready}"]
             if program == "meridian-node":
                 words += [f"--coordinators={self.addresses['meridian-coordinator']['grpc']}"]
             process = self.start(program, [str(self.binaries / program), *words], pod.environment())
             wait_for(program, lambda: ready.exists() or process.poll() is not None)
             self.assertIsNone(process.poll(), f"{program} ended; its log is in {self.work}")
-            self.addresses[program] = json.loads(ready.read_text())
+            self.addresses[program] = json.loads(ready.read_text().replace("0.0.0.0", "127.0.0.1"))
             self.pods[program] = (pod, process)
 
     def start(self, name, words, variables):

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Every alert of the chart is quiet while all is well, and fires when what it is for happens.
+
+By promtool's own tests, which are written here: an hour of the one, an hour of the other. promtool
+comes from the PATH, GOBIN or GOPATH/bin; without it only the list is checked.
+Exit codes: 0 passed, 1 failed, 77 skipped: no promtool or no python3-yaml here.
+"""
+
+import copy
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ALERTS = ROOT / "k8s" / "chart" / "meridian" / "files" / "alerts.yaml"
+
+try:
+    import yaml
+except ImportError:
+    print("SKIPPED: python3-yaml is not installed")
+    sys.exit(77)
+
+
+def find_promtool():
+    folders = [os.environ.get("GOBIN", "")]
+    folders += [os.path.join(path, "bin") for path in
+                (os.environ.get("GOPATH") or os.path.expanduser("~/go")).split(os.pathsep)]
+    for path in (None, *filter(None, folders)):
+        found = shutil.which("promtool", path=path)
+        if found:
+            return found
+    return None
+
+
+PROMTOOL = find_promtool()
+US = 'meridian_region="us"'
+NODE = f'job="meridian-node",instance="n0",{US}'
+OF_NODE = {"job": "meridian-node", "instance": "n0", "meridian_region": "us"}
+REGION = {"meridian_region": "us"}
+LINK = {"from": "us", "to": "eu"}
+ON, OFF = "0x60 1x60", "1x60 0x60"
+COUNTS, GROWS = "0x60 0+1x60", "0x60 0+60x60"
+STEADY, STOPS = "0+100x120", "0+100x60 6000x60"
+LATENCY = "meridian_request_duration_seconds_bucket"
+LAG = "meridian_replication_lag_seconds_bucket"
+GETS = f'meridian_cache_gets_total{{namespace="task",{US}'
+
+# Alert -> ({series: values, one a minute}, labels of what fires, what $value reads as).
+CASES = {
+    "MeridianNodeDown": ({f"up{{{NODE}}}": OFF}, OF_NODE, ""),
+    "MeridianNoCoordinatorLeads": ({
+        f'meridian_coordinator_leader{{instance="c0",{US}}}': OFF,
+        f'meridian_coordinator_leader{{instance="c1",{US}}}': "0x120"}, REGION, ""),
+    "MeridianTwoCoordinatorsLead": ({
+        f'meridian_coordinator_leader{{instance="c0",{US}}}': "1x120",
+        f'meridian_coordinator_leader{{instance="c1",{US}}}': ON}, REGION, ""),
+    "MeridianEpochsDisagree": ({
+        f"meridian_ring_epoch{{{NODE}}}": "5x120",
+        f'meridian_ring_epoch{{job="meridian-node",instance="n1",{US}}}': "5x60 4x60",
+        f'meridian_ring_epoch{{job="meridian-coordinator",instance="c1",{US}}}': "0x120"},
+        REGION, ""),
+    "MeridianErrors": ({
+        f'meridian_requests_total{{code="OK",{US}}}': STEADY,
+        f'meridian_requests_total{{code="INVALID_ARGUMENT",{US}}}': STEADY,
+        f'meridian_requests_total{{code="UNAVAILABLE",{US}}}': "0x60 0+50x60"}, REGION, "20%"),
+    "MeridianSlow": ({
+        f'{LATENCY}{{method="Get",le="0.08",{US}}}': STOPS,
+        f'{LATENCY}{{method="Get",le="0.2",{US}}}': STOPS,
+        f'{LATENCY}{{method="Get",le="0.4",{US}}}': STEADY,
+        f'{LATENCY}{{method="Get",le="+Inf",{US}}}': STEADY},
+        {**REGION, "method": "Get"}, "398ms"),
+    "MeridianLowHitRate": ({
+        f'{GETS},tier="l1",result="hit"}}': "0+90x60 5400+10x60",
+        f'{GETS},tier="l1",result="miss"}}': "0+10x60 600+90x60",
+        f'{GETS},tier="l2",result="hit"}}': "0+5x60 300+40x60"},
+        {**REGION, "namespace": "task"}, "50%"),
+    "MeridianPoliciesRefused": ({f"meridian_policy_last_reload_successful{{{NODE}}}": OFF},
+                                OF_NODE, ""),
+    "MeridianOriginBreakerOpen": ({f'meridian_origin_breaker_state{{namespace="task",{NODE}}}': ON},
+                                  {**REGION, "namespace": "task"}, ""),
+    "MeridianWarmingRefused": ({
+        f'meridian_warm_schedule_runs_total{{outcome="queued",{US}}}': STEADY,
+        f'meridian_warm_schedule_runs_total{{outcome="missed",{US}}}': COUNTS}, REGION, ""),
+    "MeridianRedisAway": ({f'meridian_l2_up{{region="eu",{NODE}}}': OFF},
+                          {**OF_NODE, "region": "eu"}, ""),
+    "MeridianRedisCircuitOpen": ({f'meridian_l2_circuit_state{{region="eu",{NODE}}}': ON},
+                                 {**OF_NODE, "region": "eu"}, ""),
+    "MeridianSentinelNotBelieved": (
+        {f'meridian_l2_sentinel_up{{region="us",sentinel="s1:26379",{NODE}}}': OFF},
+        {**OF_NODE, "region": "us", "sentinel": "s1:26379"}, ""),
+    "MeridianHintsWait": ({f"meridian_hints_oldest_seconds{{{NODE}}}": GROWS}, OF_NODE, ""),
+    "MeridianTombstonesEvictable": ({f"meridian_tombstones_evictable{{{NODE}}}": ON}, OF_NODE, ""),
+    "MeridianReplicationLag": ({
+        f'{LAG}{{from="us",to="eu",le="2",{NODE}}}': STOPS,
+        f'{LAG}{{from="us",to="eu",le="5",{NODE}}}': STEADY,
+        f'{LAG}{{from="us",to="eu",le="+Inf",{NODE}}}': STEADY}, LINK, "4.97s"),
+    "MeridianReplicationStuck": (
+        {f'meridian_replication_oldest_seconds{{from="us",to="eu",{NODE}}}': GROWS}, LINK,
+        "58m 0s"),
+    "MeridianReplicationCut": (
+        {f'meridian_replication_cut{{from="us",to="eu",{NODE}}}': ON}, LINK, ""),
+    "MeridianReplicationLost": ({f'meridian_replication_lost_total{{to="eu",{NODE}}}': COUNTS},
+                                {**REGION, "to": "eu"}, ""),
+    "MeridianReplicationDropped": (
+        {f'meridian_replication_dropped_total{{to="eu",{NODE}}}': COUNTS},
+        {**REGION, "to": "eu"}, ""),
+    "MeridianStale": ({f"meridian_staleness_incidents_total{{{NODE}}}": COUNTS}, REGION, ""),
+    "MeridianClockOff": ({f"meridian_clock_refused{{{NODE}}}": ON}, OF_NODE, ""),
+}
+
+
+def rules(groups):
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def filled(text, labels, value):
+    """An annotation as it reads when the alert fires."""
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match.group(1)], text)
+    return re.sub(r"\{\{ \$value[^}]*\}\}", value, text)
+
+
+def promtool_tests(groups, path):
+    """The tests in promtool's form, of the rules in the file `path`."""
+    tests = []
+    for name, (series, labels, value) in CASES.items():
+        rule = rules(groups)[name]
+        fires = {"exp_labels": {**labels, **rule["labels"]},
+                 "exp_annotations": {key: filled(text, labels, value)
+                                     for key, text in rule["annotations"].items()}}
+        tests.append({
+            "name": name, "interval": "1m",
+            "input_series": [{"series": key, "values": text} for key, text in series.items()],
+            "alert_rule_test": [
+                {"alertname": name, "eval_time": "59m", "exp_alerts": []},
+                {"alertname": name, "eval_time": "119m", "exp_alerts": [fires]}]})
+    return {"rule_files": [str(path)], "evaluation_interval": "1m", "tests": tests}
+
+
+class AlertsTest(unittest.TestCase):
+    GROUPS = yaml.safe_load(ALERTS.read_text())["groups"]
+
+    def promtool(self, groups):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "alerts.yaml").write_text(yaml.safe_dump({"groups": groups}))
+            (folder / "test.yaml").write_text(
+                yaml.safe_dump(promtool_tests(groups, folder / "alerts.yaml")))
+            return subprocess.run([PROMTOOL, "test", "rules", folder / "test.yaml"], text=True,
+                                  stdin=subprocess.DEVNULL, capture_output=True)
+
+    def test_every_alert_has_a_case(self):
+        self.assertEqual(set(rules(self.GROUPS)), set(CASES))
+
+    @unittest.skipIf(PROMTOOL is None, "no promtool")
+    def test_the_rules_are_well_formed(self):
+        result = subprocess.run([PROMTOOL, "check", "rules", ALERTS], text=True,
+                                stdin=subprocess.DEVNULL, capture_output=True)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    @unittest.skipIf(PROMTOOL is None, "no promtool")
+    def test_each_is_quiet_when_all_is_well_and_fires_when_it_is_not(self):
+        result = self.promtool(self.GROUPS)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    @unittest.skipIf(PROMTOOL is None, "no promtool")
+    def test_rules_that_never_or_always_fire_are_found(self):
+        for expression in ("vector(1) == 0", "vector(1)"):
+            groups = copy.deepcopy(self.GROUPS)
+            groups[0]["rules"][0]["expr"] = expression
+            result = self.promtool(groups)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("MeridianNodeDown", result.stdout + result.stderr)
+
+
+if __name__ == "__main__":
+    if not unittest.main(exit=False).result.wasSuccessful():
+        sys.exit(1)
+    if PROMTOOL is None:
+        print("SKIPPED: no promtool in PATH, GOBIN or GOPATH/bin: that the alerts fire was not seen")
+        sys.exit(77)
