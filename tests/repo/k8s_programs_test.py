@@ -178,14 +178,14 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(packages - listed, set())
 
 
-def wait_for(what, condition):
-    until = time.monotonic() + READY_SECONDS
+def wait_for(what, condition, seconds=READY_SECONDS):
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         result = condition()
         if result:
             return result
         time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {READY_SECONDS} s")
+    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 def free_port():
@@ -209,53 +209,68 @@ def http_status(address, path):
         return 0
 
 
+LISTENS = {"meridian-coordinator": {"grpc": "grpc-address", "http": "http-address"},
+           "meridian-node": {"data": "data-address", "peer": "peer-address",
+                             "admin": "admin-address", "http": "http-address"}}
+TEST = load(ROOT / "k8s" / "manifests" / "test-pod.yaml")[0]["spec"]["containers"][0]
+
+
 @unittest.skipUnless(shutil.which("redis-server"), "no redis-server")
 class ReleaseTest(unittest.TestCase):
-    """The manifest `minimal`, as processes: it becomes ready, works, and ends in time."""
+    """Pods of a manifest as processes: they become ready, work, end in time and come back."""
 
-    work = ProgramsTest.work
-    binaries = ProgramsTest.binaries
+    work = pathlib.Path()
+    binaries = pathlib.Path()
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.objects = load(ROOT / "k8s" / "manifests" / "minimal.yaml")
-        redis = free_port()
-        self.start("redis", ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save",
-                             "", "--dir", str(self.work)], os.environ)
-        wait_for("redis", lambda: answers(redis))
-        found = {entry[3]: entry for entry in settings.our_containers(self.objects)}
-        self.pods, self.addresses = {}, {}
-        for program, listens in (
-                ("meridian-coordinator", {"grpc": "grpc-address", "http": "http-address"}),
-                ("meridian-node", {"data": "data-address", "peer": "peer-address",
-                                   "admin": "admin-address", "http": "http-address"})):
-            pod = Pod(self.work / "release", self.objects, found[program], f"{program}-0")
-            pod.variables["MERIDIAN_REDIS"] = f"redis://127.0.0.1:{redis}"
-            # Any free ports instead of those of a pod.
-            ready = self.work / f"{program}.ready"
-            ready.unlink(missing_ok=True)
-            words = [word for word in pod.words if not word.startswith("--advertise-address")]
-            words += [f"--{flag}=0.0.0.0:0" for flag in listens.values()]
-            words += [f"--ready-file={ready}"]
-            if program == "meridian-node":
-                words += [f"--coordinators={self.addresses['meridian-coordinator']['grpc']}"]
-            process = self.start(program, [str(self.binaries / program), *words], pod.environment())
-            wait_for(program, lambda: ready.exists() or process.poll() is not None)
-            self.assertIsNone(process.poll(), f"{program} ended; its log is in {self.work}")
-            self.addresses[program] = json.loads(ready.read_text().replace("0.0.0.0", "127.0.0.1"))
-            self.pods[program] = (pod, process)
+        self.pods, self.processes, self.addresses = {}, {}, {}
+        self.redis = free_port()
+        self.start("redis", ["redis-server", "--port", str(self.redis), "--bind", "127.0.0.1",
+                             "--save", "", "--dir", str(self.work)], os.environ)
+        wait_for("redis", lambda: answers(self.redis))
 
     def start(self, name, words, variables):
-        log = self.stack.enter_context(open(self.work / f"{name}.log", "w"))
+        log = self.stack.enter_context(open(self.work / f"{name}.log", "a"))
         process = subprocess.Popen(words, env=variables, stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=subprocess.STDOUT)
         self.stack.callback(process.wait)
         self.stack.callback(process.kill)
         return process
 
+    def end_of_log(self, name):
+        return (self.work / f"{name}.log").read_text()[-2000:]
+
+    def launch(self, manifest, program, index):
+        """A pod; another one of that name must have ended. It gets new ports, as pods get new
+        addresses."""
+        objects = load(ROOT / "k8s" / "manifests" / f"{manifest}.yaml")
+        found = {entry[3]: entry for entry in settings.our_containers(objects)}[program]
+        name = f"{program}-{index}"
+        pod = Pod(self.work / "release", objects, found, name)
+        pod.variables["MERIDIAN_REDIS"] = f"redis://127.0.0.1:{self.redis}"
+        ready = self.work / f"{name}.ready"
+        ready.unlink(missing_ok=True)
+        words = [word for word in pod.words if not word.startswith("--advertise-address")]
+        words += [f"--{flag}=0.0.0.0:0" for flag in LISTENS[program].values()]
+        words += [f"--ready-file={ready}"]
+        if program == "meridian-node":
+            words += [f"--coordinators={addresses['grpc']}"
+                      for other, addresses in self.addresses.items() if "coordinator" in other]
+        else:
+            # It must tell others its port before it has one.
+            port = free_port()
+            words += [f"--grpc-address=0.0.0.0:{port}", f"--advertise-address=127.0.0.1:{port}"]
+            words.remove("--grpc-address=0.0.0.0:0")
+        process = self.start(name, [str(self.binaries / program), *words], pod.environment())
+        wait_for(name, lambda: ready.exists() or process.poll() is not None)
+        self.assertIsNone(process.poll(), f"{name} ended:\n{self.end_of_log(name)}")
+        self.addresses[name] = json.loads(ready.read_text().replace("0.0.0.0", "127.0.0.1"))
+        self.pods[name], self.processes[name] = pod, process
+
     def serving(self, address):
-        """grpc.health.v1 as the kubelet asks it; without grpcio: what /readyz says."""
+        """grpc.health.v1 as the kubelet asks it; None: there is no grpcio here."""
         try:
             import grpc
         except ImportError:
@@ -268,43 +283,83 @@ class ReleaseTest(unittest.TestCase):
             except grpc.RpcError:
                 return False
 
-    def probe(self, program, kind):
-        pod, _ = self.pods[program]
-        probe = pod.container[kind]
+    def probe(self, name, kind):
+        probe = self.pods[name].container[kind]
         if "grpc" in probe:
             port = {7400: "data", 7410: "grpc"}[probe["grpc"]["port"]]
-            answer = self.serving(self.addresses[program][port])
+            answer = self.serving(self.addresses[name][port])
             if answer is not None:
                 return answer
             probe = {"httpGet": {"path": "/readyz"}}
-        return http_status(self.addresses[program]["http"], probe["httpGet"]["path"]) == 200
+        return http_status(self.addresses[name]["http"], probe["httpGet"]["path"]) == 200
+
+    def wait_until_ready(self, *names):
+        for name in names or self.pods:
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+                wait_for(f"{kind} of {name}", lambda: self.probe(name, kind))
+
+    def end(self, name):
+        """SIGTERM, as the kubelet sends it: it ends by itself within the grace period."""
+        self.processes[name].send_signal(signal.SIGTERM)
+        self.assertEqual(self.processes[name].wait(timeout=self.pods[name].grace), 0, name)
+
+    def run_test_pod(self, node):
+        return subprocess.run(
+            [*TEST["command"], *TEST["args"]], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, env={"PATH": f"{self.binaries}:{os.environ['PATH']}", "HOSTNAME": "test",
+                            "MERIDIAN_TARGET": self.addresses[node]["data"]})
+
+    def check_works(self, node):
+        result = self.run_test_pod(node)
+        self.assertEqual((result.returncode, result.stdout), (0, "passed\n"), result.stderr)
 
     def health(self):
-        ports = [self.addresses[program]["http"].rpartition(":")[2] for program in self.pods]
-        return [subprocess.run([ROOT / "k8s" / "docker" / "health", port], timeout=20,
+        return [subprocess.run([ROOT / "k8s" / "docker" / "health",
+                                addresses["http"].rpartition(":")[2]], timeout=20,
                                stdin=subprocess.DEVNULL, capture_output=True).returncode
-                for port in ports]
+                for addresses in self.addresses.values()]
 
-    def test_it_becomes_ready_works_and_ends_in_time(self):
-        for program in self.pods:
-            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-                wait_for(f"{kind} of {program}", lambda: self.probe(program, kind))
+    def slots(self, node):
+        """Node -> how many slots it has, as `node` knows it."""
+        result = subprocess.run([self.binaries / "meridianctl", "ring", "--json", "--target",
+                                 self.addresses[node]["data"]], stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True)
+        members = json.loads(result.stdout or "{}").get("members", [])
+        return {entry["member"]["id"]: entry.get("slots", 0) for entry in members}
+
+    def test_minimal_becomes_ready_works_and_ends_in_time(self):
+        self.launch("minimal", "meridian-coordinator", 0)
+        self.launch("minimal", "meridian-node", 0)
+        self.wait_until_ready()
         self.assertEqual(self.health(), [0, 0])
-        test = load(ROOT / "k8s" / "manifests" / "test-pod.yaml")[0]["spec"]["containers"][0]
-        result = subprocess.run(
-            [*test["command"], *test["args"]], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, env={"PATH": f"{self.binaries}:{os.environ['PATH']}", "HOSTNAME": "test",
-                            "MERIDIAN_TARGET": self.addresses["meridian-node"]["data"]})
-        self.assertEqual((result.returncode, result.stdout), (0, "passed\n"), result.stderr)
-        for program in reversed(self.pods):
-            pod, process = self.pods[program]
-            process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(timeout=pod.grace), 0, program)
+        self.check_works("meridian-node-0")
+        self.end("meridian-node-0")
+        self.end("meridian-coordinator-0")
         self.assertEqual(self.health(), [1, 1])
-        self.assertNotEqual(subprocess.run(
-            [*test["command"], *test["args"]], stdin=subprocess.DEVNULL, capture_output=True,
-            env={"PATH": f"{self.binaries}:{os.environ['PATH']}", "HOSTNAME": "test",
-                 "MERIDIAN_TARGET": self.addresses["meridian-node"]["data"]}).returncode, 0)
+        self.assertNotEqual(self.run_test_pod("meridian-node-0").returncode, 0)
+
+    def test_default_rolls_one_node_after_the_other(self):
+        nodes = [f"meridian-node-{index}" for index in range(3)]
+        for index in range(2):
+            self.launch("default", "meridian-coordinator", index)
+        for index in range(3):
+            self.launch("default", "meridian-node", index)
+        self.wait_until_ready()
+        wait_for("three nodes with slots", lambda: all(
+            self.slots(nodes[0]).get(name, 0) > 300 for name in nodes))
+        for index in (2, 1, 0):  # As a StatefulSet is updated.
+            name, other = nodes[index], nodes[(index + 1) % 3]
+            self.end(name)
+            # What it owned is given away before it ends; `other` may hear of it a moment later.
+            wait_for(f"no slots of {name}", lambda: self.slots(other).get(name, 0) == 0, seconds=1)
+            self.check_works(other)
+            self.launch("default", "meridian-node", index)
+            self.wait_until_ready(name)
+            wait_for(f"slots of {name}", lambda: self.slots(other).get(name, 0) > 300)
+            self.check_works(name)
+        self.end("meridian-coordinator-0")
+        self.check_works(nodes[0])
+        self.wait_until_ready("meridian-coordinator-1", *nodes)
 
 
 def main():
