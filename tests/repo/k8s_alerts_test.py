@@ -87,6 +87,10 @@ CASES = {
     "MeridianWarmingRefused": ({
         f'meridian_warm_schedule_runs_total{{outcome="queued",{US}}}': STEADY,
         f'meridian_warm_schedule_runs_total{{outcome="missed",{US}}}': COUNTS}, REGION, ""),
+    "MeridianWarmingFails": ({
+        f'meridian_warm_keys_total{{namespace="task",source="schedule",outcome="l2",{US}}}': STEADY,
+        f'meridian_warm_keys_total{{namespace="task",source="schedule",outcome="failed",{US}}}':
+            "0x58 0+25x60"}, {**REGION, "namespace": "task"}, "20%"),
     "MeridianRedisAway": ({f'meridian_l2_up{{region="eu",{NODE}}}': OFF},
                           {**OF_NODE, "region": "eu"}, ""),
     "MeridianRedisCircuitOpen": ({f'meridian_l2_circuit_state{{region="eu",{NODE}}}': ON},
