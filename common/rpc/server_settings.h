@@ -15,9 +15,14 @@ namespace meridian {
 // Largest message that a public and a peer server accept: a batch of 32 MiB and its framing.
 inline constexpr int kMaxMessageBytes = 40 << 20;
 
+// Calls of one connection at a time; the others wait in the client. What another node forwards comes
+// on one connection, and all of it may wait for one load: with writes and fences behind it.
+inline constexpr int kStreams = 1024;
+inline constexpr int kPeerStreams = 16 * 1024;
+
 // gRPC compression off (a 130 KB gzip message inflates to 128 MiB before the size limit refuses it),
 // keepalive pings every 10 s permitted, bounded streams and metadata, no port sharing.
-void ApplyServerSettings(grpc::ServerBuilder* builder);
+void ApplyServerSettings(grpc::ServerBuilder* builder, int streams = kStreams);
 
 // A plaintext channel to `address` (host:port) with keepalive and its own connection; reconnects
 // quickly: the first back-off is 100 ms, the longest 2 s.

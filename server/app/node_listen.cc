@@ -31,16 +31,15 @@ absl::StatusOr<std::string> Advertised(const std::string& listen, int port,
 
 absl::Status NodeParts::Listen() {
   topology_streams = std::make_unique<TopologyStreams>(topology);
-  cache_service =
-      std::make_unique<CacheServiceHandlers>(*context, *reads, *writes, *fence_path,
-                                             *topology_streams, *watch_streams, *rpc_metrics);
+  cache_service = std::make_unique<CacheServiceHandlers>(
+      *context, *reads, *writes, *fence_path, *topology_streams, *watch_streams, *rpc_metrics);
   peer_service = std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer);
   admin_service = std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background,
                                                          MakeAdminSources());
-  const auto listen = [](const std::string& address, grpc::Service* service,
-                         int* port) -> absl::StatusOr<std::unique_ptr<grpc::Server>> {
+  const auto listen = [](const std::string& address, grpc::Service* service, int* port,
+                         int streams = kStreams) -> absl::StatusOr<std::unique_ptr<grpc::Server>> {
     grpc::ServerBuilder builder;
-    ApplyServerSettings(&builder);
+    ApplyServerSettings(&builder, streams);
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
     builder.RegisterService(service);
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
@@ -54,7 +53,8 @@ absl::Status NodeParts::Listen() {
   int peer_port = 0;
   int admin_port = 0;
   ASSIGN_OR_RETURN(data_server, listen(config.data_address, cache_service.get(), &data_port));
-  ASSIGN_OR_RETURN(peer_server, listen(config.peer_address, peer_service.get(), &peer_port));
+  ASSIGN_OR_RETURN(peer_server,
+                   listen(config.peer_address, peer_service.get(), &peer_port, kPeerStreams));
   ASSIGN_OR_RETURN(admin_server, listen(config.admin_address, admin_service.get(), &admin_port));
   TellHealth(IsWarmedUp(), warm_readiness == nullptr);  // Before anybody hears of the ports.
   MetricsHttpOptions http_options;
