@@ -54,38 +54,21 @@ void LinkBacklog::Mended(SlotTicket ticket) {
   Slot* slot = Find(ticket);
   if (slot == nullptr || !slot->mending) return;
   slot->mending = false;
-  const bool all = slot->synced && !slot->under_way && slot->waiting.empty();
+  const bool all = slot->synced && slot->under_way == 0 && slot->waiting.empty();
   slot->mended = std::max(slot->hole_start, all ? slot->queued : slot->sent);
 }
 
-LogPosition LinkBacklog::MendedUpTo(SlotTicket ticket) const {
+LogPosition LinkBacklog::HasUpTo(SlotTicket ticket) const {
   const Slot* slot = Find(ticket);
-  return slot == nullptr ? LogPosition{} : slot->mended;
+  if (slot == nullptr) return LogPosition{};
+  // A target that had told no cursor could have lost everything unnoticed.
+  if (slot->doubted || slot->acked == LogPosition{}) return slot->mended;
+  return std::max(slot->mended, slot->sent);
 }
 
 bool LinkBacklog::mending(SlotTicket ticket) const {
   const Slot* slot = Find(ticket);
   return slot != nullptr && slot->mending;
-}
-
-void LinkBacklog::Hold(SlotTicket ticket) {
-  if (Slot* slot = Find(ticket)) slot->held = true;
-}
-
-void LinkBacklog::Release(uint32_t slot) {
-  const auto it = slots_.find(slot);
-  if (it != slots_.end()) it->second.held = false;
-}
-
-void LinkBacklog::Wait(SlotTicket ticket) {
-  if (Slot* slot = Find(ticket)) slot->waits = true;
-}
-
-void LinkBacklog::GoOn(SlotTicket ticket) {
-  Slot* slot = Find(ticket);
-  if (slot == nullptr) return;
-  slot->waits = false;
-  TakeTurn(ticket.slot, *slot);
 }
 
 LogPosition LinkBacklog::AckedBefore(SlotTicket ticket) const {
@@ -100,11 +83,13 @@ LogPosition LinkBacklog::Queued(SlotTicket ticket) const {
 
 void LinkBacklog::Add(uint32_t slot) {
   const auto [it, is_new] = slots_.try_emplace(slot);
-  if (is_new) it->second.generation = next_generation_++;
+  if (!is_new) return;
+  it->second.generation = next_generation_++;
+  it->second.away = std::binary_search(away_.begin(), away_.end(), slot);
 }
 
 void LinkBacklog::Forget(Slot& slot) {
-  waiting_ -= slot.waiting.size();
+  Count(slot, -static_cast<ptrdiff_t>(slot.waiting.size()));
   slot.waiting.clear();
 }
 
@@ -116,9 +101,12 @@ void LinkBacklog::Remove(uint32_t slot) {
 }
 
 void LinkBacklog::Restart(uint32_t slot) {
-  if (slots_.count(slot) == 0) return;
+  const auto it = slots_.find(slot);
+  if (it == slots_.end()) return;
+  const bool held = it->second.held;  // What is to be done here is still to be done.
   Remove(slot);
   Add(slot);
+  slots_.at(slot).held = held;
 }
 
 void LinkBacklog::Unsync() {
@@ -129,12 +117,8 @@ void LinkBacklog::Unsync(uint32_t slot) {
   const auto it = slots_.find(slot);
   if (it == slots_.end()) return;
   it->second.synced = false;
-  it->second.mended = {};  // There is a reason for doubt.
-}
-
-void LinkBacklog::SetAway(std::vector<uint32_t> slots) {
-  away_ = std::move(slots);
-  for (const uint32_t slot : away_) Unsync(slot);
+  it->second.doubted = true;  // There is a reason.
+  it->second.mended = {};
 }
 
 std::vector<SlotTicket> LinkBacklog::Tickets() const {
@@ -170,8 +154,7 @@ bool LinkBacklog::NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition
 std::vector<SlotTicket> LinkBacklog::Unsynced() const {
   std::vector<SlotTicket> tickets;
   for (const auto& [number, slot] : slots_) {
-    if (slot.synced || slot.under_way) continue;
-    if (std::binary_search(away_.begin(), away_.end(), number)) continue;
+    if (slot.synced || slot.under_way > 0 || slot.away) continue;
     tickets.push_back({number, slot.generation});
   }
   return tickets;
@@ -179,7 +162,7 @@ std::vector<SlotTicket> LinkBacklog::Unsynced() const {
 
 void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
   Slot* slot = Find(ticket);
-  if (slot == nullptr || slot->synced || slot->under_way) return;
+  if (slot == nullptr || slot->synced || slot->under_way > 0) return;
   // A cursor past the end is of a log that is no more: the new one is read from its beginning.
   const bool restarted = cursor > end;
   if (restarted) cursor = LogPosition{};
@@ -191,17 +174,20 @@ void LinkBacklog::Sync(SlotTicket ticket, LogPosition cursor, LogPosition end) {
   if (restarted) slot->seen = end;  // What was seen before is of the old log.
   while (!slot->waiting.empty() && slot->waiting.front().position <= cursor) {
     slot->waiting.pop_front();  // The former owner was faster.
-    --waiting_;
+    Count(*slot, -1);
   }
   slot->acked = slot->told = cursor;
+  slot->sent = std::max(slot->sent, cursor);
   slot->queued = std::max(slot->queued, cursor);
   slot->seen = std::max(slot->seen, end);
   slot->synced = slot->based = true;
+  slot->doubted = false;
   if (restarted || slot->queued < slot->seen) {
     Lag(*slot, TimeOf(cursor.ms == 0 ? end : slot->queued));
   } else {
     slot->lagging = false;
     slot->unread = 0;
+    if (slot->waiting.empty()) Stop(*slot, slot->away, /*stalled=*/false);
   }
   TakeTurn(ticket.slot, *slot);
 }
@@ -215,9 +201,10 @@ bool LinkBacklog::Queue(Slot& slot, const std::vector<LogEntry>& entries) {
   for (const LogEntry& entry : entries) {
     if (entry.position <= slot.queued) continue;
     if (wanted_(entry)) {
-      if (waiting_ >= capacity_) return false;
+      if ((slot.stopped() ? stopped_ : waiting_to_go()) >= capacity_) return false;
+      if (slot.waiting.empty()) slot.sent = std::max(slot.sent, slot.queued);
       slot.waiting.push_back(entry);
-      ++waiting_;
+      Count(slot, 1);
     }
     slot.queued = entry.position;
   }
@@ -225,7 +212,9 @@ bool LinkBacklog::Queue(Slot& slot, const std::vector<LogEntry>& entries) {
 }
 
 void LinkBacklog::TakeTurn(uint32_t number, Slot& slot) {
-  if (slot.in_turn || slot.waits || slot.waiting.empty() || slot.under_way || !slot.synced) return;
+  if (slot.in_turn || slot.waits || slot.waiting.empty() || slot.under_way > 0 || !slot.synced) {
+    return;
+  }
   slot.in_turn = true;
   turn_.push_back(number);
 }
@@ -246,6 +235,7 @@ void LinkBacklog::Feed(LogPosition after, const LogSlice& slice) {
         slice.entries.begin(), slice.entries.end(),
         [&](const LogEntry& entry) { return entry.position > slot.queued && wanted_(entry); }));
   }
+  GiveUp(slot);
   TakeTurn(slice.slot, slot);
 }
 
@@ -255,7 +245,8 @@ std::vector<CatchUpRead> LinkBacklog::NextReads(size_t limit) {
   for (size_t i = 0; i < slots_.size() && reads.size() < limit; ++i, ++it) {
     if (it == slots_.end()) it = slots_.begin();
     const Slot& slot = it->second;
-    if (!slot.synced || !slot.lagging) continue;
+    if (!slot.synced || !slot.lagging || slot.waits) continue;
+    if (slot.stalled && !slot.waiting.empty()) continue;  // It is tried with that.
     reads.push_back({{it->first, slot.generation}, slot.queued, slot.seen});
     next_read_ = it->first + 1;
   }
@@ -278,6 +269,7 @@ void LinkBacklog::OnRead(const CatchUpRead& read, const std::vector<LogEntry>& e
     if (!slot->lagging) slot->unread = 0;
   }
   if (slot->lagging) slot->lagging_since = std::max(slot->lagging_since, TimeOf(slot->queued));
+  GiveUp(*slot);
   TakeTurn(read.ticket.slot, *slot);
 }
 
@@ -299,7 +291,7 @@ SlotBatch LinkBacklog::Batch(uint32_t number, Slot& slot, size_t count) {
       batch.changes[it->second] = entry;
     }
   }
-  slot.under_way = true;
+  slot.under_way = count;
   return batch;
 }
 
@@ -318,7 +310,7 @@ std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) 
     if (it == slots_.end() || !it->second.in_turn) continue;
     Slot& slot = it->second;
     slot.in_turn = false;
-    if (!slot.synced || slot.waits || slot.under_way || slot.waiting.empty()) continue;
+    if (!slot.synced || slot.waits || slot.under_way > 0 || slot.waiting.empty()) continue;
     const size_t count = std::min({slot.waiting.size(), limit - taken, slot.limit});
     batches.push_back(Batch(number, slot, count));
     taken += count;
@@ -329,17 +321,19 @@ std::vector<SlotBatch> LinkBacklog::TakeBatches(size_t limit, size_t max_slots) 
 void LinkBacklog::Finish(const SlotBatch& batch, bool applied) {
   Slot* slot = Find(batch.ticket);
   if (slot == nullptr) return;
-  slot->under_way = false;
+  slot->under_way = 0;
   if (applied) {
     slot->waiting.erase(slot->waiting.begin(),
                         slot->waiting.begin() + static_cast<ptrdiff_t>(batch.count));
-    waiting_ -= batch.count;
+    Count(*slot, -static_cast<ptrdiff_t>(batch.count));
+    Stop(*slot, slot->away, /*stalled=*/false);
     slot->sent = std::max(slot->sent, batch.cursor);
     if (!batch.mending && !batch.held) {
       slot->acked = std::max(slot->acked, batch.cursor);
       slot->told = std::max(slot->told, batch.cursor);
     }
   }
+  GiveUp(*slot);
   TakeTurn(batch.ticket.slot, *slot);
 }
 
@@ -349,7 +343,7 @@ std::vector<SlotBatch> LinkBacklog::StaleCursors(size_t limit) {
   for (size_t i = 0; i < slots_.size() && batches.size() < limit; ++i, ++it) {
     if (it == slots_.end()) it = slots_.begin();
     Slot& slot = it->second;
-    if (!slot.synced || slot.under_way || slot.mending || slot.held || !slot.waiting.empty() ||
+    if (!slot.synced || slot.under_way > 0 || slot.mending || slot.held || !slot.waiting.empty() ||
         slot.queued <= slot.told) {
       continue;
     }

@@ -3,13 +3,17 @@
 // time.
 //
 // Order: a slot has at most one batch under way, and its changes leave in the order of the log.
-// Bound: at most `capacity` changes wait in memory, over all slots. A slot that finds no room, or
-//   whose live changes do not join on to what it has, lags: it is read from the log later.
+// Bound: at most `capacity` changes wait in memory, over all slots that may go. A slot that finds no
+//   room, or whose live changes do not join on to what it has, lags: it is read from the log later.
+//   Slots that stop (away, or refused and nothing taken since) share a quarter of that for
+//   themselves, and take no room from the others; they give up what is more, and lag. One change
+//   each is kept of those that are tried again.
 // Thread safety: none.
 
 #ifndef MERIDIAN_SERVER_REPLICATION_LINK_BACKLOG_H_
 #define MERIDIAN_SERVER_REPLICATION_LINK_BACKLOG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -98,9 +102,10 @@ class LinkBacklog {
   bool KnowsHole(SlotTicket ticket, LogPosition after, LogPosition start) const;
   void Mended(SlotTicket ticket);
   bool mending(SlotTicket ticket) const;
-  // Up to where the target has everything because the slot was mended, whatever its cursor says,
-  // which may not have been told yet; {0,0}: nowhere, or it is in doubt.
-  LogPosition MendedUpTo(SlotTicket ticket) const;
+  // Up to where the target has everything, because it was sent or the slot was mended, whatever its
+  // cursor says, which may be held or not have been told yet; {0,0}: nowhere, or it is in doubt.
+  // REQUIRES: the slot is not being mended.
+  LogPosition HasUpTo(SlotTicket ticket) const;
   // The log that the target's cursor is of is no more, a new one ends at `end`: true when that is
   // news. What was in the old log must be looked for in the store.
   bool NoteLostLog(SlotTicket ticket, LogPosition cursor, LogPosition end);
@@ -112,7 +117,8 @@ class LinkBacklog {
   void Hold(SlotTicket ticket);
   void Release(uint32_t slot);
 
-  // Nothing of the slot is sent until GoOn; what is under way may be finished.
+  // Nothing of the slot is sent until GoOn; what is under way may be finished. Until something was
+  // applied it is tried with what is in memory, or little more.
   void Wait(SlotTicket ticket);
   void GoOn(SlotTicket ticket);
 
@@ -138,6 +144,8 @@ class LinkBacklog {
 
   size_t slots() const { return slots_.size(); }
   size_t waiting() const { return waiting_; }
+  // Of slots that do not stop.
+  size_t waiting_to_go() const { return waiting_ - stopped_; }
   bool all_synced() const;
   size_t lagging_slots() const;
   // Changes known to wait, in memory and (as far as the tail saw them) in the log.
@@ -151,13 +159,16 @@ class LinkBacklog {
     bool based = false;   // Was synced once: live changes can join on.
     bool synced = false;  // The cursor was fetched since the last error.
     bool lagging = false;
-    bool under_way = false;
+    size_t under_way = 0;  // Changes of the batch that is under way.
+    bool away = false;     // See SetAway.
     bool waits = false;    // See Wait.
+    bool stalled = false;  // It waited, and nothing was applied since.
     bool held = false;     // See Hold.
     bool mending = false;  // Changes are missing somewhere before queued, the last time here:
     LogPosition hole_after;
     LogPosition hole_start;
-    LogPosition mended;       // See MendedUpTo.
+    bool doubted = false;     // Of HasUpTo; until the slot is synced.
+    LogPosition mended;       // See HasUpTo.
     LogPosition lost_cursor;  // Of NoteLostLog.
     LogPosition lost_end;
     size_t limit = kNoLimit;  // Of a batch.
@@ -170,12 +181,17 @@ class LinkBacklog {
     uint64_t unread = 0;      // Wanted live changes passed by while lagging.
     absl::Time lagging_since;
     std::deque<LogEntry> waiting;
+
+    bool stopped() const { return away || stalled; }
   };
 
   Slot* Find(SlotTicket ticket);
   const Slot* Find(SlotTicket ticket) const;
   void Forget(Slot& slot);
   void Lag(Slot& slot, absl::Time since);
+  void Count(const Slot& slot, ptrdiff_t more);  // Or fewer.
+  void Stop(Slot& slot, bool away, bool stalled);
+  void GiveUp(Slot& slot);
   // Takes entries in until there is no room; false then.
   bool Queue(Slot& slot, const std::vector<LogEntry>& entries);
   void TakeTurn(uint32_t number, Slot& slot);
@@ -186,7 +202,8 @@ class LinkBacklog {
   std::map<uint32_t, Slot> slots_;
   std::vector<uint32_t> away_;
   std::deque<uint32_t> turn_;  // Slots with something to send, in order of service.
-  size_t waiting_ = 0;         // Sum of waiting.size().
+  size_t waiting_ = 0;         // Sum of waiting.size(), and
+  size_t stopped_ = 0;         // of that of slots that stop.
   uint32_t next_read_ = 0;     // Where the turns of reading and of cursors go on.
   uint32_t next_cursor_ = 0;
   uint64_t next_generation_ = 1;

@@ -14,12 +14,15 @@ constexpr BackoffOptions kTryAgain{.initial = absl::Milliseconds(100), .max = ab
 }  // namespace
 
 OwnDrops::OwnDrops(std::string own_region, L2Store& own, TaskGate gate, const Clock& clock,
-                   absl::Duration timeout, uint64_t seed, Paid paid, GivenUp given_up)
+                   absl::Duration timeout, size_t most, uint64_t seed, IsHere is_here, Paid paid,
+                   GivenUp given_up)
     : own_region_(std::move(own_region)),
       own_(own),
       gate_(std::move(gate)),
       clock_(clock),
       timeout_(timeout),
+      most_(most),
+      is_here_(std::move(is_here)),
       paid_(std::move(paid)),
       given_up_(std::move(given_up)),
       backoff_(kTryAgain),
@@ -30,16 +33,21 @@ void OwnDrops::Write(std::vector<OwnDrop> drops, Done done) {
   Apply(all, /*as_changes=*/false,
         [this, all, done = std::move(done)](const std::vector<absl::Status>& ended) {
           Outcome outcome;
+          std::set<uint32_t> slots;
+          for (const OwnDrop& drop : *all) slots.insert(drop.key.slot);
           for (size_t i = 0; i < ended.size(); ++i) {
             if (ended[i].ok()) continue;
             if (IsAboutTheWrite(ended[i])) {
               given_up_(ended[i]);
               continue;
             }
-            refusal_ = ended[i];
             const uint32_t slot = (*all)[i].key.slot;
-            outcome.owing.insert(slot);
+            if (!is_here_(slot)) continue;
+            refusal_ = ended[i];
             if (!Owe(std::move((*all)[i]))) outcome.no_room.insert(slot);
+          }
+          for (const uint32_t slot : slots) {
+            if (Owes(slot)) outcome.owing.insert(slot);
           }
           TryLater();
           done(outcome);
@@ -87,7 +95,7 @@ bool OwnDrops::Owe(OwnDrop drop) {
   const Name name{drop.key.slot, drop.key.name_space, drop.key.key};
   const auto found = owed_.find(name);
   if (found == owed_.end()) {
-    if (owed_.size() >= kMost) return false;
+    if (owed_.size() >= most_) return false;
     owed_.emplace(name, Owed{std::move(drop)});
     return true;
   }
@@ -97,11 +105,15 @@ bool OwnDrops::Owe(OwnDrop drop) {
   return true;
 }
 
+bool OwnDrops::Owes(uint32_t slot) const {
+  const auto first = owed_.lower_bound(Name{slot, "", ""});
+  return first != owed_.end() && std::get<0>(first->first) == slot;
+}
+
 void OwnDrops::Pay(const Name& name) {
   const uint32_t slot = std::get<0>(name);
   owed_.erase(name);
-  const auto next = owed_.lower_bound(Name{slot, "", ""});
-  if (next == owed_.end() || std::get<0>(next->first) != slot) paid_(slot);
+  if (!Owes(slot)) paid_(slot);
 }
 
 void OwnDrops::Forget(uint32_t slot) {

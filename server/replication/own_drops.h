@@ -7,7 +7,7 @@
 //   called when nothing of a slot is owed any more. A drop that the store refuses for the drop's
 //   own sake is given up: at once where the answer says so, else when the store refuses it again
 //   and again while it takes another write of the same slot. Want of memory is waited out.
-// Bound: kMost are owed. Those of a store that refuses everything cost kTogether small calls every
+// Bound: `most` are owed. Those of a store that refuses everything cost kTogether small calls every
 //   few seconds.
 // Thread safety: none; everything runs behind the gate.
 
@@ -48,18 +48,21 @@ class OwnDrops {
   static constexpr size_t kTogether = 64;  // Tried again at a time.
 
   struct Outcome {
-    std::set<uint32_t> owing;    // Slots of which something is owed now.
-    std::set<uint32_t> no_room;  // Of these, such of which something could not even be remembered.
+    std::set<uint32_t> owing;    // Of the slots of these drops, those of which anything is owed now.
+    std::set<uint32_t> no_room;  // Those of which something could not even be remembered.
   };
   using Done = std::function<void(const Outcome&)>;
+  // Whether the slot is still this link's.
+  using IsHere = std::function<bool(uint32_t slot)>;
   using Paid = std::function<void(uint32_t slot)>;
   using GivenUp = std::function<void(const absl::Status&)>;
 
   // No reference is owned; all outlive this.
   OwnDrops(std::string own_region, L2Store& own, TaskGate gate, const Clock& clock,
-           absl::Duration timeout, uint64_t seed, Paid paid, GivenUp given_up);
+           absl::Duration timeout, size_t most, uint64_t seed, IsHere is_here, Paid paid,
+           GivenUp given_up);
 
-  // REQUIRES: `drops` is not empty.
+  // REQUIRES: `drops` is not empty. Of slots that are lost meanwhile nothing is owed.
   void Write(std::vector<OwnDrop> drops, Done done);
   // The slot is somebody else's now.
   void Forget(uint32_t slot);
@@ -85,6 +88,7 @@ class OwnDrops {
   void Apply(std::shared_ptr<std::vector<OwnDrop>> drops, bool as_changes,
              std::function<void(const std::vector<absl::Status>&)> done);
   bool Owe(OwnDrop drop);
+  bool Owes(uint32_t slot) const;
   void Pay(const Name& name);
   void TryLater();
   void Try();
@@ -97,6 +101,8 @@ class OwnDrops {
   const TaskGate gate_;
   const Clock& clock_;
   const absl::Duration timeout_;
+  const size_t most_;
+  const IsHere is_here_;
   const Paid paid_;
   const GivenUp given_up_;
   std::map<Name, Owed> owed_;

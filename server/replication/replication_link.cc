@@ -56,7 +56,9 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       batch_limit_(options_.batch_changes),
       pace_(options_.max_fetches * options_.batch_changes, options_.timeout),
       own_drops_(
-          options_.own_region, source, gate_, clock, options_.timeout, options_.seed,
+          options_.own_region, source, gate_, clock, options_.timeout, options_.most_owed_drops,
+          options_.seed,
+          [this](uint32_t slot) { return backlog_.TicketOf(slot).has_value(); },
           [this](uint32_t slot) { backlog_.Release(slot); },
           [this](const absl::Status& why) { Drop(why); }),
       problem_(absl::StrCat("the store of ", options_.own_region,
@@ -226,9 +228,9 @@ void ReplicationLink::SyncStarts(std::shared_ptr<SyncRound> round) {
                            if (backlog_.mending(ticket)) {
                              after = backlog_.Queued(ticket);
                            } else if (round->cursors[i] >= backlog_.AckedBefore(ticket)) {
-                             // Nor is one that was mended, and of which the cursor does not tell
+                             // Nor is what was sent, or mended, and is not told of by the cursor
                              // yet.
-                             after = std::max(after, backlog_.MendedUpTo(ticket));
+                             after = std::max(after, backlog_.HasUpTo(ticket));
                            }
                            if (start > after) Hole(ticket, round->cursors[i], after, start);
                          }
@@ -251,7 +253,7 @@ void ReplicationLink::Synced(const SyncRound& round) {
 // --- Lagging slots.
 
 void ReplicationLink::CatchUp() {
-  if (reading_ || backlog_.waiting() > options_.queue_capacity / 2) return;
+  if (reading_ || backlog_.waiting_to_go() > options_.queue_capacity / 2) return;
   std::vector<CatchUpRead> asked = backlog_.NextReads(options_.read_slots);
   if (asked.empty()) return;
   std::vector<LogRead> reads;

@@ -84,6 +84,7 @@ struct ReplicationLinkOptions {
   uint64_t check_ticks = 5;  // How often the target's cursors are compared with what it answered.
   absl::Duration timeout = absl::Seconds(5);
   BackoffOptions backoff{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)};
+  size_t most_owed_drops = OwnDrops::kMost;
   uint64_t seed = 0;  // Spreads the retries of different nodes.
   LinkRepairOptions repair;
 };

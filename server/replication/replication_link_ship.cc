@@ -93,9 +93,12 @@ void ReplicationLink::OwnDropped(const std::shared_ptr<Shipment>& shipment,
     SlotBatch& batch = shipment->batches[i];
     const uint32_t slot = batch.ticket.slot;
     if (dropping.count(slot) == 0) continue;
-    if (outcome.owing.count(slot) > 0) {
+    // Of a slot that is lost nothing is owed: its next owner must find the change.
+    batch.held = outcome.owing.count(slot) > 0 || !backlog_.IsHere(batch.ticket);
+    if (batch.held) {
       backlog_.Hold(batch.ticket);
-      batch.held = true;
+    } else {
+      backlog_.Release(slot);
     }
     if (outcome.no_room.count(slot) == 0) {
       Apply(shipment, i);

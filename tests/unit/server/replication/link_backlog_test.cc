@@ -22,6 +22,8 @@ LogEntry EntryAt(uint64_t ms, std::string key, uint16_t region = kOwn) {
 
 class LinkBacklogTest : public testing::Test {
  protected:
+  explicit LinkBacklogTest(size_t capacity = 10)
+      : backlog_(capacity, [](const LogEntry& entry) { return entry.version.region == kOwn; }) {}
   // Slots 1..count, synced with everything up to 100 applied.
   void Synced(uint32_t count) {
     for (uint32_t slot = 1; slot <= count; ++slot) backlog_.Add(slot);
@@ -35,7 +37,12 @@ class LinkBacklogTest : public testing::Test {
     return keys;
   }
 
-  LinkBacklog backlog_{10, [](const LogEntry& entry) { return entry.version.region == kOwn; }};
+  LinkBacklog backlog_;
+};
+
+class RoomyLinkBacklogTest : public LinkBacklogTest {
+ protected:
+  RoomyLinkBacklogTest() : LinkBacklogTest(100) {}
 };
 
 TEST_F(LinkBacklogTest, ForeignChangesMoveTheCursorOnly) {
@@ -50,8 +57,9 @@ TEST_F(LinkBacklogTest, ForeignChangesMoveTheCursorOnly) {
 
 TEST_F(LinkBacklogTest, AKeyThatChangedOftenIsSentOnceAndTheCursorCoversAll) {
   Synced(1);
-  backlog_.Feed({100, 0}, {1, {EntryAt(101, "a"), EntryAt(102, "b"), EntryAt(103, "a"),
-                               EntryAt(104, "c", kForeign)}});
+  backlog_.Feed(
+      {100, 0},
+      {1, {EntryAt(101, "a"), EntryAt(102, "b"), EntryAt(103, "a"), EntryAt(104, "c", kForeign)}});
   const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
   ASSERT_THAT(batches, SizeIs(1));
   EXPECT_THAT(KeysOf(batches[0]), ElementsAre("a", "b"));
@@ -63,7 +71,7 @@ TEST_F(LinkBacklogTest, AKeyThatChangedOftenIsSentOnceAndTheCursorCoversAll) {
   EXPECT_EQ(backlog_.OldestWaiting(), std::nullopt);
 }
 
-TEST_F(LinkBacklogTest, ASlotThatWaitsIsPassedByAndLosesNothing) {
+TEST_F(RoomyLinkBacklogTest, ASlotThatWaitsIsPassedByAndLosesNothing) {
   Synced(2);
   for (uint32_t slot = 1; slot <= 2; ++slot) {
     backlog_.Feed({100, 0}, {slot, {EntryAt(101, "a"), EntryAt(102, "b")}});
@@ -86,6 +94,73 @@ TEST_F(LinkBacklogTest, ASlotThatWaitsIsPassedByAndLosesNothing) {
   EXPECT_THAT(backlog_.TakeBatches(100, 1000), SizeIs(1));
 }
 
+// --- Slots that stop; the capacity is 10.
+
+TEST_F(LinkBacklogTest, SlotsThatWaitOrAreAwayTakeNoRoomFromOthers) {
+  Synced(4);
+  backlog_.Wait(*backlog_.TicketOf(1));
+  backlog_.SetAway({2});
+  std::vector<LogEntry> many;
+  for (uint64_t ms = 101; ms <= 140; ++ms) many.push_back(EntryAt(ms, absl::StrCat(ms)));
+  for (uint32_t slot = 1; slot <= 2; ++slot) backlog_.Feed({100, 0}, {slot, many});
+  EXPECT_EQ(backlog_.waiting_to_go(), 0u);
+  EXPECT_LE(backlog_.waiting(), 2u);
+  EXPECT_EQ(backlog_.backlog(), 80u) << "known all the same";
+  EXPECT_EQ(backlog_.OldestWaiting(), absl::FromUnixMillis(101));
+  EXPECT_THAT(backlog_.NextReads(10), IsEmpty()) << "nothing of them may go";
+  many.resize(10);
+  backlog_.Feed({100, 0}, {3, many});
+  EXPECT_EQ(backlog_.waiting_to_go(), 10u) << "all of it";
+  backlog_.Wait(*backlog_.TicketOf(3));  // What it has is given up as well.
+  EXPECT_EQ(backlog_.waiting_to_go(), 0u);
+  backlog_.Feed({100, 0}, {4, many});
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
+  ASSERT_THAT(batches, SizeIs(1));
+  EXPECT_EQ(batches[0].ticket.slot, 4u);
+  EXPECT_EQ(batches[0].count, 10u);
+  for (uint32_t slot = 1; slot <= 4; ++slot) backlog_.Remove(slot);
+  EXPECT_EQ(backlog_.waiting(), 0u);
+  EXPECT_EQ(backlog_.waiting_to_go(), 0u);
+}
+
+TEST_F(LinkBacklogTest, WhatASlotThatWaitedGaveUpIsReadFromTheLogOnceItGoesOn) {
+  Synced(1);
+  const SlotTicket ticket = *backlog_.TicketOf(1);
+  // What was not wanted need not be there any more: it was told that the target has it.
+  std::vector<LogEntry> log = {EntryAt(101, "foreign", kForeign)};
+  for (uint64_t ms = 102; ms <= 109; ++ms) log.push_back(EntryAt(ms, absl::StrCat(ms)));
+  backlog_.Feed({100, 0}, {1, log});
+  std::vector<SlotBatch> batches = backlog_.TakeBatches(4, 1000);
+  ASSERT_THAT(batches, SizeIs(1));
+  backlog_.Wait(ticket);
+  EXPECT_EQ(backlog_.waiting(), 4u) << "those that are under way";
+  backlog_.Finish(batches[0], false);
+  EXPECT_LE(backlog_.waiting(), 1u);
+  EXPECT_THAT(backlog_.NextReads(10), IsEmpty());
+  backlog_.GoOn(ticket);
+  std::vector<std::string> sent;
+  for (int round = 0; round < 10; ++round) {
+    for (const CatchUpRead& read : backlog_.NextReads(10)) {
+      EXPECT_GE(read.after, (LogPosition{101, 0})) << "no hole where nothing is missing";
+      std::vector<LogEntry> entries;
+      for (const LogEntry& entry : log) {
+        if (entry.position > read.after) entries.push_back(entry);
+      }
+      backlog_.OnRead(read, entries, 1000);
+    }
+    batches = backlog_.TakeBatches(100, 1000);
+    for (const SlotBatch& batch : batches) {
+      for (const std::string& key : KeysOf(batch)) sent.push_back(key);
+      backlog_.Finish(batch, true);
+    }
+  }
+  EXPECT_THAT(sent, ElementsAre("102", "103", "104", "105", "106", "107", "108", "109"));
+  EXPECT_EQ(backlog_.backlog(), 0u);
+  EXPECT_EQ(backlog_.lagging_slots(), 0u);
+  backlog_.Feed({109, 0}, {1, {EntryAt(110, "110")}});
+  EXPECT_EQ(backlog_.waiting_to_go(), 1u) << "the live tail joins on again";
+}
+
 TEST_F(LinkBacklogTest, TheCursorOfAHeldSlotIsToldWhenItIsReleased) {
   Synced(1);
   const SlotTicket ticket = *backlog_.TicketOf(1);
@@ -98,10 +173,28 @@ TEST_F(LinkBacklogTest, TheCursorOfAHeldSlotIsToldWhenItIsReleased) {
   EXPECT_EQ(backlog_.waiting(), 0u) << "it was sent";
   EXPECT_EQ(backlog_.AckedBefore(ticket), (LogPosition{100, 0}));
   EXPECT_THAT(backlog_.StaleCursors(10), IsEmpty());
+  EXPECT_EQ(backlog_.HasUpTo(ticket), (LogPosition{102, 0}));
+  backlog_.Unsync(1);
+  EXPECT_EQ(backlog_.HasUpTo(ticket), LogPosition{}) << "there is a reason for doubt";
+  backlog_.Sync(ticket, {100, 0}, {102, 0});
   backlog_.Release(1);
   const std::vector<SlotBatch> cursors = backlog_.StaleCursors(10);
   ASSERT_THAT(cursors, SizeIs(1));
   EXPECT_EQ(cursors[0].cursor, (LogPosition{102, 0}));
+}
+
+TEST_F(LinkBacklogTest, ASlotThatBeginsAnewIsHeldAsBefore) {
+  Synced(2);
+  backlog_.Hold(*backlog_.TicketOf(1));
+  for (uint32_t slot = 1; slot <= 2; ++slot) {
+    backlog_.Restart(slot);
+    backlog_.Sync(*backlog_.TicketOf(slot), {0, 0}, {0, 0});
+    backlog_.Feed({0, 0}, {slot, {EntryAt(101, "a")}});
+  }
+  const std::vector<SlotBatch> batches = backlog_.TakeBatches(100, 1000);
+  ASSERT_THAT(batches, SizeIs(2));
+  EXPECT_TRUE(batches[0].held);
+  EXPECT_FALSE(batches[1].held);
 }
 
 TEST_F(LinkBacklogTest, ASlotHasOneBatchUnderWayAndSlotsTakeTurns) {

@@ -143,6 +143,27 @@ TEST_P(RefusingStoreTest, OneServerOfTheOwnClusterThatTakesNothingConcernsItsSlo
   ExpectFlows("{b}behind");
 }
 
+// What waits for the own store was sent: that its log ends before the cursor is no hole.
+TEST_P(RefusingStoreTest, ALogThatIsTrimmedBehindWhatWasSentIsNoHole) {
+  world_.Set("us", "{a}k", "old");
+  Run(absl::Seconds(10));
+  WriteAndEvict("{a}k");
+  Wire("us").full = GetParam();
+  Run(absl::Seconds(10));
+  for (int i = 0; i < 5; ++i) ExpectFlows(absl::StrCat("{a}", i));
+  ASSERT_LT(Cursor("{a}k"), EndOf("{a}k"));
+  Store("us").TrimLog(Slot("{a}k"), 1);
+  Wire("eu").mode = StoreWire::Mode::kRefused;  // The cursor is asked for again.
+  Run(absl::Seconds(5));
+  world_.Set("us", "{b}k", "v");
+  Run(absl::Seconds(5));
+  Wire("eu").mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(10));
+  ExpectFlows("{a}behind");
+  EXPECT_EQ(link().gaps_total, 0u);
+  EXPECT_EQ(link().owed_drops, 1u);
+}
+
 // --- The target.
 
 TEST_P(RefusingStoreTest, ATargetThatTakesNothingIsWaitedForAndToldAsGone) {
@@ -235,8 +256,10 @@ TEST_F(RefusedKeyTest, ADropThatTheOwnStoreNeverTakesIsGivenUp) {
 TEST_F(RefusedKeyTest, NoMoreIsOwedThanThereIsRoomFor) {
   TaskGate gate(world_.executor);
   std::set<uint32_t> paid;
+  std::optional<uint32_t> lost;
   OwnDrops drops(
-      "us", Wire("us"), gate, world_.clock, absl::Seconds(5), 1,
+      "us", Wire("us"), gate, world_.clock, absl::Seconds(5), OwnDrops::kMost, 1,
+      [&](uint32_t slot) { return slot != lost; },
       [&](uint32_t slot) { paid.insert(slot); }, [](const absl::Status&) { FAIL(); });
   std::vector<OwnDrop> many;
   for (size_t i = 0; i < OwnDrops::kMost; ++i) {
@@ -251,13 +274,22 @@ TEST_F(RefusedKeyTest, NoMoreIsOwedThanThereIsRoomFor) {
   drops.Write({{{2, "task", "k"}, Version{9, 7}, absl::Minutes(5)}, many.front()},
               [&](const OwnDrops::Outcome& ended) { outcome = ended; });
   Run(absl::Milliseconds(50));
-  EXPECT_EQ(outcome->owing, (std::set<uint32_t>{1, 2}));
+  EXPECT_EQ(outcome->owing, (std::set<uint32_t>{1}));
   EXPECT_EQ(outcome->no_room, (std::set<uint32_t>{2})) << "the other one was owed already";
   EXPECT_EQ(drops.owed(), OwnDrops::kMost);
   Wire("us").full = absl::OkStatus();
   Run(absl::Minutes(1));
   EXPECT_EQ(drops.owed(), 0u);
   EXPECT_EQ(paid, (std::set<uint32_t>{1}));
+
+  Wire("us").full = kRefusals[0];
+  drops.Write({{{2, "task", "k"}, Version{9, 7}, absl::Minutes(5)}},
+              [&](const OwnDrops::Outcome& ended) { outcome = ended; });
+  lost = 2;
+  drops.Forget(2);
+  Run(absl::Milliseconds(50));
+  EXPECT_TRUE(outcome->owing.empty()) << "the slot is somebody else's";
+  EXPECT_EQ(drops.owed(), 0u);
   gate.Close();
 }
 
