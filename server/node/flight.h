@@ -157,6 +157,8 @@ class Flight {
   Version seen ABSL_GUARDED_BY(mu);
   TimerQueue::Id timer ABSL_GUARDED_BY(mu);  // The soft time-out, or the end of the lease.
   bool soft_is_over ABSL_GUARDED_BY(mu) = false;
+  // L2 could not be reached when it was asked: what is loaded cannot be stored, most likely.
+  bool l2_away ABSL_GUARDED_BY(mu) = false;
   // Some of its waiters were not answered when it landed: it looks again, or follows another.
   bool again ABSL_GUARDED_BY(mu) = false;
 

@@ -62,6 +62,13 @@ std::optional<std::string> HintLog::Find(std::string_view name_space, std::strin
   return held_.find(found->second)->second.write.record;
 }
 
+std::optional<Version> HintLog::VersionOf(std::string_view name_space, std::string_view key) const {
+  absl::MutexLock lock(&mu_);
+  const auto found = newest_.find(Name{name_space, key});
+  if (found == newest_.end()) return std::nullopt;
+  return found->second;
+}
+
 void HintLog::Overtaken(std::string_view name_space, std::string_view key, Version version) {
   absl::MutexLock lock(&mu_);
   if (Remove(Name{name_space, key}, version)) ++stats_.overtaken_total;

@@ -55,6 +55,9 @@ class HintLog {
   // The record that is held for a key.
   std::optional<std::string> Find(std::string_view name_space, std::string_view key) const
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Its version.
+  std::optional<Version> VersionOf(std::string_view name_space, std::string_view key) const
+      ABSL_LOCKS_EXCLUDED(mu_);
   // The store has, or had, something as new or newer: what is held is void.
   void Overtaken(std::string_view name_space, std::string_view key, Version version)
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -37,15 +37,6 @@ int WeightOfCost(OriginCounters& counters, double cost) {
   return static_cast<int>(std::lround(std::clamp(std::log2(cost / next), -3.0, 3.0)));
 }
 
-// Whether the key's slot was another's, or dropped, since its load began with `token`.
-bool HasMoved(const NodeContext& context, const Flight& flight, const FillToken& token) {
-  if (flight.kind == FlightKind::kAround) return false;
-  const TopologyHolder::Snapshot topology = context.topology.Get();
-  const Member* const owner = topology->OwnerOf(flight.key().slot);
-  return owner == nullptr || owner->id != context.node_id ||
-         context.engine.BeginFill(flight.key()).generation != token.generation;
-}
-
 // Gives what was stored and is in no changelog a newer version, which is in one.
 void TellNextOwner(const NodeContext& context, const Flight& flight, const Landing& stored,
                    absl::Duration life) {
@@ -109,6 +100,10 @@ void MissPath::OnSoftTimeout(const FlightPtr& flight) {
   for (const Waiter& waiter : taken) waiter.who->Land(waiter.index, *old);
 }
 
+bool MissPath::HasMoved(const Flight& flight, const FillToken& token) const {
+  return !IsOurs(flight) || context_.engine.BeginFill(flight.key()).generation != token.generation;
+}
+
 // What a load becomes in the tiers.
 struct MissPath::Fill {
   FlightPtr flight;
@@ -130,6 +125,8 @@ std::optional<MissPath::Fill> MissPath::MakeFill(const FlightPtr& flight, Origin
   Fill fill;
   fill.flight = flight;
   bool replaces = false;
+  // One around an owner has nothing here, and tells nobody.
+  const bool ours = flight->kind != FlightKind::kAround || IsOurs(*flight);
   {
     absl::MutexLock lock(&flight->mu);
     fill.version = flight->version;
@@ -172,8 +169,7 @@ std::optional<MissPath::Fill> MissPath::MakeFill(const FlightPtr& flight, Origin
   record.expires_at = now + fill.life;
   // What removes something is a delete as any other.
   const bool quiet = policy.replication == ReplicationMode::kInvalidateOnly && !fill.removes;
-  const bool stores = fill.version.is_set() && fill.life > absl::ZeroDuration() &&
-                      !(quiet && flight->kind == FlightKind::kAround);
+  const bool stores = fill.version.is_set() && fill.life > absl::ZeroDuration() && (ours || !quiet);
   if (!stores) {
     Land(flight, fill.landing);
     return std::nullopt;
@@ -186,7 +182,7 @@ std::optional<MissPath::Fill> MissPath::MakeFill(const FlightPtr& flight, Origin
         fill.removes ? fill.life : fill.life + std::max(kExpiryGrace, policy.stale_max);
     // A load changes nothing that another region would have to drop. But the next owner of a slot
     // that went meanwhile may keep what was there before, and must hear of it.
-    fill.quiet = quiet && !HasMoved(context_, *flight, fill.token);
+    fill.quiet = quiet && context_.Follows(key.slot) && !HasMoved(*flight, fill.token);
     fill.write.logged = !fill.quiet;
     AppendRecord(record, &fill.write.record);
   }
@@ -257,24 +253,29 @@ void MissPath::Store(std::vector<Fill> fills) {
   std::vector<L2Write> writes;
   writes.reserve(fills.size());
   for (Fill& fill : fills) writes.push_back(std::move(fill.write));
-  context_.l2.Apply(std::move(writes), context_.clock.Now() + kStoreTime,
-                    [this, fills = std::move(fills)](const std::vector<L2WriteResult>& outcomes) {
-                      for (size_t i = 0; i < fills.size(); ++i) {
-                        const L2WriteResult& outcome = outcomes[i];
-                        const bool stale =
-                            outcome.status.ok() && outcome.outcome != L2WriteOutcome::kApplied;
-                        if (stale) (void)context_.versions.Merge(outcome.stored.hlc);
-                        if (fills[i].quiet && outcome.status.ok() && !stale &&
-                            HasMoved(context_, *fills[i].flight, fills[i].token)) {
-                          TellNextOwner(context_, *fills[i].flight, fills[i].landing,
-                                        fills[i].life);
-                        }
-                        // Without an answer of L2, L1 has it for itself.
-                        Finish(fills[i], stale                 ? Stored::kNo
-                                         : outcome.status.ok() ? Stored::kYes
-                                                               : Stored::kUnknown);
-                      }
-                    });
+  context_.l2.Apply(
+      std::move(writes), context_.clock.Now() + kStoreTime,
+      [this, fills = std::move(fills)](const std::vector<L2WriteResult>& outcomes) {
+        for (size_t i = 0; i < fills.size(); ++i) {
+          const L2WriteResult& outcome = outcomes[i];
+          const bool stale = outcome.status.ok() && outcome.outcome != L2WriteOutcome::kApplied;
+          if (stale) (void)context_.versions.Merge(outcome.stored.hlc);
+          if (fills[i].quiet && outcome.status.ok() && !stale &&
+              HasMoved(*fills[i].flight, fills[i].token)) {
+            TellNextOwner(context_, *fills[i].flight, fills[i].landing, fills[i].life);
+          }
+          // Without an answer of L2, L1 has it for itself.
+          Finish(fills[i], stale                 ? Stored::kNo
+                           : outcome.status.ok() ? Stored::kYes
+                                                 : Stored::kUnknown);
+        }
+      });
+}
+
+bool MissPath::KeepsWithoutStore(Flight& flight, Stored stored) const {
+  if (stored != Stored::kUnknown) return false;
+  absl::MutexLock lock(&flight.mu);
+  return flight.l2_away;
 }
 
 void MissPath::Finish(const Fill& fill, Stored stored) {
@@ -289,9 +290,10 @@ void MissPath::Finish(const Fill& fill, Stored stored) {
   if (stored == Stored::kNo) {
     // The callers all asked before they could know of what is newer.
     Count(flight.name_space.counters.origin.overtaken);
-  } else if (flight.kind == FlightKind::kAround) {
+  } else if (flight.kind == FlightKind::kAround && !IsOurs(flight)) {
     // Nothing of it is here.
-  } else if (fill.removes || !context_.Follows(flight.key().slot)) {
+  } else if (fill.removes ||
+             !(context_.Follows(flight.key().slot) || KeepsWithoutStore(flight, stored))) {
     context_.engine.Erase(flight.key(), fill.version);
     tell_watchers();
   } else {

@@ -107,6 +107,7 @@ void MissPath::LookAgain(Flight& flight) const {
   flight.version = {};
   flight.phase = FlightPhase::kReading;
   flight.soft_is_over = false;
+  flight.l2_away = false;
 }
 
 bool MissPath::IsLate(const Flight& flight, const Waiter& waiter, const Landing& landing) const {
@@ -144,13 +145,23 @@ void MissPath::Begin(std::vector<FlightPtr> flights, absl::Time deadline) {
   // circuit breaker hears of it only this way.
   const absl::Time longest = context_.clock.Now() + kReadTime;
   const bool brief = deadline < longest;
+  // By flight; empty: there was none for any of them.
+  std::vector<Version> waited;
+  if (context_.hints != nullptr && !context_.hints->empty()) {
+    for (const L2Key& key : keys) {
+      waited.push_back(context_.hints->VersionOf(key.name_space, key.key).value_or(Version()));
+    }
+  }
   context_.l2.Fetch(
       std::move(keys), std::min(deadline, longest),
-      [this, brief, flights = std::move(flights)](std::vector<L2Record> records) {
+      [this, brief, flights = std::move(flights),
+       waited = std::move(waited)](std::vector<L2Record> records) {
         std::vector<FlightPtr> others_wait;
         std::vector<FlightPtr> missing;
         for (size_t i = 0; i < flights.size(); ++i) {
           if (brief && absl::IsDeadlineExceeded(records[i].status) && flights[i]->HasWaiters()) {
+            others_wait.push_back(flights[i]);
+          } else if (!waited.empty() && MissedReplay(*flights[i], waited[i], records[i])) {
             others_wait.push_back(flights[i]);
           } else if (TakeRecord(flights[i], records[i])) {
             missing.push_back(flights[i]);
@@ -181,12 +192,41 @@ std::optional<L2Record> MissPath::NewerHint(const Flight& flight, const L2Record
   return L2Record{absl::OkStatus(), Buffer::CopyOf(*hint)};
 }
 
-bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier) {
-  if (!record.status.ok()) {
-    if (HasOrigin(*flight)) return true;
-    LandError(flight, FromStatus(record.status));
+bool MissPath::MissedReplay(const Flight& flight, Version waited, const L2Record& record) const {
+  if (!waited.is_set()) return false;
+  const std::string& name_space = flight.name_space.name;
+  if (context_.hints->VersionOf(name_space, flight.key().key).has_value()) return false;
+  // The next look finds no hint, and is the last one.
+  if (!record.status.ok()) return true;
+  const absl::StatusOr<Record> stored = ParseRecord(record.record.view());
+  return !stored.ok() || stored->version < waited;
+}
+
+bool MissPath::TakeFailure(const FlightPtr& flight, const absl::Status& why) {
+  if (!HasOrigin(*flight)) {
+    LandError(flight, FromStatus(why));
     return false;
   }
+  // Another look, that this one did not share, may have loaded it meanwhile.
+  if (flight->kind != FlightKind::kForced && IsOurs(*flight)) {
+    if (const std::optional<Landing> found = FoundInL1(*flight)) {
+      Land(flight, *found);
+      return false;
+    }
+  }
+  absl::MutexLock lock(&flight->mu);
+  flight->l2_away = absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why);
+  return true;
+}
+
+bool MissPath::IsOurs(const Flight& flight) const {
+  const TopologyHolder::Snapshot topology = context_.topology.Get();
+  const Member* const owner = topology->OwnerOf(flight.key().slot);
+  return owner != nullptr && owner->id == context_.node_id;
+}
+
+bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier) {
+  if (!record.status.ok()) return TakeFailure(flight, record.status);
   if (record.record.empty()) return NotFound(flight, Version());
   const absl::StatusOr<Record> parsed = ParseRecord(record.record.view());
   if (!parsed.ok()) {
@@ -198,7 +238,8 @@ bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
     return false;
   }
   (void)context_.versions.Merge(parsed->version.hlc);  // A skewed one is refused, the value stands.
-  if (context_.fences != nullptr && !context_.fences->known()) {
+  // What waits here for the store is judged by the fences that are known, as what L1 has is.
+  if (tier == Tier::kL2 && context_.fences != nullptr && !context_.fences->known()) {
     LandError(flight, FencesUnknownError());
     return false;
   }
@@ -246,9 +287,7 @@ bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
 std::optional<Landing> MissPath::FoundInL1(const Flight& flight) const {
   Entry entry;
   const absl::Duration now = context_.clock.Monotonic();
-  if (flight.kind != FlightKind::kOwned || !context_.engine.Peek(flight.key(), now, &entry)) {
-    return std::nullopt;
-  }
+  if (!context_.engine.Peek(flight.key(), now, &entry)) return std::nullopt;
   Landing found;
   found.tier = Tier::kL1;
   found.version = entry.version;
@@ -264,7 +303,7 @@ std::optional<Landing> MissPath::FoundInL1(const Flight& flight) const {
 }
 
 bool MissPath::NotFound(const FlightPtr& flight, Version seen) {
-  if (context_.l1_only) {
+  if (context_.l1_only && flight->kind == FlightKind::kOwned) {
     if (const std::optional<Landing> found = FoundInL1(*flight)) {
       Land(flight, *found);
       return false;

@@ -114,9 +114,13 @@ class MissPath final : private OriginSink {
   // Each returns true when the flight goes on to the origin.
   bool TakeRecord(const FlightPtr& flight, const L2Record& record);
   bool TakeStored(const FlightPtr& flight, const L2Record& record, Tier tier);
-  // What L1 has by now of a key of ours. Where there is no store, nothing else knows that somebody
-  // filled it after it was missed.
+  // The store could not be reached.
+  bool TakeFailure(const FlightPtr& flight, const absl::Status& why);
+  // What L1 has by now of a key of ours. Without the store, nothing else knows that somebody filled
+  // it after it was missed.
   std::optional<Landing> FoundInL1(const Flight& flight) const;
+  // Whether the key is this node's own, though it may be looked for as if it were not.
+  bool IsOurs(const Flight& flight) const;
   // There is no live value, but `seen`, if it is set: dead, or old and then the flight has it.
   bool NotFound(const FlightPtr& flight, Version seen);
   bool HasOrigin(const Flight& flight) const {
@@ -137,6 +141,11 @@ class MissPath final : private OriginSink {
   void Store(std::vector<Fill> fills);
   enum class Stored : uint8_t { kYes, kNo, kUnknown };
   void Finish(const Fill& fill, Stored stored);
+  // Whether L1 keeps what was loaded of a slot that is not followed: the store can neither be read
+  // nor written from here. L1 drops it when the slot is followed.
+  bool KeepsWithoutStore(Flight& flight, Stored stored) const ABSL_LOCKS_EXCLUDED(flight.mu);
+  // Whether the key's slot was another's, or dropped, since its load began with `token`.
+  bool HasMoved(const Flight& flight, const FillToken& token) const;
 
   // Gives the first who wants it the right to fill the key. Who does not has missed, and so has who
   // does not wait for the one who got it.
@@ -163,6 +172,9 @@ class MissPath final : private OriginSink {
 
   // A write that waits for the store, if it is newer than what the store has said.
   std::optional<L2Record> NewerHint(const Flight& flight, const L2Record& record) const;
+  // Whether the store has not said what it has by now of the write with version `waited`, that
+  // waited for it when it was asked.
+  bool MissedReplay(const Flight& flight, Version waited, const L2Record& record) const;
 
   // Not what a replica gave, nor a key that nobody tells the changes of.
   bool MayFillL1(const Flight& flight, const L2Record& record) const;

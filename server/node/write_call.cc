@@ -421,7 +421,10 @@ void WriteCall::KeepHint(const WriteItem& item, const Sent& sent, WriteResult* r
   result->version = sent.version;
   result->degraded = true;
   CountWrite(item);
-  UpdateL1(item, sent);
+  PutOrErase(item, sent);
+  // Who follows may read the store before the hint is there, and be answered afterwards: the
+  // changelog's word of it is told, too.
+  context_.WarnWatchers(name_space_.name, sent.key, sent.version);
 }
 
 void WriteCall::UpdateL1(const WriteItem& item, const Sent& sent) {

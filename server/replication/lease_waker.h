@@ -22,7 +22,8 @@ class LeaseWaker final : public ChangeSink {
   // keeps L1 coherent: who is woken looks into L2, and what it finds goes into L1.
   LeaseWaker(Engine& engine, MissPath* misses) : engine_(engine), misses_(misses) {}
 
-  void OnSlotGained(uint32_t slot, LogPosition position) override {}
+  // What came since a lease was given, and before `position`, is told by nobody else.
+  void OnSlotGained(uint32_t slot, LogPosition position) override { InDoubt(slot, /*lost=*/false); }
   // Who waits here hears of nothing any more: the next owner does.
   void OnSlotLost(uint32_t slot) override { InDoubt(slot, /*lost=*/true); }
   void OnChanges(LogPosition after, const LogSlice& slice) override {

@@ -2,10 +2,13 @@
 // told of, so that it answers what the store has, and keeps nothing.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/node/followed_slots.h"
+#include "server/node/hint_log.h"
+#include "server/node/watch_hub.h"
 #include "tests/unit/server/node/origin_fixture.h"
 
 namespace meridian {
@@ -16,8 +19,8 @@ using testing::ElementsAre;
 
 class SlotHandoverTest : public OriginFixture {
  protected:
-  void StartUnfollowed(const char* origin) {
-    Start(1, origin);
+  void StartUnfollowed(const char* origin, const char* more = "") {
+    Start(1, origin, more);
     node(0).context().followed = &followed_;
   }
   void Follow() { followed_.Gained(SlotOf(kSpace, "k")); }
@@ -93,6 +96,164 @@ TEST_F(SlotHandoverTest, LeasesAreGiven) {
   EXPECT_EQ(ShowWrite(WriteOne(node(0), FillOf("k", "v", holder->results[0].lease))), "ok");
   EXPECT_THAT(other->shown, ElementsAre("v@L1"));
   EXPECT_EQ(node(0).engine().entries(), 0);
+}
+
+// The store is away, so that the slot's log cannot be followed as long.
+class HandoverWithoutStoreTest : public SlotHandoverTest {
+ protected:
+  void StartWithout(const char* origin, const char* more = "") {
+    Start(1, origin, more);
+    node(0).context().followed = &followed_;
+    store_.SetAvailable(false);
+    origin_.rows["k"] = "v";
+  }
+};
+
+// Defects once: nothing was kept, every read was a load, and who came during one waited for two.
+TEST_F(HandoverWithoutStoreTest, WhatIsLoadedIsKeptUntilTheLogIsFollowed) {
+  StartWithout("");
+  std::vector<std::shared_ptr<Pending>> readers;
+  for (int i = 0; i < 100; ++i) readers.push_back(Begin({"k"}));
+  Settle();
+  for (const auto& reader : readers) {
+    EXPECT_THAT(reader->shown, ElementsAre(testing::StartsWith("v@")));
+  }
+  EXPECT_EQ(ReadThrough("k"), "v@L1");
+  EXPECT_EQ(origin_.loads, 1);
+  EXPECT_TRUE(IsQuiet());
+  // As EngineCoherence does.
+  store_.SetAvailable(true);
+  WriteElsewhere("newer");
+  node(0).engine().DropSlot(SlotOf(kSpace, "k"));
+  Follow();
+  EXPECT_EQ(ReadThrough("k"), "newer@L2");
+}
+
+TEST_F(HandoverWithoutStoreTest, AnAbsenceIsKeptAsWell) {
+  StartWithout(", negative_ttl: 10s");
+  EXPECT_EQ(ReadThrough("none"), "miss@origin");
+  EXPECT_EQ(ReadThrough("none"), "miss@L1");
+  EXPECT_EQ(origin_.loads, 1);
+}
+
+TEST_F(HandoverWithoutStoreTest, WhatLeavesNoRegionIsKeptAsWell) {
+  StartWithout("", ", replication: invalidate_only");
+  EXPECT_EQ(ReadThrough("k"), "v@origin");
+  EXPECT_EQ(ReadThrough("k"), "v@L1");
+}
+
+TEST_F(HandoverWithoutStoreTest, WhoForcesALoadGetsOne) {
+  StartWithout("");
+  EXPECT_EQ(ReadThrough("k"), "v@origin");
+  origin_.rows["k"] = "w";
+  EXPECT_EQ(ReadThrough("k", Force()), "w@origin");
+  EXPECT_EQ(ReadThrough("k"), "w@L1");
+}
+
+TEST_F(HandoverWithoutStoreTest, AStoreThatFailsOnceIsNotAway) {
+  StartWithout("");
+  store_.SetAvailable(true);
+  const auto read = Begin({"k"});
+  store_.FailNext(absl::UnavailableError("L2_UNAVAILABLE: once"));
+  Settle();
+  EXPECT_THAT(read->shown, ElementsAre("v@origin"));
+  EXPECT_EQ(node(0).engine().entries(), 0);
+}
+
+TEST_F(HandoverWithoutStoreTest, ASlotThatGoesDuringTheLoadIsNotKept) {
+  StartWithout("");
+  const auto read = Begin({"k"});
+  node(0).topology().Offer(TopologyOf(2, {"n1"}));
+  node(0).engine().DropSlot(SlotOf(kSpace, "k"));
+  Settle();
+  EXPECT_THAT(read->shown, ElementsAre("v@origin"));
+  EXPECT_EQ(node(0).engine().entries(), 0);
+}
+
+TEST_F(HandoverWithoutStoreTest, WhoGoesAroundAnOwnerKeepsNothing) {
+  Start(2);
+  const std::string key = KeyOwnedBy(1);
+  origin_.rows[key] = "v";
+  peers_.Fail("n1", absl::UnavailableError("dead"));
+  store_.SetAvailable(false);
+  EXPECT_EQ(ReadThrough(key), "v@origin");
+  EXPECT_EQ(node(0).engine().entries(), 0);
+}
+
+// Writes that wait for the store, of an owner that has just started.
+class HintsOfANewOwnerTest : public SlotHandoverTest {
+ protected:
+  void StartAccepting() {
+    StartUnfollowed(nullptr, ", write_without_redis: accept");
+    fences_.emplace(node(0).engine(), node(0).versions(), /*known=*/false);
+    node(0).context().hints = &hints_;
+  }
+  void Forget() { node(0).context().fences = &*fences_; }
+
+  HintLog hints_{HintLogOptions{}};
+  std::optional<Fences> fences_;
+};
+
+// A defect once: FENCES_UNKNOWN.
+TEST_F(HintsOfANewOwnerTest, WhatWasAcknowledgedIsRead) {
+  StartAccepting();
+  Forget();
+  store_.SetAvailable(false);
+  const WriteResult written = WriteOne(node(0), SetOf("k", "v"));
+  ASSERT_EQ(ShowWrite(written), "ok");
+  ASSERT_TRUE(written.degraded);
+  EXPECT_EQ(ReadThrough("k"), "v@L1");
+  EXPECT_EQ(ReadThrough("k"), "v@L1");
+  ASSERT_TRUE(WriteOne(node(0), InvalidateOf("k")).degraded);
+  EXPECT_EQ(ReadThrough("k"), "miss");
+}
+
+TEST_F(HintsOfANewOwnerTest, WhatTheStoreHasWaitsForTheFences) {
+  StartAccepting();
+  WriteElsewhere("old");
+  Forget();
+  EXPECT_EQ(ReadThrough("k"), "FENCES_UNKNOWN");
+}
+
+// A defect once: what was before the hint, and was read before the store had it.
+TEST_F(HintsOfANewOwnerTest, AReplayDuringALookIsWaitedFor) {
+  StartAccepting();
+  WriteElsewhere("old");
+  store_.SetAvailable(false);
+  ASSERT_TRUE(WriteOne(node(0), SetOf("k", "waits")).degraded);
+  node(0).engine().Clear();
+  store_.SetAvailable(true);
+  store_.HoldReplies();
+  const auto read = Begin({"k"});
+  const std::vector<L2Write> writes = hints_.Oldest(10, 1 << 20);
+  ASSERT_EQ(writes.size(), 1u);
+  store_.Apply(writes, clock_.Now() + absl::Seconds(1), [](const std::vector<L2WriteResult>&) {});
+  executor_.RunDue();
+  hints_.Replayed(writes[0], /*applied=*/true);
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_THAT(read->shown, ElementsAre("waits@L2"));
+  EXPECT_TRUE(IsQuiet());
+}
+
+// A defect once: a near cache that had read the store before the replay kept what was there.
+TEST_F(HintsOfANewOwnerTest, TheEchoOfAReplayIsToldOnceMore) {
+  StartAccepting();
+  WatchHub hub({}, clock_);
+  node(0).context().watch = &hub;
+  const uint32_t slot = SlotOf(kSpace, "k");
+  hub.SlotFollowed(slot);
+  SlotSet slots;
+  slots.set(slot);
+  const WatchHub::Reader reader = hub.Open(slots, 0, 0);
+  store_.SetAvailable(false);
+  const WriteResult written = WriteOne(node(0), SetOf("k", "v"));
+  ASSERT_TRUE(written.degraded);
+  ASSERT_EQ(hub.Stats().events, 1u);
+  hub.Changed(slot, kSpace, "k", written.version);
+  EXPECT_EQ(hub.Stats().events, 2u);
+  EXPECT_EQ(hub.Stats().duplicates, 0u);
+  hub.Close(reader);
 }
 
 // Fills of such a namespace are in no changelog, and the next owner may keep what was before.

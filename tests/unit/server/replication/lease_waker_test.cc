@@ -3,8 +3,10 @@
 
 #include "server/replication/lease_waker.h"
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/replication/engine_coherence.h"
@@ -214,6 +216,60 @@ TEST_F(LeaseWakerTest, AnOwnerThatHasLostTheSlotGivesNoLease) {
   EXPECT_EQ(counters(0).leases_granted, 1);
   ASSERT_THAT(late->shown, ElementsAre("miss"));
   EXPECT_FALSE(late->results[0].lease.empty());
+}
+
+// A defect once: the tail begins after what came since the lease was given, and nobody told of it.
+TEST_F(LeaseWakerTest, WhatCameBeforeANewOwnerFollowedTheLogIsServed) {
+  const auto holder = Begin({key_}, Lease());
+  const auto other = Begin({key_}, Lease());
+  EXPECT_EQ(FillAround("v", holder->results[0].lease), "ok");
+  EXPECT_TRUE(other->shown.empty());
+  coherence_->OnSlotGained(slot_, {5, 0});
+  waker_->OnSlotGained(slot_, {5, 0});
+  executor_.RunDue();
+  EXPECT_THAT(other->shown, ElementsAre("v@L2"));
+}
+
+// Tells at one moment.
+class TellingClock final : public Clock {
+ public:
+  explicit TellingClock(const Clock& clock) : clock_(clock) {}
+  absl::Time Now() const override {
+    if (tell_) std::exchange(tell_, nullptr)();
+    return clock_.Now();
+  }
+  absl::Duration Monotonic() const override { return clock_.Monotonic(); }
+  void Tell(std::function<void()> tell) { tell_ = std::move(tell); }
+
+ private:
+  const Clock& clock_;
+  mutable std::function<void()> tell_;
+};
+
+// Who goes through the leases of the slot has done so by then, and nobody would end the waiting.
+TEST_F(LeaseWakerTest, AnOwnerThatLosesTheSlotWhileItGivesALeaseGivesNone) {
+  TellingClock telling(clock_);
+  ClockGuard guard(telling);
+  guard.Measured("redis of us", clock_.Now(), clock_.Monotonic(), clock_.Monotonic());
+  node(1).context().clock_guard = &guard;
+  store_.HoldReplies();
+  const auto first = Begin({key_}, Lease(), 1, absl::Seconds(20));
+  const auto second = Begin({key_}, Lease(), 1, absl::Seconds(20));
+  bool told = false;
+  telling.Tell([&] {
+    told = true;
+    for (auto& one : nodes_) one->topology().Offer(TopologyOf(2, {"n0"}));
+    coherence_->OnSlotLost(slot_);
+    node(1).misses().OnSlotInDoubt(slot_, /*lost=*/true);
+  });
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  ASSERT_TRUE(told);
+  EXPECT_EQ(counters(1).leases_granted, 0);
+  EXPECT_EQ(counters(0).leases_granted, 1);
+  EXPECT_EQ(node(1).misses().flights().waiters(), 0);
+  EXPECT_THAT(first->shown.size() + second->shown.size(), 1u);
+  node(1).context().clock_guard = nullptr;
 }
 
 // A delete that is older than the lease and was not there when it was given.
