@@ -83,8 +83,8 @@ void StalenessSampler::OnChanges(LogPosition after, const LogSlice& slice) {
 }
 
 absl::Duration StalenessSampler::AgeOf(LogPosition position) const {
-  // A version may be older: of a load's begin, or of a write that had to wait. The store's clock may
-  // be ahead of this one.
+  // A version may be older: of a load's begin, or of a write that had to wait. The store's clock
+  // may be ahead of this one.
   const absl::Time stored = absl::FromUnixMillis(static_cast<int64_t>(position.ms));
   return std::max(absl::ZeroDuration(), clock_.Now() - stored);
 }
@@ -208,6 +208,9 @@ void StalenessSampler::JudgeNode(const SamplePtr& sample, size_t age, const std:
                                  const std::vector<TierReport>& reports) {
   std::optional<Version> in_l1;
   std::optional<Version> in_mirror;
+  const TopologyHolder::Snapshot topology = topology_.Get();
+  const Member* const owner = topology->OwnerOf(sample->key.slot);
+  const bool owns = owner != nullptr && owner->id == node;
   bool has_mirror = false;
   for (const TierReport& report : reports) {
     if (report.tier != Tier::kL1) continue;
@@ -215,12 +218,15 @@ void StalenessSampler::JudgeNode(const SamplePtr& sample, size_t age, const std:
     if (report.holding != Holding::kValue) continue;
     (report.mirror ? in_mirror : in_l1) = report.version;
   }
-  Judge(sample, age, {options_.own_region, node}, in_l1);
-  // Few nodes have one: those without do not count as right, but one that was wrong and is gone.
+  // Where nobody would look, nothing is right: the others count with what they have, and those that
+  // were wrong, and have nothing any more.
+  const auto was_wrong = [&](const Place& place) {
+    return sample->incidents.count({place.region, place.name}) > 0;
+  };
+  const Place l1{options_.own_region, node};
+  if (owns || in_l1 || was_wrong(l1)) Judge(sample, age, l1, in_l1);
   const Place mirror{options_.own_region, node + kMirrorPlace, /*is_mirror=*/true};
-  if (has_mirror || sample->incidents.count({mirror.region, mirror.name}) > 0) {
-    Judge(sample, age, mirror, in_mirror);
-  }
+  if (has_mirror || was_wrong(mirror)) Judge(sample, age, mirror, in_mirror);
 }
 
 void StalenessSampler::Judge(const SamplePtr& sample, size_t age, const Place& place,

@@ -6,7 +6,8 @@
 //   another region wrote is looked for here by that region's samplers, too. What is right only
 //   later than an age does not count as right at that age: of a change that was heard of too late
 //   only what is wrong counts, and late_total says how many there were.
-// Places: L1 of every node of the region, the mirrors that have the key, the regional Redis and,
+// Places: L1 of the slot's owner and of every other node that has the key, the mirrors that have
+//   it, the regional Redis and,
 //   for a change of this region, the Redis of every other one that its namespace reaches; the nodes
 //   there are looked at by the samplers there, which hear of the same change. A place is wrong when
 //   it would serve a value that is older than the change; to have nothing is right. A place that
