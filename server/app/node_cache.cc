@@ -120,7 +120,11 @@ absl::Status NodeParts::MakeCache() {
           engine->DropSlot(slot);
           // Where there is a changelog, its tail says what is followed.
           if (config.redis_url.empty() && is_ours) watch_hub->SlotFollowed(slot);
-          if (config.redis_url.empty() && was_ours) watch_hub->SlotLost(slot);
+          if (config.redis_url.empty() && was_ours) {
+            watch_hub->SlotLost(slot);
+            // Nobody fills here what is waited for.
+            if (misses->HasLeases()) misses->OnSlotInDoubt(slot, /*lost=*/true);
+          }
         }
         if (mirrors != nullptr) mirrors->TopologyChanged();
         peers->Forget(*current);
