@@ -379,14 +379,16 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
                          const std::vector<L2Record>& records) {
   if (SourceWentBack()) return BeginPass();
   bool refused = false;
+  bool overloaded = false;
   for (const L2Record& record : records) {
     if (record.status.ok() || IsAboutTheWrite(record.status)) continue;
     if (!absl::IsResourceExhausted(record.status)) return SourceFailed(record.status);
     refused = true;
+    overloaded = overloaded || IsOverload(record.status);
   }
-  // Refused for the size of the answer or for the load of the store: only what is refused alone,
-  // and again and again, is refused for its own size.
-  if (refused && (keys.size() > 1 || ++refused_alone_ < kMaxRefusals)) {
+  // Refused for the size of the answer or for the load: only what is refused alone, and again and
+  // again, and not for the load, is refused for its own size.
+  if (refused && (overloaded || keys.size() > 1 || ++refused_alone_ < kMaxRefusals)) {
     page->sent -= keys.size();
     pace_.Shrink(keys.size());
     problem_ = "repair: own store: refuses to answer so many records at once";
@@ -402,6 +404,7 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
     }
     absl::StatusOr<L2Write> write =
         ReplicatedWrite(keys[i], records[i].record.view(), now, options_.tombstone_ttl);
+    if (!records[i].status.ok()) ++refused_total_;
     // What cannot be sent (too large for a reply, forgotten meanwhile, no record) still overtakes
     // what is older over there.
     writes.push_back(write.ok() ? *std::move(write)

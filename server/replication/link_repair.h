@@ -86,7 +86,8 @@ struct LinkRepairStatus {
   uint64_t mended_total = 0;     // Slots.
   uint64_t forgotten_total = 0;  // Keys: dropped here: overtaken, or perhaps deleted there.
   uint64_t withheld_total = 0;   // Keys: kept and not sent, perhaps deleted; again in each pass.
-  uint64_t refused_total = 0;    // Keys: a store does not take what is newer; again in each pass.
+  // Keys: a store does not take what is newer, or it cannot be read; again in each pass.
+  uint64_t refused_total = 0;
   std::string problem;           // Why it waits; empty: it does not.
 };
 

@@ -163,7 +163,8 @@ class ReplicationLink final : public ChangeSink {
   void Mended(SlotTicket ticket);
   bool Ship();
   void Fetched(const std::shared_ptr<Shipment>& shipment, const std::vector<L2Record>& records);
-  absl::Status CheckFetched(const std::vector<L2Record>& records);
+  absl::Status CheckFetched(const std::vector<L2Record>& records, Shipment* shipment);
+  void WaitForOverloaded(const std::shared_ptr<Shipment>& shipment);
   std::vector<L2Write> WritesOf(const SlotBatch& batch, const std::vector<L2Record>& records,
                                 size_t* next, bool* late, Shipment* shipment);
   void Abandon(const Shipment& shipment, const absl::Status& status);

@@ -53,21 +53,40 @@ bool ReplicationLink::Ship() {
 
 void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
                               const std::vector<L2Record>& records) {
-  if (absl::Status status = CheckFetched(records); !status.ok()) {
+  if (absl::Status status = CheckFetched(records, shipment.get()); !status.ok()) {
     return Abandon(*shipment, status);
   }
-  batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
+  if (shipment->overloaded.empty()) {
+    batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
+  }
   size_t next = 0;
   for (SlotBatch& batch : shipment->batches) {
     bool late = false;
     shipment->changes.emplace_back();
+    if (shipment->overloaded.count(batch.ticket.slot) > 0) {
+      while (next < shipment->keys.size() && shipment->keys[next].slot == batch.ticket.slot) ++next;
+      shipment->writes.emplace_back();
+      continue;
+    }
     shipment->writes.push_back(WritesOf(batch, records, &next, &late, shipment.get()));
     if (late && !batch.mending) {
       Late(batch.ticket);
       batch.mending = true;
     }
   }
+  WaitForOverloaded(shipment);
   DropOwn(shipment);
+}
+
+// Slots of which a command found too much under way: they come again, and the others go on.
+void ReplicationLink::WaitForOverloaded(const std::shared_ptr<Shipment>& shipment) {
+  for (size_t i = 0; i < shipment->batches.size(); ++i) {
+    const SlotTicket ticket = shipment->batches[i].ticket;
+    if (shipment->overloaded.count(ticket.slot) == 0) continue;
+    backlog_.Wait(ticket);
+    gate_.PostAfter(options_.backoff.initial, [this, ticket] { GoOn(ticket); });
+    Close(shipment, i, /*applied=*/false);
+  }
 }
 
 // First here, then there: what the target drops must not come from it a moment later. What the own
@@ -77,7 +96,8 @@ void ReplicationLink::DropOwn(const std::shared_ptr<Shipment>& shipment) {
   std::set<uint32_t> dropping;
   for (const OwnDrop& drop : shipment->own_drops) dropping.insert(drop.key.slot);
   for (size_t i = 0; i < shipment->batches.size(); ++i) {
-    if (dropping.count(shipment->batches[i].ticket.slot) == 0) Apply(shipment, i);
+    const uint32_t slot = shipment->batches[i].ticket.slot;
+    if (dropping.count(slot) == 0 && shipment->overloaded.count(slot) == 0) Apply(shipment, i);
   }
   if (dropping.empty()) return;
   own_drops_.Write(std::move(shipment->own_drops),
@@ -121,25 +141,32 @@ void ReplicationLink::Abandon(const Shipment& shipment, const absl::Status& stat
   Failed(shipment.attempt, options_.own_region, status);
 }
 
-// Why the shipment must be fetched again, or OK. A single record that is too large is no reason.
-absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records) {
+// Why the shipment must be fetched again, or OK. A single record that is too large is no reason. A
+// shipment is many commands: what some of them are refused for the load on our side says nothing
+// about their records, and is found in `shipment->overloaded`.
+absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records,
+                                           Shipment* shipment) {
   absl::Status refused;
   bool any_ok = false;
-  for (const L2Record& record : records) {
-    if (record.status.ok()) {
+  for (size_t i = 0; i < records.size(); ++i) {
+    const absl::Status& status = records[i].status;
+    if (status.ok()) {
       any_ok = true;
-    } else if (absl::IsResourceExhausted(record.status)) {
-      refused = record.status;
+    } else if (absl::IsResourceExhausted(status)) {
+      refused = status;
+      if (IsOverload(status)) shipment->overloaded.insert(shipment->keys[i].slot);
     } else {
-      return record.status;
+      return status;
     }
   }
-  if (refused.ok() || any_ok || (records.size() == 1 && ++refused_alone_ >= kMaxRefusals)) {
-    refused_alone_ = 0;
-    return absl::OkStatus();
+  const bool overloaded = !shipment->overloaded.empty();
+  const bool gives_up = records.size() == 1 && !overloaded && ++refused_alone_ >= kMaxRefusals;
+  if (overloaded || !(refused.ok() || any_ok || gives_up)) {
+    batch_limit_ = std::max<size_t>(1, records.size() / 2);
   }
-  batch_limit_ = std::max<size_t>(1, records.size() / 2);
-  return refused;
+  if (!refused.ok() && !any_ok && !gives_up) return refused;
+  if (!overloaded) refused_alone_ = 0;
+  return absl::OkStatus();
 }
 
 std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,

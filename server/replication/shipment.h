@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "server/node/l2_store.h"
@@ -22,7 +23,8 @@ struct ReplicationLink::Shipment {
   std::vector<std::vector<uint32_t>> changes;  // of which change of the batch each of them is.
   // Of keys of which the own store has nothing, or something older than its log names.
   std::vector<OwnDrop> own_drops;
-  size_t open = 0;  // Batches that are not finished.
+  std::set<uint32_t> overloaded;  // Slots of which not all was fetched, for the load on our side.
+  size_t open = 0;                // Batches that are not finished.
 };
 
 }  // namespace meridian

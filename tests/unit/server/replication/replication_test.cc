@@ -367,11 +367,12 @@ TEST(ReplicationTest, ARecordTooLargeToBeReadIsGivenUpAndHoldsUpNothing) {
   world.Start();
   world.Set("us", "k", "old");
   world.executor.RunFor(kSoon);
-  world.node("us").wires["us"]->overloaded_fetches = 5;
+  world.node("us").wires["us"]->too_large.insert("k");
   world.Set("us", "k", "too large");
   world.executor.RunFor(absl::Seconds(10));
   EXPECT_EQ(world.Get("eu", "k"), std::nullopt);  // A miss, not the overtaken value.
   EXPECT_EQ(world.Link("us", "eu").dropped_total, 1u);
+  world.node("us").wires["us"]->too_large.clear();
   world.Set("us", "k", "next");
   world.executor.RunFor(kSoon);
   EXPECT_THAT(world.Get("eu", "k"), Optional(std::string("next")));

@@ -9,6 +9,12 @@
 #include "server/replication/write_refusal.h"
 
 namespace meridian {
+namespace {
+
+// As the store's client says it.
+constexpr char kOverloaded[] = "L2_OVERLOADED: 8192 requests to Redis are in flight";
+
+}  // namespace
 
 // --- StoreWire.
 
@@ -57,14 +63,19 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
   deadline = Theirs(deadline);
   if (overloaded_fetches > 0) {
     --overloaded_fetches;
-    const L2Record busy{absl::ResourceExhaustedError("L2_OVERLOADED"), {}};
+    const L2Record busy{absl::ResourceExhaustedError(kOverloaded), {}};
     return executor_.Post([=] { callback(std::vector<L2Record>(keys.size(), busy)); });
   }
   // As of a cluster: each key has an answer of its own server.
   const auto answer = [this, keys, callback](std::vector<L2Record> records) {
     for (size_t i = 0; i < keys.size(); ++i) {
-      if (away.count(keys[i].slot) == 0) continue;
-      records[i] = L2Record{absl::UnavailableError("its server is away"), {}};
+      if (away.count(keys[i].slot) > 0) {
+        records[i] = L2Record{absl::UnavailableError("its server is away"), {}};
+      } else if (overloaded.count(keys[i].key) > 0) {
+        records[i] = L2Record{absl::ResourceExhaustedError(kOverloaded), {}};
+      } else if (too_large.count(keys[i].key) > 0) {
+        records[i] = L2Record{absl::ResourceExhaustedError("the reply of Redis is too large"), {}};
+      }
     }
     callback(std::move(records));
   };
@@ -82,7 +93,8 @@ absl::Status StoreWire::RefusalOf(const L2Write& write) const {
   if (found == refused.end()) return absl::OkStatus();
   const absl::StatusOr<Record> record = ParseRecord(write.record);
   const bool is_drop = record.ok() && record->kind == RecordKind::kTombstone;
-  return is_drop && takes_drops ? absl::OkStatus() : found->second;
+  if (is_drop && takes_drops) return absl::OkStatus();
+  return is_drop && !drop_refusal.ok() ? drop_refusal : found->second;
 }
 
 L2Store::ApplyCallback StoreWire::Refuse(std::vector<L2Write>* writes,

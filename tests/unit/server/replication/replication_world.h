@@ -44,6 +44,10 @@ class StoreWire final : public L2Store {
   std::set<std::string> lags;
   std::set<std::string> sent;  // Keys of ApplyReplicated, begun.
   int overloaded_fetches = 0;  // So many fetches from now on are refused.
+  // Keys that are fetched in a command of their own which is refused for the load on our side, or
+  // whose record is too large for a reply.
+  std::set<std::string> overloaded;
+  std::set<std::string> too_large;
   // Slots of a server of a cluster that is gone: calls that name any of them fail, of fetches the
   // keys that are there. `away_is_known`: the store says so.
   std::set<uint32_t> away;
@@ -52,7 +56,8 @@ class StoreWire final : public L2Store {
   // comes in the same call, as when a script fails.
   std::map<std::string, absl::Status> refused;
   bool refuses_calls = false;
-  bool takes_drops = false;  // Of such keys.
+  bool takes_drops = false;   // Of such keys.
+  absl::Status drop_refusal;  // Not OK: what drops of such keys are answered.
   size_t bytes_per_second = 0;  // Of records that are sent (ApplyReplicated); 0: no limit.
   bool late_is_lost = false;    // What has not crossed by its deadline never does.
   size_t bytes_sent = 0;
