@@ -104,7 +104,7 @@ void LinkRepair::BeginPass() {
   }
   walk_ = Walk::kSource;
   from_.clear();
-  refused_.clear();
+  ForgetPage();
   Hear();
 }
 
@@ -209,6 +209,7 @@ void LinkRepair::BeginWalk(Walk walk) {
   walk_ = walk;
   walked_generation_ = target_.Generation();
   from_.clear();
+  ForgetPage();
   ReadPage();
 }
 
@@ -414,12 +415,19 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   Apply(page, std::move(writes));
 }
 
-void LinkRepair::FinishPage(const Page& page) {
-  problem_.clear();
+// All of it together: a key that is left out, and of which no drop waits any more, would be taken
+// for mended.
+void LinkRepair::ForgetPage() {
+  refused_alone_ = 0;
   page_refusals_ = 0;
   alone_refusals_.clear();
   left_out_.clear();
   refused_.clear();
+}
+
+void LinkRepair::FinishPage(const Page& page) {
+  problem_.clear();
+  ForgetPage();
   backoff_.Reset();
   from_ = page.next;
   const bool last = from_.empty();
@@ -488,7 +496,10 @@ void LinkRepair::TargetFailed(const absl::Status& status) {
 
 void LinkRepair::ScanFailed(const absl::Status& status) {
   // Keys may have moved to where the walk has been.
-  if (absl::IsAborted(status)) from_.clear();
+  if (absl::IsAborted(status)) {
+    from_.clear();
+    ForgetPage();
+  }
   return walk_ == Walk::kSource ? SourceFailed(status) : TargetFailed(status);
 }
 

@@ -199,6 +199,8 @@ class LinkRepair {
     return !left_out_.empty() && left_out_.count({key.name_space, key.key}) > 0;
   }
   void FinishPage(const Page& page);
+  // Forgets what was found out about the keys of the page, which is not asked for again.
+  void ForgetPage();
   void FinishPass();
   // Of the slots of the pass, those whose mark is wrong, and what it must say.
   std::map<uint32_t, bool> WrongMarks() const;

@@ -122,6 +122,35 @@ TEST_F(RefusedRepairTest, WhatIsOlderThanARefusedOneGoes) {
   }
 }
 
+// Its drop is still to be done: the pass that begins anew must not take it for done.
+TEST_F(RefusedRepairTest, OneThatWasGivenUpIsSentWhenThePassBeginsAnew) {
+  Heal();
+  world_.executor.RunFor(absl::Seconds(10));
+  world_.Set("us", kBad, "old");
+  world_.executor.RunFor(absl::Seconds(10));
+  ASSERT_EQ(world_.Get("eu", kBad), "old");
+  to_eu().mode = StoreWire::Mode::kRefused;
+  world_.StopNode(world_.node("us"));
+  world_.Set("us", kBad, "new");
+  world_.Set("us", "{a}last", "v");
+  world_.executor.RunDue();
+  world_.region("us").store->TrimLog(SlotOf("task", "{a}"), 1);
+  to_eu().refused[kBad] = absl::InternalError("this one");
+  to_eu().refuses_calls = true;
+  Heal();
+  for (int i = 0; i < 60'000 && link().repair.refused_total == 0; ++i) {
+    world_.executor.RunFor(absl::Milliseconds(1));
+  }
+  ASSERT_EQ(link().repair.refused_total, 1u);
+  ASSERT_EQ(world_.Get("eu", kBad), "old") << "its drop is not taken";
+  FakeL2Store& store = *world_.region("us").store;
+  store.GoBackTo(*store.Save());
+  to_eu().refused.clear();
+  world_.executor.RunFor(absl::Minutes(1));
+  EXPECT_EQ(link().state, LinkState::kStreaming) << link().problem;
+  EXPECT_EQ(world_.Get("eu", kBad), "new");
+}
+
 // Two of them, and memory that was short for a while only.
 TEST_F(RefusedRepairTest, SeveralOfOnePageAreLeftOutEachOnce) {
   for (const int i : {7, 8, 9}) {
