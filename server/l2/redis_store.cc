@@ -63,6 +63,28 @@ void TakeResults(const absl::StatusOr<Reply>& reply, const std::vector<size_t>& 
   }
 }
 
+// What the writes that were to follow the chunk are told, which are not sent; OK: they are. A key
+// of a foreign type holds up nothing.
+absl::Status FailureOf(const absl::StatusOr<Reply>& reply, const std::vector<size_t>& chunk,
+                       const std::vector<L2WriteResult>& results) {
+  absl::Status failure = reply.status();
+  for (const size_t i : chunk) {
+    if (!failure.ok()) break;
+    if (!absl::IsFailedPrecondition(results[i].status)) failure = results[i].status;
+  }
+  switch (failure.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kDataLoss:
+      // Says of a write that it is never taken: not true of these.
+      return absl::InternalError(
+          absl::StrCat("not sent, an earlier write of the call failed: ", failure.message()));
+    default:
+      return failure;
+  }
+}
+
 // Redis' slot for a command whose keys are all of ours `slot`.
 void SetSlot(uint32_t slot, RedisCommand* command) { command->slot = RedisHashSlotOf(slot); }
 
@@ -310,20 +332,13 @@ void RedisStore::ReplicateNext(std::shared_ptr<ReplicateCall> call) {
   route_->Submit(Lane::kReplicate, Only(std::move(command)), deadline,
                  [this, call = std::move(call), &chunk, last](const RedisReplies& replies) {
                    TakeResults(replies[0], chunk, call->writes, &call->results);
-                   const bool all_made = std::all_of(chunk.begin(), chunk.end(), [&](size_t i) {
-                     const absl::StatusCode code = call->results[i].status.code();
-                     return code == absl::StatusCode::kOk ||
-                            code == absl::StatusCode::kFailedPrecondition;
-                   });
-                   if (!last && all_made && replies[0].ok()) {
+                   const absl::Status failure = FailureOf(replies[0], chunk, call->results);
+                   if (!last && failure.ok()) {
                      ReplicateNext(call);
                      return;
                    }
                    for (size_t c = call->next_chunk; c < call->chunks.size(); ++c) {
-                     for (const size_t i : call->chunks[c]) {
-                       call->results[i].status =
-                           absl::UnavailableError("not sent: an earlier write of the call failed");
-                     }
+                     for (const size_t i : call->chunks[c]) call->results[i].status = failure;
                    }
                    // A call without writes has no result to carry an error; the cursor is read back
                    // anyway.

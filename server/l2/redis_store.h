@@ -53,7 +53,9 @@ class RedisStore final : public L2Store {
   void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,
                     PositionsCallback callback) override;
   // The cursor stays where it is when a write failed for a reason that may pass (anything but a key
-  // of a foreign type); the results say so.
+  // of a foreign type); the results say so. What is too much for one script goes in parts, one after
+  // the other: what was to follow a part that failed is not sent, and has the status of the write
+  // that failed. It says what the store refuses, to who asks what to do about the call.
   void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                        std::vector<L2Write> writes, absl::Time deadline,
                        ApplyCallback callback) override;

@@ -74,7 +74,10 @@ absl::StatusCode CodeOfKind(std::string_view kind) {
 
 absl::Status StatusOfError(std::string_view error) {
   error = error.substr(0, 200);
-  absl::Status status(CodeOfKind(RedisErrorKind(error)), absl::StrCat("Redis: ", ToAbsl(error)));
+  // From the kind on: it is what callers and people look for, whatever a script has put before it.
+  const std::string_view kind = RedisErrorKind(error);
+  const std::string_view text = error.substr(static_cast<size_t>(kind.data() - error.data()));
+  absl::Status status(CodeOfKind(kind), absl::StrCat("Redis: ", ToAbsl(text)));
   status.SetPayload(kErrorPayload, absl::Cord(ToAbsl(error)));
   return status;
 }

@@ -38,7 +38,8 @@ inline bool MayBeAboutAKey(const absl::Status& status) {
 }
 
 // A store that answers, and takes no writes now: it cannot save them (a full disk), or has too few
-// replicas. Of a Redis Cluster it is one server that does so.
+// replicas. Of a Redis Cluster it is one server that does so. The client's message begins with the
+// kind, also where a script has failed for it (StatusOfError).
 inline bool RefusesWrites(const absl::Status& status) {
   return absl::IsUnavailable(status) && (absl::StartsWith(status.message(), "Redis: MISCONF") ||
                                          absl::StartsWith(status.message(), "Redis: NOREPLICAS"));

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "server/l2/apply_batch.h"
 #include "server/node/record.h"
+#include "server/replication/write_refusal.h"
 #include "tests/contract/redis_store_fixture.h"
 #include "tests/support/wait_until.h"
 
@@ -22,6 +23,7 @@ namespace meridian {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 TEST_F(RedisStoreTest, RecoversByItselfWhenRedisIsKilledAndComesBack) {
   StartRedis();
@@ -97,6 +99,39 @@ TEST_F(RedisStoreTest, OneThatRefusesWritesGoesOnAnsweringReadsAndTheBreakerStay
   EXPECT_NE(observer_.breaker(), "open");
   ASSERT_TRUE(redis_->Command({"CONFIG", "SET", "min-replicas-to-write", "0"}).ok());
   EXPECT_TRUE(ApplyStatus(Put("a", 2, "two")).ok());
+}
+
+// Whoever looks for the write that a store does not take must not find another reason.
+TEST_F(RedisStoreTest, WhatIsNotSentBehindAFailedWriteHasItsStatus) {
+  StartRedis();
+  RedisStoreOptions options;
+  options.max_keys_per_call = 2;
+  OpenStore(options);
+  const uint32_t slot = Key("{s}0").slot;
+  const auto replicate = [&] {
+    std::vector<L2Write> writes;
+    for (int i = 0; i < 5; ++i) writes.push_back(Put("{s}" + std::to_string(i), 1, "v"));
+    return Replicate(slot, {7, 0}, std::move(writes));
+  };
+  struct Fault {
+    std::string setting, value, end;
+    absl::StatusCode code;
+    std::string text;
+  };
+  for (const Fault& fault :
+       {Fault{"min-replicas-to-write", "1", "0", absl::StatusCode::kUnavailable, "NOREPLICAS"},
+        Fault{"maxmemory", "1", "0", absl::StatusCode::kResourceExhausted, "OOM"}}) {
+    ASSERT_TRUE(redis_->Command({"CONFIG", "SET", fault.setting, fault.value}).ok());
+    for (const L2WriteResult& result : replicate()) {
+      EXPECT_EQ(result.status.code(), fault.code) << result.status;
+      EXPECT_TRUE(IsOfOneSlot(result.status)) << result.status;
+      EXPECT_THAT(std::string(result.status.message()), StartsWith("Redis: " + fault.text));
+    }
+    EXPECT_EQ(Cursor(slot), LogPosition());
+    ASSERT_TRUE(redis_->Command({"CONFIG", "SET", fault.setting, fault.end}).ok());
+  }
+  for (const L2WriteResult& result : replicate()) EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(Cursor(slot), (LogPosition{7, 0}));
 }
 
 TEST_F(RedisStoreTest, ThePoolGrowsWhenItsConnectionsAreBusyAndNotBeyondItsLimit) {

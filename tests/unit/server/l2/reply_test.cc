@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/replication/write_refusal.h"
 
 namespace meridian {
 namespace {
@@ -113,10 +114,21 @@ TEST(StatusOfErrorTest, WhatFailedInAScriptIsWhatItsCommandSays) {
               absl::StatusCode::kUnavailable);
     EXPECT_EQ(StatusOfError(before + "-NOREPLICAS Not enough").code(),
               absl::StatusCode::kUnavailable);
+    // Its message is the same as well.
+    const absl::Status misconf = StatusOfError(before + "-MISCONF Redis is configured");
+    EXPECT_EQ(std::string(misconf.message()), "Redis: MISCONF Redis is configured");
+    EXPECT_EQ(RedisErrorOf(misconf), before + "-MISCONF Redis is configured");
+    EXPECT_TRUE(RefusesWrites(misconf));
+    EXPECT_TRUE(RefusesWrites(StatusOfError(before + "-NOREPLICAS Not enough")));
+    EXPECT_TRUE(IsOfOneSlot(StatusOfError(before + "-OOM command not allowed")));
+    EXPECT_FALSE(RefusesWrites(StatusOfError(before + "-LOADING Redis is loading")));
     EXPECT_EQ(StatusOfError(before + "-WRONGTYPE Operation").code(),
               absl::StatusCode::kFailedPrecondition);
   }
   EXPECT_EQ(StatusOfError(wrapped + "bad argument").code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(std::string(StatusOfError(wrapped + "bad argument").message()),
+            "Redis: " + wrapped + "bad argument");
+  EXPECT_EQ(std::string(StatusOfError("").message()), "Redis: ");
   EXPECT_EQ(StatusOfError("ERR no such key: -OOM").code(), absl::StatusCode::kInternal)
       << "a key may be called so";
   EXPECT_EQ(RedisErrorKind("MOVED 3999 127.0.0.1:6381"), "MOVED");
