@@ -134,6 +134,15 @@ class ReplicationLink final : public ChangeSink {
  private:
   struct SyncRound;  // Slots whose cursors are being fetched.
   struct Shipment;   // Batches that are fetched together.
+  // Of a slot of which a batch was refused, until all of it was taken.
+  struct Refusals {
+    int times = 0;   // In a row, for what may be a key's sake.
+    int alone = 0;   // Of them, one change alone, while its slot took another write.
+    int no_drop = 0;  // So was the drop that was to stand for it.
+    size_t limit = 0;
+    bool waits = false;  // The last batch was refused.
+    Backoff backoff{{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)}};
+  };
 
   void SchedulePump();
   void Pump();
@@ -180,8 +189,13 @@ class ReplicationLink final : public ChangeSink {
   void Close(const std::shared_ptr<Shipment>& shipment, size_t index, bool applied);
   void TellWaiting(const Shipment& shipment, size_t index,
                    const std::vector<L2WriteResult>& results);
-  std::vector<LogEntry> RefusedOf(const Shipment& shipment, size_t index,
-                                  const std::vector<L2WriteResult>& results) const;
+  // A change that the target does not take, and why.
+  struct RefusedChange {
+    LogEntry entry;
+    absl::Status why;
+  };
+  std::vector<RefusedChange> RefusedOf(const Shipment& shipment, size_t index,
+                                       const std::vector<L2WriteResult>& results) const;
   bool NoteRefused(const SlotBatch& batch, const absl::Status& refusal);
   void WaitAfterRefusal(const SlotBatch& batch, const absl::Status& refusal);
   void GoOn(SlotTicket ticket);
@@ -189,9 +203,16 @@ class ReplicationLink final : public ChangeSink {
   void AskWhetherAnythingIsTaken();
   std::string Trouble() const;
   void NoteTaken(const SlotBatch& batch);
-  void Probe(const std::shared_ptr<Shipment>& shipment, size_t index, const absl::Status& refusal);
+  void Probe(const std::shared_ptr<Shipment>& shipment, size_t index, const absl::Status& refusal,
+             int Refusals::* proofs, Executor::Task proved);
   void SendDrops(const std::shared_ptr<Shipment>& shipment, size_t index,
-                 const std::vector<LogEntry>& refused);
+                 const std::vector<RefusedChange>& refused);
+  void DropsSent(const std::shared_ptr<Shipment>& shipment, size_t index,
+                 const std::vector<RefusedChange>& refused,
+                 const std::vector<L2WriteResult>& results);
+  // The changes are counted as left out, whatever became of their drops.
+  void LeaveOut(const std::shared_ptr<Shipment>& shipment, size_t index,
+                const std::vector<RefusedChange>& refused, bool all_dropped);
   bool SendsValues(std::string_view name_space) const {
     return mode_of_(name_space) != ReplicationMode::kInvalidateOnly;
   }
@@ -241,14 +262,6 @@ class ReplicationLink final : public ChangeSink {
   int refused_alone_ = 0;       // Fetches of a single key that were refused in a row.
   size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
   LinkPace pace_;               // Of what is sent.
-  // Of a slot of which a batch was refused, until all of it was taken.
-  struct Refusals {
-    int times = 0;  // In a row, for what may be a key's sake.
-    int alone = 0;  // Of them, one change alone, while its slot took another write.
-    size_t limit = 0;
-    bool waits = false;  // The last batch was refused.
-    Backoff backoff{{.initial = absl::Milliseconds(50), .max = absl::Seconds(2)}};
-  };
   std::map<uint32_t, Refusals> refusals_;
   absl::Status refusal_;  // The last one; of use while any slot waits.
   bool taken_ = false;    // The target has taken something since it was asked whether it does.

@@ -13,12 +13,13 @@
 namespace meridian {
 
 // Those that were refused for their own sake.
-std::vector<LogEntry> ReplicationLink::RefusedOf(const Shipment& shipment, size_t index,
-                                                 const std::vector<L2WriteResult>& results) const {
-  std::vector<LogEntry> refused;
+std::vector<ReplicationLink::RefusedChange> ReplicationLink::RefusedOf(
+    const Shipment& shipment, size_t index, const std::vector<L2WriteResult>& results) const {
+  std::vector<RefusedChange> refused;
   for (size_t i = 0; i < results.size(); ++i) {
     if (!IsAboutTheWrite(results[i].status)) continue;
-    refused.push_back(shipment.batches[index].changes[shipment.changes[index][i]]);
+    refused.push_back(
+        {shipment.batches[index].changes[shipment.changes[index][i]], results[i].status});
   }
   return refused;
 }
@@ -58,6 +59,7 @@ void ReplicationLink::NoteTaken(const SlotBatch& batch) {
   Refusals& refusals = it->second;
   refusals.times = 0;
   refusals.alone = 0;
+  refusals.no_drop = 0;
   refusals.waits = false;
   refusals.backoff.Reset();
   refusals.limit *= 2;
@@ -127,61 +129,87 @@ std::string ReplicationLink::Trouble() const {
   return trouble;
 }
 
-// Whether the slot takes another write right now; if so, it is the change.
+// Whether the slot takes another write right now; if it does each time, and has often enough, it is
+// the change that is refused, or its drop: `proved` goes on.
 void ReplicationLink::Probe(const std::shared_ptr<Shipment>& shipment, size_t index,
-                            const absl::Status& refusal) {
+                            const absl::Status& refusal, int Refusals::*proofs,
+                            Executor::Task proved) {
   const uint32_t slot = shipment->batches[index].ticket.slot;
   std::vector<L2Write> writes;
   writes.push_back(ProbeWrite(slot, options_.own_region, clock_.Now()));
   target_.ApplyReplicated(
       options_.own_region, slot, LogPosition{}, std::move(writes), Deadline(),
       gate_.Reply<std::vector<L2WriteResult>>(
-          [this, shipment, index, refusal](const std::vector<L2WriteResult>& results) {
+          [this, shipment, index, slot, refusal, proofs,
+           proved = std::move(proved)](const std::vector<L2WriteResult>& results) {
             const L2WriteResult& result = results.front();
             const bool takes = result.status.ok() && result.outcome == L2WriteOutcome::kApplied;
-            const SlotBatch& batch = shipment->batches[index];
-            const auto it = refusals_.find(batch.ticket.slot);
+            const auto it = refusals_.find(slot);
             if (it == refusals_.end()) return Finished(shipment, index, refusal);  // Lost.
-            Refusals& refusals = it->second;
-            refusals.alone = takes ? refusals.alone + 1 : 0;
-            if (refusals.alone < RefusalsThatProve(refusal)) {
-              return Finished(shipment, index, refusal);
-            }
-            Drop(refusal);
-            SendDrops(shipment, index, batch.changes);
+            int& times = it->second.*proofs;
+            times = takes ? times + 1 : 0;
+            if (times < RefusalsThatProve(refusal)) return Finished(shipment, index, refusal);
+            proved();
           }));
 }
 
 // What the target does not take overtakes what is older over there all the same.
 void ReplicationLink::SendDrops(const std::shared_ptr<Shipment>& shipment, size_t index,
-                                const std::vector<LogEntry>& refused) {
+                                const std::vector<RefusedChange>& refused) {
   const SlotBatch& batch = shipment->batches[index];
   const absl::Time now = clock_.Now();
   std::vector<L2Write> writes;
-  for (const LogEntry& entry : refused) {
+  for (const RefusedChange& change : refused) {
+    const LogEntry& entry = change.entry;
     writes.push_back(DropOlderThan({batch.ticket.slot, entry.name_space, entry.key}, entry.version,
                                    now, options_.repair.tombstone_ttl));
   }
-  const LogPosition cursor = batch.told();
-  target_.ApplyReplicated(
-      options_.own_region, batch.ticket.slot, cursor, std::move(writes), Deadline(),
-      gate_.Reply<std::vector<L2WriteResult>>(
-          [this, shipment, index, cursor](const std::vector<L2WriteResult>& results) {
-            bool left_out = false;
-            for (const L2WriteResult& result : results) {
-              if (result.status.ok()) continue;
-              // Want of memory passes, and a drop that stands for a delete must not be given up.
-              left_out = MayBeAboutAKey(result.status) && !absl::IsResourceExhausted(result.status);
-              if (!left_out) return Finished(shipment, index, result.status);
-            }
-            if (!left_out) return Finished(shipment, index, absl::OkStatus());
-            // Nothing is smaller than a drop: the key stays as it is. The cursor may have waited.
-            target_.ApplyReplicated(
-                options_.own_region, shipment->batches[index].ticket.slot, cursor, {}, Deadline(),
-                gate_.Reply<std::vector<L2WriteResult>>([this, shipment, index](const auto&) {
-                  Finished(shipment, index, absl::OkStatus());
-                }));
-          }));
+  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.told(), std::move(writes),
+                          Deadline(),
+                          gate_.Reply<std::vector<L2WriteResult>>(
+                              [this, shipment, index, refused](const auto& results) {
+                                DropsSent(shipment, index, refused, results);
+                              }));
+}
+
+// A drop that is refused is a refused change, and what it stands for may be a delete: it is sent
+// again, in smaller batches, until it is alone and its slot takes others. Want of memory passes.
+// Where a key of a foreign type is, no drop will ever be taken.
+void ReplicationLink::DropsSent(const std::shared_ptr<Shipment>& shipment, size_t index,
+                                const std::vector<RefusedChange>& refused,
+                                const std::vector<L2WriteResult>& results) {
+  const SlotBatch& batch = shipment->batches[index];
+  absl::Status again;
+  bool all_dropped = true;
+  for (const L2WriteResult& result : results) {
+    if (result.status.ok()) continue;
+    all_dropped = false;
+    if (absl::IsFailedPrecondition(result.status)) continue;
+    if (again.ok() || MayBeAboutAKey(again)) again = result.status;
+  }
+  if (again.ok()) return LeaveOut(shipment, index, refused, all_dropped);
+  const bool alone = IsOfOneSlot(again) && NoteRefused(batch, again);
+  if (!alone || absl::IsResourceExhausted(again)) return Finished(shipment, index, again);
+  // Not in the millisecond of the probe before: its version is the time, and what is stale says
+  // nothing.
+  gate_.PostAfter(absl::Milliseconds(2), [this, shipment, index, refused, again] {
+    Probe(shipment, index, again, &Refusals::no_drop, [this, shipment, index, refused] {
+      LeaveOut(shipment, index, refused, /*all_dropped=*/false);
+    });
+  });
+}
+
+void ReplicationLink::LeaveOut(const std::shared_ptr<Shipment>& shipment, size_t index,
+                               const std::vector<RefusedChange>& refused, bool all_dropped) {
+  for (const RefusedChange& change : refused) Drop(change.why);
+  if (all_dropped) return Finished(shipment, index, absl::OkStatus());
+  // Nothing is smaller than a drop: the key stays as it is. The cursor may have waited.
+  const SlotBatch& batch = shipment->batches[index];
+  target_.ApplyReplicated(options_.own_region, batch.ticket.slot, batch.told(), {}, Deadline(),
+                          gate_.Reply<std::vector<L2WriteResult>>(
+                              [this, shipment, index](const std::vector<L2WriteResult>&) {
+                                Finished(shipment, index, absl::OkStatus());
+                              }));
 }
 
 }  // namespace meridian

@@ -243,13 +243,17 @@ void ReplicationLink::Applied(const std::shared_ptr<Shipment>& shipment, size_t 
   const SlotBatch& batch = shipment->batches[index];
   const absl::Status status = Count(results);
   if (!sync_waits_.empty()) TellWaiting(*shipment, index, results);
-  if (IsOfOneSlot(status) && NoteRefused(batch, status)) return Probe(shipment, index, status);
+  if (IsOfOneSlot(status) && NoteRefused(batch, status)) {
+    return Probe(shipment, index, status, &Refusals::alone, [this, shipment, index, status] {
+      SendDrops(shipment, index, {{shipment->batches[index].changes.front(), status}});
+    });
+  }
   if (!status.ok()) return Finished(shipment, index, status);
   if (!results.empty()) {
     backoff_.Reset();
     if (shipment->attempt == attempt_) problem_.clear();
   }
-  const std::vector<LogEntry> refused = RefusedOf(*shipment, index, results);
+  const std::vector<RefusedChange> refused = RefusedOf(*shipment, index, results);
   if (!refused.empty()) return SendDrops(shipment, index, refused);
   Finished(shipment, index, status);
 }
@@ -301,11 +305,9 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
   size_t stale = 0;
   for (const L2WriteResult& result : results) {
     if (!result.status.ok()) {
-      if (IsAboutTheWrite(result.status)) {
-        Drop(result.status);
-      } else if (again.ok() || MayBeAboutAKey(again)) {
-        again = result.status;  // What is about the store counts more.
-      }
+      // What is about the write is left out (SendDrops); what is about the store counts more.
+      const bool counts = !IsAboutTheWrite(result.status) && (again.ok() || MayBeAboutAKey(again));
+      if (counts) again = result.status;
     } else if (result.outcome == L2WriteOutcome::kApplied) {
       ++applied;
       last_applied_ = std::max(last_applied_, result.stored);

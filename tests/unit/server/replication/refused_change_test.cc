@@ -104,11 +104,44 @@ TEST_F(RefusedChangeTest, OneWhoseDropIsRefusedAsWellStaysAsItIs) {
     SCOPED_TRACE(static_cast<int>(code));
     Refuse(code, /*whole_calls=*/code == absl::StatusCode::kInternal);
     to_eu().takes_drops = false;
+    const uint64_t dropped = link().dropped_total;
     Write();
     Run(absl::Minutes(1));
     ExpectOthersHaveArrived();
     EXPECT_EQ(world_.Get("eu", kBad), "old");
+    EXPECT_EQ(link().dropped_total, dropped + 1);
   }
+}
+
+// As a change is: once says nothing.
+TEST_F(RefusedChangeTest, ADropThatFailsForAWhileIsSentAgain) {
+  Refuse(absl::StatusCode::kFailedPrecondition, /*whole_calls=*/false);
+  to_eu().takes_drops = false;
+  to_eu().drop_refusal = absl::InternalError("its script fails");
+  Write();
+  Run(absl::Milliseconds(200));
+  EXPECT_EQ(world_.Get("eu", kBad), "old");
+  to_eu().takes_drops = true;
+  Run(absl::Seconds(10));
+  ExpectOthersHaveArrived();
+  EXPECT_EQ(world_.Get("eu", kBad), std::nullopt);
+  EXPECT_EQ(link().dropped_total, 1u) << "counted once";
+}
+
+TEST_F(RefusedChangeTest, ADropIsGivenUpOnlyWhileItsSlotTakesOthers) {
+  Refuse(absl::StatusCode::kFailedPrecondition, /*whole_calls=*/false);
+  to_eu().takes_drops = false;
+  to_eu().drop_refusal = absl::InternalError("its script fails");
+  to_eu().refused["repair-probe:us"] = absl::InternalError("as all others");
+  Write();
+  Run(absl::Minutes(2));
+  EXPECT_EQ(world_.Get("eu", kBad), "old");
+  EXPECT_EQ(link().dropped_total, 0u);
+  to_eu().takes_drops = true;
+  Run(absl::Seconds(10));
+  ExpectOthersHaveArrived();
+  EXPECT_EQ(world_.Get("eu", kBad), std::nullopt);
+  EXPECT_EQ(link().dropped_total, 1u);
 }
 
 // Memory comes and goes, and the drop may stand for a delete.
