@@ -11,6 +11,8 @@
 namespace meridian {
 namespace {
 
+// Who could not be asked in time is not asked again: what was said last says more.
+constexpr absl::Duration kTimeToAsk = absl::Milliseconds(20);
 constexpr absl::Duration kRefreshPause = absl::Milliseconds(500);
 constexpr absl::Duration kRefreshEvery = absl::Seconds(30);
 constexpr absl::Duration kRefreshTimeout = absl::Seconds(1);
@@ -263,7 +265,7 @@ bool ClusterRoute::Follow(const std::shared_ptr<Call>& call, size_t index, const
 bool ClusterRoute::RetryLater(const std::shared_ptr<Call>& call, size_t index,
                               absl::Duration delay) {
   delay = WithJitter(delay, kJitter, Random());
-  if (stopped_ || clock_.Now() + delay >= call->deadline) return false;
+  if (stopped_ || clock_.Now() + delay + kTimeToAsk >= call->deadline) return false;
   if (call->retrying == 0 && retrying_calls_ >= kMaxRetryingCalls) {
     Settle(call, index,
            absl::ResourceExhaustedError(absl::StrCat("L2_OVERLOADED: ", kMaxRetryingCalls,
