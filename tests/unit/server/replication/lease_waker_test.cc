@@ -19,6 +19,8 @@ using testing::ElementsAre;
 
 class LeaseWakerTest : public OriginFixture {
  protected:
+  // Who still waits is answered while what the answer needs is there.
+  void TearDown() override { executor_.RunFor(absl::Minutes(1)); }
   void SetUp() override {
     Start(2, nullptr, ", lease_ttl: 30s");
     key_ = KeyOwnedBy(1);
