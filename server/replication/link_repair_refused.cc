@@ -6,6 +6,7 @@
 
 #include "server/replication/link_repair.h"
 #include "server/replication/replicated_write.h"
+#include "server/replication/store_probe.h"
 #include "server/replication/write_refusal.h"
 
 namespace meridian {
@@ -121,10 +122,9 @@ void LinkRepair::Applied(bool own, const L2Key& key, const absl::Status& status,
 void LinkRepair::Probe(bool own, uint32_t slot, std::function<void(bool)> done) {
   std::vector<L2Write> writes;
   writes.push_back(ProbeWrite(slot, own_region_, clock_.Now()));
-  // What is stale takes no memory, and says nothing.
   auto judge = gate_.Reply<std::vector<L2WriteResult>>(
       [done = std::move(done)](const std::vector<L2WriteResult>& results) {
-        done(results.front().status.ok() && results.front().outcome == L2WriteOutcome::kApplied);
+        done(TookProbe(results));
       });
   if (own) return source_.Apply(std::move(writes), Deadline(), std::move(judge));
   target_.ApplyReplicated(own_region_, slot, LogPosition{}, std::move(writes), Deadline(),

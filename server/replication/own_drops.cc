@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/replication/replicated_write.h"
+#include "server/replication/store_probe.h"
 #include "server/replication/write_refusal.h"
 
 namespace meridian {
@@ -175,12 +176,10 @@ void OwnDrops::Probe(const std::shared_ptr<Round>& round, const Name& name,
   writes.push_back(ProbeWrite(std::get<0>(name), own_region_, clock_.Now()));
   own_.Apply(std::move(writes), clock_.Now() + timeout_,
              gate_.Reply<Results>([this, round, name, refusal](const Results& results) {
-               const L2WriteResult& result = results.front();
-               const bool takes = result.status.ok() && result.outcome == L2WriteOutcome::kApplied;
                const auto found = owed_.find(name);
                if (found == owed_.end()) return Ended(round);
                int& refusals = found->second.refusals;
-               refusals = takes ? refusals + 1 : 0;
+               refusals = TookProbe(results) ? refusals + 1 : 0;
                if (refusals >= kMaxRefusals) {
                  given_up_(refusal);
                  round->any_paid = true;

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/base/strings.h"
 #include "common/base/version_before.h"
-#include "server/node/limits.h"
 
 namespace meridian {
 
@@ -64,16 +61,6 @@ L2Write DropUpTo(const L2Key& key, Version version, absl::Time now, absl::Durati
 
 L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now, absl::Duration keep) {
   return DropUpTo(key, JustBefore(version), now, keep);
-}
-
-L2Write ProbeWrite(uint32_t slot, std::string_view own_region, absl::Time now) {
-  const Version version = {static_cast<uint64_t>(absl::ToUnixMillis(now)) << 16,
-                           RegionId(own_region)};
-  L2Write write = DropUpTo(
-      {slot, std::string(kInternalNamespace), absl::StrCat("repair-probe:", ToAbsl(own_region))},
-      version, now);
-  write.logged = false;
-  return write;
 }
 
 }  // namespace meridian

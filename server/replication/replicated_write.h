@@ -4,7 +4,6 @@
 #define MERIDIAN_SERVER_REPLICATION_REPLICATED_WRITE_H_
 
 #include <algorithm>
-#include <cstdint>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -46,10 +45,6 @@ L2Write DropUpTo(const L2Key& key, Version version, absl::Time now,
 // right answer of a cache; an overtaken value is not. What the change itself wrote is welcome if it
 // comes after all: it may be alive in L1, or in a store that answers better the next time.
 L2Write DropOlderThan(const L2Key& key, Version version, absl::Time now, absl::Duration keep);
-
-// The smallest write there is, into a key that nobody reads and no changelog names: whether a slot
-// takes writes at all. An answer that it is stale says nothing.
-L2Write ProbeWrite(uint32_t slot, std::string_view own_region, absl::Time now);
 
 // For how long: a removal is remembered as such, so that nothing comes back that was cut off; a
 // value's successor only against what is on its way.

@@ -8,6 +8,7 @@
 #include "server/replication/replicated_write.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/shipment.h"
+#include "server/replication/store_probe.h"
 #include "server/replication/write_refusal.h"
 
 namespace meridian {
@@ -82,6 +83,7 @@ void ReplicationLink::AskWhetherAnythingIsTaken() {
   if (std::exchange(taken_, false) || refused == 0 || paused_ || cut_ || asking_) return;
   std::vector<uint32_t> others;
   for (const SlotTicket& ticket : backlog_.Tickets()) {
+    if (std::binary_search(away_.begin(), away_.end(), ticket.slot)) continue;
     const auto it = refusals_.find(ticket.slot);
     if (it == refusals_.end() || !it->second.waits) others.push_back(ticket.slot);
   }
@@ -104,7 +106,7 @@ void ReplicationLink::AskWhetherAnythingIsTaken() {
     target_.ApplyReplicated(options_.own_region, slot, LogPosition{}, std::move(writes), Deadline(),
                             gate_.Reply<std::vector<L2WriteResult>>(
                                 [this, asked](const std::vector<L2WriteResult>& results) {
-                                  asked->any |= !IsOfOneSlot(results.front().status);
+                                  asked->any |= TookProbe(results);
                                   if (--asked->open > 0) return;
                                   asking_ = false;
                                   takes_nothing_ = !asked->any && !taken_ && RefusedSlots() > 0;
@@ -142,12 +144,10 @@ void ReplicationLink::Probe(const std::shared_ptr<Shipment>& shipment, size_t in
       gate_.Reply<std::vector<L2WriteResult>>(
           [this, shipment, index, slot, refusal, proofs,
            proved = std::move(proved)](const std::vector<L2WriteResult>& results) {
-            const L2WriteResult& result = results.front();
-            const bool takes = result.status.ok() && result.outcome == L2WriteOutcome::kApplied;
             const auto it = refusals_.find(slot);
             if (it == refusals_.end()) return Finished(shipment, index, refusal);  // Lost.
             int& times = it->second.*proofs;
-            times = takes ? times + 1 : 0;
+            times = TookProbe(results) ? times + 1 : 0;
             if (times < RefusalsThatProve(refusal)) return Finished(shipment, index, refusal);
             proved();
           }));
@@ -190,12 +190,8 @@ void ReplicationLink::DropsSent(const std::shared_ptr<Shipment>& shipment, size_
   if (again.ok()) return LeaveOut(shipment, index, refused, all_dropped);
   const bool alone = IsOfOneSlot(again) && NoteRefused(batch, again);
   if (!alone || absl::IsResourceExhausted(again)) return Finished(shipment, index, again);
-  // Not in the millisecond of the probe before: its version is the time, and what is stale says
-  // nothing.
-  gate_.PostAfter(absl::Milliseconds(2), [this, shipment, index, refused, again] {
-    Probe(shipment, index, again, &Refusals::no_drop, [this, shipment, index, refused] {
-      LeaveOut(shipment, index, refused, /*all_dropped=*/false);
-    });
+  Probe(shipment, index, again, &Refusals::no_drop, [this, shipment, index, refused] {
+    LeaveOut(shipment, index, refused, /*all_dropped=*/false);
   });
 }
 

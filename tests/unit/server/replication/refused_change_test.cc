@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
+#include "server/replication/store_probe.h"
 #include "tests/unit/server/replication/replication_world.h"
 
 namespace meridian {
@@ -132,7 +133,9 @@ TEST_F(RefusedChangeTest, ADropIsGivenUpOnlyWhileItsSlotTakesOthers) {
   Refuse(absl::StatusCode::kFailedPrecondition, /*whole_calls=*/false);
   to_eu().takes_drops = false;
   to_eu().drop_refusal = absl::InternalError("its script fails");
-  to_eu().refused["repair-probe:us"] = absl::InternalError("as all others");
+  for (uint64_t i = 0; i < kProbeKeys; ++i) {
+    to_eu().refused[ProbeKey("us", i)] = absl::InternalError("as all others");
+  }
   Write();
   Run(absl::Minutes(2));
   EXPECT_EQ(world_.Get("eu", kBad), "old");

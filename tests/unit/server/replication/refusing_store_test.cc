@@ -251,6 +251,44 @@ TEST_F(RefusedKeyTest, ADropThatTheOwnStoreNeverTakesIsGivenUp) {
   EXPECT_EQ(Cursor("{a}k"), EndOf("{a}k"));
 }
 
+TEST_F(RefusedKeyTest, ManyThatItNeverTakesAreGivenUpAsSoonAsOne) {
+  constexpr uint64_t kMany = 60;  // That are tried again in the same millisecond.
+  Wire("eu").mode = StoreWire::Mode::kRefused;
+  Run(absl::Seconds(1));
+  for (uint64_t i = 0; i < kMany; ++i) {
+    const std::string key = absl::StrCat("{a}k", i);
+    Wire("us").refused[key] = absl::InternalError("its script fails");
+    world_.Set("us", key, "new");
+    Run(absl::Milliseconds(10));
+    Store("us").Evict("task", key);
+  }
+  Run(absl::Seconds(1));
+  Wire("eu").mode = StoreWire::Mode::kOpen;
+  for (int i = 0; i < 500 && link().owed_drops == 0; ++i) Run(absl::Milliseconds(10));
+  EXPECT_GE(link().owed_drops, 1u);
+  Run(absl::Seconds(30));
+  EXPECT_EQ(link().owed_drops, 0u);
+  EXPECT_EQ(link().dropped_total, kMany);
+}
+
+// --- A cluster one of whose servers takes nothing, and another one is gone.
+
+TEST_F(RefusedKeyTest, WhetherAnythingIsTakenIsNotAskedOfAServerThatIsAway) {
+  Wire("eu").full = kRefusals[0];
+  Wire("eu").full_slots = {Slot("{a}k")};
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {  // All but one, which is idle.
+    if (slot != Slot("{a}k") && slot != Slot("{b}k")) Wire("eu").away.insert(slot);
+  }
+  Run(absl::Seconds(5));
+  world_.Set("us", "{a}k", "v");
+  Run(absl::Seconds(1));
+  world_.node("us").observer.states.clear();
+  Run(absl::Minutes(1));
+  EXPECT_EQ(link().refused_slots, 1u);
+  EXPECT_THAT(world_.node("us").observer.states["eu"], ::testing::IsEmpty());
+  EXPECT_NE(link().state, LinkState::kDisconnected) << link().problem;
+}
+
 // --- Bounds.
 
 TEST_F(RefusedKeyTest, NoMoreIsOwedThanThereIsRoomFor) {
@@ -259,8 +297,8 @@ TEST_F(RefusedKeyTest, NoMoreIsOwedThanThereIsRoomFor) {
   std::optional<uint32_t> lost;
   OwnDrops drops(
       "us", Wire("us"), gate, world_.clock, absl::Seconds(5), OwnDrops::kMost, 1,
-      [&](uint32_t slot) { return slot != lost; },
-      [&](uint32_t slot) { paid.insert(slot); }, [](const absl::Status&) { FAIL(); });
+      [&](uint32_t slot) { return slot != lost; }, [&](uint32_t slot) { paid.insert(slot); },
+      [](const absl::Status&) { FAIL(); });
   std::vector<OwnDrop> many;
   for (size_t i = 0; i < OwnDrops::kMost; ++i) {
     many.push_back({{1, "task", absl::StrCat(i)}, Version{i + 1, 7}, absl::Minutes(5)});
