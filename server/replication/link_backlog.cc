@@ -365,6 +365,11 @@ size_t LinkBacklog::lagging_slots() const {
                                            [](const auto& entry) { return entry.second.lagging; }));
 }
 
+bool LinkBacklog::IsBehind(uint32_t slot) const {
+  const auto it = slots_.find(slot);
+  return it != slots_.end() && (it->second.lagging || !it->second.waiting.empty());
+}
+
 uint64_t LinkBacklog::backlog() const {
   uint64_t backlog = waiting_;
   for (const auto& [number, slot] : slots_) {

@@ -150,6 +150,8 @@ class LinkBacklog {
   size_t lagging_slots() const;
   // Changes known to wait, in memory and (as far as the tail saw them) in the log.
   uint64_t backlog() const;
+  // Whether anything of the slot is known to wait.
+  bool IsBehind(uint32_t slot) const;
   // When the oldest change that waits was written, as far as known; nullopt: none waits.
   std::optional<absl::Time> OldestWaiting() const;
 

@@ -119,6 +119,7 @@ void ReplicationLink::OnChanges(LogPosition after, const LogSlice& slice) {
 void ReplicationLink::OnGap(uint32_t slot, GapKind kind) {
   if (kind == GapKind::kRestarted) {
     backlog_.Restart(slot);
+    refusals_.erase(slot);
     repair_.Remove(slot);  // The hole is found again by the cursor, which did not move.
     if (const auto ticket = backlog_.TicketOf(slot)) repair_.Gained(*ticket);
     CompareAfterLoss(slot);
@@ -244,6 +245,7 @@ void ReplicationLink::Synced(const SyncRound& round) {
     for (size_t i = 0; i < round.tickets.size(); ++i) {
       backlog_.Sync(round.tickets[i], round.cursors[i], round.ends[i]);
     }
+    ForgetRefusals();
     problem_.clear();
     if (backlog_.backlog() == 0) backoff_.Reset();
   }

@@ -198,6 +198,7 @@ class ReplicationLink final : public ChangeSink {
                                        const std::vector<L2WriteResult>& results) const;
   bool NoteRefused(const SlotBatch& batch, const absl::Status& refusal);
   void WaitAfterRefusal(const SlotBatch& batch, const absl::Status& refusal);
+  void ForgetRefusals();
   void GoOn(SlotTicket ticket);
   size_t RefusedSlots() const;
   void AskWhetherAnythingIsTaken();

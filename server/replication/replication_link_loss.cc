@@ -19,6 +19,7 @@ constexpr absl::Duration kLossMatters = absl::Hours(1);
 void ReplicationLink::OnLoss(const SlotLoss& loss) {
   if (!loss.rewound) return;
   backlog_.Restart(loss.slot);
+  refusals_.erase(loss.slot);
   repair_.Remove(loss.slot);  // The hole is found again by the cursor.
   CompareAfterLoss(loss.slot);
   if (loss.kept.ms != 0 && IsBeyondTombstones(loss.kept)) rewound_far_.insert(loss.slot);

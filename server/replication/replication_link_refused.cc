@@ -54,6 +54,18 @@ void ReplicationLink::GoOn(SlotTicket ticket) {
   SchedulePump();
 }
 
+// Of slots of which nothing waits any more: a former owner has brought it across, or it is gone.
+void ReplicationLink::ForgetRefusals() {
+  for (auto it = refusals_.begin(); it != refusals_.end();) {
+    if (backlog_.IsBehind(it->first)) {
+      ++it;
+      continue;
+    }
+    backlog_.Limit(it->first, LinkBacklog::kNoLimit);
+    it = refusals_.erase(it);
+  }
+}
+
 void ReplicationLink::NoteTaken(const SlotBatch& batch) {
   const auto it = refusals_.find(batch.ticket.slot);
   if (it == refusals_.end()) return;

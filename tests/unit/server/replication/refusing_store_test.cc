@@ -14,6 +14,7 @@
 #include "common/base/hash.h"
 #include "common/base/version_before.h"
 #include "server/replication/own_drops.h"
+#include "server/replication/store_probe.h"
 #include "tests/unit/server/replication/replication_world.h"
 
 namespace meridian {
@@ -58,6 +59,13 @@ class RefusingStoreTest : public testing::TestWithParam<absl::Status> {
     Store("us").Evict("task", key);
     Wire("eu").mode = before;
     return version;
+  }
+  void ExpectNoProbes() {
+    Wire("eu").sent.clear();
+    Run(absl::Minutes(1));
+    for (uint64_t i = 0; i < kProbeKeys; ++i) {
+      EXPECT_FALSE(Wire("eu").sent.contains(ProbeKey("us", i)));
+    }
   }
   // It arrives at once.
   void ExpectFlows(const std::string& key) {
@@ -269,6 +277,27 @@ TEST_F(RefusedKeyTest, ManyThatItNeverTakesAreGivenUpAsSoonAsOne) {
   Run(absl::Seconds(30));
   EXPECT_EQ(link().owed_drops, 0u);
   EXPECT_EQ(link().dropped_total, kMany);
+}
+
+// --- What is refused no longer.
+
+TEST_F(RefusedKeyTest, ASlotOfWhichNothingWaitsAnyMoreIsNotRefused) {
+  Wire("eu").full = kRefusals[0];
+  Wire("eu").full_slots = {Slot("{a}k")};
+  world_.Set("us", "{a}k", "v");
+  Run(absl::Seconds(5));
+  ASSERT_EQ(link().refused_slots, 1u);
+  // A former owner brought it across.
+  Store("eu").ApplyReplicated("us", Slot("{a}k"), EndOf("{a}k"), {}, absl::InfiniteFuture(),
+                              [](const std::vector<L2WriteResult>&) {});
+  Wire("eu").mode = StoreWire::Mode::kRefused;
+  world_.Set("us", "{b}k", "v");
+  Run(absl::Seconds(5));
+  Wire("eu").mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(5));
+  EXPECT_EQ(link().refused_slots, 0u);
+  EXPECT_EQ(link().problem, "");
+  ExpectNoProbes();
 }
 
 // --- A cluster one of whose servers takes nothing, and another one is gone.
