@@ -38,11 +38,11 @@ void OwnDrops::Write(std::vector<OwnDrop> drops, Done done) {
           for (const OwnDrop& drop : *all) slots.insert(drop.key.slot);
           for (size_t i = 0; i < ended.size(); ++i) {
             if (ended[i].ok()) continue;
+            const uint32_t slot = (*all)[i].key.slot;
             if (IsAboutTheWrite(ended[i])) {
-              given_up_(ended[i]);
+              outcome.given_up[slot].push_back(ended[i]);
               continue;
             }
-            const uint32_t slot = (*all)[i].key.slot;
             if (!is_here_(slot)) continue;
             refusal_ = ended[i];
             if (!Owe(std::move((*all)[i]))) outcome.no_room.insert(slot);

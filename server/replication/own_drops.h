@@ -50,6 +50,8 @@ class OwnDrops {
   struct Outcome {
     std::set<uint32_t> owing;    // Of the slots of these drops, those of which anything is owed now.
     std::set<uint32_t> no_room;  // Those of which something could not even be remembered.
+    // What is refused at once for its own sake, by slot.
+    std::map<uint32_t, std::vector<absl::Status>> given_up;
   };
   using Done = std::function<void(const Outcome&)>;
   // Whether the slot is still this link's.
@@ -62,6 +64,7 @@ class OwnDrops {
            absl::Duration timeout, size_t most, uint64_t seed, IsHere is_here, Paid paid,
            GivenUp given_up);
 
+  // `given_up` of the constructor is told of what is given up later.
   // REQUIRES: `drops` is not empty. Of slots that are lost meanwhile nothing is owed.
   void Write(std::vector<OwnDrop> drops, Done done);
   // The slot is somebody else's now.

@@ -134,6 +134,7 @@ class ReplicationLink final : public ChangeSink {
  private:
   struct SyncRound;  // Slots whose cursors are being fetched.
   struct Shipment;   // Batches that are fetched together.
+  struct Losses;     // Of a batch.
   // Of a slot of which a batch was refused, until all of it was taken.
   struct Refusals {
     int times = 0;   // In a row, for what may be a key's sake.
@@ -224,7 +225,7 @@ class ReplicationLink final : public ChangeSink {
   void CompareAfterLoss(uint32_t slot);
 
   void Failed(uint64_t attempt, std::string_view store, const absl::Status& status);
-  void NoteGone(const LogEntry& entry);
+  void CountLosses(const Losses& losses);
   void Drop(const absl::Status& why);
   LinkState State() const;
   void Report();

@@ -209,7 +209,8 @@ void ReplicationLink::DropsSent(const std::shared_ptr<Shipment>& shipment, size_
 
 void ReplicationLink::LeaveOut(const std::shared_ptr<Shipment>& shipment, size_t index,
                                const std::vector<RefusedChange>& refused, bool all_dropped) {
-  for (const RefusedChange& change : refused) Drop(change.why);
+  std::vector<absl::Status>& dropped = shipment->losses[index].dropped;
+  for (const RefusedChange& change : refused) dropped.push_back(change.why);
   if (all_dropped) return Finished(shipment, index, absl::OkStatus());
   // Nothing is smaller than a drop: the key stays as it is. The cursor may have waited.
   const SlotBatch& batch = shipment->batches[index];

@@ -63,6 +63,7 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   for (SlotBatch& batch : shipment->batches) {
     bool late = false;
     shipment->changes.emplace_back();
+    shipment->losses.emplace_back();
     if (shipment->overloaded.count(batch.ticket.slot) > 0) {
       while (next < shipment->keys.size() && shipment->keys[next].slot == batch.ticket.slot) ++next;
       shipment->writes.emplace_back();
@@ -113,6 +114,10 @@ void ReplicationLink::OwnDropped(const std::shared_ptr<Shipment>& shipment,
     SlotBatch& batch = shipment->batches[i];
     const uint32_t slot = batch.ticket.slot;
     if (dropping.count(slot) == 0) continue;
+    if (const auto found = outcome.given_up.find(slot); found != outcome.given_up.end()) {
+      std::vector<absl::Status>& dropped = shipment->losses[i].dropped;
+      dropped.insert(dropped.end(), found->second.begin(), found->second.end());
+    }
     // Of a slot that is lost nothing is owed: its next owner must find the change.
     batch.held = outcome.owing.count(slot) > 0 || !backlog_.IsHere(batch.ticket);
     if (batch.held) {
@@ -177,6 +182,7 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
   const absl::Duration tombstone_ttl = options_.repair.tombstone_ttl;
   std::vector<L2Write> writes;
   std::vector<uint32_t>& changes = shipment->changes.back();
+  Losses& losses = shipment->losses.back();
   for (const LogEntry& entry : batch.changes) {
     // One that is not written is replaced by the next.
     changes.resize(writes.size());
@@ -191,14 +197,14 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     const L2Record& record = records[(*next)++];
     // What cannot be sent still overtakes what is older over there.
     if (!record.status.ok()) {  // One record alone is too large for a reply.
-      Drop(record.status);
+      losses.dropped.push_back(record.status);
       writes.push_back(DropOlderThan(key, entry.version, now, tombstone_ttl));
       continue;
     }
     const absl::Duration keep = KeepOfDrop(entry.removal, tombstone_ttl);
     const L2Write drop = DropOlderThan(key, entry.version, now, keep);
     if (record.record.empty()) {
-      NoteGone(entry);
+      losses.gone.push_back(entry.removal);
       writes.push_back(drop);
       shipment->own_drops.push_back({key, drop.version, keep});
       continue;
@@ -206,12 +212,12 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
     absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, tombstone_ttl);
     if (!write.ok()) {
-      Drop(write.status());
+      losses.dropped.push_back(write.status());
       writes.push_back(DropUpTo(key, entry.version, now, tombstone_ttl));
     } else if (write->version < entry.version) {
       // What the log names is gone, and what it had overtaken came in again, from a region that had
       // not been told; or a drop stands there already.
-      NoteGone(entry);
+      losses.gone.push_back(entry.removal);
       writes.push_back(drop);
       if (write->version < drop.version) shipment->own_drops.push_back({key, drop.version, keep});
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
@@ -266,6 +272,7 @@ void ReplicationLink::Finished(const std::shared_ptr<Shipment>& shipment, size_t
   if (status.ok()) {
     pace_.OnAnswered(batch.count);
     NoteTaken(batch);
+    CountLosses(shipment->losses[index]);
   } else if (IsOfOneSlot(status)) {
     WaitAfterRefusal(batch, status);
   } else {
@@ -325,9 +332,10 @@ absl::Status ReplicationLink::Count(const std::vector<L2WriteResult>& results) {
   return again;
 }
 
-void ReplicationLink::NoteGone(const LogEntry& entry) {
-  ++gone_total_;
-  observer_.OnGone(options_.target_region, entry.removal);
+void ReplicationLink::CountLosses(const Losses& losses) {
+  gone_total_ += losses.gone.size();
+  for (const bool removal : losses.gone) observer_.OnGone(options_.target_region, removal);
+  for (const absl::Status& why : losses.dropped) Drop(why);
 }
 
 void ReplicationLink::Drop(const absl::Status& why) {

@@ -175,16 +175,19 @@ TEST_F(EvictedHereTest, NorWhenItComesInBetween) {
   world_.node("eu").wires.at("eu")->delay = absl::Milliseconds(500);
   Wire("eu", "us", StoreWire::Mode::kOpen);
   const size_t logged = world_.Log("eu", SlotOf("task", "k")).size();
-  for (int i = 0; i < 3000 && world_.node("eu").observer.gone == 0; ++i) {
+  const int fetched = Store("eu").calls().fetch;
+  for (int i = 0; i < 3000 && Store("eu").calls().fetch == fetched; ++i) {
     Run(absl::Milliseconds(10));
   }
-  ASSERT_EQ(world_.node("eu").observer.gone, 1);
+  ASSERT_EQ(Store("eu").calls().fetch, fetched + 1);
+  ASSERT_FALSE(world_.StoredVersion("eu", "k").is_set()) << "the drop is on its way";
   L2Write late = MakeWrite("task", "k", "old", old, world_.clock.Now(), absl::Hours(1));
   world_.Apply("eu", std::move(late));
   Run(absl::Seconds(30));
   ExpectGone();
   EXPECT_GE(world_.Log("eu", SlotOf("task", "k")).size(), logged + 2)
       << "who has read it must hear that it went";
+  EXPECT_EQ(world_.node("eu").observer.gone, 1);
 }
 
 // A full store that does not even take the drop; what is behind it is sent all the same.

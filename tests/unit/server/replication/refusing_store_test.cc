@@ -279,6 +279,26 @@ TEST_F(RefusedKeyTest, ManyThatItNeverTakesAreGivenUpAsSoonAsOne) {
   EXPECT_EQ(link().dropped_total, kMany);
 }
 
+// --- What is counted.
+
+TEST_F(RefusedKeyTest, ChangesAreCountedWhenTheyCrossHoweverOftenTheyAreTried) {
+  WriteAndEvict("{a}gone");
+  WriteAndEvict("{a}foreign");
+  Wire("us").refused["{a}foreign"] = absl::FailedPreconditionError("a foreign type");
+  Wire("eu").refused["{a}bad"] = absl::InvalidArgumentError("a foreign type");
+  world_.Set("us", "{a}bad", "v");
+  for (const char* key : {"{a}gone", "{a}foreign"}) Wire("eu").refused[key] = kRefusals[0];
+  Run(absl::Minutes(1));
+  EXPECT_EQ(link().refused_slots, 1u);
+  for (const char* key : {"{a}gone", "{a}foreign"}) Wire("eu").refused.erase(key);
+  Run(absl::Seconds(10));
+  EXPECT_EQ(link().refused_slots, 0u);
+  EXPECT_EQ(link().gone_total, 2u);
+  EXPECT_EQ(link().dropped_total, 2u) << "here, and there";
+  EXPECT_EQ(world_.node("us").observer.gone, 2);
+  EXPECT_EQ(world_.node("us").observer.dropped, 2);
+}
+
 // --- What is refused no longer.
 
 TEST_F(RefusedKeyTest, ASlotOfWhichNothingWaitsAnyMoreIsNotRefused) {
