@@ -47,6 +47,7 @@ struct Landing {
   Buffer value;
   Buffer tags;                         // As Entry::tags.
   absl::Time expires_at;               // kOk. Over: the waiter allowed it.
+  bool stale = false;                  // kOk. Something newer was looked for, and not found in time.
   std::string lease;                   // The waiter may fill the key; empty: it may not.
   bool lease_taken = false;            // kMiss: somebody else may.
   std::shared_ptr<const Error> error;  // kError.

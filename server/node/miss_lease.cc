@@ -272,7 +272,7 @@ void MissPath::AfterJoin(const FlightPtr& flight, uint64_t id) {
     if (flight->landed || flight->phase == FlightPhase::kReading || waits_for_load) return;
     const auto it = flight->waiters.find(id);
     if (it == flight->waiters.end()) return;
-    landing = AnswerFor(it->second, Landing(), OldOf(*flight), context_.clock.Now());
+    landing = AnswerFor(it->second, Landing(), ExpiredOf(*flight), context_.clock.Now());
     const bool misses = flight->phase == FlightPhase::kLeased &&
                         (!it->second.want_lease || WaitsNoLonger(*flight, it->second));
     if (landing.state != EntryState::kOk && !misses) return;

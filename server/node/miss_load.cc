@@ -84,7 +84,7 @@ void MissPath::OnSoftTimeout(const FlightPtr& flight) {
   {
     absl::MutexLock lock(&flight->mu);
     flight->soft_is_over = true;
-    old = OldOf(*flight);
+    old = ExpiredOf(*flight);
     if (flight->landed || !old) return;
     const absl::Time now = context_.clock.Now();
     for (auto it = flight->waiters.begin(); it != flight->waiters.end();) {

@@ -134,6 +134,13 @@ std::optional<Landing> MissPath::OldOf(Flight& flight) const {
   return flight.old;
 }
 
+std::optional<Landing> MissPath::ExpiredOf(Flight& flight) const {
+  std::optional<Landing> old = OldOf(flight);
+  // Who forces a load of what lives on has seen it: he gets it only when the load fails.
+  if (old && old->expires_at > context_.clock.Now()) old.reset();
+  return old;
+}
+
 void MissPath::Begin(std::vector<FlightPtr> flights, absl::Time deadline) {
   std::vector<L2Key> keys;
   keys.reserve(flights.size());
@@ -275,6 +282,7 @@ bool MissPath::TakeStored(const FlightPtr& flight, const L2Record& record, Tier 
   if (ttl <= absl::ZeroDuration() || anew) {
     {
       absl::MutexLock lock(&flight->mu);
+      found.stale = true;
       flight->old = std::move(found);
     }
     return NotFound(flight, parsed->version);

@@ -110,6 +110,8 @@ class MissPath final : private OriginSink {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(flight.mu);
   // The old value that the flight has, unless a fence has killed it since.
   std::optional<Landing> OldOf(Flight& flight) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(flight.mu);
+  // As OldOf, for those who are answered before it is known whether the load fails.
+  std::optional<Landing> ExpiredOf(Flight& flight) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(flight.mu);
 
   // Each returns true when the flight goes on to the origin.
   bool TakeRecord(const FlightPtr& flight, const L2Record& record);

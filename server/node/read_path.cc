@@ -158,7 +158,7 @@ class ReadPath::Call final : public FlightWaiter,
     result->raw_size = landing.raw_size;
     result->ttl = std::max(ttl, absl::ZeroDuration());
     result->age = std::max(now - landing.version.time(), absl::ZeroDuration());
-    result->stale = ttl <= absl::ZeroDuration();
+    result->stale = landing.stale || ttl <= absl::ZeroDuration();
     if (result->stale) Count(counters.origin.stale_answers, 1);
   }
 

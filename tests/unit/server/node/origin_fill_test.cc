@@ -400,6 +400,29 @@ TEST_F(OriginFillTest, Requirement4_03_ForceRefreshLoadsFromTheOrigin) {
   EXPECT_EQ(origin_.loads, 4) << "the first alone, then all others together";
 }
 
+TEST_F(OriginFillTest, Requirement4_03_AForcedReadIsAnsweredWithALiveValueOnlyWhenTheLoadFails) {
+  Start(1, ", soft_timeout: 50ms");
+  origin_.rows["k"] = "v1";
+  EXPECT_EQ(ReadThrough("k"), "v1@origin");
+  origin_.rows["k"] = "v2";
+  ReadOptions options = Stale();
+  options.force_refresh = true;
+  const auto forced = Begin({"k"}, options);
+  executor_.RunFor(absl::Milliseconds(60));
+  const auto joined = Begin({"k"}, options);
+  EXPECT_TRUE(forced->shown.empty());
+  EXPECT_TRUE(joined->shown.empty());
+  Settle();
+  EXPECT_THAT(forced->shown, ElementsAre("v2@origin"));
+  EXPECT_THAT(joined->shown, ElementsAre("v2@origin"));
+  origin_.fails = true;
+  const auto failed = Begin({"k"}, options);
+  Settle();
+  EXPECT_THAT(failed->shown, ElementsAre("v2@L2 stale")) << "said to be old: nobody knows better";
+  EXPECT_EQ(ReadThrough("k"), "v2@L1");
+  EXPECT_TRUE(IsQuiet());
+}
+
 TEST_F(OriginFillTest, AForcedLoadThatRedisDoesNotConfirmIsKeptByItsOwnerAlone) {
   Start(1);
   origin_.rows["k"] = "old";
