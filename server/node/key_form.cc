@@ -144,4 +144,14 @@ std::string_view FormKey(const KeyPolicy& policy, std::string_view key, std::str
   return key;
 }
 
+std::optional<std::string_view> FormPrefix(const KeyPolicy& policy, std::string_view prefix,
+                                           std::string* storage) {
+  if (Normalizes(policy)) {
+    *storage = Normalized(policy, prefix);
+    prefix = *storage;
+  }
+  if (policy.hash != KeyHash::kNone && PrefixSize(prefix) < prefix.size()) return std::nullopt;
+  return prefix;
+}
+
 }  // namespace meridian

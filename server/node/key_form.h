@@ -12,11 +12,14 @@
 //      ASCII letters become small.
 //   3. hash: of a key that is longer than hash_above bytes the text becomes its hash, in lower-case
 //      hex: MD5 (32 digits) or XXH3-128 (32 digits).
+// A prefix to invalidate is normalised like the keys that begin with it, and must end in front of
+// what is hashed: nobody could say which keys it covers.
 // Thread safety: pure functions. Cost: no allocation when nothing changes.
 
 #ifndef MERIDIAN_SERVER_NODE_KEY_FORM_H_
 #define MERIDIAN_SERVER_NODE_KEY_FORM_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +36,11 @@ bool IsBypassed(const NamespacePolicy& policy, std::string_view key);
 
 // The key as it is cached: `key` itself, or `*storage`.
 std::string_view FormKey(const KeyPolicy& policy, std::string_view key, std::string* storage);
+
+// The prefix that all cached keys have which clients begin with `prefix`: `prefix` itself, or
+// `*storage`; nullopt: it reaches into what is hashed.
+std::optional<std::string_view> FormPrefix(const KeyPolicy& policy, std::string_view prefix,
+                                           std::string* storage);
 
 }  // namespace meridian
 

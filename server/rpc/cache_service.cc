@@ -70,6 +70,10 @@ class CacheServiceHandlers::Call {
     if (FormsKeys(*policy_)) former_ = name_space;
   }
   bool forms_keys() const { return former_ != nullptr; }
+  const KeyPolicy& key_policy() const {
+    static constexpr KeyPolicy kAsTheyAre;
+    return policy_ != nullptr ? policy_->key : kAsTheyAre;
+  }
 
   // The key as it is cached.
   std::string_view Formed(std::string_view key) {
@@ -378,8 +382,9 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
     error->details.field = "target";
   }
   if (!error && !request->has_key()) {
+    call->PrepareKeys();
     FenceRequest fence;
-    error = ReadFenceTarget(*request, &fence);
+    error = ReadFenceTarget(*request, call->key_policy(), &fence);
     if (error) return call->Refuse(*error);
     return PutFence(std::move(call), std::move(fence), request, response);
   }

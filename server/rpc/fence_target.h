@@ -10,12 +10,14 @@
 #include "common/rpc/error.h"
 #include "meridian/cache/v1/cache_service.pb.h"
 #include "server/node/fence_path.h"
+#include "server/policy/namespace_policy.h"
 
 namespace meridian {
 
-// Fills the fence's scope and name. REQUIRES: the target is no key.
+// Fills the fence's scope and name, a prefix in the form in which `keys` has keys cached.
+// REQUIRES: the target is no key.
 std::optional<Error> ReadFenceTarget(const cache::v1::InvalidateRequest& request,
-                                     FenceRequest* fence);
+                                     const KeyPolicy& keys, FenceRequest* fence);
 
 }  // namespace meridian
 

@@ -137,6 +137,31 @@ TEST_F(ValueFormsTest, KeysAreCachedInTheirFormAndAnsweredInTheCallers) {
   EXPECT_EQ(read.entries(2).status(), cache::v1::ENTRY_STATUS_MISS) << "hashed, so not too long";
 }
 
+TEST_F(ValueFormsTest, APrefixIsNamedAsClientsNameKeys) {
+  SetAll(
+      *stub_,
+      {"Chat:User:7:a", "chat:user:7:how are you, all of you, in this long line?", "chat:user:8:a"},
+      "x");
+  cache::v1::InvalidateRequest request;
+  request.set_namespace_(kSpace);
+  const auto invalidate = [&](const std::string& prefix) {
+    request.set_prefix(prefix);
+    cache::v1::InvalidateResponse response;
+    grpc::ClientContext context;
+    return stub_->Invalidate(&context, request, &response);
+  };
+  EXPECT_TRUE(invalidate("CHAT:User:7:").ok());
+  const cache::v1::BatchGetResponse read =
+      GetAll(*stub_, {"Chat:User:7:a", "chat:user:7:how are you, all of you, in this long line?",
+                      "Chat:User:8:a"});
+  EXPECT_EQ(read.entries(0).status(), cache::v1::ENTRY_STATUS_MISS);
+  EXPECT_EQ(read.entries(1).status(), cache::v1::ENTRY_STATUS_MISS);
+  EXPECT_EQ(read.entries(2).value(), "x");
+  const grpc::Status refused = invalidate("chat:user 7:");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(refused.error_message(), HasSubstr("hashes"));
+}
+
 TEST_F(ValueFormsTest, Line3_09OperatorsNameKeysAsClientsDo) {
   const std::string question = "context:How many  WORDS does a question have before it is hashed?";
   SetAll(*stub_, {question, "user:7"}, "ten");

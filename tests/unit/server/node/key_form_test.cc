@@ -29,6 +29,21 @@ TEST(KeyFormTest, NormalisesSpacesAndLetters) {
   EXPECT_EQ(Form(kAll, "\xC3\x84\xFF\x01"), "\xC3\x84\xFF\x01") << "only ASCII letters have a case";
 }
 
+TEST(KeyFormTest, APrefixHasTheFormOfItsKeysAndEndsBeforeWhatIsHashed) {
+  const auto form = [](const KeyPolicy& policy, std::string_view prefix) -> std::string {
+    std::string storage;
+    return std::string(FormPrefix(policy, prefix, &storage).value_or("none"));
+  };
+  EXPECT_EQ(form({}, "Chat: A?b:"), "Chat: A?b:");
+  EXPECT_EQ(form(kAll, " Chat:User:7:"), "chat:user:7:");
+  KeyPolicy hashes = kAll;
+  hashes.hash = KeyHash::kMd5;
+  EXPECT_EQ(form(hashes, "Chat:User:7:"), "chat:user:7:");
+  EXPECT_EQ(Form(hashes, "Chat:User:7:how are you: well?").substr(0, 12), "chat:user:7:");
+  EXPECT_EQ(form(hashes, "Chat:how are you:"), "none");
+  EXPECT_EQ(form(hashes, "chat?a:"), "none");
+}
+
 TEST(KeyFormTest, Line3_09QuestionsThatDifferInSpellingAreOneKey) {
   KeyPolicy policy = kAll;
   policy.hash = KeyHash::kMd5;
