@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "common/base/status_macros.h"
 #include "common/engine/tag_list.h"
@@ -20,6 +22,9 @@ constexpr absl::Duration kGather = absl::Milliseconds(50);  // Of slots that bec
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
 constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
 constexpr size_t kMaxAsked = 1024;
+// Of nodes that are gone: then all calls to them have ended, so that a channel does not end on a
+// thread of gRPC.
+constexpr absl::Duration kForgetAfter = absl::Seconds(10);
 
 }  // namespace
 
@@ -103,7 +108,7 @@ void MirrorCache::Wrote(std::string_view name_space, std::string_view key, Versi
 
 std::shared_ptr<MirrorCache::Stub> MirrorCache::StubFor(const std::string& address) {
   absl::MutexLock lock(&mu_);
-  std::shared_ptr<Stub>& stub = stubs_[address];
+  std::shared_ptr<Stub>& stub = stubs_[address].stub;
   if (stub == nullptr) stub = cache::v1::CacheService::NewStub(CreateChannelTo(address));
   return stub;
 }
@@ -130,7 +135,7 @@ void MirrorCache::Ask(std::string_view name_space, const EntryKey& key, const Me
   fetch->context.set_deadline(std::chrono::system_clock::now() +
                               absl::ToChronoMilliseconds(kFetchTime));
   fetch->token = cache_->BeginFill(fetch->key);
-  Stub* const stub = StubFor(owner.data_address).get();  // Stays in stubs_.
+  const std::shared_ptr<Stub> stub = StubFor(owner.data_address);
   stub->async()->Get(
       &fetch->context, &fetch->request, &fetch->response,
       [this, fetch](const grpc::Status& status) mutable {
@@ -183,6 +188,26 @@ void MirrorCache::Follow() {
     node.slots.set(slot);
   }
   watch_.SetNodes(std::move(nodes));
+  ForgetStubs(*topology);
+}
+
+void MirrorCache::ForgetStubs(const Topology& topology) {
+  std::set<std::string_view> known;
+  for (const Member& member : topology.members()) known.insert(member.data_address);
+  const absl::Duration now = clock_.Monotonic();
+  std::vector<std::shared_ptr<Stub>> forgotten;  // Their channels end on this thread.
+  absl::MutexLock lock(&mu_);
+  for (auto it = stubs_.begin(); it != stubs_.end();) {
+    Peer& peer = it->second;
+    peer.gone_since =
+        known.contains(it->first) ? absl::InfiniteDuration() : std::min(peer.gone_since, now);
+    if (now - peer.gone_since < kForgetAfter) {
+      ++it;
+      continue;
+    }
+    forgotten.push_back(std::move(peer.stub));
+    stubs_.erase(it++);
+  }
 }
 
 void MirrorCache::Tick() {

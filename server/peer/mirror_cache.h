@@ -68,11 +68,15 @@ class MirrorCache final : public MirrorReads {
   // Slots have other owners.
   void TopologyChanged() { FollowSoon(); }
 
-  MirrorStats Stats() const;
+  MirrorStats Stats() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   using Stub = cache::v1::CacheService::Stub;
   struct Fetch;
+  struct Peer {
+    std::shared_ptr<Stub> stub;
+    absl::Duration gone_since = absl::InfiniteDuration();  // It was no member any more.
+  };
 
   MirrorCache(MirrorOptions options, const Clock& clock, const TopologyHolder& topology,
               std::unique_ptr<NearCache> cache);
@@ -83,6 +87,8 @@ class MirrorCache final : public MirrorReads {
            absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_);
   void FollowSoon();
   void Follow();
+  // Lets go of those of nodes that left some time ago.
+  void ForgetStubs(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
   void Tick();
 
   const MirrorOptions options_;
@@ -93,8 +99,7 @@ class MirrorCache final : public MirrorReads {
   std::array<std::atomic<int64_t>, kSlotCount> wanted_ns_ = {};  // When a hot key of it was read.
   std::atomic<bool> follow_is_due_{false};
   absl::Mutex mu_;
-  // Kept for good: a channel must not end on a thread of gRPC, and there are few addresses.
-  absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, Peer> stubs_ ABSL_GUARDED_BY(mu_);  // By address.
   // By the key's hash: when it may be asked for (again); infinite while somebody asks.
   absl::flat_hash_map<uint64_t, absl::Duration> asked_ ABSL_GUARDED_BY(mu_);
   int fetches_ ABSL_GUARDED_BY(mu_) = 0;
