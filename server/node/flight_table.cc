@@ -113,16 +113,32 @@ bool FlightTable::Return(const std::shared_ptr<Flight>& flight) {
   return true;
 }
 
-std::vector<std::shared_ptr<Flight>> FlightTable::OfSlot(uint32_t slot) {
+void FlightTable::LeaseBegan(const std::shared_ptr<Flight>& flight) {
+  const uint32_t slot = flight->key().slot;
+  Leases& leases = leases_[slot % leases_.size()];
+  absl::MutexLock lock(&leases.mu);
+  leases.by_slot[slot].emplace(flight.get(), flight);
+  leased_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void FlightTable::LeaseEnded(const Flight& flight) {
+  const uint32_t slot = flight.key().slot;
+  Leases& leases = leases_[slot % leases_.size()];
+  absl::MutexLock lock(&leases.mu);
+  const auto of_slot = leases.by_slot.find(slot);
+  if (of_slot == leases.by_slot.end() || of_slot->second.erase(&flight) == 0) return;
+  if (of_slot->second.empty()) leases.by_slot.erase(of_slot);
+  leased_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+std::vector<std::shared_ptr<Flight>> FlightTable::LeasedOf(uint32_t slot) const {
   std::vector<std::shared_ptr<Flight>> flights;
-  for (Part& part : parts_) {
-    absl::MutexLock lock(&part.mu);
-    for (const auto& [key, of_key] : part.flights) {
-      if (key.kind == FlightKind::kOwned && of_key.now->key().slot == slot) {
-        flights.push_back(of_key.now);
-      }
-    }
-  }
+  const Leases& leases = leases_[slot % leases_.size()];
+  absl::MutexLock lock(&leases.mu);
+  const auto of_slot = leases.by_slot.find(slot);
+  if (of_slot == leases.by_slot.end()) return flights;
+  flights.reserve(of_slot->second.size());
+  for (const auto& [address, flight] : of_slot->second) flights.push_back(flight);
   return flights;
 }
 

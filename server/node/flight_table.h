@@ -57,9 +57,6 @@ class FlightTable {
   // another has taken its place; it follows that one, and the caller begins nothing.
   bool Return(const std::shared_ptr<Flight>& flight);
 
-  // The owned keys' flights of one slot. Cost: a walk through all flights.
-  std::vector<std::shared_ptr<Flight>> OfSlot(uint32_t slot);
-
   // The owned key's flight; nullptr: none.
   std::shared_ptr<Flight> Find(const EntryKey& key);
 
@@ -72,8 +69,15 @@ class FlightTable {
 
   int64_t waiters() const { return waiters_.load(std::memory_order_relaxed); }
   size_t size() const;
-  // Keys that somebody has a lease of.
-  std::atomic<int64_t> leased{0};
+
+  // Somebody has a lease of the flight's key, or nobody has any more. Told together with the
+  // flight's phase, so that LeasedOf leaves out none.
+  void LeaseBegan(const std::shared_ptr<Flight>& flight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(flight->mu);
+  void LeaseEnded(const Flight& flight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(flight.mu);
+  // The flights of a slot of whose keys somebody has a lease. Cost: theirs alone.
+  std::vector<std::shared_ptr<Flight>> LeasedOf(uint32_t slot) const;
+  // How many there are of all slots.
+  int64_t leased() const { return leased_.load(std::memory_order_relaxed); }
 
  private:
   struct Key {
@@ -97,6 +101,12 @@ class FlightTable {
     absl::flat_hash_map<Key, Slot, KeyHash> flights ABSL_GUARDED_BY(mu);
   };
 
+  struct Leases {  // Of some slots.
+    mutable absl::Mutex mu;
+    absl::flat_hash_map<uint32_t, absl::flat_hash_map<const Flight*, std::shared_ptr<Flight>>>
+        by_slot ABSL_GUARDED_BY(mu);
+  };
+
   static Key KeyOf(FlightKind kind, const EntryKey& key) {
     return Key{key.name_space, kind, key.hash, key.key};
   }
@@ -110,7 +120,9 @@ class FlightTable {
 
   Engine& engine_;
   std::array<Part, 64> parts_;
+  std::array<Leases, 64> leases_;
   std::atomic<int64_t> waiters_{0};
+  std::atomic<int64_t> leased_{0};
 };
 
 }  // namespace meridian

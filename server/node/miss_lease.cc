@@ -30,7 +30,7 @@ void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
   const bool lost =
       flight->kind == FlightKind::kOwned && (owner == nullptr || owner->id != context_.node_id);
   const bool leases = flight->kind == FlightKind::kOwned && !lost && context_.CheckClock().ok() &&
-                      flights_.leased.load(std::memory_order_relaxed) < kMaxLeased;
+                      flights_.leased() < kMaxLeased;
   const absl::Duration life = flight->policy.lease_ttl;
   std::vector<std::pair<Waiter, Landing>> answers;
   Landing miss;
@@ -69,8 +69,8 @@ void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
       it = flight->waiters.erase(it);
     }
     if (granted) {
-      flights_.leased.fetch_add(1, std::memory_order_relaxed);
       flight->phase = FlightPhase::kLeased;
+      flights_.LeaseBegan(flight);
       Count(flight->name_space.counters.origin.leases_granted);
       flight->timer = context_.timers.Add(
           context_.clock.Monotonic() + life,
@@ -135,15 +135,15 @@ void MissPath::OnLeaseExpired(const FlightPtr& flight, Version version) {
     absl::MutexLock lock(&flight->mu);
     if (flight->landed || flight->version != version) return;
     flight->timer = {};
+    flights_.LeaseEnded(*flight);
     LookAgain(*flight);
   }
-  flights_.leased.fetch_sub(1, std::memory_order_relaxed);
   Count(flight->name_space.counters.origin.leases_expired);
   Begin({flight});  // It may have been filled without this flight, by a newer one of the key.
 }
 
 void MissPath::OnWritten(const EntryKey& key, const Landing& value) {
-  if (flights_.leased.load(std::memory_order_relaxed) == 0) return;
+  if (flights_.leased() == 0) return;
   const FlightPtr flight = flights_.Find(key);
   if (flight == nullptr) return;
   flight->mu.Lock();
@@ -156,13 +156,13 @@ void MissPath::OnWritten(const EntryKey& key, const Landing& value) {
 }
 
 void MissPath::OnLeaseVoid(const EntryKey& key, Version version) {
-  if (flights_.leased.load(std::memory_order_relaxed) == 0) return;
+  if (flights_.leased() == 0) return;
   const FlightPtr flight = flights_.Find(key);
   if (flight != nullptr) VoidLease(flight, version);
 }
 
 void MissPath::OnChanged(const EntryKey& key, Version version) {
-  if (flights_.leased.load(std::memory_order_relaxed) == 0) return;
+  if (flights_.leased() == 0) return;
   const FlightPtr flight = flights_.Find(key);
   if (flight == nullptr) return;
   Version lease;
@@ -208,7 +208,7 @@ bool MissPath::IsLeased(Flight& flight, Version lease) {
 }
 
 void MissPath::OnSlotInDoubt(uint32_t slot, bool lost) {
-  for (const FlightPtr& flight : flights_.OfSlot(slot)) {
+  for (const FlightPtr& flight : flights_.LeasedOf(slot)) {
     flight->mu.Lock();
     if (flight->landed || flight->phase != FlightPhase::kLeased) {
       flight->mu.Unlock();
@@ -246,9 +246,9 @@ void MissPath::VoidLease(const FlightPtr& flight, Version version) {
       return;
     }
     timer = std::exchange(flight->timer, {});
+    flights_.LeaseEnded(*flight);
     LookAgain(*flight);
   }
-  flights_.leased.fetch_sub(1, std::memory_order_relaxed);
   context_.timers.Cancel(timer);
   Begin({flight});  // There may be a newer value.
 }

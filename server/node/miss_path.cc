@@ -379,7 +379,7 @@ void MissPath::LandLocked(const FlightPtr& flight, const Landing& landing) {
   }
   const std::optional<Landing> old = OldOf(*flight);
   const TimerQueue::Id timer = std::exchange(flight->timer, {});
-  const bool leased = flight->phase == FlightPhase::kLeased;
+  if (flight->phase == FlightPhase::kLeased) flights_.LeaseEnded(*flight);
   const bool landed = flight->waiters.empty();
   const std::vector<FlightPtr> followers = std::exchange(flight->followers, {});
   const FillToken token = flight->token;
@@ -394,7 +394,6 @@ void MissPath::LandLocked(const FlightPtr& flight, const Landing& landing) {
   flight->mu.Unlock();
   flights_.Left(static_cast<int64_t>(waiters.size() + too_late.size()));
   if (timer.sequence != 0) context_.timers.Cancel(timer);
-  if (leased) flights_.leased.fetch_sub(1, std::memory_order_relaxed);
   // Before the answers: who asks again after them begins anew.
   const FlightPtr next = landed                    ? flights_.Remove(*flight)
                          : flights_.Return(flight) ? flight

@@ -81,7 +81,7 @@ class MissPath final : private OriginSink {
   // told: all of them are void. Who waits for one begins anew, or, when the slot is `lost`, is told
   // that somebody has a lease, and asks the next owner.
   void OnSlotInDoubt(uint32_t slot, bool lost);
-  bool HasLeases() const { return flights_.leased.load(std::memory_order_relaxed) > 0; }
+  bool HasLeases() const { return flights_.leased() > 0; }
   // The lease with this version has ended without a value: who waits for it is told `absence`, or
   // without one begins anew, and the next one gets a lease. False: it has ended already, and
   // nothing happens.

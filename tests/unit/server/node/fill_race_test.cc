@@ -428,7 +428,7 @@ TEST_P(FillRaceTest, NobodyIsGivenWhatWasOldBeforeTheyAsked) {
   RecordProperty("stale", stale_);
   EXPECT_EQ(node_->misses().flights().size(), 0);
   EXPECT_EQ(node_->misses().flights().waiters(), 0);
-  EXPECT_EQ(node_->misses().flights().leased, 0);
+  EXPECT_EQ(node_->misses().flights().leased(), 0);
   // The test must test something.
   EXPECT_GT(checked_, races / 20);
   EXPECT_GT(GetParam().origin ? loads_ : leases_, races / 20);

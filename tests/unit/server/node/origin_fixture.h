@@ -85,7 +85,7 @@ class OriginFixture : public NodeFixture {
   }
   bool IsQuiet() {
     return node(0).misses().flights().size() == 0 && node(0).misses().flights().waiters() == 0 &&
-           node(0).misses().flights().leased == 0 && timers_.size() == 0;
+           node(0).misses().flights().leased() == 0 && timers_.size() == 0;
   }
 
   FakeOrigins origin_;

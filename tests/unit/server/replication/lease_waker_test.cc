@@ -191,7 +191,7 @@ TEST_F(LeaseWakerTest, WhoWaitsAtAnOwnerThatLosesTheSlotAsksTheNextOne) {
   coherence_->OnSlotLost(slot_);
   waker_->OnSlotLost(slot_);
   executor_.RunDue();
-  EXPECT_EQ(node(1).misses().flights().leased, 0);
+  EXPECT_EQ(node(1).misses().flights().leased(), 0);
   EXPECT_EQ(node(1).misses().flights().waiters(), 0);
   // One of them has the new owner's lease, and the other waits for it there.
   EXPECT_EQ(counters(0).leases_granted, 1);

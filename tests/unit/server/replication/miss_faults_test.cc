@@ -118,7 +118,7 @@ class MissFaults {
     for (int i = 0; i < 80; ++i) Wait(absl::Seconds(1));
     EXPECT_EQ(pending_, 0);
     EXPECT_EQ(misses_->flights().waiters(), 0);
-    EXPECT_EQ(misses_->flights().leased, 0);
+    EXPECT_EQ(misses_->flights().leased(), 0);
     EXPECT_EQ(misses_->flights().size(), 0);
   }
 
