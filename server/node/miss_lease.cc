@@ -24,11 +24,8 @@ void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_or
 }  // namespace
 
 void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
-  const TopologyHolder::Snapshot topology = context_.topology.Get();
-  const Member* const owner = topology->OwnerOf(flight->key().slot);
   // Lost while it was looked for: the next owner gives leases, and whoever wants one asks there.
-  const bool lost =
-      flight->kind == FlightKind::kOwned && (owner == nullptr || owner->id != context_.node_id);
+  const bool lost = flight->kind == FlightKind::kOwned && !IsOurs(*flight);
   const bool leases = flight->kind == FlightKind::kOwned && !lost && context_.CheckClock().ok() &&
                       flights_.leased() < kMaxLeased;
   const absl::Duration life = flight->policy.lease_ttl;
