@@ -132,18 +132,6 @@ std::optional<LogEntry> ParseLogField(LogPosition position, std::string_view fie
   return entry;
 }
 
-absl::Status CheckWrite(const L2Write& write) {
-  if (write.kind == L2WriteKind::kPut &&
-      (write.record.size() < kRecordHeaderSize ||
-       write.record.compare(0, Version::kTextSize, write.version.ToText()) != 0)) {
-    return absl::InvalidArgumentError("a write's record does not have the write's version");
-  }
-  if (write.retention <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("a write without retention");
-  }
-  return absl::OkStatus();
-}
-
 RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& writes,
                         const std::vector<size_t>& indices, absl::Time now, uint64_t max_log_length,
                         const CursorMove* cursor, std::string_view count_key) {

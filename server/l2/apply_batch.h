@@ -14,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/l2/redis_command.h"
 #include "server/l2/reply.h"
@@ -44,11 +43,8 @@ struct CursorMove {
   LogPosition position;
 };
 
-// What Redis must not be given: a record without the write's version, no retention.
-absl::Status CheckWrite(const L2Write& write);
-
 // Packs `writes`[i] for all i of `indices`. `count_key` names the number that counts changes;
-// empty: nobody counts. REQUIRES: CheckWrite accepts them.
+// empty: nobody counts. REQUIRES: CheckWrite (l2_write_check.h) accepts them.
 RedisCommand PackWrites(std::string_view name, const std::vector<L2Write>& writes,
                         const std::vector<size_t>& indices, absl::Time now, uint64_t max_log_length,
                         const CursorMove* cursor, std::string_view count_key);

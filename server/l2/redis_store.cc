@@ -12,6 +12,7 @@
 #include "server/l2/changelog_replies.h"
 #include "server/l2/cluster_slots.h"
 #include "server/l2/resp_writer.h"
+#include "server/node/l2_write_check.h"
 
 namespace meridian {
 namespace {

@@ -1,5 +1,6 @@
 #include "tests/support/fake_l2_store_state.h"
 
+#include "server/node/l2_write_check.h"
 #include "server/node/record.h"
 
 namespace meridian {
@@ -20,18 +21,6 @@ bool IsRemoval(const L2Write& write) {
   const absl::StatusOr<Record> record = ParseRecord(write.record);
   return write.kind == L2WriteKind::kPut && record.ok() && record->kind == RecordKind::kTombstone &&
          !write.evictable && write.retention > kEvictableRetention;
-}
-
-absl::Status CheckWrite(const L2Write& write) {
-  if (write.kind == L2WriteKind::kPut &&
-      (write.record.size() < kRecordHeaderSize ||
-       write.record.compare(0, Version::kTextSize, write.version.ToText()) != 0)) {
-    return absl::InvalidArgumentError("a write's record does not have the write's version");
-  }
-  if (write.retention <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("a write without retention");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
