@@ -199,9 +199,7 @@ void ClusterRoute::SendTo(const std::shared_ptr<RedisClient>& client,
   client->Submit(call->lane, std::move(commands), call->deadline,
                  [this, call, from = client->address(), indices = std::move(indices),
                   replica](RedisReplies replies) {
-                   for (auto& reply : replies) {
-                     if (reply.ok()) reply->from_replica = replica;
-                   }
+                   if (replica) MarkFromReplica(&replies);
                    OnReplies(call, from, indices, std::move(replies));
                  });
 }

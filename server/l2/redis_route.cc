@@ -37,6 +37,12 @@ RedisCommand ScanCommand(std::string_view cursor, size_t count) {
                          absl::StrCat(std::max<size_t>(count, 1))}));
 }
 
+void MarkFromReplica(RedisReplies* replies) {
+  for (absl::StatusOr<Reply>& reply : *replies) {
+    if (reply.ok()) reply->from_replica = true;
+  }
+}
+
 absl::StatusOr<ScanPage> TakeScanPage(absl::StatusOr<Reply> reply) {
   RETURN_IF_ERROR(reply.status());
   if (!reply->is_array() || reply->elements.size() != 2 || !reply->elements[1].is_array()) {

@@ -68,11 +68,13 @@ class RedisRoute {
   StoreGenerations generations_;
 };
 
-// For routes: SCAN of entries on one server, and the number that its writes move.
+// For routes: SCAN of entries on one server, the number that its writes move, and who answered.
 RedisCommand ScanCommand(std::string_view cursor, size_t count);
 absl::StatusOr<ScanPage> TakeScanPage(absl::StatusOr<Reply> reply);
 RedisCommand ChangeCountCommand();
 absl::StatusOr<uint64_t> TakeChangeCount(const absl::StatusOr<Reply>& reply);
+// A replica gave these answers.
+void MarkFromReplica(RedisReplies* replies);
 
 // The route for the shape that the URL names. Begins to connect and returns at once: a Redis that
 // is down is no error here. `observer` may be nullptr. References outlive the route.

@@ -241,9 +241,7 @@ void SentinelRoute::AskReplica(std::shared_ptr<Read> read) {
   replica->Submit(RedisLane::kRead, std::move(commands), deadline,
                   [this, read = std::move(read)](RedisReplies replies) mutable {
                     if (!AnyUnreachable(replies)) {
-                      for (auto& reply : replies) {
-                        if (reply.ok()) reply->from_replica = true;
-                      }
+                      MarkFromReplica(&replies);
                       return read->done(std::move(replies));
                     }
                     read->failed = std::move(replies);  // Lost while it was asked.
