@@ -26,6 +26,10 @@ constexpr absl::Duration kReadTime = absl::Seconds(1);
 // A fill is written within this time, or L1 alone has it.
 constexpr absl::Duration kStoreTime = absl::Seconds(1);
 
+// The next owner is told so often, until it is known that the store has it.
+constexpr int kTells = 5;
+constexpr absl::Duration kTellAgain = absl::Seconds(1);
+
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 // How many doublings a value's cost is away from the mean of its namespace, which follows it.
@@ -37,7 +41,17 @@ int WeightOfCost(OriginCounters& counters, double cost) {
   return static_cast<int>(std::lround(std::clamp(std::log2(cost / next), -3.0, 3.0)));
 }
 
-// Gives what was stored and is in no changelog a newer version, which is in one.
+void Tell(const NodeContext& context, const L2Write& again, int tells) {
+  context.l2.Apply({again}, context.clock.Now() + kStoreTime,
+                   [&context, again, tells](const std::vector<L2WriteResult>& results) {
+                     if (results[0].status.ok() || tells == 1) return;
+                     context.timers.Add(
+                         context.clock.Monotonic() + kTellAgain,
+                         [&context, again, tells] { Tell(context, again, tells - 1); });
+                   });
+}
+
+// Gives what was stored, or may have been, and is in no changelog a newer version, which is in one.
 void TellNextOwner(const NodeContext& context, const Flight& flight, const Landing& stored,
                    absl::Duration life) {
   // Of an absence nothing is told: it does not live for long.
@@ -51,8 +65,7 @@ void TellNextOwner(const NodeContext& context, const Flight& flight, const Landi
   // Not of anything newer.
   again.condition = L2Condition::kIfVersion;
   again.expected_version = stored.version;
-  context.l2.Apply({std::move(again)}, context.clock.Now() + kStoreTime,
-                   [](const std::vector<L2WriteResult>&) {});
+  Tell(context, again, kTells);
 }
 
 }  // namespace
@@ -260,8 +273,7 @@ void MissPath::Store(std::vector<Fill> fills) {
           const L2WriteResult& outcome = outcomes[i];
           const bool stale = outcome.status.ok() && outcome.outcome != L2WriteOutcome::kApplied;
           if (stale) (void)context_.versions.Merge(outcome.stored.hlc);
-          if (fills[i].quiet && outcome.status.ok() && !stale &&
-              HasMoved(*fills[i].flight, fills[i].token)) {
+          if (fills[i].quiet && !stale && HasMoved(*fills[i].flight, fills[i].token)) {
             TellNextOwner(context_, *fills[i].flight, fills[i].landing, fills[i].life);
           }
           // Without an answer of L2, L1 has it for itself.

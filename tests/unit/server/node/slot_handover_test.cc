@@ -313,5 +313,47 @@ TEST_F(QuietFillTest, IsToldWhenTheSlotWentWhileItWasStored) {
   EXPECT_GT(Stored(), read->results[0].version);
 }
 
+TEST_F(QuietFillTest, IsToldAgainWhenTheMessageIsLost) {
+  const auto read = Begin({key_}, Force());
+  store_.HoldReplies();
+  origin_.AnswerAll();
+  executor_.RunDue();
+  Move();
+  store_.FailNext(absl::UnavailableError("lost"));
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_THAT(read->shown, ElementsAre("loaded@origin"));
+  EXPECT_EQ(Told().size(), before_);
+  executor_.RunFor(absl::Seconds(5));
+  ASSERT_EQ(Told().size(), before_ + 1);
+  EXPECT_EQ(Told().back().version, Stored());
+}
+
+TEST_F(QuietFillTest, IsToldWhenNobodyKnowsWhetherItWasStored) {
+  const auto read = Begin({key_}, Force());
+  store_.LoseNextReply(absl::DeadlineExceededError("no answer"));
+  store_.HoldReplies();
+  origin_.AnswerAll();
+  executor_.RunDue();
+  Move();
+  store_.ReleaseReplies();
+  executor_.RunDue();
+  EXPECT_THAT(read->shown, ElementsAre("loaded@origin"));
+  ASSERT_EQ(Told().size(), before_ + 1);
+  EXPECT_EQ(Told().back().version, Stored());
+}
+
+TEST_F(QuietFillTest, IsNotToldForEver) {
+  const auto read = Begin({key_}, Force());
+  store_.HoldReplies();
+  origin_.AnswerAll();
+  executor_.RunDue();
+  Move();
+  store_.ReleaseReplies();
+  store_.SetAvailable(false);
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(timers_.size(), 0u);
+}
+
 }  // namespace
 }  // namespace meridian
