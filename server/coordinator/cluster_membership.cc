@@ -21,9 +21,8 @@ constexpr int kMaxSettles = 5;
 
 absl::Status CheckReport(const NodeReport& report) {
   const Member& member = report.member;
-  if (!IsName(member.id)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("FIELD_INVALID: node id ", QuoteKey(member.id), " is not [a-z0-9_.-]{1,64}"));
+  if (const absl::Status status = CheckName(member.id); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: node id ", status.message()));
   }
   if (member.weight < 1 || member.weight > 1000) {
     return absl::InvalidArgumentError(

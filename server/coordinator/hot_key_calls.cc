@@ -7,17 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/error.h"
+#include "server/coordinator/field_error.h"
 #include "server/node/limits.h"
 
 namespace meridian {
 namespace {
-
-grpc::Status FieldError(const std::string& field, const std::string& why) {
-  ErrorDetails details;
-  details.field = field;
-  return MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
-                   absl::StrCat(field, ": ", why), std::move(details));
-}
 
 void Fill(const std::vector<HotKey>& keys, coordinator::v1::ListHotKeysResponse* response) {
   for (const HotKey& key : keys) {

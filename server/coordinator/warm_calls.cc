@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
 #include "common/rpc/error.h"
+#include "server/coordinator/field_error.h"
 #include "server/node/limits.h"
 #include "server/policy/text.h"
 
@@ -23,13 +24,6 @@ constexpr int kMostEvents = 1000;
 constexpr int kMostFields = 32;
 constexpr size_t kLongestValue = 4096;  // Of a field.
 constexpr absl::Duration kEventsRetry = absl::Seconds(1);
-
-grpc::Status FieldError(const std::string& field, const std::string& why) {
-  ErrorDetails details;
-  details.field = field;
-  return MakeError(grpc::StatusCode::INVALID_ARGUMENT, reason::kFieldInvalid,
-                   absl::StrCat(field, ": ", why), std::move(details));
-}
 
 // What the warmer says; "FIELD_INVALID: keys[3]: ..." names its field.
 grpc::Status ErrorOf(const absl::Status& status) {
@@ -96,9 +90,8 @@ std::optional<Error> CheckEvent(const coordinator::v1::Event& event, const std::
     error.details.field = std::move(where);
     return error;
   };
-  if (!IsName(event.kind())) {
-    return invalid(field + ".kind",
-                   absl::StrCat(QuoteKey(event.kind()), " is not [a-z0-9_.-]{1,64}"));
+  if (const absl::Status status = CheckName(event.kind()); !status.ok()) {
+    return invalid(field + ".kind", std::string(status.message()));
   }
   if (!event.namespace_().empty() && limits::CheckNamespace(event.namespace_())) {
     return invalid(field + ".namespace",
@@ -113,8 +106,8 @@ std::optional<Error> CheckEvent(const coordinator::v1::Event& event, const std::
                                                    kMostFields, " are allowed"));
   }
   for (const auto& [name, value] : event.fields()) {
-    if (!IsName(name)) {
-      return invalid(field + ".fields", absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
+    if (const absl::Status status = CheckName(name); !status.ok()) {
+      return invalid(field + ".fields", std::string(status.message()));
     }
     if (value.size() > kLongestValue) {
       return invalid(absl::StrCat(field, ".fields.", name),

@@ -60,10 +60,7 @@ auto SetBytesOrNone(uint64_t* target, uint64_t minimum) {
 
 auto SetName(std::string* target) {
   return [target](const Texts& texts) -> absl::Status {
-    if (!IsName(texts[0])) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(QuoteKey(texts[0]), " is not [a-z0-9_.-]{1,64}"));
-    }
+    RETURN_IF_ERROR(CheckName(texts[0]));
     *target = texts[0];
     return absl::OkStatus();
   };

@@ -236,9 +236,8 @@ absl::StatusOr<PolicyTable> PolicyTable::Read(const std::string& file, const YAM
     const std::string name = item.first.Scalar();
     const std::string path = "namespaces." + name;
     const int line = Reader::LineOf(item.first);
-    if (name != "*" && !IsName(name)) {
-      return reader.Error(line, "namespaces",
-                          absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64} or \"*\""));
+    if (const absl::Status status = CheckName(name); name != "*" && !status.ok()) {
+      return reader.Error(line, "namespaces", absl::StrCat(status.message(), " or \"*\""));
     }
     if (!item.second.IsMap()) return reader.Error(line, path, "must be a map");
     PolicyDraft draft;

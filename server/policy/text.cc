@@ -174,6 +174,11 @@ bool IsName(std::string_view text) {
   });
 }
 
+absl::Status CheckName(std::string_view text) {
+  if (IsName(text)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " is not [a-z0-9_.-]{1,64}"));
+}
+
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   std::error_code ignored;
   const std::filesystem::file_status status = std::filesystem::status(path, ignored);

@@ -51,6 +51,7 @@ bool IsLoopback(std::string_view address);
 
 // [a-z0-9._-]{1,64}: names of regions, nodes and namespaces.
 bool IsName(std::string_view text);
+absl::Status CheckName(std::string_view text);
 
 }  // namespace meridian
 

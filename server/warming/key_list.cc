@@ -9,11 +9,11 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "server/node/limits.h"
 
 namespace meridian {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 1024;  // As of every key (docs/wire.md).
 constexpr size_t kMaxDigits = 18;
 
 bool IsNumber(absl::string_view text) {
@@ -117,8 +117,8 @@ absl::StatusOr<uint64_t> KeyList::Count(std::string_view text, const Template& p
     count *= piece.values->count;
   }
   if (longest == 0) return absl::InvalidArgumentError("is empty");
-  if (longest > kMaxKeyBytes) {
-    return Bad(text, absl::StrCat("makes keys of more than ", kMaxKeyBytes, " bytes"));
+  if (longest > limits::kMaxKeyBytes) {
+    return Bad(text, absl::StrCat("makes keys of more than ", limits::kMaxKeyBytes, " bytes"));
   }
   return count;
 }
@@ -166,9 +166,9 @@ absl::StatusOr<KeyList> KeyList::Parse(const std::vector<std::string>& texts,
 absl::StatusOr<KeyList> KeyList::OfKeys(const std::vector<std::string>& keys) {
   KeyList list;
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (keys[i].empty() || keys[i].size() > kMaxKeyBytes) {
+    if (keys[i].empty() || keys[i].size() > limits::kMaxKeyBytes) {
       return absl::InvalidArgumentError(
-          absl::StrCat("keys[", i, "]: is not of 1..", kMaxKeyBytes, " bytes"));
+          absl::StrCat("keys[", i, "]: is not of 1..", limits::kMaxKeyBytes, " bytes"));
     }
     list.templates_.push_back({{keys[i], nullptr}});
     list.ends_.push_back(i + 1);

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/base/strings.h"
 #include "server/policy/text.h"
 #include "server/warming/settings_reader.h"
 #include "server/warming/warm_settings.h"
@@ -36,9 +35,7 @@ absl::Status ReadFields(const Place& place, const YAML::Node& node, WarmRule* ru
     return place.Bad(node, absl::StrCat("more than ", kMaxFields));
   }
   for (const std::string& field : rule->fields) {
-    if (!IsName(field)) {
-      return place.Bad(node, absl::StrCat(QuoteKey(field), " is not [a-z0-9_.-]{1,64}"));
-    }
+    RETURN_IF_ERROR(warm_yaml::CheckName(place, node, field));
   }
   return absl::OkStatus();
 }
@@ -129,9 +126,7 @@ absl::Status ReadWarm(const Place& place, Draft* draft) {
   if (items.empty()) return place.Bad(draft->warm_node, "names no namespace");
   for (const auto& [name_space, node] : items) {
     const Place here = place.At(name_space);
-    if (!IsName(name_space)) {
-      return here.Bad(node, absl::StrCat(QuoteKey(name_space), " is not [a-z0-9_.-]{1,64}"));
-    }
+    RETURN_IF_ERROR(warm_yaml::CheckName(here, node, name_space));
     ASSIGN_OR_RETURN(const std::vector<std::string> texts, Texts(here, node));
     if (texts.empty()) return here.Bad(node, "has no keys");
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -170,9 +165,7 @@ absl::Status WarmSettings::ReadRules(const std::string& file, const YAML::Node& 
   ASSIGN_OR_RETURN(const auto items, Items(place, node));
   if (items.size() > kMaxRules) return place.Bad(node, absl::StrCat("more than ", kMaxRules));
   for (const auto& [name, value] : items) {
-    if (!IsName(name)) {
-      return place.Bad(value, absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
-    }
+    RETURN_IF_ERROR(warm_yaml::CheckName(place, value, name));
     ASSIGN_OR_RETURN(WarmRule rule, ReadRule(place.At(name), name, value));
     rules.insert_or_assign(name, std::move(rule));
   }

@@ -62,10 +62,15 @@ absl::Status ReadParts(const Place& place, const YAML::Node& node, KeyParts* par
   return absl::OkStatus();
 }
 
+absl::Status CheckName(const Place& place, const YAML::Node& node, std::string_view name) {
+  const absl::Status status = meridian::CheckName(name);
+  return status.ok() ? status : place.Bad(node, status);
+}
+
 absl::StatusOr<std::string> ReadName(const Place& place, const YAML::Node& node) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
-  if (IsName(text)) return text;
-  return place.Bad(node, absl::StrCat(QuoteKey(text), " is not [a-z0-9_.-]{1,64}"));
+  RETURN_IF_ERROR(CheckName(place, node, text));
+  return text;
 }
 
 absl::StatusOr<int32_t> ReadPriority(const Place& place, const YAML::Node& node) {

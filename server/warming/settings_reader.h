@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,8 @@ absl::StatusOr<std::vector<std::string>> Texts(const Place& place, const YAML::N
 // Names with a list or a range each.
 absl::Status ReadParts(const Place& place, const YAML::Node& node, KeyParts* parts);
 
-// [a-z0-9_.-]{1,64}.
+// [a-z0-9_.-]{1,64}; `node`: where the name is.
+absl::Status CheckName(const Place& place, const YAML::Node& node, std::string_view name);
 absl::StatusOr<std::string> ReadName(const Place& place, const YAML::Node& node);
 absl::StatusOr<int32_t> ReadPriority(const Place& place, const YAML::Node& node);
 absl::StatusOr<uint64_t> ReadCount(const Place& place, const YAML::Node& node, uint64_t low,

@@ -9,13 +9,13 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "server/node/limits.h"
 #include "server/policy/text.h"
 #include "server/warming/key_list.h"
 
 namespace meridian {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 1024;  // As of every key (docs/wire.md).
 
 absl::Status Bad(std::string_view text, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " ", why));
@@ -56,7 +56,7 @@ std::vector<std::string> FieldValues(const std::string& text) {
 
 absl::StatusOr<KeyPattern> KeyPattern::Parse(std::string_view text) {
   KeyPattern pattern;
-  if (text.size() > kMaxKeyBytes) return Bad(text, "is longer than a key may be");
+  if (text.size() > limits::kMaxKeyBytes) return Bad(text, "is longer than a key may be");
   for (Chunk& chunk : Split(text)) {
     if (chunk.text.empty() && !pattern.names_.empty() && chunk.inner.has_value()) {
       return Bad(text, "has two parts with nothing between them");
@@ -100,7 +100,7 @@ std::optional<std::vector<std::string>> KeyPattern::Match(std::string_view key) 
 absl::StatusOr<KeyTemplate> KeyTemplate::Parse(std::string_view text, size_t max_values) {
   KeyTemplate parsed;
   if (text.empty()) return absl::InvalidArgumentError("is empty");
-  if (text.size() > kMaxKeyBytes) return Bad(text, "is longer than a key may be");
+  if (text.size() > limits::kMaxKeyBytes) return Bad(text, "is longer than a key may be");
   for (Chunk& chunk : Split(text)) {
     if (!chunk.text.empty()) parsed.pieces_.push_back({std::move(chunk.text), "", {}});
     if (!chunk.inner.has_value()) continue;
@@ -189,7 +189,7 @@ std::optional<WarmRule::Keys> WarmRule::Expand(const WarmEvent& event) const {
       left -= taken;
       for (uint64_t i = 0; i < taken; ++i) {
         std::string one = each.At(values, i);
-        if (one.size() > kMaxKeyBytes) {
+        if (one.size() > limits::kMaxKeyBytes) {
           ++keys.invalid;
         } else if (seen.insert(one).second) {
           made.push_back(std::move(one));

@@ -199,10 +199,7 @@ absl::Status ReadOrigin(const Place& place, const std::string& name, const YAML:
     } else if (key == "namespaces") {
       ASSIGN_OR_RETURN(const std::vector<std::string> names, Texts(place.At(key), value));
       for (const std::string& name_space : names) {
-        if (!IsName(name_space)) {
-          return place.At(key).Bad(value,
-                                   absl::StrCat(QuoteKey(name_space), " is not [a-z0-9_.-]{1,64}"));
-        }
+        RETURN_IF_ERROR(warm_yaml::CheckName(place.At(key), value, name_space));
         if (!budgets->origin_of.emplace(name_space, name).second) {
           return place.At(key).Bad(value, absl::StrCat(name_space, " has another origin already"));
         }
@@ -228,9 +225,7 @@ absl::Status ReadSection(const Place& place, const YAML::Node& node, Read read,
     return place.Bad(node, absl::StrCat("more than ", WarmSettings::kMaxSchedules));
   }
   for (const auto& [name, value] : items) {
-    if (!IsName(name)) {
-      return place.Bad(value, absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
-    }
+    RETURN_IF_ERROR(warm_yaml::CheckName(place, value, name));
     ASSIGN_OR_RETURN(Entry entry, read(place.At(name), name, value));
     entries->insert_or_assign(name, std::move(entry));
   }
@@ -257,9 +252,7 @@ absl::Status WarmSettings::ReadBudgets(const std::string& file, const YAML::Node
     }
     ASSIGN_OR_RETURN(const auto entries, Items(here, value));
     for (const auto& [name, entry] : entries) {
-      if (!IsName(name)) {
-        return here.Bad(entry, absl::StrCat(QuoteKey(name), " is not [a-z0-9_.-]{1,64}"));
-      }
+      RETURN_IF_ERROR(warm_yaml::CheckName(here, entry, name));
       if (key == "namespaces") {
         ASSIGN_OR_RETURN(budgets.namespaces[name], ReadRate(here.At(name), entry));
       } else {

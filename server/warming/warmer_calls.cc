@@ -49,9 +49,8 @@ absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text
     *text = schedule->second.text;
     if (request.priority != 0) job.priority = request.priority;
   } else {
-    if (!IsName(request.name_space)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "NAMESPACE_INVALID: ", QuoteKey(request.name_space), " is not [a-z0-9_.-]{1,64}"));
+    if (const absl::Status status = CheckName(request.name_space); !status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("NAMESPACE_INVALID: ", status.message()));
     }
     const absl::StatusOr<KeyList> keys = KeyList::Parse(request.keys);
     if (!keys.ok()) {

@@ -46,7 +46,10 @@ TEST(TextTest, NamesAreLowerCase) {
   for (const std::string& bad : {std::string(), std::string("US"), std::string(65, 'a'),
                                  std::string("a b"), std::string("a/b"), std::string("a\0b", 3)}) {
     EXPECT_FALSE(IsName(bad)) << bad;
+    EXPECT_EQ(CheckName(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
   }
+  EXPECT_TRUE(CheckName("us").ok());
+  EXPECT_EQ(CheckName("US\n").message(), "'US\\n' is not [a-z0-9_.-]{1,64}");
 }
 
 }  // namespace
