@@ -5,6 +5,7 @@
 #include "common/telemetry/counter.h"
 #include "common/telemetry/histogram.h"
 #include "common/telemetry/metric_registry.h"
+#include "server/node/read_figures.h"
 
 namespace meridian {
 namespace {
@@ -31,8 +32,17 @@ void BM_FamilyWith(benchmark::State& state) {
   for (auto _ : state) family.With({"Get", "OK", "task"}).Add();
 }
 
+// A read that L1 answers, as the read path counts it; the time is measured elsewhere.
+void BM_ReadFiguresCount(benchmark::State& state) {
+  static auto& figures = *new ReadFigures;
+  for (auto _ : state) {
+    figures.Count(figures.IndexOf(0), ReadTier::kL1, absl::Microseconds(3), 100);
+  }
+}
+
 BENCHMARK(BM_CounterAdd)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_HistogramObserve)->ThreadRange(1, 2)->UseRealTime();
+BENCHMARK(BM_ReadFiguresCount)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_FamilyWith)->ThreadRange(1, 2)->UseRealTime();
 
 }  // namespace

@@ -7,11 +7,12 @@
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
 #include "client/cpp/check.h"
+#include "common/base/utf8.h"
 #include "common/engine/tag_list.h"
+#include "common/rpc/proto_json.h"
 #include "common/rpc/topology_proto.h"
 
 namespace meridian::cli {

@@ -7,11 +7,11 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/results.h"
 #include "client/cli/session.h"
 #include "client/cli/text_input.h"
 #include "client/cpp/check.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {

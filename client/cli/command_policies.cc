@@ -7,8 +7,8 @@
 #include "absl/time/time.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/session.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {

@@ -11,9 +11,9 @@
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {

@@ -38,6 +38,8 @@ void AddPolicies(CLI::App& app, CommandContext context);
 void AddStatus(CLI::App& app, CommandContext context);
 void AddRegion(CLI::App& app, CommandContext context);
 void AddHotKeys(CLI::App& app, CommandContext context);
+void AddAlerts(CLI::App& app, CommandContext context);
+void AddRecommendations(CLI::App& app, CommandContext context);
 void AddStaleness(CLI::App& app, CommandContext context);
 void AddReplay(CLI::App& app, CommandContext context);
 void AddWhatIf(CLI::App& app, CommandContext context);

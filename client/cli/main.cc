@@ -50,6 +50,8 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddRegion(app, context);
   AddStaleness(app, context);
   AddHotKeys(app, context);
+  AddAlerts(app, context);
+  AddRecommendations(app, context);
   AddWarm(app, context);
   AddReplay(app, context);
   AddVersion(app, context);

@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/duration_text.h"
-#include "client/cli/proto_json.h"
 #include "common/base/strings.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {

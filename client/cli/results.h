@@ -11,11 +11,14 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/session.h"
 #include "client/cpp/client.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 
 std::string_view StatusName(ResultStatus status);  // "OK", "MISS", "CONFLICT", "ERROR".
 std::string_view SourceName(ResultSource source);  // "L1", "L2", "ORIGIN", "NEAR", "".
+
+using meridian::ToJson;  // Of messages, beside these.
 
 // status, value, value_base64, source, version, ttl_ms, age_ms, stale; or error.
 nlohmann::ordered_json ToJson(std::string_view key, const GetResult& result);

@@ -14,9 +14,6 @@
 
 namespace meridian {
 
-// As RFC 3629 says: no overlong forms, no surrogates, nothing beyond U+10FFFF.
-bool IsUtf8(std::string_view text);
-
 // NAMESPACE_INVALID.
 std::shared_ptr<const ResultError> CheckNamespace(std::string_view name_space);
 

@@ -45,16 +45,17 @@ Histogram::Histogram(std::vector<double> bounds)
   assert(std::is_sorted(bounds_.begin(), bounds_.end()));
 }
 
-void Histogram::Observe(double value) {
+void Histogram::ObserveMany(double value, uint64_t count) {
   // Counting beats searching: no branch to mispredict, and the bounds are few.
   size_t bucket = 0;
   for (const double bound : bounds_) bucket += value > bound ? 1 : 0;
   std::atomic<uint64_t>* cell = CellOf(ThreadCell());
-  cell[bucket].fetch_add(1, std::memory_order_relaxed);
+  cell[bucket].fetch_add(count, std::memory_order_relaxed);
   std::atomic<uint64_t>& sum = cell[bounds_.size() + 1];
+  const double added = value * static_cast<double>(count);
   uint64_t old = sum.load(std::memory_order_relaxed);
   while (!sum.compare_exchange_weak(old,
-                                    std::bit_cast<uint64_t>(std::bit_cast<double>(old) + value),
+                                    std::bit_cast<uint64_t>(std::bit_cast<double>(old) + added),
                                     std::memory_order_relaxed)) {
   }
 }
@@ -100,6 +101,14 @@ HistogramSnapshot& HistogramSnapshot::operator+=(const HistogramSnapshot& other)
   assert(bounds == other.bounds);
   for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
   sum += other.sum;
+  return *this;
+}
+
+HistogramSnapshot& HistogramSnapshot::operator-=(const HistogramSnapshot& earlier) {
+  if (earlier.counts.empty()) return *this;
+  assert(bounds == earlier.bounds);
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] -= std::min(counts[i], earlier.counts[i]);
+  sum = std::max(0.0, sum - earlier.sum);
   return *this;
 }
 

@@ -37,6 +37,9 @@ struct HistogramSnapshot {
 
   // Adds what another histogram held. REQUIRES: equal bounds, or this one is empty.
   HistogramSnapshot& operator+=(const HistogramSnapshot& other);
+  // Leaves what was observed since `earlier`, a snapshot of the same histogram; an empty one is of
+  // before its first observation. REQUIRES: equal bounds, or `earlier` is empty.
+  HistogramSnapshot& operator-=(const HistogramSnapshot& earlier);
 };
 
 class Histogram {
@@ -46,7 +49,9 @@ class Histogram {
   Histogram(const Histogram&) = delete;
   Histogram& operator=(const Histogram&) = delete;
 
-  void Observe(double value);
+  void Observe(double value) { ObserveMany(value, 1); }
+  // As so many observations of the same value; costs as one. REQUIRES: count > 0.
+  void ObserveMany(double value, uint64_t count);
   void Observe(absl::Duration latency) { Observe(absl::ToDoubleSeconds(latency)); }
 
   HistogramSnapshot Snapshot() const;

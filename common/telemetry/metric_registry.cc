@@ -130,15 +130,42 @@ void MetricRegistry::AddCallback(MetricInfo info, MetricType type, SampleCallbac
   callbacks_.push_back({std::move(info), type, std::move(samples)});
 }
 
+void MetricRegistry::AddCallbackHistograms(MetricInfo info, HistogramCallback samples) {
+  absl::MutexLock lock(&mu_);
+  Take(info);
+  callback_histograms_.push_back({std::move(info), std::move(samples)});
+}
+
+void MetricRegistry::LimitLabels(const MetricInfo& info, std::vector<std::string>* values) const {
+  assert(values->size() == info.labels.size());
+  for (size_t i = 0; i < values->size(); ++i) {
+    if (info.labels[i] == "namespace") {
+      (*values)[i] = std::string(namespaces_.ValueFor((*values)[i]));
+    }
+  }
+}
+
+prometheus::MetricFamily MetricRegistry::CollectHistogramCallback(
+    const CallbackHistograms& callback) const {
+  std::map<std::vector<std::string>, HistogramSnapshot> sums;
+  for (HistogramSample& sample : callback.samples()) {
+    LimitLabels(callback.info, &sample.values);
+    sums[std::move(sample.values)] += sample.snapshot;
+  }
+  prometheus::MetricFamily family = EmptyFamily(callback.info, MetricType::Histogram);
+  for (const auto& [values, sum] : sums) {
+    ClientMetric& metric = family.metric.emplace_back();
+    metric.label = LabelsOf(callback.info, values);
+    metric.histogram = ToPrometheus(sum);
+  }
+  return family;
+}
+
 prometheus::MetricFamily MetricRegistry::CollectCallback(const CallbackFamily& callback) const {
   const MetricInfo& info = callback.info;
   std::map<std::vector<std::string>, double> sums;
   for (MetricSample& sample : callback.samples()) {
-    assert(sample.values.size() == info.labels.size());
-    for (size_t i = 0; i < sample.values.size(); ++i) {
-      if (info.labels[i] != "namespace") continue;
-      sample.values[i] = std::string(namespaces_.ValueFor(sample.values[i]));
-    }
+    LimitLabels(info, &sample.values);
     sums[std::move(sample.values)] += sample.value;
   }
   prometheus::MetricFamily family = EmptyFamily(info, callback.type);
@@ -154,16 +181,23 @@ std::vector<prometheus::MetricFamily> MetricRegistry::Collect() const {
   std::vector<const CounterFamily*> counters;
   std::vector<const HistogramFamily*> histograms;
   std::vector<const CallbackFamily*> callbacks;
+  std::vector<const CallbackHistograms*> callback_histograms;
   {
     absl::MutexLock lock(&mu_);
     for (const CounterFamily& family : counters_) counters.push_back(&family);
     for (const HistogramFamily& family : histograms_) histograms.push_back(&family);
     for (const CallbackFamily& family : callbacks_) callbacks.push_back(&family);
+    for (const CallbackHistograms& family : callback_histograms_) {
+      callback_histograms.push_back(&family);
+    }
   }
   std::vector<prometheus::MetricFamily> families;
   for (const CounterFamily* family : counters) families.push_back(CollectCounters(*family));
   for (const HistogramFamily* family : histograms) families.push_back(CollectHistograms(*family));
   for (const CallbackFamily* family : callbacks) families.push_back(CollectCallback(*family));
+  for (const CallbackHistograms* family : callback_histograms) {
+    families.push_back(CollectHistogramCallback(*family));
+  }
   std::sort(families.begin(), families.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return families;

@@ -33,12 +33,19 @@ struct MetricSample {
   double value = 0;
 };
 
+// The same of a family of histograms.
+struct HistogramSample {
+  std::vector<std::string> values;
+  HistogramSnapshot snapshot;  // All of a family have equal bounds.
+};
+
 class MetricRegistry final : public prometheus::Collectable {
  public:
   // Distinct values of the label "namespace", over all families; what comes later is "other".
   static constexpr size_t kMaxNamespaceLabels = 200;
 
   using SampleCallback = std::function<std::vector<MetricSample>()>;
+  using HistogramCallback = std::function<std::vector<HistogramSample>()>;
 
   MetricRegistry() = default;
   MetricRegistry(const MetricRegistry&) = delete;
@@ -59,6 +66,7 @@ class MetricRegistry final : public prometheus::Collectable {
   // are too many namespaces, are added up.
   void AddGauges(MetricInfo info, SampleCallback samples) ABSL_LOCKS_EXCLUDED(mu_);
   void AddCallbackCounters(MetricInfo info, SampleCallback samples) ABSL_LOCKS_EXCLUDED(mu_);
+  void AddCallbackHistograms(MetricInfo info, HistogramCallback samples) ABSL_LOCKS_EXCLUDED(mu_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -72,10 +80,18 @@ class MetricRegistry final : public prometheus::Collectable {
     SampleCallback samples;
   };
 
+  struct CallbackHistograms {
+    MetricInfo info;
+    HistogramCallback samples;
+  };
+
   void Take(const MetricInfo& info) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AddCallback(MetricInfo info, prometheus::MetricType type, SampleCallback samples)
       ABSL_LOCKS_EXCLUDED(mu_);
   prometheus::MetricFamily CollectCallback(const CallbackFamily& family) const;
+  prometheus::MetricFamily CollectHistogramCallback(const CallbackHistograms& family) const;
+  // Names the values of "namespace" that are too many "other".
+  void LimitLabels(const MetricInfo& info, std::vector<std::string>* values) const;
 
   mutable LabelLimit namespaces_{kMaxNamespaceLabels};
   mutable absl::Mutex mu_;
@@ -84,6 +100,7 @@ class MetricRegistry final : public prometheus::Collectable {
   std::deque<CounterFamily> counters_ ABSL_GUARDED_BY(mu_);
   std::deque<HistogramFamily> histograms_ ABSL_GUARDED_BY(mu_);
   std::deque<CallbackFamily> callbacks_ ABSL_GUARDED_BY(mu_);
+  std::deque<CallbackHistograms> callback_histograms_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace meridian

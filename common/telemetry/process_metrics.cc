@@ -62,6 +62,16 @@ std::vector<MetricSample> SampleOf(std::optional<double> value, double factor = 
 
 }  // namespace
 
+double ProcessCpuSeconds() {
+  const double ticks = StatField(kUserTime).value_or(0) + StatField(kSystemTime).value_or(0);
+  return ticks / TicksPerSecond();
+}
+
+uint64_t ProcessResidentBytes() {
+  return static_cast<uint64_t>(StatField(kResidentPages).value_or(0)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 void AddProcessMetrics(MetricRegistry& registry) {
   registry.AddCallbackCounters({"process_cpu_seconds_total", "User and system CPU time spent."},
                                [] {

@@ -3,6 +3,8 @@
 #ifndef MERIDIAN_COMMON_TELEMETRY_PROCESS_METRICS_H_
 #define MERIDIAN_COMMON_TELEMETRY_PROCESS_METRICS_H_
 
+#include <cstdint>
+
 #include "common/telemetry/metric_registry.h"
 
 namespace meridian {
@@ -11,6 +13,10 @@ namespace meridian {
 // process_open_fds, process_threads and process_start_time_seconds, read from /proc/self at every
 // scrape. What cannot be read has no sample.
 void AddProcessMetrics(MetricRegistry& registry);
+
+// The first and the second of these; 0: they cannot be read.
+double ProcessCpuSeconds();
+uint64_t ProcessResidentBytes();
 
 }  // namespace meridian
 

@@ -158,6 +158,15 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
   set.Add({"log-format", "log.format", "text", "text or json",
            SetOneOf(&config->log_format, {"text", "json"})});
+  set.Add({"origin-query-cost", "analytics.origin_query_cost", "0",
+           "What one query of an origin costs, for the savings that /v1/analytics/dashboard tells; "
+           "0: not known",
+           [config](const Texts& texts) -> absl::Status {
+             ASSIGN_OR_RETURN(config->costs.origin_query, ParseNumber(texts[0], 0, 1e6));
+             return absl::OkStatus();
+           }});
+  set.AddString(&config->costs.currency,
+                {"cost-currency", "analytics.cost_currency", "USD", "Money that this is in"});
   set.AddString(&config->ready_file,
                 {"ready-file", "ready_file", "",
                  "Write the bound addresses and the pid here, as JSON, when it listens"});

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/figures/analytics.h"
 #include "server/warming/warm_settings.h"
 #include "server/warming/warmer.h"
 
@@ -30,6 +31,7 @@ struct CoordinatorConfig {
   absl::Duration restart_absence;
   WarmerOptions warmer;
   WarmSettings warming;
+  UnitCosts costs;
   bool insecure = false;  // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -18,6 +19,7 @@
 #include "common/telemetry/process_metrics.h"
 #include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
+#include "server/figures/grpc_figure_transport.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/node/local_lease_store.h"
 #include "server/policy/redis_url.h"
@@ -31,6 +33,7 @@ constexpr int kMaxRequestBytes = 1 << 20;
 // Together below the 3 s of Stop.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(1);
 constexpr absl::Duration kDrainTimeout = absl::Seconds(1);
+constexpr size_t kHotKeysToJudge = 10;
 
 CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
   CoordinatorOptions options;
@@ -43,6 +46,16 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
   options.lease.ttl = config.lease_duration;
   options.lease.margin = config.lease_duration / 6;
   return options;
+}
+
+WarmCounts CountsOf(const WarmMetrics& metrics) {
+  WarmCounts counts;
+  metrics.keys.ForEach([&counts](const std::vector<std::string>& labels, const Counter& counter) {
+    WarmedKeys& keys = counts.namespaces[labels[0]];
+    keys.all += counter.value();
+    if (labels[2] == "failed") keys.failed += counter.value();
+  });
+  return counts;
 }
 
 }  // namespace
@@ -60,8 +73,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->MakeWarmer();
   server->hot_keys_ = std::make_unique<HotKeyLead>(*server->coordinator_, *server->store_);
   server->warmer_->SetHotKeys(*server->hot_keys_);
+  server->MakeFigures();
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
+  server->figures_->Start();
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
                                                                : config.advertise_address);
   return server;
@@ -93,6 +108,29 @@ void CoordinatorServer::MakeWarmer() {
   warming_lead_ = std::make_unique<WarmingLead>(*coordinator_, *warmer_);
 }
 
+void CoordinatorServer::MakeFigures() {
+  figure_transport_ = std::make_unique<GrpcFigureTransport>();
+  const Coordinator& coordinator = *coordinator_;
+  figures_ = std::make_unique<FigureCollector>(
+      FigureCollectorOptions(), clock_, executor_, *figure_transport_,
+      [&coordinator](bool* leading) {
+        *leading = coordinator.leader().leading;
+        std::vector<FollowedNode> nodes;
+        for (NodeView& view : coordinator.Nodes()) {
+          nodes.push_back({std::move(view.member), view.heartbeat_age, view.epoch, view.warmth});
+        }
+        return nodes;
+      });
+  alerts_ =
+      std::make_unique<AlertKeeper>(*figures_, clock_, [this] { return CountsOf(*warm_metrics_); });
+  advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
+                                       [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
+  cluster_http_ = std::make_unique<ClusterHttp>(
+      ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *figures_, *figure_transport_,
+                         alerts_->book(), *advisor_},
+      config_.costs);
+}
+
 void CoordinatorServer::AddMetrics() {
   AddProcessMetrics(metrics_);
   const Coordinator& coordinator = *coordinator_;
@@ -120,8 +158,8 @@ absl::Status CoordinatorServer::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
-  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                         config_.restart_absence);
+  service_ = std::make_unique<CoordinatorServiceHandler>(
+      *coordinator_, *warmer_, *hot_keys_, alerts_->book(), *advisor_, config_.restart_absence);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
@@ -137,6 +175,8 @@ absl::Status CoordinatorServer::Listen() {
   MetricsHttpOptions options;
   options.address = config_.http_address;
   options.readiness = [this] { return GetReadiness(); };
+  options.handlers = {
+      [this](const HttpRequest& request) { return cluster_http_->Answer(request); }};
   ASSIGN_OR_RETURN(http_, MetricsHttp::Start(std::move(options), metrics_));
   return absl::OkStatus();
 }
@@ -167,6 +207,7 @@ void CoordinatorServer::Stop() {
   }
   http_.reset();
   executor_.Stop();
+  figure_transport_.reset();  // Its callbacks post to the executor, which drops them.
   store_.reset();
   loop_.reset();
 }

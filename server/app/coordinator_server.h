@@ -18,10 +18,14 @@
 #include "common/base/executor.h"
 #include "common/telemetry/metric_registry.h"
 #include "server/app/coordinator_config.h"
+#include "server/coordinator/cluster_http.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
+#include "server/figures/advisor.h"
+#include "server/figures/alert_keeper.h"
+#include "server/figures/figure_collector.h"
 #include "server/l2/event_loop.h"
 #include "server/node/lease_store.h"
 #include "server/warming/warmer.h"
@@ -53,6 +57,7 @@ class CoordinatorServer {
 
   absl::Status OpenStore();
   void MakeWarmer();
+  void MakeFigures();
   void AddMetrics();
   absl::Status Listen();
   Readiness GetReadiness() const;
@@ -71,6 +76,12 @@ class CoordinatorServer {
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<WarmingLead> warming_lead_;
   std::unique_ptr<HotKeyLead> hot_keys_;
+  // The transport posts to the executor, too.
+  std::unique_ptr<FigureTransport> figure_transport_;
+  std::unique_ptr<FigureCollector> figures_;
+  std::unique_ptr<AlertKeeper> alerts_;
+  std::unique_ptr<Advisor> advisor_;
+  std::unique_ptr<ClusterHttp> cluster_http_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<MetricsHttp> http_;

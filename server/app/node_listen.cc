@@ -9,6 +9,8 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/server_settings.h"
 #include "server/app/node_parts.h"
+#include "server/figures/analytics_http.h"
+#include "server/rpc/node_report.h"
 
 namespace meridian {
 namespace {
@@ -34,8 +36,9 @@ absl::Status NodeParts::Listen() {
   cache_service = std::make_unique<CacheServiceHandlers>(
       *context, *reads, *writes, *fence_path, *topology_streams, *watch_streams, *rpc_metrics);
   peer_service = std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer);
-  admin_service = std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background,
-                                                         MakeAdminSources());
+  const AdminSources sources = MakeAdminSources();
+  admin_service =
+      std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background, sources);
   const auto listen = [](const std::string& address, grpc::Service* service, int* port,
                          int streams = kStreams) -> absl::StatusOr<std::unique_ptr<grpc::Server>> {
     grpc::ServerBuilder builder;
@@ -60,12 +63,17 @@ absl::Status NodeParts::Listen() {
   MetricsHttpOptions http_options;
   http_options.address = config.http_address;
   http_options.readiness = [this] { return ReadinessNow(); };
+  http_options.handlers = {[this, sources](const HttpRequest& request) {
+    return AnswerAnalytics(request, /*by_node=*/false, [&](const HttpQuery& query) {
+      return AnalyticsOfNode(*context, sources, query.Get("namespace"));
+    });
+  }};
   ASSIGN_OR_RETURN(http, MetricsHttp::Start(std::move(http_options), registry));
 
   member.id = config.id;
   member.weight = config.weight;
   member.state = MemberState::kJoining;
-  member.incarnation = static_cast<uint64_t>(absl::ToUnixMicros(clock.Now()));
+  member.incarnation = incarnation;
   ASSIGN_OR_RETURN(member.data_address,
                    Advertised(config.data_address, data_port, config.advertise_host));
   ASSIGN_OR_RETURN(member.peer_address,

@@ -303,6 +303,20 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
                                 "Keys looked up by the owner, by tier, result and namespace.",
                                 {"tier", "result", "namespace"}},
                                [&context] { return TierSamples(context); });
+  registry.AddCallbackHistograms(
+      {"meridian_read_duration_seconds",
+       "From a read's arrival at the owner of the key to the value, by what answered.",
+       {"tier", "namespace"}},
+      [&context] {
+        std::vector<HistogramSample> samples;
+        for (const auto& [name, figures] : context.namespaces.Figures()) {
+          ReadCounts total = figures->Total();
+          samples.push_back({{"l1", name}, std::move(total.l1)});
+          samples.push_back({{"l2", name}, std::move(total.l2)});
+          samples.push_back({{"miss", name}, std::move(total.miss)});
+        }
+        return samples;
+      });
   registry.AddCallbackCounters(
       {"meridian_cache_puts_total", "Values written by the owner (Touch included).", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::sets); });

@@ -78,6 +78,7 @@ struct NodeParts {
   SlotHorizons horizons;
   FollowedSlots followed;
   absl::Duration started = clock.Monotonic();
+  const uint64_t incarnation = static_cast<uint64_t>(absl::ToUnixMicros(clock.Now()));
   MetricRegistry registry;
   std::unique_ptr<HybridClock> versions;
   std::unique_ptr<Engine> engine;

@@ -58,6 +58,10 @@ AdminSources NodeParts::MakeAdminSources() {
   sources.drain = [this](absl::Duration timeout, std::function<void(absl::Status)> done) {
     return Drain(timeout, std::move(done));
   };
+  sources.incarnation = [this] { return incarnation; };
+  sources.calls = [this] { return rpc_metrics->Counts(); };
+  sources.warmth = [this] { return Warmth(); };
+  sources.costs = {config.origin_query_cost, config.cost_currency};
   return sources;
 }
 

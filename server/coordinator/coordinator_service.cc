@@ -6,11 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/error.h"
+#include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/register_stream.h"
 #include "server/coordinator/warm_calls.h"
 #include "server/coordinator/watch_stream.h"
+#include "server/node/limits.h"
 
 namespace meridian {
 namespace {
@@ -126,6 +128,34 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListHotKeys(
   return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
     meridian::ListHotKeys(hot_keys_, *request, response,
                           [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListAlerts(
+    grpc::CallbackServerContext* context, const coordinator::v1::ListAlertsRequest* request,
+    coordinator::v1::ListAlertsResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    for (coordinator::v1::Alert& alert : alerts_.List(request->include_resolved())) {
+      *response->add_alerts() = std::move(alert);
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListRecommendations(
+    grpc::CallbackServerContext* context,
+    const coordinator::v1::ListRecommendationsRequest* request,
+    coordinator::v1::ListRecommendationsResponse* response) {
+  if (!request->namespace_().empty()) {
+    if (const auto error = limits::CheckNamespace(request->namespace_())) {
+      return FailUnary(context, ToGrpcStatus(*error));
+    }
+  }
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    for (coordinator::v1::Recommendation& row : advisor_.Recommend(request->namespace_())) {
+      *response->add_recommendations() = std::move(row);
+    }
+    reactor->Finish(grpc::Status::OK);
   });
 }
 

@@ -15,6 +15,8 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/rollout_tickets.h"
+#include "server/figures/advisor.h"
+#include "server/figures/alert_book.h"
 #include "server/warming/warmer.h"
 
 namespace meridian {
@@ -24,10 +26,13 @@ class CoordinatorServiceHandler final
  public:
   // `restart_absence`: see RolloutTickets.
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
+                            const AlertBook& alerts, const Advisor& advisor,
                             absl::Duration restart_absence)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
+        alerts_(alerts),
+        advisor_(advisor),
         tickets_(restart_absence) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
@@ -58,6 +63,14 @@ class CoordinatorServiceHandler final
                                         const coordinator::v1::ListHotKeysRequest* request,
                                         coordinator::v1::ListHotKeysResponse* response) override;
 
+  grpc::ServerUnaryReactor* ListAlerts(grpc::CallbackServerContext* context,
+                                       const coordinator::v1::ListAlertsRequest* request,
+                                       coordinator::v1::ListAlertsResponse* response) override;
+  grpc::ServerUnaryReactor* ListRecommendations(
+      grpc::CallbackServerContext* context,
+      const coordinator::v1::ListRecommendationsRequest* request,
+      coordinator::v1::ListRecommendationsResponse* response) override;
+
   grpc::ServerUnaryReactor* AcquireRolloutTicket(
       grpc::CallbackServerContext* context,
       const coordinator::v1::AcquireRolloutTicketRequest* request,
@@ -73,7 +86,6 @@ class CoordinatorServiceHandler final
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)
   MERIDIAN_NOT_BUILT(ControlRollout)
-  MERIDIAN_NOT_BUILT(ListAlerts)
 #undef MERIDIAN_NOT_BUILT
 
  private:
@@ -87,6 +99,8 @@ class CoordinatorServiceHandler final
   Coordinator& coordinator_;    // Not owned; outlives this.
   Warmer& warmer_;              // Not owned; outlives this.
   HotKeyLead& hot_keys_;        // Not owned; outlives this.
+  const AlertBook& alerts_;     // Not owned; outlives this.
+  const Advisor& advisor_;      // Not owned; outlives this.
   RolloutTickets tickets_;      // Used on the executor only.
   uint64_t tickets_token_ = 0;  // The leadership in which they were given.
 };

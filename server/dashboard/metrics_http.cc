@@ -2,12 +2,16 @@
 
 #include <civetweb.h>
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/status_macros.h"
@@ -16,8 +20,7 @@
 namespace meridian {
 namespace {
 
-constexpr std::string_view kPlainText = "text/plain; charset=utf-8";
-constexpr std::string_view kPrometheusText = "text/plain; version=0.0.4; charset=utf-8";
+constexpr char kPrometheusText[] = "text/plain; version=0.0.4; charset=utf-8";
 
 // The host of "host:port", brackets included, and the port.
 struct HostPort {
@@ -40,19 +43,22 @@ std::optional<HostPort> ParseHostPort(std::string_view address) {
   return result;
 }
 
+// An address in numbers, IPv6 in brackets: no name that somebody else can make lead here.
+bool IsAddress(std::string_view host) {
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') return true;
+  return host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+bool IsLoopbackHost(std::string_view host) {
+  return host == "localhost" || host == "[::1]" || host.substr(0, 4) == "127.";
+}
+
 // civetweb wants to be initialised once in a process.
 void InitLibrary() {
   [[maybe_unused]] static const unsigned features = mg_init_library(MG_FEATURES_DEFAULT);
 }
 
 }  // namespace
-
-struct MetricsHttp::Reply {
-  int code;
-  std::string_view content_type = kPlainText;
-  std::string body;
-  std::string_view extra_header = {};
-};
 
 MetricsHttp::MetricsHttp(MetricsHttpOptions options, const MetricRegistry& registry)
     : options_(std::move(options)), registry_(registry) {
@@ -125,38 +131,93 @@ absl::Status MetricsHttp::Listen() {
   }
   port_ = bound.port;
   address_ = absl::StrCat(wanted->host, ":", port_);
+  loopback_ = IsLoopbackHost(wanted->host);
   return absl::OkStatus();
 }
 
-MetricsHttp::Reply MetricsHttp::ReplyTo(std::string_view method, std::string_view path) const {
-  const bool known = path == "/metrics" || path == "/livez" || path == "/readyz";
-  if (!known) return {.code = 404, .body = "not found\n"};
-  if (method != "GET" && method != "HEAD") {
-    return {.code = 405, .body = "only GET and HEAD\n", .extra_header = "Allow: GET, HEAD\r\n"};
+std::optional<HttpReply> MetricsHttp::CheckHost(const char* host,
+                                                std::string_view http_version) const {
+  if (host == nullptr) {
+    if (http_version == "1.0") return std::nullopt;
+    return JsonError(400, "HOST_INVALID", "there is no Host");
   }
-  if (path == "/metrics") {
-    return {.code = 200, .content_type = kPrometheusText, .body = registry_.PrometheusText()};
+  std::string_view name = host;
+  const size_t bracket = name.rfind(']');
+  const size_t colon = name.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    if (name.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) {
+      return JsonError(400, "HOST_INVALID", "Host is not NAME or NAME:PORT");
+    }
+    name = name.substr(0, colon);
   }
-  if (path == "/livez") return {.code = 200, .body = "alive\n"};
-  const Readiness readiness = options_.readiness();
-  return {.code = readiness.ready ? 200 : 503,
-          .body = absl::StrCat(readiness.ready ? "ready" : "not ready",
-                               readiness.reason.empty() ? "" : ": ", readiness.reason, "\n")};
+  const bool legal = !name.empty() && name.size() <= 255 &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                       return absl::ascii_isalnum(c) || std::strchr("-._[]:", c) != nullptr;
+                     });
+  if (!legal) return JsonError(400, "HOST_INVALID", "Host is not NAME or NAME:PORT");
+  if (loopback_ && !IsAddress(name) && !absl::EqualsIgnoreCase(ToAbsl(name), "localhost")) {
+    return JsonError(421, "HOST_UNEXPECTED",
+                     "this server listens on loopback only; Host must be localhost or an address");
+  }
+  return std::nullopt;
+}
+
+HttpReply MetricsHttp::ReplyTo(std::string_view method, const HttpRequest& request) const {
+  const std::string& path = request.path;
+  const bool is_read = method == "GET" || method == "HEAD";
+  const HttpReply wrong_method = {
+      .code = 405, .body = "only GET and HEAD\n", .extra_header = "Allow: GET, HEAD\r\n"};
+  if (path == "/metrics" || path == "/livez" || path == "/readyz") {
+    if (!is_read) return wrong_method;
+    if (path == "/metrics") {
+      return {.content_type = kPrometheusText, .body = registry_.PrometheusText()};
+    }
+    if (path == "/livez") return {.body = "alive\n"};
+    const Readiness readiness = options_.readiness();
+    return {.code = readiness.ready ? 200 : 503,
+            .body = absl::StrCat(readiness.ready ? "ready" : "not ready",
+                                 readiness.reason.empty() ? "" : ": ", readiness.reason, "\n")};
+  }
+  if (request.query.size() > kMaxQueryBytes) {
+    return JsonError(414, "QUERY_TOO_LONG",
+                     absl::StrCat("at most ", kMaxQueryBytes, " bytes behind the ?"));
+  }
+  // A handler changes nothing, so it may be asked whether the path is its own.
+  for (const HttpHandler& handler : options_.handlers) {
+    std::optional<HttpReply> reply = handler(request);
+    if (!reply.has_value()) continue;
+    if (is_read) return *std::move(reply);
+    HttpReply refused = JsonError(405, "METHOD_NOT_ALLOWED", "only GET and HEAD");
+    refused.extra_header = wrong_method.extra_header;
+    return refused;
+  }
+  return JsonError(404, "PATH_UNKNOWN", absl::StrCat("no ", QuoteKey(path), " here"));
 }
 
 int MetricsHttp::OnRequest(mg_connection* connection) {
   const mg_request_info* request = mg_get_request_info(connection);
   const auto* self = static_cast<const MetricsHttp*>(request->user_data);
   const std::string_view method = request->request_method;
-  const Reply reply = self->ReplyTo(method, request->local_uri);
+  std::optional<HttpReply> refused =
+      self->CheckHost(mg_get_header(connection, "Host"), request->http_version);
+  const HttpReply reply =
+      refused.has_value()
+          ? *std::move(refused)
+          : self->ReplyTo(method,
+                          {.path = request->local_uri == nullptr ? "" : request->local_uri,
+                           .query = request->query_string == nullptr ? "" : request->query_string});
+  const char* text =
+      reply.code == 421 ? "Misdirected Request" : mg_get_response_code_text(connection, reply.code);
   const std::string head =
-      absl::StrCat("HTTP/1.1 ", reply.code, " ", mg_get_response_code_text(connection, reply.code),
-                   "\r\n", "Content-Type: ", ToAbsl(reply.content_type), "\r\n",
-                   "Content-Length: ", reply.body.size(), "\r\n",
+      absl::StrCat("HTTP/1.1 ", reply.code, " ", text, "\r\n", "Content-Type: ", reply.content_type,
+                   "\r\n", "Content-Length: ", reply.body.size(), "\r\n",
                    "Cache-Control: no-store\r\n"
-                   "Content-Security-Policy: default-src 'none'\r\n"
-                   "X-Content-Type-Options: nosniff\r\n",
-                   ToAbsl(reply.extra_header), "Connection: close\r\n\r\n");
+                   "Content-Security-Policy: ",
+                   reply.content_security_policy, "\r\n",
+                   "X-Content-Type-Options: nosniff\r\n"
+                   "X-Frame-Options: DENY\r\n"
+                   "Referrer-Policy: no-referrer\r\n",
+                   reply.extra_header, "Connection: close\r\n\r\n");
   mg_write(connection, head.data(), head.size());
   if (method != "HEAD") mg_write(connection, reply.body.data(), reply.body.size());
   return reply.code;

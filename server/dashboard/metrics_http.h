@@ -1,24 +1,29 @@
 // MetricsHttp answers what machines ask a process over HTTP: /metrics (Prometheus text), /livez
-// (200 while the process answers) and /readyz (503 and the reason while it should get no traffic).
+// (200 while the process answers) and /readyz (503 and the reason while it should get no traffic);
+// and, by handlers, pages of JSON (docs/http_api.md).
 //
-// Promise: only GET and HEAD, no bodies read, nothing from the file system, no cookie, no script;
-//   a client that is slow holds a thread for kRequestTimeout at most.
+// Promise: only GET and HEAD, no bodies read, nothing from the file system, no cookie; a query of
+//   kMaxQueryBytes at most, and a Host that a page elsewhere cannot have led here when it listens on
+//   loopback only; a client that is slow holds a thread for kRequestTimeout at most.
 // Cost: three threads of its own (civetweb: one that accepts and two that answer).
-// Thread safety: the callback is called by both workers, concurrently; never after the destructor.
+// Thread safety: the callbacks are called by both workers, concurrently; never after the destructor.
 
 #ifndef MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
 #define MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/rpc/http_reply.h"
 #include "common/telemetry/metric_registry.h"
 
 // civetweb's, which only the source includes.
@@ -35,11 +40,13 @@ struct Readiness {
 struct MetricsHttpOptions {
   std::string address = "127.0.0.1:7403";  // host:port or [ipv6]:port; port 0: any free one.
   std::function<Readiness()> readiness;    // Must not block. REQUIRES: not empty.
+  std::vector<HttpHandler> handlers = {};  // Asked in turn for all other paths.
 };
 
 class MetricsHttp {
  public:
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(10);
+  static constexpr size_t kMaxQueryBytes = 2048;
 
   // Listens from here on. `registry` is not owned and outlives this.
   // Returns kInvalidArgument for an address that is none, kUnavailable, with the address and the
@@ -57,18 +64,19 @@ class MetricsHttp {
   int port() const { return port_; }
 
  private:
-  struct Reply;
-
   MetricsHttp(MetricsHttpOptions options, const MetricRegistry& registry);
   absl::Status Listen();
   void Knock() const;
-  Reply ReplyTo(std::string_view method, std::string_view path) const;
+  HttpReply ReplyTo(std::string_view method, const HttpRequest& request) const;
+  // nullopt: the request may be answered. `host`: nullptr when there is none.
+  std::optional<HttpReply> CheckHost(const char* host, std::string_view http_version) const;
   static int OnRequest(mg_connection* connection);
   static int OnLogMessage(const mg_connection* connection, const char* message);
 
   const MetricsHttpOptions options_;
   const MetricRegistry& registry_;
   std::string address_;
+  bool loopback_ = false;  // Nobody else reaches it.
   int port_ = 0;
   mg_context* server_ = nullptr;
   absl::Mutex mu_;

@@ -31,9 +31,16 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
   if (it != map_.end()) return it->second.get();
   const std::optional<NamespaceId> id = engine_.InternNamespace(name);
   if (!id) return nullptr;
+  std::shared_ptr<ReadFigures> figures;
+  if (map_.size() < kMaxFigures) {
+    figures = std::make_shared<ReadFigures>();
+  } else {
+    if (other_figures_ == nullptr) other_figures_ = std::make_shared<ReadFigures>();
+    figures = other_figures_;
+  }
   auto added = std::make_unique<Namespace>(
       name, *id, Keep(policies_->Of(name)),
-      map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr);
+      map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr, std::move(figures));
   const Budget* budget = BudgetOf(added->name, *policies_);
   if (budget != nullptr) engine_.PlaceNamespace(*id, budget->shards);
   GivePools(*added, *policies_, &problems_);
@@ -189,6 +196,23 @@ std::vector<const Namespace*> Namespaces::List() const {
   std::sort(list.begin(), list.end(),
             [](const Namespace* a, const Namespace* b) { return a->name < b->name; });
   return list;
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<const ReadFigures>>> Namespaces::Figures()
+    const {
+  std::vector<std::pair<std::string, std::shared_ptr<const ReadFigures>>> figures;
+  std::shared_ptr<const ReadFigures> other;
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    other = other_figures_;
+    for (const auto& [name, name_space] : map_) {
+      if (name_space->figures != other) figures.emplace_back(name, name_space->figures);
+    }
+  }
+  std::sort(figures.begin(), figures.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (other != nullptr) figures.emplace_back("other", std::move(other));
+  return figures;
 }
 
 }  // namespace meridian

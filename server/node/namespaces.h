@@ -29,6 +29,7 @@
 #include "common/engine/engine.h"
 #include "common/engine/traffic_log.h"
 #include "server/node/key_rates.h"
+#include "server/node/read_figures.h"
 #include "server/policy/policy_table.h"
 
 namespace meridian {
@@ -92,8 +93,12 @@ struct NamespaceCounters {
 class Namespace {
  public:
   Namespace(std::string_view name_in, NamespaceId id_in, const NamespacePolicy& policy,
-            std::unique_ptr<TrafficLog> traffic_in)
-      : name(name_in), id(id_in), traffic(std::move(traffic_in)), policy_(&policy) {}
+            std::unique_ptr<TrafficLog> traffic_in, std::shared_ptr<ReadFigures> figures_in)
+      : name(name_in),
+        id(id_in),
+        traffic(std::move(traffic_in)),
+        figures(std::move(figures_in)),
+        policy_(&policy) {}
 
   // The policy in force. It may be another one at the next call: take it once a request.
   const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
@@ -108,6 +113,9 @@ class Namespace {
   const NamespaceId id;
   // What L1 was asked for, for what-if answers; nullptr when it is not followed.
   const std::unique_ptr<TrafficLog> traffic;
+  // Of reads of keys that this node owns; shared by the namespaces that are too many to have their
+  // own.
+  const std::shared_ptr<ReadFigures> figures;
   // Of reads that reach this node: those of near caches do not.
   mutable KeyRates rates;
   mutable NamespaceCounters counters;
@@ -122,6 +130,8 @@ class Namespaces {
  public:
   // So many namespaces, the first that are used, have a log of their traffic: up to 2 MiB each.
   static constexpr size_t kMaxTrafficLogs = 32;
+  // So many, the first that are used, have read figures of their own; the rest have them together.
+  static constexpr size_t kMaxFigures = 200;
 
   // `engine` is not owned and outlives this.
   Namespaces(Engine& engine, PolicyTable policies);
@@ -132,6 +142,10 @@ class Namespaces {
 
   // All that were used, sorted by name.
   std::vector<const Namespace*> List() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The read figures of each, sorted by name; those that are shared under "other", last.
+  std::vector<std::pair<std::string, std::shared_ptr<const ReadFigures>>> Figures() const
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // The policies in force.
   std::shared_ptr<const PolicyTable> policies() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -187,6 +201,8 @@ class Namespaces {
   // Every policy that was ever in force, each once: readers hold plain pointers.
   std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
+  // Of those beyond kMaxFigures; null: there are none.
+  std::shared_ptr<ReadFigures> other_figures_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace meridian

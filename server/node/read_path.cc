@@ -1,6 +1,7 @@
 #include "server/node/read_path.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -36,7 +37,8 @@ class ReadPath::Call final : public FlightWaiter,
  public:
   Call(ReadPath& path, const NodeContext& context, MissPath& misses, const ReadRequest& request,
        const Namespace& name_space, const NamespacePolicy& policy,
-       TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback)
+       TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback,
+       absl::Duration began)
       : path_(path),
         context_(context),
         misses_(misses),
@@ -46,6 +48,7 @@ class ReadPath::Call final : public FlightWaiter,
         topology_(std::move(topology)),
         results_(std::move(results)),
         callback_(std::move(callback)),
+        began_(began),
         wants_leases_(request.options.want_lease && !policy.origin.enabled()),
         wait_ends_(std::min(LowerDeadline(), context.clock.Now() + request.options.lease_wait)) {}
 
@@ -117,22 +120,31 @@ class ReadPath::Call final : public FlightWaiter,
   }
 
   void Land(uint32_t index, const Landing& landing) override {
-    Take(landing, &results_[index]);
+    Take(index, landing, &results_[index]);
     if (!landing.lease.empty() && WaitsForLeases()) EndLeaseWaits();
     Done();
   }
 
-  void Take(const Landing& landing, ReadResult* result) const {
+  void Take(uint32_t index, const Landing& landing, ReadResult* result) const {
     NamespaceCounters& counters = name_space_.counters;
+    ReadFigures& figures = *name_space_.figures;
+    const size_t version =
+        figures.IndexOf(context_.PolicyVersionOf(SlotOf(name_space_.name, request_.keys[index])));
     result->tier = landing.tier;
     result->fleeting = landing.fleeting;
     result->lease = landing.lease;
     result->lease_taken = landing.lease_taken;
     if (landing.state == EntryState::kError) {
       Count(counters.errors, 1);
+      figures.CountError(version);
       SetError(*landing.error, result);
       return;
     }
+    figures.Count(version,
+                  landing.tier == Tier::kL1   ? ReadTier::kL1
+                  : landing.tier == Tier::kL2 ? ReadTier::kL2
+                                              : ReadTier::kMiss,
+                  context_.clock.Monotonic() - began_);
     // What the origin has said is a miss of the tiers before it, whatever it said.
     Count(landing.tier == Tier::kL1   ? counters.l1_hits
           : landing.tier == Tier::kL2 ? counters.l2_hits
@@ -378,6 +390,7 @@ class ReadPath::Call final : public FlightWaiter,
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<ReadResult> results_;
   ReadCallback callback_;
+  const absl::Duration began_;
   const bool wants_leases_;
   const absl::Time wait_ends_;  // Of the waiting for those who have leases.
   // Never again true once it is false: a lease may be in the call, which others wait for.
@@ -433,7 +446,8 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   std::vector<MissedKey> misses;
   std::vector<uint32_t> ownerless;
   OwnerGroups groups;
-  uint64_t hits = 0;
+  // By the version of the policies of their slots.
+  std::array<uint64_t, ReadFigures::kVersions> hits = {};
   bool encoded = false;
   // Keys of ours, looked for in L1 a batch at a time.
   const size_t batch = std::min(request.keys.size(), Engine::kMaxBatch);
@@ -472,7 +486,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
             break;
         }
       }
-      ++hits;
+      ++hits[name_space->figures->IndexOf(context_.PolicyVersionOf(key.slot))];
       ReadResult& result = results[indexes[n]];
       if (IsAbsence(entry)) {
         Count(name_space->counters.origin.negative_hits, 1);
@@ -512,7 +526,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         ownerless.push_back(i);
       } else if (mirrors_ != nullptr && ReadMirror(request, *name_space, key.key,
                                                    topology->members()[owner], &results[i])) {
-        ++hits;
+        ++hits[name_space->figures->IndexOf(context_.PolicyVersionOf(key.slot))];
         encoded |= results[i].encoding != Encoding::kIdentity;
       } else {
         AddToGroup(owner, i, &groups);
@@ -526,7 +540,12 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     if (++waiting == batch) look_up();
   }
   if (waiting > 0) look_up();
-  if (hits > 0) Count(name_space->counters.l1_hits, hits);
+  for (size_t version = 0; version < hits.size(); ++version) {
+    if (hits[version] == 0) continue;
+    Count(name_space->counters.l1_hits, hits[version]);
+    name_space->figures->Count(version, ReadTier::kL1, context_.clock.Monotonic() - monotonic,
+                               hits[version]);
+  }
   if (!ownerless.empty() && context_.l1_only) {
     for (const uint32_t i : ownerless) {
       SetError(Error{grpc::StatusCode::UNAVAILABLE,
@@ -545,7 +564,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     return;
   }
   std::make_shared<Call>(*this, context_, misses_, request, *name_space, policy, topology,
-                         std::move(results), std::move(callback))
+                         std::move(results), std::move(callback), monotonic)
       ->Start(misses, std::move(ownerless), std::move(groups));
 }
 

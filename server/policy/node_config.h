@@ -51,6 +51,8 @@ struct NodeConfig {
   absl::Duration hints_max_age;
   absl::Duration rollout_wait;                  // For the other nodes' restarts; 0: none.
   absl::Duration drain_delay;                   // For callers to notice that the node has left.
+  double origin_query_cost = 0;                 // 0: not known.
+  std::string cost_currency;
   bool insecure = false;                        // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

@@ -17,18 +17,14 @@
 #include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/node/namespace_what_if.h"
-#include "server/policy/build_info.h"
 #include "server/rpc/call_timing.h"
 #include "server/rpc/cancellable_call.h"
 #include "server/rpc/explain_everywhere.h"
+#include "server/rpc/node_report.h"
 #include "server/rpc/staleness_proto.h"
 
 namespace meridian {
 namespace {
-
-uint64_t Ms(absl::Duration duration) {
-  return static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(duration), 0));
-}
 
 grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -73,11 +69,11 @@ void FillWhatIf(const NamespaceWhatIf& result, admin::v1::WhatIfResponse* respon
   response->set_predicted_hit_rate(result.answer.predicted_hit_rate);
   response->set_requests(result.answer.requests);
   response->set_sample_rate(result.sample_rate);
-  response->set_span_ms(Ms(result.span));
+  response->set_span_ms(MsOf(result.span));
   response->set_present_max_entries(result.present.max_entries);
   response->set_present_max_bytes(result.present.max_bytes);
   response->set_present_policy(result.present.policy);
-  response->set_present_ttl_ms(Ms(result.present_ttl));
+  response->set_present_ttl_ms(MsOf(result.present_ttl));
 }
 
 }  // namespace
@@ -94,65 +90,27 @@ AdminServiceHandlers::AdminServiceHandlers(const NodeContext& context, WritePath
 grpc::ServerUnaryReactor* AdminServiceHandlers::GetStatus(Context* context,
                                                           const admin::v1::GetStatusRequest*,
                                                           admin::v1::GetStatusResponse* response) {
-  const TopologyHolder::Snapshot topology = context_.topology.Get();
-  response->set_node(context_.node_id);
-  response->set_region(sources_.region);
-  response->set_version(std::string(BuildVersion()));
-  response->set_uptime_seconds(
-      static_cast<uint64_t>(absl::ToInt64Seconds(context_.clock.Monotonic() - sources_.started)));
-  response->set_epoch(topology->epoch());
-  response->set_owned_slots(static_cast<uint32_t>(topology->SlotsOf(context_.node_id).size()));
-  response->set_l1_entries(context_.engine.entries());
-  response->set_l1_bytes(context_.engine.bytes());
-  response->set_l1_limit_bytes(context_.engine.options().capacity_bytes);
-  for (const RegionL2& l2 : sources_.l2()) {
-    admin::v1::L2Status* status = response->add_l2();
-    status->set_region(l2.region);
-    status->set_address(l2.health.address);
-    status->set_connected(l2.health.connected);
-    status->set_breaker(l2.health.breaker);
-    status->set_problem(l2.health.problem);
-    for (const L2Endpoint& endpoint : l2.health.endpoints) {
-      admin::v1::L2Endpoint* server = status->add_endpoints();
-      server->set_address(endpoint.address);
-      server->set_connected(endpoint.connected);
-      server->set_breaker(endpoint.breaker);
-      server->set_connections(static_cast<uint32_t>(endpoint.connections));
-      server->set_problem(endpoint.problem);
-    }
-  }
-  response->add_fallback_chain("l1");
-  if (!context_.l1_only) response->add_fallback_chain("l2");
-  FillNamespaces(response);
-  for (std::string& warning : sources_.warnings()) response->add_warnings(std::move(warning));
-  response->set_coordinator(sources_.coordinator());
-  ToProto(Version{context_.versions.last(), context_.versions.region()}, response->mutable_clock());
+  FillStatus(context_, sources_, response);
   return Done(context);
 }
 
-void AdminServiceHandlers::FillNamespaces(admin::v1::GetStatusResponse* response) const {
-  std::map<std::string, NamespaceEngineStats> engine_stats;
-  for (NamespaceEngineStats& stats : context_.engine.Stats()) {
-    engine_stats[stats.name_space] = std::move(stats);
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetFigures(
+    Context* context, const admin::v1::GetFiguresRequest*,
+    admin::v1::GetFiguresResponse* response) {
+  FillFigures(context_, sources_, response);
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* AdminServiceHandlers::GetAnalytics(
+    Context* context, const admin::v1::GetAnalyticsRequest* request,
+    admin::v1::GetAnalyticsResponse* response) {
+  if (!request->namespace_().empty()) {
+    if (const auto error = limits::CheckNamespace(request->namespace_())) {
+      return FailUnary(context, ToGrpcStatus(*error));
+    }
   }
-  for (const Namespace* name_space : context_.namespaces.List()) {
-    const NamespaceEngineStats& stats = engine_stats[name_space->name];
-    admin::v1::NamespaceStats* row = response->add_namespaces();
-    row->set_namespace_(name_space->name);
-    row->set_l1_hits(name_space->counters.l1_hits);
-    row->set_l2_hits(name_space->counters.l2_hits);
-    row->set_misses(name_space->counters.misses);
-    row->set_sets(name_space->counters.sets);
-    row->set_invalidations(name_space->counters.invalidations);
-    row->set_l1_entries(stats.counters.entries);
-    row->set_l1_bytes(stats.counters.bytes);
-    const CompressionCounters& compression = name_space->counters.compression;
-    row->set_compressed_values(compression.compressed_values);
-    row->set_compression_saved_bytes(compression.raw_bytes - compression.stored_bytes);
-    row->set_compression_cpu_seconds(
-        1e-9 * static_cast<double>(compression.deflate_nanos + compression.inflate_nanos));
-    row->set_evictions(stats.counters.evicted(EvictionCause::kSize));
-  }
+  *response = AnalyticsOfNode(context_, sources_, request->namespace_());
+  return Done(context);
 }
 
 grpc::ServerUnaryReactor* AdminServiceHandlers::GetRing(Context* context,
@@ -292,25 +250,7 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ListPolicies(
 grpc::ServerUnaryReactor* AdminServiceHandlers::GetReplication(
     Context* context, const admin::v1::GetReplicationRequest*,
     admin::v1::GetReplicationResponse* response) {
-  for (const LinkStatus& status : sources_.links()) {
-    admin::v1::ReplicationLink* link = response->add_links();
-    link->set_from(sources_.region);
-    link->set_to(status.to);
-    link->set_state(LinkStateName(status.state));
-    link->set_lag_ms(Ms(status.lag));
-    link->set_backlog(status.backlog);
-    link->set_applied_total(status.applied_total);
-    link->set_stale_total(status.stale_total);
-    link->set_repairing_slots(status.repair.slots);
-    link->set_repair_compared_total(status.repair.compared_total);
-    link->set_repair_sent_total(status.repair.sent_total);
-    link->set_repair_forgotten_total(status.repair.forgotten_total);
-    link->set_repair_withheld_total(status.repair.withheld_total);
-    link->set_problem(status.problem.empty() ? status.repair.problem : status.problem);
-    if (status.last_applied.is_set()) {
-      ToProto(status.last_applied, link->mutable_last_applied());
-    }
-  }
+  FillLinks(sources_, response->mutable_links());
   return Done(context);
 }
 

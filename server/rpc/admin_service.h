@@ -6,49 +6,15 @@
 #define MERIDIAN_SERVER_RPC_ADMIN_SERVICE_H_
 
 #include <atomic>
-#include <functional>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "absl/status/statusor.h"
 #include "common/base/executor.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "server/node/explain.h"
 #include "server/node/node_context.h"
 #include "server/node/write_path.h"
-#include "server/policy/policy_store.h"
-#include "server/replication/region_diff.h"
-#include "server/replication/replication_link.h"
-#include "server/replication/staleness_sampler.h"
+#include "server/rpc/admin_sources.h"
 
 namespace meridian {
-
-// A region's store, as the node sees it.
-struct RegionL2 {
-  std::string region;
-  L2Health health;
-};
-
-// What the node's parts can tell. Called on gRPC threads; must not block for long.
-struct AdminSources {
-  std::string region;
-  absl::Duration started;                                    // Monotonic.
-  std::function<std::vector<RegionL2>()> l2;                 // The regional store first.
-  std::function<std::vector<LinkStatus>()> links;
-  std::function<StalenessReport()> staleness;                // Empty: there is no changelog.
-  std::function<std::string()> coordinator;                  // Empty: none.
-  std::function<std::vector<std::string>()> warnings;
-  // Empty: there is nothing to compare. Answers later.
-  std::function<void(RegionDiffOptions, RegionDiff::Done)> diff;
-  // region, cut, reason. Empty: no other region. Answers later.
-  std::function<void(const std::string&, bool, std::string, std::function<void(absl::Status)>)>
-      set_cut;
-  std::function<std::optional<PolicyStoreStatus>()> policies;  // nullopt: they have no file.
-  std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
-  // Gives the node's slots away, within the time; answers later, and only then ends the process.
-  std::function<std::function<void()>(absl::Duration, std::function<void(absl::Status)>)> drain;
-};
 
 class AdminServiceHandlers final : public admin::v1::AdminService::CallbackService {
  public:
@@ -61,6 +27,10 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
   using Reactor = grpc::ServerUnaryReactor;
   Reactor* GetStatus(Context*, const admin::v1::GetStatusRequest*,
                      admin::v1::GetStatusResponse*) override;
+  Reactor* GetFigures(Context*, const admin::v1::GetFiguresRequest*,
+                      admin::v1::GetFiguresResponse*) override;
+  Reactor* GetAnalytics(Context*, const admin::v1::GetAnalyticsRequest*,
+                        admin::v1::GetAnalyticsResponse*) override;
   Reactor* GetRing(Context*, const admin::v1::GetRingRequest*, admin::v1::GetRingResponse*) override;
   Reactor* ExplainKey(Context*, const admin::v1::ExplainKeyRequest*,
                       admin::v1::ExplainKeyResponse*) override;
@@ -85,8 +55,6 @@ class AdminServiceHandlers final : public admin::v1::AdminService::CallbackServi
                         admin::v1::GetStalenessResponse*) override;
 
  private:
-  void FillNamespaces(admin::v1::GetStatusResponse* response) const;
-
   const NodeContext& context_;
   WritePath& writes_;
   Explainer& explainer_;

@@ -8,6 +8,21 @@ namespace {
 constexpr std::string_view kNames[] = {"Get",        "BatchGet",        "Set",  "BatchSet",
                                        "Invalidate", "BatchInvalidate", "Touch"};
 
+// As the alert MeridianErrors.
+bool IsFailure(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::INTERNAL:
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+    case grpc::StatusCode::UNKNOWN:
+    case grpc::StatusCode::DATA_LOSS:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 RpcMetrics::RpcMetrics(MetricRegistry& registry)
@@ -28,6 +43,15 @@ void RpcMetrics::OnCall(RpcMethod method, std::string_view name_space, grpc::Sta
   requests_.With({kNames[index], CodeName(code), refused ? "" : name_space}).Add();
   durations_[index]->Observe(duration);
   calls_.fetch_add(1, std::memory_order_relaxed);
+  if (IsFailure(code)) failed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+CallCounts RpcMetrics::Counts() const {
+  CallCounts counts;
+  counts.failed = failed_.load(std::memory_order_relaxed);
+  counts.calls = calls();
+  for (const Histogram* durations : durations_) counts.latency += durations->Snapshot();
+  return counts;
 }
 
 }  // namespace meridian

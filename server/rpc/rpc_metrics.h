@@ -19,6 +19,13 @@ namespace meridian {
 
 enum class RpcMethod { kGet, kBatchGet, kSet, kBatchSet, kInvalidate, kBatchInvalidate, kTouch };
 
+// All calls so far.
+struct CallCounts {
+  uint64_t calls = 0;
+  uint64_t failed = 0;  // Not through the caller's fault.
+  HistogramSnapshot latency;
+};
+
 class RpcMetrics {
  public:
   // `registry` is not owned and outlives this.
@@ -31,10 +38,12 @@ class RpcMetrics {
 
   // All calls so far.
   uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
+  CallCounts Counts() const;
 
  private:
   static constexpr size_t kMethods = 7;
   std::atomic<uint64_t> calls_{0};
+  std::atomic<uint64_t> failed_{0};
   CounterFamily& requests_;
   std::array<Histogram*, kMethods> durations_;  // Owned by the registry.
 };

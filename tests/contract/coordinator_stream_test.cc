@@ -26,6 +26,7 @@
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/coordinator_service.h"
+#include "server/figures/grpc_figure_transport.h"
 #include "server/membership/coordinator_client.h"
 #include "server/membership/grpc_coordinator_transport.h"
 #include "server/warming/warmer.h"
@@ -66,8 +67,10 @@ class TestCoordinator {
                                        reader_, warm_metrics_,
                                        [this] { return coordinator_->leader().leading; });
     hot_keys_ = std::make_unique<HotKeyLead>(*coordinator_, *view_);
-    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                           RolloutTickets::kAbsence);
+    alerts_.Update({{.name = "MeridianNodeDown", .severity = "critical"}}, absl::ZeroDuration(),
+                   clock_.Now());
+    service_ = std::make_unique<CoordinatorServiceHandler>(
+        *coordinator_, *warmer_, *hot_keys_, alerts_, advisor_, RolloutTickets::kAbsence);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -110,6 +113,14 @@ class TestCoordinator {
   FakeWarmReader reader_;
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<HotKeyLead> hot_keys_;
+  AlertBook alerts_;
+  GrpcFigureTransport figure_transport_;
+  FigureCollector figures_{FigureCollectorOptions(), clock_, executor_, figure_transport_,
+                           [](bool* leading) {
+                             *leading = false;
+                             return std::vector<FollowedNode>();
+                           }};
+  Advisor advisor_{figures_, clock_, executor_, figure_transport_, nullptr};
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
@@ -465,9 +476,14 @@ TEST_F(CoordinatorStreamTest, StatusShowsTheNodesAndWhatIsNotBuiltSaysSo) {
 
   coordinator::v1::ListAlertsResponse alerts;
   grpc::ClientContext alerts_context;
-  const Error error = FromGrpcStatus(stub->ListAlerts(&alerts_context, {}, &alerts));
-  EXPECT_EQ(error.code, grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(error.reason, "NOT_BUILT");
+  ASSERT_TRUE(stub->ListAlerts(&alerts_context, {}, &alerts).ok());
+  ASSERT_EQ(alerts.alerts_size(), 1);
+  EXPECT_EQ(alerts.alerts(0).name(), "MeridianNodeDown");
+
+  coordinator::v1::ListRecommendationsResponse recommendations;
+  grpc::ClientContext recommendations_context;
+  ASSERT_TRUE(stub->ListRecommendations(&recommendations_context, {}, &recommendations).ok());
+  EXPECT_TRUE(recommendations.recommendations().empty()) << "nothing to say";
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -60,12 +61,18 @@ class MetricsHttpTest : public testing::Test {
     http_ = *std::move(http);
   }
   absl::StatusOr<std::unique_ptr<MetricsHttp>> Start(std::string address) {
-    return MetricsHttp::Start({.address = std::move(address),
-                               .readiness =
-                                   [this] {
-                                     return Readiness{ready_, ready_ ? "" : "no topology yet"};
-                                   }},
-                              registry_);
+    return MetricsHttp::Start(
+        {.address = std::move(address),
+         .readiness =
+             [this] {
+               return Readiness{ready_, ready_ ? "" : "no topology yet"};
+             },
+         .handlers = {[](const HttpRequest& request) {
+           return request.path == "/v1/echo"
+                      ? std::optional<HttpReply>(JsonReply({{"query", request.query}}))
+                      : std::nullopt;
+         }}},
+        registry_);
   }
   std::string Request(std::string_view method, std::string_view path) {
     std::string bytes(method);
@@ -123,6 +130,40 @@ TEST_F(MetricsHttpTest, OtherMethodsAndOtherPathsAreRefused) {
   EXPECT_THAT(Request("GET", "/livez?verbose=1"), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
 
+TEST_F(MetricsHttpTest, HandlersAnswerTheirPathsAndErrorsAreJson) {
+  const std::string answer = Request("GET", "/v1/echo?a=%20b");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(answer, EndsWith("\r\n\r\n{\"query\":\"a=%20b\"}\n"));
+  EXPECT_THAT(Request("POST", "/v1/echo"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(Request("POST", "/v1/echo"), HasSubstr("Allow: GET, HEAD\r\n"));
+  EXPECT_THAT(Request("GET", "/v1/other"), HasSubstr("\"reason\":\"PATH_UNKNOWN\""));
+  const std::string longest(MetricsHttp::kMaxQueryBytes, 'a');
+  EXPECT_THAT(Request("GET", "/v1/echo?" + longest), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(Request("GET", "/v1/echo?a" + longest), HasSubstr("\"reason\":\"QUERY_TOO_LONG\""));
+}
+
+TEST_F(MetricsHttpTest, OnLoopbackAHostThatAPageElsewhereCouldUseIsRefused) {
+  const auto with_host = [this](const std::string& header) {
+    return Exchange(http_->port(), "GET /livez HTTP/1.1\r\n" + header + "\r\n");
+  };
+  for (const char* host : {"localhost", "LOCALHOST:7413", "127.0.0.1", "127.0.0.1:7413", "[::1]:80",
+                           "192.168.1.2:9"}) {
+    EXPECT_THAT(with_host(absl::StrCat("Host: ", host, "\r\n")), StartsWith("HTTP/1.1 200 OK\r\n"))
+        << host;
+  }
+  for (const char* host : {"evil.example", "evil.example:7413", "localhost.evil.example"}) {
+    EXPECT_THAT(with_host(absl::StrCat("Host: ", host, "\r\n")), StartsWith("HTTP/1.1 421 "))
+        << host;
+  }
+  for (const char* host : {"a b", "<script>", "localhost:80x", ":80", "a/../b", "\xff"}) {
+    EXPECT_THAT(with_host(absl::StrCat("Host: ", host, "\r\n")), StartsWith("HTTP/1.1 400 "))
+        << host;
+  }
+  EXPECT_THAT(with_host(""), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(Exchange(http_->port(), "GET /livez HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(MetricsHttpTest, SurvivesWhatIsNotHttp) {
   Exchange(http_->port(), "\x16\x03\x01\x02\r\n\r\n");
   Exchange(http_->port(), "GET\r\n\r\n");
@@ -154,7 +195,8 @@ TEST_F(MetricsHttpTest, StopsAndGivesThePortBackWhileClientsAsk) {
   for (int i = 0; i < 3; ++i) {
     clients.emplace_back([&] {
       while (!stopping) {
-        const std::string answer = Exchange(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        const std::string answer =
+            Exchange(port, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         if (answer.find("200 OK") != std::string::npos) ++answered;
       }
     });

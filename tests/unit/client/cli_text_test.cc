@@ -8,11 +8,12 @@
 
 #include "client/cli/cluster_file.h"
 #include "client/cli/duration_text.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/results.h"
 #include "client/cli/suggestion.h"
 #include "client/cli/text_input.h"
 #include "client/cpp/check.h"
+#include "common/base/utf8.h"
+#include "common/rpc/proto_json.h"
 #include "meridian/admin/v1/admin_service.pb.h"
 
 namespace meridian::cli {

@@ -100,5 +100,28 @@ TEST(HistogramTest, SnapshotsAddUpAndNoObservationIsLostBetweenThreads) {
   EXPECT_DOUBLE_EQ(sum.sum, 75'000);
 }
 
+TEST(HistogramTest, ManyAtOnceAreAsManyAlone) {
+  Histogram many({1, 2});
+  Histogram single({1, 2});
+  many.ObserveMany(1.5, 3);
+  for (int i = 0; i < 3; ++i) single.Observe(1.5);
+  EXPECT_EQ(many.Snapshot().counts, single.Snapshot().counts);
+  EXPECT_DOUBLE_EQ(many.Snapshot().sum, 4.5);
+}
+
+TEST(HistogramTest, ADifferenceIsWhatCameSince) {
+  Histogram histogram({1, 2});
+  histogram.Observe(0.5);
+  const HistogramSnapshot earlier = histogram.Snapshot();
+  histogram.Observe(1.5);
+  HistogramSnapshot since = histogram.Snapshot();
+  since -= earlier;
+  EXPECT_EQ(since.counts, (std::vector<uint64_t>{0, 1, 0}));
+  EXPECT_DOUBLE_EQ(since.sum, 1.5);
+  HistogramSnapshot all = histogram.Snapshot();
+  all -= HistogramSnapshot();
+  EXPECT_EQ(all.count(), 2);
+}
+
 }  // namespace
 }  // namespace meridian

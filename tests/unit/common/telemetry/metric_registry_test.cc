@@ -113,5 +113,21 @@ TEST(ProcessMetricsTest, SayWhatTheProcessUses) {
   EXPECT_EQ(families, 6);
 }
 
+TEST(MetricRegistryTest, HistogramsByCallbackAreAddedUpByTheirLimitedLabels) {
+  MetricRegistry registry;
+  Histogram histogram({1, 2});
+  histogram.Observe(1.5);
+  registry.AddCallbackHistograms({"meridian_x_seconds", "X.", {"namespace"}}, [&] {
+    std::vector<HistogramSample> samples;
+    for (size_t i = 0; i < MetricRegistry::kMaxNamespaceLabels + 2; ++i) {
+      samples.push_back({{std::to_string(i)}, histogram.Snapshot()});
+    }
+    return samples;
+  });
+  const std::string text = registry.PrometheusText();
+  EXPECT_THAT(text, testing::HasSubstr("meridian_x_seconds_bucket{namespace=\"7\",le=\"2\"} 1\n"));
+  EXPECT_THAT(text, testing::HasSubstr("meridian_x_seconds_count{namespace=\"other\"} 2\n"));
+}
+
 }  // namespace
 }  // namespace meridian

@@ -1,17 +1,20 @@
-#include "client/cli/proto_json.h"
+#include "common/rpc/proto_json.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/timestamp.pb.h>
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "client/cpp/check.h"
+#include "absl/time/time.h"
 #include "common/base/strings.h"
+#include "common/base/utf8.h"
 #include "common/rpc/topology_proto.h"
 
-namespace meridian::cli {
+namespace meridian {
 namespace {
 
 using google::protobuf::EnumValueDescriptor;
@@ -34,6 +37,12 @@ std::string ShortName(const EnumValueDescriptor& value) {
 ordered_json MessageValue(const Message& message) {
   if (message.GetDescriptor() == cache::v1::Version::descriptor()) {
     return FromProto(static_cast<const cache::v1::Version&>(message)).ToText();
+  }
+  if (message.GetDescriptor() == google::protobuf::Timestamp::descriptor()) {
+    const auto& time = static_cast<const google::protobuf::Timestamp&>(message);
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ",
+                            absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos()),
+                            absl::UTCTimeZone());
   }
   return ToJson(message);
 }
@@ -76,6 +85,21 @@ ordered_json ElementValue(const Message& message, const FieldDescriptor& field, 
 
 #undef MERIDIAN_FIELD_VALUE
 
+// Of a map with texts as keys; sorted, as a map has no order of its own.
+ordered_json MapValue(const Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  std::map<std::string, ordered_json> sorted;
+  for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+    const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
+    const auto* descriptor = entry.GetDescriptor();
+    sorted[entry.GetReflection()->GetString(entry, descriptor->map_key())] =
+        SingleValue(entry, *descriptor->map_value());
+  }
+  ordered_json object = ordered_json::object();
+  for (auto& [key, value] : sorted) object[key] = std::move(value);
+  return object;
+}
+
 }  // namespace
 
 ordered_json ToJson(const Message& message) {
@@ -84,7 +108,9 @@ ordered_json ToJson(const Message& message) {
   const auto* reflection = message.GetReflection();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor& field = *descriptor->field(i);
-    if (field.is_repeated()) {
+    if (field.is_map()) {
+      object[field.name()] = MapValue(message, field);
+    } else if (field.is_repeated()) {
       ordered_json& list = object[field.name()] = ordered_json::array();
       for (int j = 0; j < reflection->FieldSize(message, &field); ++j) {
         list.push_back(ElementValue(message, field, j));
@@ -105,4 +131,4 @@ void PutBytes(std::string_view name, std::string_view bytes, ordered_json* objec
   (*object)[std::string(name) + "_base64"] = absl::Base64Escape(ToAbsl(bytes));
 }
 
-}  // namespace meridian::cli
+}  // namespace meridian

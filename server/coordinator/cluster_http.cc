@@ -1,0 +1,274 @@
+#include "server/coordinator/cluster_http.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "common/rpc/error.h"
+#include "common/rpc/proto_json.h"
+#include "server/coordinator/hot_key_calls.h"
+#include "server/coordinator/warm_calls.h"
+#include "server/figures/analytics_http.h"
+
+namespace meridian {
+namespace {
+
+using nlohmann::ordered_json;
+using AnalyticsAnswer = std::variant<admin::v1::GetAnalyticsResponse, HttpReply>;
+
+constexpr absl::Duration kNodeTimeout = absl::Seconds(1);
+constexpr uint32_t kMaxWarmJobs = 100;
+constexpr uint32_t kDefaultHotKeys = 50;
+
+// What the HTTP thread waits for. Shared: the answer may come after it has gone.
+template <typename T>
+struct Waiting {
+  absl::Notification there;
+  std::optional<T> value;
+};
+
+HttpReply NotReady(std::string_view why) { return JsonError(503, "NOT_READY", why); }
+
+HttpReply ErrorOf(const grpc::Status& status) {
+  const Error error = FromGrpcStatus(status);
+  const bool callers = error.code == grpc::StatusCode::INVALID_ARGUMENT;
+  return JsonError(callers ? 400 : 503, callers ? "QUERY_INVALID" : "NOT_READY", error.message);
+}
+
+const char* StateName(MemberState state) {
+  return state == MemberState::kJoining   ? "JOINING"
+         : state == MemberState::kServing ? "SERVING"
+                                          : "DRAINING";
+}
+
+// By source and namespace, summed over the nodes.
+ordered_json WarmedJson(const std::vector<admin::v1::GetFiguresResponse>& answers) {
+  std::map<std::pair<std::string, std::string>, admin::v1::WarmedFigures> sums;
+  for (const admin::v1::GetFiguresResponse& answer : answers) {
+    for (const admin::v1::WarmedFigures& row : answer.warmed()) {
+      admin::v1::WarmedFigures& sum = sums[{row.source(), row.namespace_()}];
+      sum.set_source(row.source());
+      sum.set_namespace_(row.namespace_());
+      sum.set_warmed_entries(sum.warmed_entries() + row.warmed_entries());
+      sum.set_used_entries(sum.used_entries() + row.used_entries());
+      sum.set_unused_entries(sum.unused_entries() + row.unused_entries());
+      sum.set_displaced_entries(sum.displaced_entries() + row.displaced_entries());
+    }
+  }
+  ordered_json list = ordered_json::array();
+  for (const auto& [key, row] : sums) list.push_back(ToJson(row));
+  return list;
+}
+
+}  // namespace
+
+ClusterHttp::ClusterHttp(const Parts& parts, UnitCosts costs)
+    : parts_(parts), costs_(std::move(costs)), started_(parts.coordinator.clock().Monotonic()) {}
+
+HttpReply ClusterHttp::Ask(std::function<void(Done done)> ask) {
+  auto waiting = std::make_shared<Waiting<HttpReply>>();
+  parts_.coordinator.executor().Post([this, waiting, ask = std::move(ask)] {
+    const Done done = [waiting](HttpReply reply) {
+      waiting->value = std::move(reply);
+      waiting->there.Notify();
+    };
+    const LeaderView leader = parts_.coordinator.leader();
+    if (!leader.leading || !parts_.collector.leading()) {
+      done(leader.leading ? NotReady("it has begun to lead a moment ago")
+                          : JsonError(503, "NOT_LEADER",
+                                      leader.address.empty()
+                                          ? "no leader is known"
+                                          : absl::StrCat("the coordinator at ", leader.address,
+                                                         " leads the region")));
+      return;
+    }
+    ask(done);
+  });
+  if (!waiting->there.WaitForNotificationWithTimeout(kPatience)) {
+    return NotReady("no answer within 2 s");
+  }
+  return *std::move(waiting->value);
+}
+
+std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
+  std::optional<HttpReply> analytics =
+      AnswerAnalytics(request, /*by_node=*/true, [this](const HttpQuery& query) -> AnalyticsAnswer {
+        auto found = std::make_shared<std::optional<admin::v1::GetAnalyticsResponse>>();
+        const HttpReply reply = Ask([this, query, found](const Done& done) {
+          Analytics(query, [found, done](AnalyticsAnswer answer) {
+            if (auto* error = std::get_if<HttpReply>(&answer)) {
+              done(std::move(*error));
+              return;
+            }
+            *found = std::get<admin::v1::GetAnalyticsResponse>(std::move(answer));
+            done({.code = 200});
+          });
+        });
+        if (reply.code != 200) return reply;
+        return **found;
+      });
+  if (analytics.has_value()) return analytics;
+  const std::string& path = request.path;
+  const auto answer = [&](const std::vector<std::string>& known,
+                          std::function<void(const HttpQuery&, Done)> ask) -> HttpReply {
+    // By value: the executor may look at it when nobody waits any more.
+    HttpQuery query = ParseHttpQuery(request.query, known);
+    if (query.error.has_value()) return *std::move(query.error);
+    return Ask([query = std::move(query), ask = std::move(ask)](Done done) {
+      ask(query, std::move(done));
+    });
+  };
+  if (path == "/v1/cluster/overview") {
+    return answer({}, [this](const HttpQuery&, const Done& done) { done(Overview()); });
+  }
+  if (path == "/v1/cluster/ring") {
+    return answer({}, [this](const HttpQuery&, const Done& done) { done(Ring()); });
+  }
+  if (path == "/v1/cluster/warming") {
+    return answer({}, [this](const HttpQuery&, const Done& done) { done(Warming()); });
+  }
+  if (path == "/v1/cluster/alerts") {
+    return answer({}, [this](const HttpQuery&, const Done& done) {
+      coordinator::v1::ListAlertsResponse response;
+      for (coordinator::v1::Alert& alert : parts_.alerts.List(/*include_resolved=*/true)) {
+        *response.add_alerts() = std::move(alert);
+      }
+      done(JsonReply(ToJson(response)));
+    });
+  }
+  if (path == "/v1/cluster/recommendations") {
+    return answer({"namespace"}, [this](const HttpQuery& query, const Done& done) {
+      coordinator::v1::ListRecommendationsResponse response;
+      for (coordinator::v1::Recommendation& row :
+           parts_.advisor.Recommend(query.Get("namespace"))) {
+        *response.add_recommendations() = std::move(row);
+      }
+      done(JsonReply(ToJson(response)));
+    });
+  }
+  if (path == "/v1/cluster/hotkeys") {
+    return answer({"limit", "namespace"},
+                  [this](const HttpQuery& query, Done done) { HotKeys(query, std::move(done)); });
+  }
+  return std::nullopt;
+}
+
+void ClusterHttp::Analytics(const HttpQuery& query, std::function<void(AnalyticsAnswer)> done) {
+  const std::string& id = query.Get("node");
+  const Clock& clock = parts_.coordinator.clock();
+  const absl::Duration now = clock.Monotonic();
+  std::vector<admin::v1::GetFiguresResponse> answers;
+  std::string address;
+  for (const auto& [name, node] : parts_.collector.figures().nodes()) {
+    if ((!id.empty() && name != id) || !node.IsAlive(now) || !node.answered.has_value()) continue;
+    answers.push_back(node.figures);
+    address = node.known.member.admin_address;
+  }
+  if (answers.empty()) {
+    done(id.empty() ? NotReady("no node has told its figures yet")
+                    : JsonError(404, "NODE_UNKNOWN", "no node of that name tells its figures"));
+    return;
+  }
+  // The policies are the nodes': one of them says which TTL they give.
+  const std::string name_space = query.Get("namespace");
+  parts_.transport.GetAnalytics(
+      address, name_space, kNodeTimeout,
+      [this, name_space, answers = std::move(answers),
+       done = std::move(done)](const absl::StatusOr<admin::v1::GetAnalyticsResponse>& one) {
+        const double ttl = one.ok() ? one->stats().ttl_seconds() : 0;
+        done(AnalyticsOf(answers, {.name_space = name_space,
+                                   .ttl = absl::Seconds(ttl),
+                                   .costs = costs_,
+                                   .now = parts_.coordinator.clock().Now()}));
+      });
+}
+
+HttpReply ClusterHttp::Overview() {
+  const RegionFigures& figures = parts_.collector.figures();
+  if (figures.series().empty()) return NotReady("no figures yet");
+  if (overview_of_ == figures.series().back().at) return overview_;
+  const Coordinator& coordinator = parts_.coordinator;
+  OverviewFrame frame;
+  frame.region = coordinator.options().membership.region;
+  frame.coordinator = coordinator.options().id;
+  frame.epoch = coordinator.topology()->epoch();
+  frame.uptime = coordinator.clock().Monotonic() - started_;
+  frame.costs = costs_;
+  const AlertBook::Counts alerts = parts_.alerts.Count();
+  frame.alerts_pending = alerts.pending;
+  frame.alerts_firing = alerts.firing;
+  frame.alerts_critical = alerts.critical;
+  frame.recommendations = parts_.advisor.Recommend("").size();
+  overview_ = JsonReply(
+      OverviewJson(figures, frame, coordinator.clock().Monotonic(), coordinator.clock().Now()));
+  overview_of_ = figures.series().back().at;
+  return overview_;
+}
+
+HttpReply ClusterHttp::Ring() const {
+  const TopologyHolder::Snapshot topology = parts_.coordinator.topology();
+  std::vector<uint32_t> slots(topology->members().size());
+  ordered_json owners = ordered_json::array();
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const uint16_t owner = topology->OwnerIndex(slot);
+    owners.push_back(owner == Topology::kNoOwner ? -1 : static_cast<int>(owner));
+    if (owner != Topology::kNoOwner) ++slots[owner];
+  }
+  double weight = 0;
+  for (const Member& member : topology->members()) {
+    if (member.state == MemberState::kServing) weight += member.weight;
+  }
+  ordered_json json;
+  json["epoch"] = topology->epoch();
+  json["region"] = topology->region();
+  json["slots"] = kSlotCount;
+  json["members"] = ordered_json::array();
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const Member& member = topology->members()[i];
+    const double mean = weight > 0 ? kSlotCount * member.weight / weight : 0;
+    json["members"].push_back({{"id", member.id},
+                               {"state", StateName(member.state)},
+                               {"weight", member.weight},
+                               {"slots", slots[i]},
+                               {"load", mean > 0 ? slots[i] / mean : 0.0},
+                               {"data_address", member.data_address}});
+  }
+  json["owners"] = std::move(owners);
+  return JsonReply(json);
+}
+
+void ClusterHttp::HotKeys(const HttpQuery& query, Done done) {
+  coordinator::v1::ListHotKeysRequest request;
+  uint32_t limit = kDefaultHotKeys;
+  if (!query.Get("limit").empty() && !absl::SimpleAtoi(query.Get("limit"), &limit)) {
+    done(JsonError(400, "QUERY_INVALID", "limit is no number"));
+    return;
+  }
+  request.set_limit(limit);
+  request.set_namespace_(query.Get("namespace"));
+  auto response = std::make_shared<coordinator::v1::ListHotKeysResponse>();
+  meridian::ListHotKeys(parts_.hot_keys, request, response.get(),
+                        [response, done = std::move(done)](const grpc::Status& status) {
+                          done(status.ok() ? JsonReply(ToJson(*response)) : ErrorOf(status));
+                        });
+}
+
+HttpReply ClusterHttp::Warming() {
+  coordinator::v1::ListWarmJobsRequest request;
+  request.set_page_size(kMaxWarmJobs);
+  coordinator::v1::ListWarmJobsResponse jobs;
+  const grpc::Status status = meridian::ListWarmJobs(parts_.warmer, request, &jobs);
+  if (!status.ok()) return ErrorOf(status);
+  ordered_json json;
+  json["jobs"] = ToJson(jobs)["jobs"];
+  json["warmed"] =
+      WarmedJson(parts_.collector.figures().Answers(parts_.coordinator.clock().Monotonic()));
+  return JsonReply(json);
+}
+
+}  // namespace meridian

@@ -1,0 +1,73 @@
+// ClusterHttp answers /v1/cluster/* and the four paths of analytics for a whole region, on the
+// coordinator that leads it (docs/http_api.md).
+//
+// Promise: nothing is changed; an answer, or 503, after 2 s at most. What all dashboards ask for is
+//   made once a second, however many they are.
+// Thread safety: Answer may be called by any thread but the executor's; the rest of what is here
+//   runs on the executor. REQUIRES: no Answer is under way when the executor is stopped.
+
+#ifndef MERIDIAN_SERVER_COORDINATOR_CLUSTER_HTTP_H_
+#define MERIDIAN_SERVER_COORDINATOR_CLUSTER_HTTP_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/time/time.h"
+#include "common/rpc/http_reply.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/hot_key_lead.h"
+#include "server/figures/advisor.h"
+#include "server/figures/alert_book.h"
+#include "server/figures/figure_collector.h"
+#include "server/figures/overview_json.h"
+#include "server/warming/warmer.h"
+
+namespace meridian {
+
+class ClusterHttp {
+ public:
+  static constexpr absl::Duration kPatience = absl::Seconds(2);
+
+  // Nothing is owned; all outlives this.
+  struct Parts {
+    Coordinator& coordinator;
+    Warmer& warmer;
+    HotKeyLead& hot_keys;
+    FigureCollector& collector;
+    FigureTransport& transport;
+    const AlertBook& alerts;
+    const Advisor& advisor;
+  };
+
+  ClusterHttp(const Parts& parts, UnitCosts costs);
+
+  // nullopt: the path is none of these.
+  std::optional<HttpReply> Answer(const HttpRequest& request);
+
+ private:
+  using Done = std::function<void(HttpReply)>;
+
+  // Runs `ask` on the executor of the leader and waits for what it gives to `done`.
+  HttpReply Ask(std::function<void(Done done)> ask);
+
+  void Analytics(
+      const HttpQuery& query,
+      std::function<void(std::variant<admin::v1::GetAnalyticsResponse, HttpReply>)> done);
+  HttpReply Overview();
+  HttpReply Ring() const;
+  void HotKeys(const HttpQuery& query, Done done);
+  HttpReply Warming();
+
+  const Parts parts_;
+  const UnitCosts costs_;
+  const absl::Duration started_;
+  // What was made of the last second. On the executor.
+  absl::Time overview_of_ = absl::InfinitePast();
+  HttpReply overview_;
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_COORDINATOR_CLUSTER_HTTP_H_

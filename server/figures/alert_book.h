@@ -1,0 +1,76 @@
+// AlertBook is the life of alerts: pending while a condition holds and not yet for long enough,
+// firing then, resolved when it holds no longer. A pure state machine: time is passed in.
+//
+// Promise: an alert that fires goes on firing until its condition has not held for kCalm, so that
+//   one that comes and goes is one alert; of those that ended the last kMaxResolved are kept.
+// Bounded: of more than kMaxLive conditions the first ones, as they were given, are followed.
+// Thread safety: none; it is used on the coordinator's executor.
+
+#ifndef MERIDIAN_SERVER_FIGURES_ALERT_BOOK_H_
+#define MERIDIAN_SERVER_FIGURES_ALERT_BOOK_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "meridian/coordinator/v1/coordinator_service.pb.h"
+
+namespace meridian {
+
+// Something is wrong, now.
+struct AlertCondition {
+  std::string name = {};      // Of the alert, and of its page in docs/runbooks.
+  std::string severity = {};  // "info", "warning" or "critical".
+  absl::Duration after = {};  // It fires when it has held for so long.
+  std::map<std::string, std::string> labels = {};  // Node, namespace, region: what it is about.
+  std::string summary = {};                        // For people.
+  double value = 0;                                // That was measured.
+};
+
+class AlertBook {
+ public:
+  static constexpr size_t kMaxLive = 1000;
+  static constexpr size_t kMaxResolved = 200;
+  static constexpr absl::Duration kCalm = absl::Seconds(10);
+
+  // Told of every alert that begins or ends to fire.
+  using Listener = std::function<void(const coordinator::v1::Alert& alert)>;
+  void SetListener(Listener listener) { listener_ = std::move(listener); }
+
+  // All conditions that hold now. `now` is monotonic and does not go backwards.
+  void Update(const std::vector<AlertCondition>& conditions, absl::Duration now, absl::Time wall);
+  void Clear();
+
+  // Firing first, then pending, then those that ended; the newest of each first.
+  std::vector<coordinator::v1::Alert> List(bool include_resolved) const;
+
+  struct Counts {
+    size_t pending = 0;
+    size_t firing = 0;
+    size_t critical = 0;  // Of those that fire.
+  };
+  Counts Count() const;
+
+ private:
+  struct Live {
+    coordinator::v1::Alert alert = {};
+    absl::Duration began = {};
+    absl::Duration held = {};  // When the condition held last.
+    bool firing = false;
+  };
+
+  void Resolve(Live live, absl::Time wall);
+
+  Listener listener_;
+  std::map<std::string, Live> live_;             // By name and labels.
+  std::deque<coordinator::v1::Alert> resolved_;  // Newest first.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_FIGURES_ALERT_BOOK_H_

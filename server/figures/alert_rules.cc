@@ -1,0 +1,264 @@
+#include "server/figures/alert_rules.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace meridian {
+namespace {
+
+// Bounds of requirement 2-14.
+constexpr double kMinHitRate = 0.75;
+constexpr double kMaxResponseSeconds = 0.1;
+constexpr double kMaxFilled = 0.90;
+constexpr double kMaxWarmFailures = 0.10;
+// Bounds of requirement 0-21.
+constexpr double kHitRateBefore = 0.80;
+constexpr double kMaxSlowdown = 0.05;
+// Below these, a ratio says nothing.
+constexpr uint64_t kFewReads = 100;
+constexpr uint64_t kFewCalls = 20;
+constexpr uint64_t kFewWarmed = 100;
+
+constexpr absl::Duration kLate = absl::Seconds(2);
+constexpr absl::Duration kStuck = absl::Seconds(60);
+
+constexpr char kInfo[] = "info";
+constexpr char kWarning[] = "warning";
+constexpr char kCritical[] = "critical";
+
+double Share(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+class Rules {
+ public:
+  Rules(const RegionFigures& figures, absl::Duration now, absl::Time wall)
+      : figures_(figures), now_(now), wall_(wall) {}
+
+  void Nodes() {
+    std::set<uint64_t> epochs;
+    for (const auto& [id, node] : figures_.nodes()) {
+      if (!node.IsAlive(now_)) {
+        Add("MeridianNodeDown", kCritical, {}, {{"node", id}}, 1,
+            node.is_member
+                ? absl::StrFormat("node %s is a member and does not answer: %s", id, node.problem)
+                : absl::StrFormat("node %s has gone without draining", id));
+        continue;
+      }
+      if (!node.answered.has_value()) continue;
+      const admin::v1::GetStatusResponse& status = node.figures.status();
+      if (node.known.member.state == MemberState::kServing) epochs.insert(status.epoch());
+      Redis(id, status);
+      const double filled = Share(status.l1_bytes(), status.l1_limit_bytes());
+      if (filled > kMaxFilled) {
+        Add("MeridianMemoryHigh", kWarning, absl::Minutes(1), {{"node", id}}, filled,
+            absl::StrFormat("L1 of node %s is filled to %.0f %%", id, 100 * filled));
+      }
+      Certificate(id, node.figures.certificate_expires_unix_ms());
+    }
+    if (epochs.size() > 1) {
+      Add("MeridianEpochsDisagree", kWarning, absl::Seconds(10), {},
+          static_cast<double>(*epochs.rbegin() - *epochs.begin()),
+          absl::StrFormat("nodes follow epochs from %d to %d", *epochs.begin(), *epochs.rbegin()));
+    }
+  }
+
+  void Calls() {
+    const auto minute = figures_.history().Last(absl::Minutes(1));
+    const NodeCounts& counts = minute.counts.all;
+    if (counts.calls < kFewCalls) return;
+    const double errors = Share(counts.failed_calls, counts.calls);
+    if (errors > 0.01) {
+      Add("MeridianErrors", kCritical, absl::Seconds(15), {}, errors,
+          absl::StrFormat("%.1f %% of the calls of the last minute failed", 100 * errors));
+    }
+    const double p99 = counts.call_latency.Quantile(0.99);
+    if (p99 > kMaxResponseSeconds) {
+      Add("MeridianSlow", kCritical, absl::Seconds(15), {}, p99,
+          absl::StrFormat("p99 of the calls of the last minute is %.0f ms", 1000 * p99));
+    }
+  }
+
+  void HitRates() {
+    const auto window = figures_.history().Last(absl::Minutes(5));
+    std::set<std::string> names;
+    for (const auto& [key, reads] : window.counts.reads) names.insert(key.first);
+    for (const std::string& name : names) {
+      const ReadCounts reads = window.counts.ReadsOf(name);
+      const double rate = Share(reads.hits(), reads.reads());
+      if (reads.reads() < kFewReads || rate >= kMinHitRate) continue;
+      Add("MeridianLowHitRate", kWarning, absl::Minutes(2), {{"namespace", name}}, rate,
+          absl::StrFormat("hit rate of %s was %.1f %% in the last 5 minutes", name, 100 * rate));
+    }
+  }
+
+  // Requirement 0-21: what would take a change back.
+  void WorseThanBefore() {
+    const auto now = figures_.history().Last(absl::Minutes(2));
+    const auto before = figures_.history().Between(absl::Minutes(14), absl::Minutes(2));
+    if (before.time < absl::Minutes(3)) return;
+    const NodeCounts& a = before.counts.all;
+    const NodeCounts& b = now.counts.all;
+    if (a.reads.reads() < kFewReads || b.reads.reads() < kFewReads) return;
+    const double old_rate = Share(a.reads.hits(), a.reads.reads());
+    const double new_rate = Share(b.reads.hits(), b.reads.reads());
+    if (old_rate >= kHitRateBefore && new_rate < kHitRateBefore) {
+      Worse("hit_rate", new_rate,
+            absl::StrFormat("the hit rate fell from %.1f to %.1f %%", 100 * old_rate,
+                            100 * new_rate));
+    }
+    if (a.calls < kFewCalls || b.calls < kFewCalls) return;
+    const double old_mean = a.call_latency.sum / static_cast<double>(a.calls);
+    const double new_mean = b.call_latency.sum / static_cast<double>(b.calls);
+    // What is some tens of microseconds moves by more than 5 % by itself.
+    if (new_mean > old_mean * (1 + kMaxSlowdown) && new_mean - old_mean > 0.001) {
+      Worse("latency", new_mean,
+            absl::StrFormat("calls take %.2f ms, and took %.2f ms", 1000 * new_mean,
+                            1000 * old_mean));
+    }
+    const double old_errors = Share(a.failed_calls, a.calls);
+    const double new_errors = Share(b.failed_calls, b.calls);
+    if (b.failed_calls > 0 && new_errors > old_errors + 0.0005) {
+      Worse("errors", new_errors,
+            absl::StrFormat("%.2f %% of the calls fail, and %.2f %% did", 100 * new_errors,
+                            100 * old_errors));
+    }
+  }
+
+  void Replication() {
+    for (const admin::v1::ReplicationLink& link : figures_.Links(now_)) {
+      const std::map<std::string, std::string> labels = {{"from", link.from()}, {"to", link.to()}};
+      const double lag = static_cast<double>(link.lag_ms()) / 1000;
+      if (link.state() == "cut") {
+        Add("MeridianReplicationCut", kWarning, absl::Minutes(15), labels, 1,
+            absl::StrFormat("an operator has stopped replication to %s", link.to()));
+        continue;
+      }
+      if (lag > absl::ToDoubleSeconds(kLate)) {
+        Add("MeridianReplicationLag", kWarning, absl::Seconds(30), labels, lag,
+            absl::StrFormat("changes arrive in %s %.1f s late", link.to(), lag));
+      }
+      if (lag > absl::ToDoubleSeconds(kStuck)) {
+        Add("MeridianReplicationStuck", kCritical, {}, labels, lag,
+            absl::StrFormat("a change waits for %.0f s to go to %s: %s", lag, link.to(),
+                            link.problem()));
+      }
+      if (link.repairing_slots() > 0) {
+        Add("MeridianReplicationLost", kWarning, {}, labels,
+            static_cast<double>(link.repairing_slots()),
+            absl::StrFormat("%d slots are compared with %s key by key: changes of them may be lost",
+                            link.repairing_slots(), link.to()));
+      }
+    }
+  }
+
+  void Warming(const CountHistory<WarmCounts>& warming) {
+    if (!warming.empty()) {
+      const auto window = warming.Last(absl::Minutes(15));
+      for (const auto& [name, keys] : window.counts.namespaces) {
+        const double failed = Share(keys.failed, keys.all);
+        if (keys.all < kFewWarmed || failed <= kMaxWarmFailures) continue;
+        Add("MeridianWarmingFails", kWarning, {}, {{"namespace", name}}, failed,
+            absl::StrFormat("%.0f %% of the keys of %s that warm jobs read fail", 100 * failed,
+                            name));
+      }
+    }
+    std::map<std::string, std::pair<uint64_t, uint64_t>> used;  // By namespace: used, over.
+    for (const admin::v1::GetFiguresResponse& answer : figures_.Answers(now_)) {
+      for (const admin::v1::WarmedFigures& row : answer.warmed()) {
+        auto& [hits, over] = used[row.namespace_()];
+        hits += row.used_entries();
+        over += row.used_entries() + row.unused_entries();
+      }
+    }
+    for (const auto& [name, counts] : used) {
+      const double useful = Share(counts.first, counts.second);
+      if (counts.second < kFewWarmed || useful >= 0.2) continue;
+      Add("MeridianWarmUseless", kInfo, absl::Minutes(1), {{"namespace", name}}, useful,
+          absl::StrFormat("only %.0f %% of the warmed entries of %s were asked for", 100 * useful,
+                          name));
+    }
+  }
+
+  std::vector<AlertCondition> Take() { return std::move(conditions_); }
+
+ private:
+  void Redis(const std::string& id, const admin::v1::GetStatusResponse& status) {
+    if (status.l2_size() == 0 || status.l2(0).address().empty()) return;
+    const admin::v1::L2Status& l2 = status.l2(0);
+    if (!l2.connected()) {
+      Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{"node", id}}, 0,
+          absl::StrFormat("node %s does not reach the regional Redis: %s", id, l2.problem()));
+    }
+    if (l2.breaker() == "open") {
+      Add("MeridianRedisCircuitOpen", kWarning, absl::Seconds(5), {{"node", id}}, 1,
+          absl::StrFormat("node %s does not ask the regional Redis: it failed too often", id));
+    }
+  }
+
+  void Certificate(const std::string& id, uint64_t expires_unix_ms) {
+    if (expires_unix_ms == 0) return;
+    const absl::Duration left = absl::FromUnixMillis(static_cast<int64_t>(expires_unix_ms)) - wall_;
+    if (left > absl::Hours(14 * 24)) return;
+    Add("MeridianCertificateExpires", left < absl::Hours(3 * 24) ? kCritical : kWarning, {},
+        {{"node", id}}, absl::ToDoubleSeconds(left),
+        absl::StrFormat("the certificate of node %s expires in %.1f days", id,
+                        absl::ToDoubleHours(left) / 24));
+  }
+
+  void Worse(const char* what, double value, std::string summary) {
+    Add("MeridianWorseThanBefore", kWarning, absl::Minutes(1), {{"what", what}}, value,
+        std::move(summary));
+  }
+
+  void Add(const char* name, const char* severity, absl::Duration after,
+           std::map<std::string, std::string> labels, double value, std::string summary) {
+    conditions_.push_back({name, severity, after, std::move(labels), std::move(summary), value});
+  }
+
+  const RegionFigures& figures_;
+  const absl::Duration now_;
+  const absl::Time wall_;
+  std::vector<AlertCondition> conditions_;
+};
+
+}  // namespace
+
+WarmCounts& WarmCounts::operator-=(const WarmCounts& earlier) {
+  for (auto& [name, keys] : namespaces) {
+    const auto before = earlier.namespaces.find(name);
+    if (before == earlier.namespaces.end()) continue;
+    keys.all -= std::min(keys.all, before->second.all);
+    keys.failed -= std::min(keys.failed, before->second.failed);
+  }
+  return *this;
+}
+
+std::vector<std::string> AlertNames() {
+  return {"MeridianNodeDown",         "MeridianEpochsDisagree",
+          "MeridianErrors",           "MeridianSlow",
+          "MeridianLowHitRate",       "MeridianWorseThanBefore",
+          "MeridianMemoryHigh",       "MeridianRedisAway",
+          "MeridianRedisCircuitOpen", "MeridianReplicationLag",
+          "MeridianReplicationStuck", "MeridianReplicationCut",
+          "MeridianReplicationLost",  "MeridianCertificateExpires",
+          "MeridianWarmingFails",     "MeridianWarmUseless"};
+}
+
+std::vector<AlertCondition> Conditions(const RegionFigures& figures,
+                                       const CountHistory<WarmCounts>& warming, absl::Duration now,
+                                       absl::Time wall) {
+  Rules rules(figures, now, wall);
+  rules.Nodes();
+  rules.Calls();
+  rules.HitRates();
+  rules.WorseThanBefore();
+  rules.Replication();
+  rules.Warming(warming);
+  return rules.Take();
+}
+
+}  // namespace meridian

@@ -1,0 +1,45 @@
+// AlertRules says what is wrong in a region now: the rules of requirements 2-14 and 0-21, and those
+// of operations. Names equal to those of k8s/chart/meridian/files/alerts.yaml mean the same; each
+// has its page in docs/runbooks.
+//
+// Thread safety: a pure function of what is passed in.
+
+#ifndef MERIDIAN_SERVER_FIGURES_ALERT_RULES_H_
+#define MERIDIAN_SERVER_FIGURES_ALERT_RULES_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/figures/alert_book.h"
+#include "server/figures/count_history.h"
+#include "server/figures/region_figures.h"
+
+namespace meridian {
+
+// Keys that warm jobs of a namespace read.
+struct WarmedKeys {
+  uint64_t all = 0;
+  uint64_t failed = 0;
+};
+
+// By namespace; since the coordinator's start.
+struct WarmCounts {
+  std::map<std::string, WarmedKeys> namespaces;
+
+  WarmCounts& operator-=(const WarmCounts& earlier);
+};
+
+// Every name that Conditions may give, for those who document them.
+std::vector<std::string> AlertNames();
+
+// `warming` may be empty.
+std::vector<AlertCondition> Conditions(const RegionFigures& figures,
+                                       const CountHistory<WarmCounts>& warming, absl::Duration now,
+                                       absl::Time wall);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_FIGURES_ALERT_RULES_H_

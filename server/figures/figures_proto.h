@@ -1,0 +1,29 @@
+// Counts of reads between the figures of nodes (AdminService.GetFigures) and what is computed with.
+//
+// Thread safety: pure functions.
+
+#ifndef MERIDIAN_SERVER_FIGURES_FIGURES_PROTO_H_
+#define MERIDIAN_SERVER_FIGURES_FIGURES_PROTO_H_
+
+#include <vector>
+
+#include "common/telemetry/histogram.h"
+#include "meridian/admin/v1/admin_service.pb.h"
+#include "server/node/read_figures.h"
+
+namespace meridian {
+
+void ToProto(const HistogramSnapshot& snapshot, admin::v1::Latencies* proto);
+// The tiers, the counts by tier and the errors.
+void ToProto(const ReadCounts& counts, admin::v1::NamespaceFigures* proto);
+
+// What has more counts than there are bounds, from another release, counts as beyond all.
+HistogramSnapshot FromProto(const admin::v1::Latencies& proto, const std::vector<double>& bounds);
+ReadCounts FromProto(const admin::v1::NamespaceFigures& proto, const std::vector<double>& bounds);
+
+// GetFiguresResponse.latency_bounds; LatencyBounds() when it has none.
+std::vector<double> BoundsOf(const admin::v1::GetFiguresResponse& figures);
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_FIGURES_FIGURES_PROTO_H_

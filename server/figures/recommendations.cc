@@ -1,0 +1,350 @@
+#include "server/figures/recommendations.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace meridian {
+namespace {
+
+using coordinator::v1::Recommendation;
+
+constexpr absl::Duration kWindow = absl::Minutes(5);
+// Bounds of requirements 3-05 and 3-15.
+constexpr double kOverCaching = 0.95;
+constexpr double kOptimal = 0.80;
+constexpr double kLow = 0.50;
+
+constexpr double kWorthIt = 0.05;      // Points that are worth a change.
+constexpr double kReplayError = 0.10;  // More than this, and a prediction is not believed.
+constexpr double kLargeEntry = 2048;   // Bytes.
+constexpr double kLateShare = 0.30;    // Reads that L2 answers while L1 has room.
+constexpr double kHotShare = 0.20;     // Of the reads of a region, of one key.
+constexpr double kUneven = 1.5;        // Times the mean load of a node.
+constexpr double kBusyReads = 50;      // A second; below, load is never uneven.
+constexpr double kRedisUsed = 0.30;
+constexpr double kSelective = 0.20;  // Hits a stored value.
+
+std::string Percent(double share) { return absl::StrFormat("%.1f %%", 100 * share); }
+
+std::string PolicyLine(const std::string& name_space, const std::string& fields) {
+  return absl::StrCat("in the policies: namespaces: {", name_space, ": {", fields, "}}");
+}
+
+std::string DurationOf(uint64_t ms) {
+  return absl::FormatDuration(absl::Milliseconds(static_cast<int64_t>(ms)));
+}
+
+class Rules {
+ public:
+  explicit Rules(const RecommendationInputs& inputs)
+      : inputs_(inputs), window_(inputs.figures.history().Last(kWindow)) {
+    for (const admin::v1::GetFiguresResponse& answer : inputs.figures.Answers(inputs.now)) {
+      for (const admin::v1::NamespaceStats& row : answer.status().namespaces()) {
+        admin::v1::NamespaceStats& sum = stats_[row.namespace_()];
+        sum.set_l1_entries(sum.l1_entries() + row.l1_entries());
+        sum.set_l1_bytes(sum.l1_bytes() + row.l1_bytes());
+        sum.set_compressed_values(sum.compressed_values() + row.compressed_values());
+      }
+      used_ += answer.status().l1_bytes();
+      limit_ += answer.status().l1_limit_bytes();
+      l2_used_ = std::max(l2_used_, answer.l2_used_bytes());
+      l2_limit_ = std::max(l2_limit_, answer.l2_limit_bytes());
+    }
+  }
+
+  void Namespaces() {
+    std::set<std::string> names;
+    for (const auto& [key, reads] : window_.counts.reads) names.insert(key.first);
+    for (const std::string& name : names) {
+      const ReadCounts reads = window_.counts.ReadsOf(name);
+      if (reads.reads() < kFewReadsToRecommend) continue;
+      const double rate = Share(reads.hits(), reads.reads());
+      const bool explained = TtlTooShort(name, reads, rate) | SizeTooSmall(name, reads, rate) |
+                             Selective(name, reads, rate);
+      if (!explained) HitRateBand(name, reads, rate);
+      Promotion(name, reads);
+      Compression(name);
+    }
+  }
+
+  // Requirement 4-07's tiers need the hot keys where they are asked for.
+  void HotKeys() {
+    const double all = window_.PerSecond(static_cast<double>(window_.counts.all.reads.reads()));
+    if (all < kBusyReads || inputs_.hot_keys.empty()) return;
+    const HotKey& key = inputs_.hot_keys[0];
+    if (key.per_second < kHotShare * all) return;
+    Recommendation& row = Add("hot_key", "info", key.name_space);
+    row.set_summary(absl::StrCat("one key has ", Percent(std::min(1.0, key.per_second / all)),
+                                 " of the reads of the region, all of them at its owner"));
+    Evidence("key", absl::CHexEscape(key.key), &row);
+    Evidence("reads a second", absl::StrFormat("%.0f", key.per_second), &row);
+    row.set_command(
+        "nodes: --mirror-max-bytes 16MiB; clients: ClientOptions::near_cache_bytes or "
+        "spread_hot_keys");
+    row.set_gain("its reads spread over all nodes");
+  }
+
+  void UnevenLoad() {
+    std::vector<std::pair<double, std::string>> loads;
+    double sum = 0;
+    for (const auto& [id, node] : inputs_.figures.nodes()) {
+      if (!node.IsAlive(inputs_.now) || node.known.member.weight == 0) continue;
+      const auto window = node.history.Last(kWindow);
+      const double load = window.PerSecond(static_cast<double>(window.counts.reads.reads())) /
+                          node.known.member.weight;
+      loads.emplace_back(load, id);
+      sum += load;
+    }
+    if (loads.size() < 3 || sum < kBusyReads) return;
+    const double mean = sum / static_cast<double>(loads.size());
+    const auto& [load, id] = *std::max_element(loads.begin(), loads.end());
+    if (load < kUneven * mean) return;
+    Recommendation& row = Add("uneven_load", "info", "");
+    row.set_node(id);
+    row.set_summary(
+        absl::StrFormat("node %s answers %.1f times as many reads as the mean", id, load / mean));
+    Evidence("reads a second, by weight", absl::StrFormat("%.0f, mean %.0f", load, mean), &row);
+    row.set_command("meridianctl hotkeys --limit 10");
+    row.set_gain("when a few keys make it: see hot_key; else give the node a lower --weight");
+  }
+
+  // Requirement 0-04: used against provisioned.
+  void RedisTooLarge() {
+    if (l2_used_ == 0 || l2_limit_ == 0) return;
+    const double used = Share(l2_used_, l2_limit_);
+    if (used >= kRedisUsed) return;
+    Recommendation& row = Add("redis_over_provisioned", "info", "");
+    row.set_summary(absl::StrCat("the regional Redis uses ", Percent(used), " of its memory"));
+    Evidence("used", absl::StrCat(l2_used_ >> 20, " MiB"), &row);
+    Evidence("provisioned", absl::StrCat(l2_limit_ >> 20, " MiB"), &row);
+    row.set_command(absl::StrCat("redis-cli CONFIG SET maxmemory ", (2 * l2_used_) >> 20, "mb"));
+    row.set_gain(absl::StrCat((l2_limit_ - 2 * l2_used_) >> 20, " MiB less to pay for"));
+  }
+
+  std::vector<Recommendation> Take() {
+    const auto rank = [](const Recommendation& row) {
+      return row.severity() == "critical" ? 0 : row.severity() == "warning" ? 1 : 2;
+    };
+    std::stable_sort(
+        rows_.begin(), rows_.end(),
+        [&rank](const Recommendation& a, const Recommendation& b) { return rank(a) < rank(b); });
+    return std::move(rows_);
+  }
+
+ private:
+  static double Share(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+  }
+
+  const NamespaceForecast* Forecast(const std::string& name) const {
+    const auto it = inputs_.forecasts.find(name);
+    return it == inputs_.forecasts.end() ? nullptr : &it->second;
+  }
+
+  // The shortest of the longer TTLs that gives nearly all that the longest does.
+  bool TtlTooShort(const std::string& name, const ReadCounts& reads, double rate) {
+    const NamespaceForecast* forecast = Forecast(name);
+    if (forecast == nullptr || rate >= kOptimal) return false;
+    const WhatIfSum* chosen = nullptr;
+    double best = 0;
+    for (const WhatIfSum& sum : forecast->longer_ttl) {
+      if (!sum.empty() && sum.IsSure()) best = std::max(best, NetGain(sum, reads));
+    }
+    if (best < kWorthIt) return false;
+    for (const WhatIfSum& sum : forecast->longer_ttl) {
+      if (sum.empty() || !sum.IsSure() || NetGain(sum, reads) < 0.9 * best) continue;
+      chosen = &sum;
+      break;
+    }
+    Recommendation& row = Add("ttl_too_short", rate < kLow ? "critical" : "warning", name);
+    const std::string ttl = DurationOf(chosen->asked().ttl_ms());
+    row.set_summary(absl::StrFormat(
+        "hit rate of %s is %s because its values expire before they are asked for again: its TTL "
+        "is %s",
+        name, Percent(rate), absl::FormatDuration(chosen->present_ttl())));
+    Evidence("hit rate", Percent(rate), &row);
+    Evidence("TTL", absl::FormatDuration(chosen->present_ttl()), &row);
+    Predicted(*chosen, absl::StrCat("with a TTL of ", ttl), &row);
+    row.set_command(PolicyLine(name, absl::StrCat("ttl: ", ttl)));
+    SetGain(rate, NetGain(*chosen, reads), &row);
+    return true;
+  }
+
+  bool SizeTooSmall(const std::string& name, const ReadCounts& reads, double rate) {
+    const NamespaceForecast* forecast = Forecast(name);
+    const auto counts = window_.counts.namespaces.find(name);
+    const uint64_t evictions =
+        counts == window_.counts.namespaces.end() ? 0 : counts->second.evictions;
+    if (forecast == nullptr || !forecast->larger.has_value() || evictions == 0) return false;
+    const WhatIfSum& sum = *forecast->larger;
+    if (sum.empty() || !sum.IsSure() || NetGain(sum, reads) < kWorthIt) return false;
+    Recommendation& row = Add("size_too_small", "warning", name);
+    row.set_summary(absl::StrCat("values of ", name,
+                                 " leave memory for want of room before they are asked for again"));
+    Evidence("hit rate", Percent(rate), &row);
+    Evidence("evictions a second",
+             absl::StrFormat("%.1f", window_.PerSecond(static_cast<double>(evictions))), &row);
+    Predicted(sum, "with twice the memory", &row);
+    row.set_command(absl::StrCat("nodes: --l1-max-bytes ", sum.asked().max_bytes() >> 20,
+                                 "MiB, or a larger max_bytes of the namespace"));
+    SetGain(rate, NetGain(sum, reads), &row);
+    return true;
+  }
+
+  // What L2 answers already is no gain. In points of all reads.
+  static double NetGain(const WhatIfSum& sum, const ReadCounts& reads) {
+    const double from_l2 = Share(reads.l2.count(), reads.reads());
+    return sum.Gain() - from_l2;
+  }
+
+  // Requirement 4-04: what is stored and hardly ever read again should not be stored.
+  bool Selective(const std::string& name, const ReadCounts& reads, double rate) {
+    const auto counts = window_.counts.namespaces.find(name);
+    if (counts == window_.counts.namespaces.end()) return false;
+    const uint64_t sets = counts->second.sets;
+    if (rate >= kLow || sets < kFewReadsToRecommend) return false;
+    const double hits_per_set = Share(reads.hits(), sets);
+    if (hits_per_set >= kSelective) return false;
+    Recommendation& row = Add("be_selective", "warning", name);
+    row.set_summary(absl::StrCat("of five values of ", name,
+                                 " that are stored fewer than one is ever read again"));
+    Evidence("hit rate", Percent(rate), &row);
+    Evidence("hits a stored value", absl::StrFormat("%.2f", hits_per_set), &row);
+    row.set_command(PolicyLine(name, "bypass_parameters: [names of the filters]"));
+    row.set_gain("room for what is read again, and as many writes less");
+    return true;
+  }
+
+  void HitRateBand(const std::string& name, const ReadCounts& reads, double rate) {
+    if (rate > kOptimal && rate <= kOverCaching) return;
+    const bool over = rate > kOverCaching;
+    Recommendation& row = Add(over          ? "over_caching"
+                              : rate < kLow ? "hit_rate_low"
+                                            : "hit_rate_to_watch",
+                              rate < kLow ? "warning" : "info", name);
+    row.set_summary(
+        over ? absl::StrCat(
+                   "hit rate of ", name,
+                   " is above 95 %: it may be over-caching; is what it serves fresh enough?")
+        : rate < kLow ? absl::StrCat("hit rate of ", name,
+                                     " is below 50 %: change its TTL or how it is asked")
+                      : absl::StrCat("hit rate of ", name, " is between 50 and 80 %: watch it"));
+    Evidence("hit rate", Percent(rate), &row);
+    Evidence("reads in 5 minutes", absl::StrCat(reads.reads()), &row);
+    row.set_command(over ? "meridianctl staleness " + name
+                         : "meridianctl what-if " + name + " --ttl 10m");
+  }
+
+  void Promotion(const std::string& name, const ReadCounts& reads) {
+    const double late = Share(reads.l2.count(), reads.reads());
+    if (late < kLateShare || limit_ == 0 || Share(used_, limit_) > 0.5) return;
+    Recommendation& row = Add("promote_earlier", "info", name);
+    row.set_summary(absl::StrCat(Percent(late), " of the reads of ", name,
+                                 " are answered from Redis although memory has room"));
+    Evidence("memory used", Percent(Share(used_, limit_)), &row);
+    row.set_command(PolicyLine(name, "promotion_misses: 1, admission: {enabled: false}") +
+                    ", or a longer l1_ttl");
+    row.set_gain("these reads take less than a millisecond");
+  }
+
+  void Compression(const std::string& name) {
+    const admin::v1::NamespaceStats& stats = stats_[name];
+    if (stats.l1_entries() < 100 || stats.compressed_values() > 0) return;
+    const double size =
+        static_cast<double>(stats.l1_bytes()) / static_cast<double>(stats.l1_entries());
+    if (size < kLargeEntry || limit_ == 0 || Share(used_, limit_) < 0.5) return;
+    Recommendation& row = Add("compress", "info", name);
+    row.set_summary(absl::StrCat("values of ", name,
+                                 " are large and not compressed, and memory is ",
+                                 "more than half full"));
+    Evidence("mean size", absl::StrFormat("%.0f bytes", size), &row);
+    row.set_command(PolicyLine(name, "compression: {enabled: true, threshold: 1024}"));
+    row.set_gain("20 to 30 % less memory, if they are text");
+  }
+
+  static void Evidence(const std::string& what, const std::string& value, Recommendation* row) {
+    (*row->mutable_evidence())[what] = value;
+  }
+
+  static void Predicted(const WhatIfSum& sum, const std::string& how, Recommendation* row) {
+    Evidence(absl::StrCat("hit rate in memory ", how), Percent(sum.predicted()), row);
+    Evidence("hit rate in memory as it is", Percent(sum.hit_rate()), row);
+    Evidence("reads that say so", absl::StrCat(sum.requests()), row);
+  }
+
+  static void SetGain(double rate, double gain, Recommendation* row) {
+    gain = std::min(gain, 1 - rate);
+    row->set_gain(absl::StrFormat("hit rate %s -> %s", Percent(rate), Percent(rate + gain)));
+    row->set_hit_rate_gain(gain);
+  }
+
+  Recommendation& Add(const char* name, const char* severity, const std::string& name_space) {
+    Recommendation& row = rows_.emplace_back();
+    row.set_name(name);
+    row.set_severity(severity);
+    row.set_namespace_(name_space);
+    return row;
+  }
+
+  const RecommendationInputs& inputs_;
+  const CountHistory<RegionCounts>::Difference window_;
+  std::map<std::string, admin::v1::NamespaceStats> stats_;
+  uint64_t used_ = 0;
+  uint64_t limit_ = 0;
+  uint64_t l2_used_ = 0;
+  uint64_t l2_limit_ = 0;
+  std::vector<Recommendation> rows_;
+};
+
+}  // namespace
+
+void WhatIfSum::Add(const admin::v1::WhatIfRequest& asked,
+                    const admin::v1::WhatIfResponse& answer) {
+  asked_ = asked;
+  const double weight = static_cast<double>(answer.requests());
+  requests_ += answer.requests();
+  hit_rate_ += weight * answer.hit_rate();
+  replayed_ += weight * answer.replayed_hit_rate();
+  predicted_ += weight * answer.predicted_hit_rate();
+  present_ttl_ = absl::Milliseconds(static_cast<int64_t>(answer.present_ttl_ms()));
+  present_bytes_ = answer.present_max_bytes();
+}
+
+bool WhatIfSum::IsSure() const { return std::abs(replayed() - hit_rate()) <= kReplayError; }
+
+std::vector<Recommendation> Recommendations(const RecommendationInputs& inputs) {
+  if (inputs.figures.history().empty()) return {};
+  Rules rules(inputs);
+  rules.Namespaces();
+  rules.HotKeys();
+  rules.UnevenLoad();
+  rules.RedisTooLarge();
+  return rules.Take();
+}
+
+std::vector<std::string> DoubtfulNamespaces(const RegionFigures& figures, size_t limit) {
+  if (figures.history().empty()) return {};
+  const auto window = figures.history().Last(kWindow);
+  std::map<std::string, ReadCounts> by_name;
+  for (const auto& [key, reads] : window.counts.reads) by_name[key.first] += reads;
+  std::vector<std::pair<double, std::string>> doubtful;
+  for (const auto& [name, reads] : by_name) {
+    if (reads.reads() < kFewReadsToRecommend) continue;
+    const double rate = static_cast<double>(reads.hits()) / static_cast<double>(reads.reads());
+    if (rate < kOptimal) doubtful.emplace_back(rate, name);
+  }
+  std::sort(doubtful.begin(), doubtful.end());
+  std::vector<std::string> names;
+  for (auto& [rate, name] : doubtful) {
+    if (names.size() < limit) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace meridian

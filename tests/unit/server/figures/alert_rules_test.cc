@@ -1,0 +1,209 @@
+#include "server/figures/alert_rules.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/server/figures/figures_fixture.h"
+
+namespace meridian {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+absl::Duration Sec(double seconds) { return absl::Seconds(seconds); }
+absl::Time Wall() { return absl::FromUnixSeconds(1'800'000'000); }
+
+class AlertRulesTest : public testing::Test {
+ protected:
+  AlertRulesTest() { figures_.SetNodes({Follow("n1")}, Sec(0)); }
+
+  void At(double seconds, const admin::v1::GetFiguresResponse& answer) {
+    now_ = Sec(seconds);
+    figures_.Take("n1", answer, now_);
+    figures_.Tick(now_, Wall());
+  }
+  // From nothing to this within 20 s.
+  void Grow(const admin::v1::GetFiguresResponse& answer) {
+    At(0, Answer("n1"));
+    At(20, answer);
+  }
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const AlertCondition& condition : Conditions(figures_, warming_, now_, Wall())) {
+      names.push_back(absl::StrCat(condition.name, " ", condition.severity));
+    }
+    return names;
+  }
+
+  RegionFigures figures_;
+  CountHistory<WarmCounts> warming_;
+  absl::Duration now_;
+};
+
+TEST_F(AlertRulesTest, AHealthyRegionHasNone) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  AddReads("task", Reads(900, 50, 50), &answer);
+  SetCalls(1000, 0, 1, &answer);
+  Grow(answer);
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST_F(AlertRulesTest, Requirement2_14_AHitRateBelow75PercentIsAWarning) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  AddReads("task", Reads(740, 0, 260), &answer);
+  AddReads("session", Reads(760, 0, 240), &answer);
+  AddReads("rare", Reads(0, 0, 99), &answer);
+  Grow(answer);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1);
+  EXPECT_EQ(all[0].name, "MeridianLowHitRate");
+  EXPECT_EQ(all[0].severity, "warning");
+  EXPECT_EQ(all[0].labels.at("namespace"), "task");
+  EXPECT_DOUBLE_EQ(all[0].value, 0.74);
+}
+
+TEST_F(AlertRulesTest, Requirement2_14_ResponsesAbove100MsAreCritical) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  SetCalls(1000, 0, 150, &answer);
+  Grow(answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianSlow critical"));
+}
+
+TEST_F(AlertRulesTest, Requirement2_14_MemoryAbove90PercentIsAWarning) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.mutable_status()->set_l1_bytes(900);
+  Grow(answer);
+  EXPECT_THAT(Names(), IsEmpty());
+  answer.mutable_status()->set_l1_bytes(901);
+  At(21, answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianMemoryHigh warning"));
+}
+
+TEST_F(AlertRulesTest, Requirement2_14_WarmingThatFailsForMoreThan10PercentIsAWarning) {
+  Grow(Answer("n1"));
+  warming_.Add({{{"task", {1000, 500}}}}, Sec(0));
+  EXPECT_THAT(Names(), IsEmpty()) << "it was before";
+  warming_.Add({{{"task", {2000, 600}}}}, Sec(20));
+  EXPECT_THAT(Names(), IsEmpty());
+  warming_.Add({{{"task", {2000, 601}}}}, Sec(21));
+  EXPECT_THAT(Names(), ElementsAre("MeridianWarmingFails warning"));
+}
+
+TEST_F(AlertRulesTest, Requirement0_21_WhatGotWorseIsSaid) {
+  const auto answer = [](uint64_t hits, uint64_t misses, uint64_t calls, uint64_t failed) {
+    admin::v1::GetFiguresResponse made = Answer("n1");
+    AddReads("task", Reads(hits, 0, misses), &made);
+    SetCalls(calls, failed, 1, &made);
+    return made;
+  };
+  At(0, Answer("n1"));
+  At(400, answer(9000, 1000, 10'000, 0));
+  EXPECT_THAT(Names(), IsEmpty());
+  At(400 + 120, answer(9790, 1210, 11'000, 5));
+  EXPECT_THAT(Names(),
+              ElementsAre("MeridianWorseThanBefore warning", "MeridianWorseThanBefore warning"))
+      << "79 % of hits after 90 %, and errors after none";
+}
+
+TEST_F(AlertRulesTest, FailedCallsAreCritical) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  SetCalls(1000, 11, 1, &answer);
+  Grow(answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianErrors critical"));
+}
+
+TEST_F(AlertRulesTest, ANodeThatIsAwayIsCriticalWhetherOrNotItIsAMember) {
+  Grow(Answer("n1"));
+  now_ = Sec(24);
+  EXPECT_THAT(Names(), ElementsAre("MeridianNodeDown critical"));
+  figures_.SetNodes({}, Sec(24));
+  EXPECT_THAT(Names(), ElementsAre("MeridianNodeDown critical"));
+}
+
+TEST_F(AlertRulesTest, RedisAwayAndItsBreaker) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.mutable_status()->add_l2();
+  Grow(answer);
+  EXPECT_THAT(Names(), IsEmpty()) << "none is configured";
+  answer.mutable_status()->mutable_l2(0)->set_address("redis:6379");
+  answer.mutable_status()->mutable_l2(0)->set_breaker("open");
+  At(21, answer);
+  EXPECT_THAT(Names(),
+              ElementsAre("MeridianRedisAway critical", "MeridianRedisCircuitOpen warning"));
+}
+
+TEST_F(AlertRulesTest, ReplicationByLagStateAndLoss) {
+  const auto with = [](const char* state, uint64_t lag_ms, uint64_t repairing) {
+    admin::v1::GetFiguresResponse answer = Answer("n1");
+    admin::v1::ReplicationLink* link = answer.add_links();
+    link->set_from("us");
+    link->set_to("eu");
+    link->set_state(state);
+    link->set_lag_ms(lag_ms);
+    link->set_repairing_slots(repairing);
+    return answer;
+  };
+  Grow(with("streaming", 2000, 0));
+  EXPECT_THAT(Names(), IsEmpty());
+  At(21, with("catching_up", 2001, 0));
+  EXPECT_THAT(Names(), ElementsAre("MeridianReplicationLag warning"));
+  At(22, with("repairing", 61'000, 3));
+  EXPECT_THAT(Names(),
+              ElementsAre("MeridianReplicationLag warning", "MeridianReplicationStuck critical",
+                          "MeridianReplicationLost warning"));
+  At(23, with("cut", 61'000, 0));
+  EXPECT_THAT(Names(), ElementsAre("MeridianReplicationCut warning"));
+}
+
+TEST_F(AlertRulesTest, EpochsThatDisagree) {
+  figures_.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
+  Grow(Answer("n1"));
+  admin::v1::GetFiguresResponse other = Answer("n2");
+  other.mutable_status()->set_epoch(2);
+  figures_.Take("n2", other, now_);
+  EXPECT_THAT(Names(), ElementsAre("MeridianEpochsDisagree warning"));
+}
+
+TEST_F(AlertRulesTest, CertificatesThatExpire) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  const auto in_days = [&](double days) {
+    answer.set_certificate_expires_unix_ms(
+        static_cast<uint64_t>(absl::ToUnixMillis(Wall() + absl::Hours(24 * days))));
+    At(now_ == absl::ZeroDuration() ? 1 : absl::ToDoubleSeconds(now_) + 1, answer);
+    return Names();
+  };
+  EXPECT_THAT(in_days(15), IsEmpty());
+  EXPECT_THAT(in_days(10), ElementsAre("MeridianCertificateExpires warning"));
+  EXPECT_THAT(in_days(1), ElementsAre("MeridianCertificateExpires critical"));
+}
+
+TEST_F(AlertRulesTest, WarmingThatNobodyUsesIsSaid) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  admin::v1::WarmedFigures* warmed = answer.add_warmed();
+  warmed->set_source("schedule");
+  warmed->set_namespace_("task");
+  warmed->set_used_entries(19);
+  warmed->set_unused_entries(81);
+  Grow(answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianWarmUseless info"));
+  answer.mutable_warmed(0)->set_used_entries(21);
+  At(21, answer);
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST(AlertNamesTest, EachHasItsRunbook) {
+  const std::filesystem::path folder =
+      std::filesystem::path(std::getenv("MERIDIAN_SOURCE_DIR")) / "docs" / "runbooks";
+  for (const std::string& name : AlertNames()) {
+    EXPECT_TRUE(std::filesystem::exists(folder / (name + ".md"))) << name;
+  }
+}
+
+}  // namespace
+}  // namespace meridian
