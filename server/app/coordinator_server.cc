@@ -60,6 +60,9 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->MakeWarmer();
   server->hot_keys_ = std::make_unique<HotKeyLead>(*server->coordinator_, *server->store_);
   server->warmer_->SetHotKeys(*server->hot_keys_);
+  server->prediction_ =
+      std::make_unique<PredictionLead>(config.prediction, *server->coordinator_, *server->store_,
+                                       server->hot_keys_->history(), *server->warmer_);
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
@@ -114,6 +117,7 @@ void CoordinatorServer::AddMetrics() {
         return {{{}, static_cast<double>(coordinator.counters().heartbeats)}};
       });
   AddWarmingMetrics(*warmer_, metrics_);
+  AddPredictionMetrics(*prediction_, metrics_);
 }
 
 absl::Status CoordinatorServer::Listen() {
@@ -121,7 +125,7 @@ absl::Status CoordinatorServer::Listen() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                         config_.restart_absence);
+                                                         *prediction_, config_.restart_absence);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

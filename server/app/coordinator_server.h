@@ -20,6 +20,7 @@
 #include "server/app/coordinator_config.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/l2/event_loop.h"
@@ -71,6 +72,7 @@ class CoordinatorServer {
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<WarmingLead> warming_lead_;
   std::unique_ptr<HotKeyLead> hot_keys_;
+  std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<MetricsHttp> http_;

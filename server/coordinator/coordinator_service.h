@@ -24,10 +24,11 @@ class CoordinatorServiceHandler final
  public:
   // `restart_absence`: see RolloutTickets.
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
-                            absl::Duration restart_absence)
+                            PredictionLead& prediction, absl::Duration restart_absence)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
+        prediction_(prediction),
         tickets_(restart_absence) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
@@ -51,6 +52,13 @@ class CoordinatorServiceHandler final
   grpc::ServerUnaryReactor* ControlWarmJob(
       grpc::CallbackServerContext* context, const coordinator::v1::ControlWarmJobRequest* request,
       coordinator::v1::ControlWarmJobResponse* response) override;
+  grpc::ServerUnaryReactor* ListWarmSources(
+      grpc::CallbackServerContext* context, const coordinator::v1::ListWarmSourcesRequest* request,
+      coordinator::v1::ListWarmSourcesResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainPrediction(
+      grpc::CallbackServerContext* context,
+      const coordinator::v1::ExplainPredictionRequest* request,
+      coordinator::v1::ExplainPredictionResponse* response) override;
   grpc::ServerUnaryReactor* ReportEvents(grpc::CallbackServerContext* context,
                                          const coordinator::v1::ReportEventsRequest* request,
                                          coordinator::v1::ReportEventsResponse* response) override;
@@ -69,7 +77,6 @@ class CoordinatorServiceHandler final
                                  coordinator::v1::Call##Response* response) override { \
     return NotBuilt(context, #Call);                                                   \
   }
-  MERIDIAN_NOT_BUILT(ExplainPrediction)
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)
   MERIDIAN_NOT_BUILT(ControlRollout)
@@ -87,6 +94,7 @@ class CoordinatorServiceHandler final
   Coordinator& coordinator_;    // Not owned; outlives this.
   Warmer& warmer_;              // Not owned; outlives this.
   HotKeyLead& hot_keys_;        // Not owned; outlives this.
+  PredictionLead& prediction_;  // Not owned; outlives this.
   RolloutTickets tickets_;      // Used on the executor only.
   uint64_t tickets_token_ = 0;  // The leadership in which they were given.
 };

@@ -66,8 +66,10 @@ class TestCoordinator {
                                        reader_, warm_metrics_,
                                        [this] { return coordinator_->leader().leading; });
     hot_keys_ = std::make_unique<HotKeyLead>(*coordinator_, *view_);
+    prediction_ = std::make_unique<PredictionLead>(
+        PredictionOptions{.enabled = true}, *coordinator_, *view_, hot_keys_->history(), *warmer_);
     service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                           RolloutTickets::kAbsence);
+                                                           *prediction_, RolloutTickets::kAbsence);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -110,6 +112,7 @@ class TestCoordinator {
   FakeWarmReader reader_;
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<HotKeyLead> hot_keys_;
+  std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
