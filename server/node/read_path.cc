@@ -169,6 +169,8 @@ class ReadPath::Call final : public FlightWaiter,
     result->age = std::max(now - landing.version.time(), absl::ZeroDuration());
     result->stale = landing.stale || ttl <= absl::ZeroDuration();
     if (result->stale && request_.options.warm_source.empty()) {
+      Add(name_space_.counters.origin.stale_answers, 1);
+    }
   }
 
   // Looks for keys whose owner is unknown or does not answer. Does not touch L1.
