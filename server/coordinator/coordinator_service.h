@@ -14,6 +14,7 @@
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/rollout_tickets.h"
 #include "server/warming/warmer.h"
 
