@@ -26,7 +26,10 @@ class WarmerBudgetsTest : public WarmerTest {
     return process.AllJobs().front().id;
   }
   static WarmSources::View ViewOf(Process& process, const std::string& source) {
-    for (const WarmSources::View& view : *process.warmer.ListSources("task")) {
+    const auto views = process.warmer.ListSources("task");
+    EXPECT_TRUE(views.ok()) << views.status();
+    if (!views.ok()) return {};
+    for (const WarmSources::View& view : *views) {
       if (view.source == source) return view;
     }
     ADD_FAILURE() << "nothing is known of " << source;
