@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "client/cli/commands.h"
@@ -14,6 +15,7 @@
 #include "client/cli/session.h"
 #include "client/cli/text_input.h"
 #include "client/cli/text_table.h"
+#include "common/base/strings.h"
 #include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
@@ -51,9 +53,23 @@ bool IsOver(const WarmJob& job) {
          job.state() == coordinator::v1::WARM_JOB_STATE_CANCELLED;
 }
 
-std::string CreatedAt(const WarmJob& job) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixSeconds(job.create_time().seconds()),
+std::string TimeText(const google::protobuf::Timestamp& time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixSeconds(time.seconds()),
                           absl::UTCTimeZone());
+}
+
+absl::Time TimeOf(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+// How long it ran; "-" when it has not begun. One that runs has run until `now`.
+std::string TookText(const WarmJob& job, absl::Time now) {
+  if (!job.has_start_time()) return "-";
+  const absl::Duration took =
+      (job.has_end_time() ? TimeOf(job.end_time()) : now) - TimeOf(job.start_time());
+  return absl::FormatDuration(
+      absl::Floor(std::max(took, absl::ZeroDuration()),
+                  took < absl::Minutes(1) ? absl::Milliseconds(1) : absl::Seconds(1)));
 }
 
 std::string Progress(const WarmJob& job) {
@@ -62,11 +78,22 @@ std::string Progress(const WarmJob& job) {
                       100 * job.warmed_keys() / total, " %)");
 }
 
+std::string TimeLine(std::string_view name, bool is_known,
+                     const google::protobuf::Timestamp& time) {
+  return is_known ? absl::StrCat("\n", ToAbsl(name), TimeText(time), " UTC") : "";
+}
+
 std::string JobText(const WarmJob& job) {
   return absl::StrCat("id        ", job.id(), "\nsource    ", job.source(), "\nnamespace ",
                       job.namespace_(), "\nstate     ", StateText(job), "\nwarmed    ",
                       Progress(job), "\nfailed    ", job.failed_keys(), "\npriority  ",
-                      job.priority(), "\nqueued    ", CreatedAt(job), " UTC",
+                      job.priority(),
+                      job.name().empty() ? "" : absl::StrCat("\nname      ", job.name()),
+                      "\nqueued    ", TimeText(job.create_time()), " UTC",
+                      TimeLine("started   ", job.has_start_time(), job.start_time()),
+                      TimeLine("ended     ", job.has_end_time(), job.end_time()),
+                      TimeLine("deadline  ", job.has_deadline(), job.deadline()), "\ntook      ",
+                      TookText(job, absl::Now()),
                       job.error().empty() ? "" : absl::StrCat("\nnote      ", job.error()));
 }
 
@@ -122,12 +149,13 @@ ExitCode RunList(const Session& session, const WarmArguments& arguments) {
     session.PrintJson(ToJson(all));
     return kExitOk;
   }
+  const absl::Time now = absl::Now();
   TextTable table({"id", "source", "namespace", "state", "warmed", "failed", "priority",
-                   "queued (UTC)", "note"});
+                   "queued (UTC)", "took", "note"});
   for (const WarmJob& job : all.jobs()) {
     table.Add({job.id(), job.source(), job.namespace_(), StateText(job), Progress(job),
-               absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()), CreatedAt(job),
-               job.error()});
+               absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()),
+               TimeText(job.create_time()), TookText(job, now), job.error()});
   }
   session.Print(table.ToText());
   return kExitOk;
@@ -236,6 +264,64 @@ ExitCode RunEvent(const Session& session, const WarmArguments& arguments) {
   return kExitOk;
 }
 
+ExitCode RunSources(const Session& session, const WarmArguments& arguments) {
+  coordinator::v1::ListWarmSourcesRequest request;
+  request.set_namespace_(arguments.name_space);
+  ResultError error;
+  coordinator::v1::ListWarmSourcesResponse answer;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() ||
+      !CallLeader(session, addresses, &Stub::ListWarmSources, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(answer));
+    return kExitOk;
+  }
+  TextTable table({"source", "namespace", "warmed", "used", "unused", "displaced", "precision",
+                   "net benefit", "keys/s", "refused"});
+  for (const coordinator::v1::WarmSource& source : answer.sources()) {
+    table.Add({source.source(), source.namespace_(), absl::StrCat(source.warmed_entries()),
+               absl::StrCat(source.used_entries()), absl::StrCat(source.unused_entries()),
+               absl::StrCat(source.displaced_entries()),
+               source.has_precision() ? absl::StrFormat("%.2f", source.precision()) : "-",
+               absl::StrFormat("%+.2f", source.net_benefit()),
+               absl::StrFormat("%.4g", source.budget()), absl::StrCat(source.refused_keys())});
+  }
+  session.Print(table.ToText());
+  return kExitOk;
+}
+
+ExitCode RunExplain(const Session& session, const WarmArguments& arguments) {
+  coordinator::v1::ExplainPredictionRequest request;
+  request.set_namespace_(arguments.name_space);
+  request.set_key(arguments.event_key);
+  ResultError error;
+  coordinator::v1::ExplainPredictionResponse answer;
+  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
+  if (addresses.empty() ||
+      !CallLeader(session, addresses, &Stub::ExplainPrediction, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(ToJson(answer));
+    return kExitOk;
+  }
+  session.Print(absl::StrFormat("confidence %.2f, %s the threshold of %.2f", answer.confidence(),
+                                answer.confidence() >= answer.threshold() ? "not below" : "below",
+                                answer.threshold()));
+  if (answer.signals().empty()) {
+    session.Print("no signal expects it");
+    return kExitOk;
+  }
+  TextTable table({"signal", "confidence", "evidence"});
+  for (const coordinator::v1::PredictionSignal& signal : answer.signals()) {
+    table.Add({signal.signal(), absl::StrFormat("%.2f", signal.confidence()), signal.evidence()});
+  }
+  session.Print(table.ToText());
+  return kExitOk;
+}
+
 using Arguments = std::shared_ptr<WarmArguments>;
 
 void AddControl(CLI::App& warm, CommandContext context, const Arguments& arguments,
@@ -311,6 +397,25 @@ void AddWarm(CLI::App& app, CommandContext context) {
   show->footer("Examples:\n  meridianctl warm show nightly-20261121T020000Z");
   show->callback([arguments, context] {
     context.action = [arguments, context] { return RunShow(context.session, *arguments); };
+  });
+  CLI::App* sources =
+      warm->add_subcommand("sources", "Show what each source of warming brings, and its budget");
+  sources->add_option("--namespace", arguments->name_space, "only this data type")
+      ->check(EmptyProblem);
+  sources->footer(
+      "Precision and net benefit are of late: entries that were hit, of those whose end is known;\n"
+      "loads spared less loads spent in vain, for each of them. keys/s is what it may read now.\n\n"
+      "Examples:\n  meridianctl warm sources\n  meridianctl warm sources --namespace task --json");
+  sources->callback([arguments, context] {
+    context.action = [arguments, context] { return RunSources(context.session, *arguments); };
+  });
+  CLI::App* explain =
+      warm->add_subcommand("explain", "Show whether and why a key is expected to be wanted");
+  explain->add_option("namespace", arguments->name_space, "data type")->required();
+  explain->add_option("key", arguments->event_key, "the key")->required();
+  explain->footer("Examples:\n  meridianctl warm explain task task:42");
+  explain->callback([arguments, context] {
+    context.action = [arguments, context] { return RunExplain(context.session, *arguments); };
   });
   AddRun(*warm, context, arguments);
   AddEvent(*warm, context, arguments);

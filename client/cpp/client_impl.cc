@@ -202,6 +202,7 @@ void Client::Impl::Get(std::string_view name_space, std::string_view key, const 
       CallKind::kRead);
   call->request().set_key(key.data(), key.size());
   call->request().set_allocated_options(ToProto(options).release());
+  call->request().mutable_header()->set_session(options.session);
   NearReads* const near = MayKeep(name_space, options) ? near_.get() : nullptr;
   NearReads::Token token;
   if (near != nullptr) {
@@ -334,6 +335,7 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
       if (near != nullptr) tokens.push_back(near->Begin(name_space, keys[position]));
     }
     call->request().set_allocated_options(ToProto(options).release());
+    call->request().mutable_header()->set_session(options.session);
     call->request().mutable_options()->set_for_near_cache(near != nullptr);
     call->Start(PutPart<cache::v1::BatchGetResponse>(answer, std::move(part.positions),
                                                      &call->request(), std::move(tokens)));

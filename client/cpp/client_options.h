@@ -70,6 +70,9 @@ struct GetOptions : CallOptions {
   bool want_lease = false;
   // How long to wait for those who have leases. 0: not at all. Unset: until the deadline.
   std::optional<absl::Duration> lease_wait = std::nullopt;
+  // Who asks: a user, a session, as the application knows it; at most 64 bytes. Nodes learn from it,
+  // as a hash, which keys one caller wants together and next. Empty: the connection is the caller.
+  std::string session = {};
 };
 
 struct SetOptions : CallOptions {

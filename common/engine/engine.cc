@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -244,7 +245,8 @@ bool Engine::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   return ShardOf(key).Get(key, now, entry);
 }
 
-void Engine::GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers) {
+void Engine::GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers,
+                      LookKind kind) {
   std::array<Shard*, kMaxBatch> shards;
   std::array<uint8_t, kMaxBatch> of_shard;
   for (size_t i = 0; i < keys.size(); ++i) shards[i] = &ShardOf(keys[i]);
@@ -257,7 +259,7 @@ void Engine::GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup
       of_shard[count++] = static_cast<uint8_t>(i);
       shards[i] = nullptr;
     }
-    shard->GetBatch(keys, {of_shard.data(), count}, now, answers);
+    shard->GetBatch(keys, {of_shard.data(), count}, now, answers, kind);
   }
 }
 
@@ -355,6 +357,28 @@ size_t Engine::entries() const {
   size_t entries = 0;
   for (const auto& shard : shards_) entries += shard->entries();
   return entries;
+}
+
+WarmSourceId Engine::InternWarmSource(std::string_view source) {
+  return static_cast<WarmSourceId>(warm_sources_.Intern(source).value_or(kMaxWarmSources));
+}
+
+std::vector<Engine::Warmed> Engine::WarmedStats() const {
+  WarmLedger::Books books;
+  for (const auto& shard : shards_) shard->AddWarmed(&books);
+  // Afterwards, so that whatever was counted has a name.
+  const std::vector<std::string> names = namespaces_.Names();
+  const std::vector<std::string> sources = warm_sources_.Names();
+  std::vector<Warmed> stats;
+  for (const auto& [of, counts] : books) {
+    const size_t source = of.second;
+    stats.push_back({source > sources.size() ? "other" : sources[source - 1],
+                     names[of.first - size_t{1}], counts});
+  }
+  std::sort(stats.begin(), stats.end(), [](const Warmed& a, const Warmed& b) {
+    return std::tie(a.source, a.name_space) < std::tie(b.source, b.name_space);
+  });
+  return stats;
 }
 
 std::vector<NamespaceEngineStats> Engine::Stats() const {

@@ -47,6 +47,7 @@
 #include "common/engine/pool.h"
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
+#include "common/engine/warm_ledger.h"
 
 namespace meridian {
 
@@ -115,7 +116,8 @@ class Engine {
   // what memory holds of its keys is fetched ahead (docs/benchmarks.md). `answers` has an element a
   // key. For more keys, call it again.
   static constexpr size_t kMaxBatch = 64;
-  void GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers);
+  void GetBatch(std::span<const EntryKey> keys, absl::Duration now, Lookup* answers,
+                LookKind kind = LookKind::kRequest);
 
   // As Get, but changes neither recency nor statistics. For explain and for tests.
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const;
@@ -181,6 +183,17 @@ class Engine {
   FenceTable& fences() { return fences_; }
   const FenceTable& fences() const { return fences_; }
 
+  // The id of a source of warming, for Entry::warm_source. There are kMaxWarmSources; those that
+  // come later share the last one, "other". Lock-free when known.
+  WarmSourceId InternWarmSource(std::string_view source);
+  // What warming brought in since the start, sorted by source and namespace: see WarmLedger.
+  struct Warmed {
+    std::string source;
+    std::string name_space;
+    WarmedCounts counts;
+  };
+  std::vector<Warmed> WarmedStats() const;
+
   // Removes everything and returns how many entries there were.
   size_t Clear();
 
@@ -222,6 +235,7 @@ class Engine {
   std::array<std::atomic<ShardRange>, 1024>
       ranges_;  // By NamespaceId, which nodes keep in 10 bits.
   NamespaceTable namespaces_{kMaxNamespaces};
+  NamespaceTable warm_sources_{kMaxWarmSources - 1};
   SlotGenerations generations_;
   FenceTable fences_;
   absl::Mutex drop_mu_;  // So that no drop overtakes one that frees; before the shards' locks.

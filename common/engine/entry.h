@@ -51,6 +51,9 @@ struct Entry {
   // Out: how often this version was asked for while it was here, up to kMaxEntryHits. In: not
   // looked at.
   uint8_t hits = 0;
+  // In, of a fill: who warms, given by Engine::InternWarmSource; 0: somebody asked for it. Out: not
+  // set.
+  uint8_t warm_source = 0;
   // Charged as if they were bytes of the value: for simulations and ghosts, which store no values.
   uint32_t phantom_bytes = 0;
 };

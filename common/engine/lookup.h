@@ -3,10 +3,16 @@
 #ifndef MERIDIAN_COMMON_ENGINE_LOOKUP_H_
 #define MERIDIAN_COMMON_ENGINE_LOOKUP_H_
 
+#include <cstdint>
+
 #include "common/engine/entry.h"
 #include "common/engine/fill_token.h"
 
 namespace meridian {
+
+// Whether a look is a request, that counts as hit or miss and keeps the entry, or warming: that
+// leaves recency and statistics as they are.
+enum class LookKind : uint8_t { kRequest, kWarming };
 
 struct Lookup {
   bool found = false;

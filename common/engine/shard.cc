@@ -14,6 +14,12 @@ constexpr size_t kAdvanceLooks = 256;
 // and some services fence all the time.
 constexpr int64_t kFenceWalkNs = 10'000'000'000;
 
+// What warming brought and nobody has asked for is followed up to so many entries of a shard.
+constexpr size_t kBytesAMark = 128;
+constexpr size_t kLeastMarks = 64;
+constexpr size_t kMostMarks = 16384;
+constexpr size_t kVictims = 2048;  // That it drove out.
+
 int64_t Nanos(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
 
 }  // namespace
@@ -41,6 +47,7 @@ Shard::Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
              const FenceTable& fences)
     : limits_(limits),
       charge_(charge),
+      hasher_(hasher),
       generations_(generations),
       fences_(fences),
       table_(hasher),
@@ -65,7 +72,7 @@ bool Shard::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
 }
 
 void Shard::GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> indexes,
-                     absl::Duration now, Lookup* answers) {
+                     absl::Duration now, Lookup* answers, LookKind kind) {
   absl::MutexLock lock(&mu_);
   // The misses of the processor's caches overlap: first the buckets', then the nodes'.
   for (const uint8_t i : indexes) table_.Prefetch(keys[i].hash);
@@ -73,7 +80,14 @@ void Shard::GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> in
   for (const uint8_t i : indexes) table_.PrefetchNext(keys[i]);
   for (const uint8_t i : indexes) {
     Lookup& answer = answers[i];
-    answer.found = GetLocked(keys[i], now, &answer.entry);
+    if (kind == LookKind::kRequest) {
+      answer.found = GetLocked(keys[i], now, &answer.entry);
+    } else if (EntryNode* node = FindVisible(keys[i], now); node != nullptr) {
+      answer.found = true;
+      node->CopyTo(&answer.entry);
+    } else {
+      answer.found = false;
+    }
     if (!answer.found) answer.token = TokenOf(keys[i]);
   }
 }
@@ -81,14 +95,36 @@ void Shard::GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> in
 bool Shard::GetLocked(const EntryKey& key, absl::Duration now, Entry* entry) {
   EntryNode* node = FindVisible(key, now);
   if (node == nullptr) {
-    ++CountersOf(key.name_space).misses;
+    CountMiss(key, now);
     return false;
   }
   ++CountersOf(key.name_space).hits;
+  if (node->hits() == 0) EndMark(*node, &WarmedCounts::used);
   node->CountHit();
   PolicyOf(*node).OnHit(*node);
   node->CopyTo(entry);
   return true;
+}
+
+void Shard::CountMiss(const EntryKey& key, absl::Duration now) {
+  ++CountersOf(key.name_space).misses;
+  if (warmed_ == nullptr || !warmed_->has_victims()) return;
+  const WarmSourceId source = warmed_->TakeVictim(key.hash, Nanos(now));
+  if (source != 0) ++warmed_->Of(key.name_space, source).displaced;
+}
+
+WarmLedger& Shard::Ledger() {
+  if (warmed_ == nullptr) {
+    const size_t marks = std::clamp(limits_.bytes / kBytesAMark, kLeastMarks, kMostMarks);
+    warmed_ = std::make_unique<WarmLedger>(marks, kVictims);
+  }
+  return *warmed_;
+}
+
+void Shard::EndMark(const EntryNode& node, uint64_t WarmedCounts::*count) {
+  if (warmed_ == nullptr || !warmed_->has_marks()) return;
+  const WarmSourceId source = warmed_->TakeMark(hasher_.Of(node.name_space(), node.key()));
+  if (source != 0) ++(warmed_->Of(node.name_space(), source).*count);
 }
 
 bool Shard::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
@@ -147,6 +183,7 @@ FillToken Shard::BeginFill(const EntryKey& key) const {
 PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
                       FillToken token) {
   const Version version = entry.version;
+  Warming warming{kind == PutKind::kFill ? entry.warm_source : WarmSourceId{0}, Nanos(now)};
   const bool expired = absl::Floor(entry.expires_at, kExpiryUnit) <= now;
   const size_t charge = EntryCharge(key.key.size(), entry, charge_);
   bool too_large = charge > limits_.bytes || key.key.size() > EntryNode::kMaxKeySize;
@@ -169,13 +206,28 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
     if (kind != PutKind::kFill) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
+  // What is there already is renewed, not brought: whoever brought it keeps its mark.
+  WarmSourceId mark = warming.source;
+  const bool renews = mark != 0 && FindVisible(key, now) != nullptr;
+  if (renews) mark = warmed_ == nullptr ? WarmSourceId{0} : warmed_->TakeMark(key.hash);
   bool placed = false;
-  if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) return PutOutcome::kStale;
-  if (too_large) return PutOutcome::kTooLarge;
-  if (expired) return PutOutcome::kExpired;
+  if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) {
+    if (renews && mark != 0) warmed_->Mark(key.hash, mark);
+    return PutOutcome::kStale;
+  }
+  if (too_large || expired) {
+    if (renews && mark != 0) ++warmed_->Of(key.name_space, mark).unused;
+    return too_large ? PutOutcome::kTooLarge : PutOutcome::kExpired;
+  }
   EngineCounters& counters = CountersOf(key.name_space);
   ++(kind == PutKind::kFill ? counters.fills : counters.puts);
-  Insert(node.release(), placed, &removed);
+  const bool stays = Insert(node.release(), placed, warming, &removed);
+  if (mark != 0) {
+    WarmedCounts& warmed = Ledger().Of(key.name_space, mark);
+    if (stays) Ledger().Mark(key.hash, mark);
+    if (stays && !renews) ++warmed.warmed;
+    if (!stays && renews) ++warmed.unused;
+  }
   if (grew) Compact(&removed);
   return PutOutcome::kStored;
 }
@@ -205,7 +257,7 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryN
   return true;
 }
 
-void Shard::Insert(EntryNode* node, bool placed, Removed* removed) {
+bool Shard::Insert(EntryNode* node, bool placed, Warming warming, Removed* removed) {
   node->set_generation(generations_.Of(node->slot()));
   table_.Insert(node);
   if (!placed) PolicyOf(*node).OnInsert(*node);
@@ -215,10 +267,11 @@ void Shard::Insert(EntryNode* node, bool placed, Removed* removed) {
   EngineCounters& counters = CountersOf(node->name_space());
   ++counters.entries;
   counters.bytes += charge;
-  EvictUntilFits(node, removed);
+  return EvictUntilFits(node, warming, removed);
 }
 
-void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
+bool Shard::EvictUntilFits(const EntryNode* newcomer, Warming warming, Removed* removed) {
+  bool stays = true;
   // Ends: demotions make no circle, so a node leaves after as many as there are pools at most.
   while (const std::optional<PoolId> over = pools_.Over()) {
     EvictionPolicy& policy = pools_.policy(*over);
@@ -233,8 +286,15 @@ void Shard::EvictUntilFits(const EntryNode* newcomer, Removed* removed) {
     const EvictionCause cause =
         &victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize;
     ++counters.evictions[static_cast<size_t>(cause)];
+    if (cause == EvictionCause::kAdmission) {
+      stays = false;
+    } else if (warming.source != 0) {
+      Ledger().AddVictim(hasher_.Of(victim.name_space(), victim.key()), warming.source,
+                         warming.now_ns);
+    }
     Unlink(&victim, removed);
   }
+  return stays;
 }
 
 void Shard::Compact(Removed* removed) {
@@ -288,6 +348,7 @@ void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
 }
 
 void Shard::Unlink(EntryNode* node, Removed* removed) {
+  if (node->hits() == 0) EndMark(*node, &WarmedCounts::unused);
   const size_t charge = node->charge(charge_);
   pools_.Subtract(node->pool(), charge);
   EngineCounters& counters = CountersOf(node->name_space());
@@ -330,7 +391,7 @@ bool Shard::Adjust(const EntryKey& key, Version version, const Adjustment& adjus
   if (pool == node->pool()) return true;
   PolicyOf(*node).OnRemove(*node);
   MoveTo(pool, *node);
-  EvictUntilFits(node, &removed);
+  EvictUntilFits(node, {}, &removed);
   return true;
 }
 
@@ -436,7 +497,7 @@ void Shard::SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId>
   absl::MutexLock lock(&mu_);
   if (same_policy && pools_.policy(pool).Resize(PolicyLimitsOf(limits))) policy = nullptr;
   pools_.Configure(pool, pools_.StepTowards(pool, limits), demote_to, std::move(policy));
-  EvictUntilFits(nullptr, &removed);
+  EvictUntilFits(nullptr, {}, &removed);
 }
 
 bool Shard::ShrinkPool(PoolId pool, PoolTable::Limits limits) {
@@ -444,13 +505,18 @@ bool Shard::ShrinkPool(PoolId pool, PoolTable::Limits limits) {
   absl::MutexLock lock(&mu_);
   if (pools_.limits(pool) == limits) return false;
   pools_.Configure(pool, pools_.StepTowards(pool, limits), pools_.demote_to(pool), nullptr);
-  EvictUntilFits(nullptr, &removed);
+  EvictUntilFits(nullptr, {}, &removed);
   return true;
 }
 
 size_t Shard::entries() const {
   absl::MutexLock lock(&mu_);
   return table_.size();
+}
+
+void Shard::AddWarmed(WarmLedger::Books* books) const {
+  absl::MutexLock lock(&mu_);
+  if (warmed_ != nullptr) warmed_->AddTo(books);
 }
 
 void Shard::AddCounters(std::vector<EngineCounters>* counters) const {

@@ -39,6 +39,7 @@
 #include "common/engine/put_outcome.h"
 #include "common/engine/slot_generations.h"
 #include "common/engine/ttl_wheel.h"
+#include "common/engine/warm_ledger.h"
 
 namespace meridian {
 
@@ -64,7 +65,7 @@ class alignas(64) Shard {
   bool Get(const EntryKey& key, absl::Duration now, Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
   // Of those keys[i] whose indexes are given.
   void GetBatch(std::span<const EntryKey> keys, std::span<const uint8_t> indexes,
-                absl::Duration now, Lookup* answers) ABSL_LOCKS_EXCLUDED(mu_);
+                absl::Duration now, Lookup* answers, LookKind kind) ABSL_LOCKS_EXCLUDED(mu_);
   bool Peek(const EntryKey& key, absl::Duration now, Entry* entry) const ABSL_LOCKS_EXCLUDED(mu_);
   // As Engine::Walk, from `bucket` on; returns the bucket to go on with, nullopt at the end.
   std::optional<size_t> Walk(size_t bucket, size_t limit, const std::vector<bool>& slots,
@@ -95,6 +96,8 @@ class alignas(64) Shard {
 
   // Adds the counters of namespace n to (*counters)[n - 1], which is there for every namespace.
   void AddCounters(std::vector<EngineCounters>* counters) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The same of what warming brought.
+  void AddWarmed(WarmLedger::Books* books) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Removed nodes, linked by `chain`: freed when the lock is not held.
@@ -121,11 +124,22 @@ class alignas(64) Shard {
   // its place in the policy to `successor`, when there is one, and `*placed` becomes true.
   bool MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryNode* successor,
                bool* placed, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // `placed`: the policy knows the node already.
-  void Insert(EntryNode* node, bool placed, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // `newcomer` was just added; it may be nullptr.
-  void EvictUntilFits(const EntryNode* newcomer, Removed* removed)
+  // For whom room is made, when that is warming.
+  struct Warming {
+    WarmSourceId source = 0;
+    int64_t now_ns = 0;
+  };
+  // `placed`: the policy knows the node already. False: it was not admitted.
+  bool Insert(EntryNode* node, bool placed, Warming warming, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // `newcomer` was just added; it may be nullptr. False: it had to leave again.
+  bool EvictUntilFits(const EntryNode* newcomer, Warming warming, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  WarmLedger& Ledger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The node leaves, or is hit for the first time.
+  void EndMark(const EntryNode& node, uint64_t WarmedCounts::*count)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountMiss(const EntryKey& key, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Moves the entries of a sparse page to others, when there is one.
   void Compact(Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a node that its pool's policy knows no more.
@@ -145,6 +159,7 @@ class alignas(64) Shard {
 
   const PoolTable::Limits limits_;
   const ChargeMode charge_;
+  const KeyHasher hasher_;
   const SlotGenerations& generations_;
   const FenceTable& fences_;
 
@@ -156,6 +171,7 @@ class alignas(64) Shard {
   PoolTable pools_ ABSL_GUARDED_BY(mu_);
   TtlWheel wheel_ ABSL_GUARDED_BY(mu_);
   std::vector<EngineCounters> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
+  std::unique_ptr<WarmLedger> warmed_ ABSL_GUARDED_BY(mu_);      // nullptr: nothing was warmed.
   // How many writes there were of the keys that share a counter: a fill that began before is void.
   std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
   // The walk through the table that frees entries that were dropped or fenced.

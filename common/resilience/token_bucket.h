@@ -39,9 +39,17 @@ class TokenBucket {
 
   double burst() const { return burst_; }
 
+  // From `now` on another rate; what is there stays, up to the new burst.
+  void SetRate(double rate, double burst, absl::Duration now) {
+    (void)Available(now);
+    rate_ = rate;
+    burst_ = burst;
+    tokens_ = std::min(tokens_, burst);
+  }
+
  private:
-  const double rate_;
-  const double burst_;
+  double rate_;
+  double burst_;
   double tokens_;
   absl::Duration at_;
 };

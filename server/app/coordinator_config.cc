@@ -133,6 +133,29 @@ void AddWarmingOptions(CoordinatorConfig* config, std::string* file, OptionSet* 
   });
 }
 
+void AddPredictionOptions(CoordinatorConfig* config, OptionSet* set) {
+  PredictionOptions& prediction = config->prediction;
+  set->Add({"prediction", "prediction.enabled", "false",
+            "Learn which keys are wanted together and next, and warm them; nodes need "
+            "--sample-callers",
+            [&prediction](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(prediction.enabled, ParseBool(texts[0]));
+              return absl::OkStatus();
+            }});
+  set->Add({"prediction-threshold", "prediction.threshold", "0.5",
+            "How sure it must be that a key is wanted soon, 0.05..1",
+            [&prediction](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(prediction.predictor.threshold, ParseNumber(texts[0], 0.05, 1));
+              return absl::OkStatus();
+            }});
+  set->Add({"prediction-keys", "prediction.keys", "50000",
+            "Keys that it knows at most, each about 500 bytes",
+            SetCount(&prediction.predictor.max_keys, 100, 10'000'000)});
+  set->Add({"prediction-window", "prediction.window", "60s",
+            "What one caller asks for within this time is asked for together",
+            SetDuration(&prediction.predictor.window, absl::Seconds(1), absl::Hours(1))});
+}
+
 OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
@@ -154,6 +177,7 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
            "one may",
            SetDuration(&config->restart_absence, absl::Milliseconds(100), absl::Minutes(30))});
   AddWarmingOptions(config, warm_file, &set);
+  AddPredictionOptions(config, &set);
   set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
   set.Add({"log-format", "log.format", "text", "text or json",

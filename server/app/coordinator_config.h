@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/figures/analytics.h"
 #include "server/warming/warm_settings.h"
 #include "server/warming/warmer.h"
@@ -29,6 +30,7 @@ struct CoordinatorConfig {
   absl::Duration failure_timeout;
   absl::Duration lease_duration;
   absl::Duration restart_absence;
+  PredictionOptions prediction;
   WarmerOptions warmer;
   WarmSettings warming;
   UnitCosts costs;

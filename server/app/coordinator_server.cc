@@ -19,6 +19,7 @@
 #include "common/telemetry/process_metrics.h"
 #include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
+#include "server/coordinator/warm_figures.h"
 #include "server/figures/grpc_figure_transport.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/node/local_lease_store.h"
@@ -73,6 +74,9 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->MakeWarmer();
   server->hot_keys_ = std::make_unique<HotKeyLead>(*server->coordinator_, *server->store_);
   server->warmer_->SetHotKeys(*server->hot_keys_);
+  server->prediction_ =
+      std::make_unique<PredictionLead>(config.prediction, *server->coordinator_, *server->store_,
+                                       server->hot_keys_->history(), *server->warmer_);
   server->MakeFigures();
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
@@ -121,6 +125,13 @@ void CoordinatorServer::MakeFigures() {
         }
         return nodes;
       });
+  figures_->AddObserver([this] {
+    for (const auto& [id, node] : figures_->figures().nodes()) {
+      if (node.is_member && node.answered) {
+        warmer_->ReportFigures(id, WarmFiguresOf(node.figures));
+      }
+    }
+  });
   alerts_ =
       std::make_unique<AlertKeeper>(*figures_, clock_, [this] { return CountsOf(*warm_metrics_); });
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
@@ -152,14 +163,16 @@ void CoordinatorServer::AddMetrics() {
         return {{{}, static_cast<double>(coordinator.counters().heartbeats)}};
       });
   AddWarmingMetrics(*warmer_, metrics_);
+  AddPredictionMetrics(*prediction_, metrics_);
 }
 
 absl::Status CoordinatorServer::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
-  service_ = std::make_unique<CoordinatorServiceHandler>(
-      *coordinator_, *warmer_, *hot_keys_, alerts_->book(), *advisor_, config_.restart_absence);
+  service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
+                                                         *prediction_, alerts_->book(), *advisor_,
+                                                         config_.restart_absence);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -21,6 +21,7 @@
 #include "server/coordinator/cluster_http.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/figures/advisor.h"
@@ -76,6 +77,7 @@ class CoordinatorServer {
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<WarmingLead> warming_lead_;
   std::unique_ptr<HotKeyLead> hot_keys_;
+  std::unique_ptr<PredictionLead> prediction_;
   // The transport posts to the executor, too.
   std::unique_ptr<FigureTransport> figure_transport_;
   std::unique_ptr<FigureCollector> figures_;

@@ -89,6 +89,10 @@ absl::Status NodeParts::MakeCache() {
                                                  *watch_hub, topology, *watch_executor);
   AddWatchMetrics(*watch_hub, *watch_streams, registry);
   context->watch = watch_hub.get();
+  if (config.sample_callers > 0) {
+    accesses = std::make_unique<AccessSampler>(config.sample_callers);
+    context->accesses = accesses.get();
+  }
   if (!config.redis_url.empty()) context->followed = &followed;
   fences = std::make_unique<Fences>(*engine, *versions, /*known=*/config.redis_url.empty());
   fences->AddListener([this](const Fence& fence) {

@@ -70,6 +70,20 @@ Samples EvictionSamples(const NodeContext& context) {
   return samples;
 }
 
+Samples WarmedSamples(const NodeContext& context) {
+  Samples samples;
+  for (const Engine::Warmed& warmed : context.engine.WarmedStats()) {
+    const auto add = [&](const char* outcome, uint64_t count) {
+      samples.push_back({{warmed.source, warmed.name_space, outcome}, static_cast<double>(count)});
+    };
+    add("warmed", warmed.counts.warmed);
+    add("used", warmed.counts.used);
+    add("unused", warmed.counts.unused);
+    add("displaced", warmed.counts.displaced);
+  }
+  return samples;
+}
+
 Samples WriteSamples(const NodeContext& context, std::atomic<uint64_t> NamespaceCounters::*field) {
   Samples samples;
   for (const Namespace* name_space : context.namespaces.List()) {
@@ -327,6 +341,10 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
                                 "Entries that left L1, by cause and namespace.",
                                 {"cause", "namespace"}},
                                [&context] { return EvictionSamples(context); });
+  registry.AddCallbackCounters({"meridian_warmed_entries_total",
+                                "Entries that warming brought into L1, by what became of them.",
+                                {"source", "namespace", "outcome"}},
+                               [&context] { return WarmedSamples(context); });
   registry.AddGauges({"meridian_l1_entries", "Entries in L1.", {"namespace"}},
                      [&context] { return EngineSamples(context, &EngineCounters::entries); });
   registry.AddGauges({"meridian_l1_bytes", "Bytes in L1, overhead included.", {"namespace"}},

@@ -100,6 +100,7 @@ struct NodeParts {
   std::unique_ptr<OriginMetrics> origin_metrics;
   std::unique_ptr<GrpcOriginTransport> origin_transport;
   std::unique_ptr<OriginLoader> origins;
+  std::unique_ptr<AccessSampler> accesses;  // nullptr: nobody is sampled.
   std::unique_ptr<NodeContext> context;
   std::unique_ptr<MissPath> misses;
   std::unique_ptr<MirrorCache> mirrors;  // nullptr: none.

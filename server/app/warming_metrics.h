@@ -6,11 +6,13 @@
 #define MERIDIAN_SERVER_APP_WARMING_METRICS_H_
 
 #include "common/telemetry/metric_registry.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/warming/warmer.h"
 
 namespace meridian {
 
-// `warmer` outlives the last scrape.
+// Both outlive the last scrape.
+void AddPredictionMetrics(const PredictionLead& prediction, MetricRegistry& metrics);
 void AddWarmingMetrics(const Warmer& warmer, MetricRegistry& metrics);
 
 }  // namespace meridian

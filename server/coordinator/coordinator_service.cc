@@ -9,6 +9,7 @@
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/coordinator/hot_key_calls.h"
+#include "server/coordinator/prediction_calls.h"
 #include "server/coordinator/register_stream.h"
 #include "server/coordinator/warm_calls.h"
 #include "server/coordinator/watch_stream.h"
@@ -23,7 +24,7 @@ constexpr uint32_t kTicketRetryMs = 250;
 
 grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
 CoordinatorServiceHandler::Register(grpc::CallbackServerContext* context) {
-  return RegisterStream::Start(coordinator_, hot_keys_);
+  return RegisterStream::Start(coordinator_, hot_keys_, prediction_);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetTopology(
@@ -110,6 +111,22 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ControlWarmJob(
   return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
     meridian::ControlWarmJob(warmer_, *request, response,
                              [reactor](const grpc::Status& status) { reactor->Finish(status); });
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListWarmSources(
+    grpc::CallbackServerContext* context, const coordinator::v1::ListWarmSourcesRequest* request,
+    coordinator::v1::ListWarmSourcesResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(meridian::ListWarmSources(warmer_, *request, response));
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ExplainPrediction(
+    grpc::CallbackServerContext* context, const coordinator::v1::ExplainPredictionRequest* request,
+    coordinator::v1::ExplainPredictionResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(meridian::ExplainPrediction(prediction_, *request, response));
   });
 }
 

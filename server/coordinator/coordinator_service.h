@@ -14,6 +14,7 @@
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/rollout_tickets.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
@@ -26,11 +27,12 @@ class CoordinatorServiceHandler final
  public:
   // `restart_absence`: see RolloutTickets.
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
-                            const AlertBook& alerts, const Advisor& advisor,
-                            absl::Duration restart_absence)
+                            PredictionLead& prediction, const AlertBook& alerts,
+                            const Advisor& advisor, absl::Duration restart_absence)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
+        prediction_(prediction),
         alerts_(alerts),
         advisor_(advisor),
         tickets_(restart_absence) {}
@@ -56,6 +58,13 @@ class CoordinatorServiceHandler final
   grpc::ServerUnaryReactor* ControlWarmJob(
       grpc::CallbackServerContext* context, const coordinator::v1::ControlWarmJobRequest* request,
       coordinator::v1::ControlWarmJobResponse* response) override;
+  grpc::ServerUnaryReactor* ListWarmSources(
+      grpc::CallbackServerContext* context, const coordinator::v1::ListWarmSourcesRequest* request,
+      coordinator::v1::ListWarmSourcesResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainPrediction(
+      grpc::CallbackServerContext* context,
+      const coordinator::v1::ExplainPredictionRequest* request,
+      coordinator::v1::ExplainPredictionResponse* response) override;
   grpc::ServerUnaryReactor* ReportEvents(grpc::CallbackServerContext* context,
                                          const coordinator::v1::ReportEventsRequest* request,
                                          coordinator::v1::ReportEventsResponse* response) override;
@@ -82,7 +91,6 @@ class CoordinatorServiceHandler final
                                  coordinator::v1::Call##Response* response) override { \
     return NotBuilt(context, #Call);                                                   \
   }
-  MERIDIAN_NOT_BUILT(ExplainPrediction)
   MERIDIAN_NOT_BUILT(ApplyPolicy)
   MERIDIAN_NOT_BUILT(ListRollouts)
   MERIDIAN_NOT_BUILT(ControlRollout)
@@ -99,6 +107,7 @@ class CoordinatorServiceHandler final
   Coordinator& coordinator_;    // Not owned; outlives this.
   Warmer& warmer_;              // Not owned; outlives this.
   HotKeyLead& hot_keys_;        // Not owned; outlives this.
+  PredictionLead& prediction_;  // Not owned; outlives this.
   const AlertBook& alerts_;     // Not owned; outlives this.
   const Advisor& advisor_;      // Not owned; outlives this.
   RolloutTickets tickets_;      // Used on the executor only.

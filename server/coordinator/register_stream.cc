@@ -8,6 +8,7 @@
 #include "common/rpc/error.h"
 #include "common/rpc/topology_proto.h"
 #include "server/coordinator/hot_key_calls.h"
+#include "server/coordinator/prediction_calls.h"
 
 namespace meridian {
 namespace {
@@ -35,8 +36,10 @@ grpc::Status NotLeaderError(const Coordinator& coordinator) {
                    std::move(details));
 }
 
-RegisterStream* RegisterStream::Start(Coordinator& coordinator, HotKeyLead& hot_keys) {
-  auto stream = std::shared_ptr<RegisterStream>(new RegisterStream(coordinator, hot_keys));
+RegisterStream* RegisterStream::Start(Coordinator& coordinator, HotKeyLead& hot_keys,
+                                      PredictionLead& prediction) {
+  auto stream =
+      std::shared_ptr<RegisterStream>(new RegisterStream(coordinator, hot_keys, prediction));
   stream->self_ = stream;
   coordinator.executor().Post([stream] { stream->StartRead(&stream->request_); });
   return stream.get();
@@ -124,6 +127,9 @@ grpc::Status RegisterStream::HandleRequest() {
   }
   if (!status.ok()) return ToGrpcStatus(FromStatus(status));
   if (request_.has_hot_keys()) hot_keys_.Report(id_, FromProto(request_.hot_keys()));
+  if (request_.has_accesses() && prediction_.enabled()) {
+    prediction_.Report(FromProto(request_.accesses(), coordinator_.clock().Monotonic()));
+  }
   return grpc::Status::OK;
 }
 

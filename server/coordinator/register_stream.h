@@ -17,6 +17,7 @@
 #include "meridian/coordinator/v1/coordinator_service.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/prediction_lead.h"
 
 namespace meridian {
 
@@ -27,7 +28,8 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
                                                             coordinator::v1::RegisterResponse>,
                              public Coordinator::Subscriber {
  public:
-  static RegisterStream* Start(Coordinator& coordinator, HotKeyLead& hot_keys);
+  static RegisterStream* Start(Coordinator& coordinator, HotKeyLead& hot_keys,
+                               PredictionLead& prediction);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -37,8 +39,8 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   void OnLeadershipLost() override;
 
  private:
-  RegisterStream(Coordinator& coordinator, HotKeyLead& hot_keys)
-      : coordinator_(coordinator), hot_keys_(hot_keys) {}
+  RegisterStream(Coordinator& coordinator, HotKeyLead& hot_keys, PredictionLead& prediction)
+      : coordinator_(coordinator), hot_keys_(hot_keys), prediction_(prediction) {}
 
   void HandleRead(bool ok);
   grpc::Status CheckFirst() const;
@@ -48,6 +50,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
 
   Coordinator& coordinator_;  // Not owned; outlives this.
   HotKeyLead& hot_keys_;      // Not owned; outlives this.
+  PredictionLead& prediction_;  // Not owned; outlives this.
   std::shared_ptr<RegisterStream> self_;
   coordinator::v1::RegisterRequest request_;
   coordinator::v1::RegisterResponse response_;

@@ -55,6 +55,13 @@ coordinator::v1::WarmJobState ToProto(WarmJobState state) {
   return coordinator::v1::WARM_JOB_STATE_UNSPECIFIED;
 }
 
+// In whole milliseconds, as it is stored.
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t ms = absl::ToUnixMillis(time);
+  proto->set_seconds(ms / 1000);
+  proto->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
+}
+
 void ToProto(const WarmJob& job, coordinator::v1::WarmJob* proto) {
   proto->set_id(job.id);
   proto->set_source(job.source);
@@ -65,9 +72,11 @@ void ToProto(const WarmJob& job, coordinator::v1::WarmJob* proto) {
   proto->set_failed_keys(job.failed_keys);
   proto->set_priority(job.priority);
   proto->set_error(job.error);
-  const int64_t created_ms = absl::ToUnixMillis(job.create_time);
-  proto->mutable_create_time()->set_seconds(created_ms / 1000);
-  proto->mutable_create_time()->set_nanos(static_cast<int32_t>(created_ms % 1000) * 1'000'000);
+  proto->set_name(job.name);
+  ToProto(job.create_time, proto->mutable_create_time());
+  ToProto(job.deadline, proto->mutable_deadline());
+  if (job.start_time) ToProto(*job.start_time, proto->mutable_start_time());
+  if (job.end_time) ToProto(*job.end_time, proto->mutable_end_time());
 }
 
 // A page ends with a job; the token is its time and id, so that jobs that come or go meanwhile
@@ -148,6 +157,32 @@ grpc::Status ListWarmJobs(const Warmer& warmer, const coordinator::v1::ListWarmJ
       break;
     }
     ToProto(*job, response->add_jobs());
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ListWarmSources(const Warmer& warmer,
+                             const coordinator::v1::ListWarmSourcesRequest& request,
+                             coordinator::v1::ListWarmSourcesResponse* response) {
+  if (!request.namespace_().empty()) {
+    if (const auto error = limits::CheckNamespace(request.namespace_())) {
+      return ToGrpcStatus(*error);
+    }
+  }
+  const auto sources = warmer.ListSources(request.namespace_());
+  if (!sources.ok()) return ErrorOf(sources.status());
+  for (const WarmSources::View& source : *sources) {
+    coordinator::v1::WarmSource* const proto = response->add_sources();
+    proto->set_source(source.source);
+    proto->set_namespace_(source.name_space);
+    proto->set_warmed_entries(source.outcomes.warmed);
+    proto->set_used_entries(source.outcomes.used);
+    proto->set_unused_entries(source.outcomes.unused);
+    proto->set_displaced_entries(source.outcomes.displaced);
+    if (source.precision) proto->set_precision(*source.precision);
+    proto->set_net_benefit(source.net_benefit);
+    proto->set_budget(source.budget);
+    proto->set_refused_keys(source.refused);
   }
   return grpc::Status::OK;
 }

@@ -20,6 +20,10 @@ using WarmCallDone = std::function<void(const grpc::Status&)>;
 grpc::Status ListWarmJobs(const Warmer& warmer, const coordinator::v1::ListWarmJobsRequest& request,
                           coordinator::v1::ListWarmJobsResponse* response);
 
+grpc::Status ListWarmSources(const Warmer& warmer,
+                             const coordinator::v1::ListWarmSourcesRequest& request,
+                             coordinator::v1::ListWarmSourcesResponse* response);
+
 // `response` is filled when `done` gets OK; both outlive it.
 void RunWarmJob(Warmer& warmer, const coordinator::v1::RunWarmJobRequest& request,
                 coordinator::v1::RunWarmJobResponse* response, WarmCallDone done);

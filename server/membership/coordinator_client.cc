@@ -161,12 +161,18 @@ void CoordinatorClient::Beat(uint64_t stream) {
 void CoordinatorClient::SendHeartbeat() {
   if (stream_ == nullptr) return;
   NodeHeartbeat heartbeat = {
-      member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}, {}};
+      member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}, {}, {}, 0, {}};
   const absl::Duration now = clock_.Monotonic();
   // A standby would only throw the list away, so who has not answered yet is not sent it.
   if (options_.hot_keys != nullptr && now >= hot_keys_due_ && status().connected) {
     heartbeat.hot_keys = options_.hot_keys();
     hot_keys_due_ = now + options_.hot_keys_interval;
+  }
+  if (options_.accesses != nullptr && now >= accesses_due_ && status().connected) {
+    heartbeat.accesses = options_.accesses->Take();
+    heartbeat.callers_per_access_sample = options_.accesses->callers_per_sample();
+    heartbeat.sent_at = now;
+    accesses_due_ = now + options_.accesses_interval;
   }
   stream_->Send(heartbeat);
 }

@@ -42,6 +42,9 @@ struct CoordinatorClientOptions {
   // every hot_keys_interval with a heartbeat. nullptr: nothing is told.
   std::function<std::vector<HotKey>()> hot_keys = nullptr;
   absl::Duration hot_keys_interval = absl::Seconds(5);
+  // Whose reads are told likewise, every accesses_interval; not owned. nullptr: nobody's.
+  AccessSampler* accesses = nullptr;
+  absl::Duration accesses_interval = absl::Seconds(2);
 };
 
 // For status pages.
@@ -97,6 +100,7 @@ class CoordinatorClient {
   absl::Duration heard_at_;
   absl::Duration interval_;
   absl::Duration hot_keys_due_;
+  absl::Duration accesses_due_;
   bool stopped_ = false;
 
   mutable absl::Mutex mu_;

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "common/cluster/hot_key.h"
 #include "common/cluster/topology.h"
+#include "server/node/access_sampler.h"
 
 namespace meridian {
 
@@ -27,6 +28,9 @@ struct NodeHeartbeat {
   double warmth = 0;
   std::vector<std::string> unreachable_peers;
   std::optional<std::vector<HotKey>> hot_keys;  // Absent: as they were.
+  std::vector<SampledAccess> accesses;          // Since the heartbeat before; oldest first.
+  uint32_t callers_per_access_sample = 0;
+  absl::Duration sent_at;  // On the clock of the accesses.
 };
 
 struct CoordinatorReply {
@@ -46,7 +50,7 @@ class CoordinatorStream {
  public:
   virtual ~CoordinatorStream() = default;
   // Never waits. While an earlier one is on its way, only the newest is kept, with the hot keys
-  // that were told last.
+  // and the accesses that were told last.
   virtual void Send(const NodeHeartbeat& heartbeat) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -24,6 +25,17 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
   request.mutable_now()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
   request.set_warmth(heartbeat.warmth);
   for (const std::string& id : heartbeat.unreachable_peers) request.add_unreachable_peers(id);
+  for (const SampledAccess& access : heartbeat.accesses) {
+    coordinator::v1::Access* added = request.mutable_accesses()->add_accesses();
+    added->set_namespace_(access.name_space);
+    added->set_key(access.key);
+    added->set_caller(access.caller);
+    const int64_t age_ms = absl::ToInt64Milliseconds(heartbeat.sent_at - access.at);
+    added->set_age_ms(static_cast<uint32_t>(std::max<int64_t>(age_ms, 0)));
+  }
+  if (!heartbeat.accesses.empty()) {
+    request.mutable_accesses()->set_callers_per_sample(heartbeat.callers_per_access_sample);
+  }
   if (!heartbeat.hot_keys.has_value()) return request;
   request.mutable_hot_keys();  // Also of none.
   for (const HotKey& key : *heartbeat.hot_keys) {
@@ -65,6 +77,9 @@ class GrpcCoordinatorTransport::Call final
       coordinator::v1::RegisterRequest next = ToRequest(heartbeat);
       if (waiting_.has_value() && waiting_->has_hot_keys() && !next.has_hot_keys()) {
         next.mutable_hot_keys()->Swap(waiting_->mutable_hot_keys());
+      }
+      if (waiting_.has_value() && waiting_->has_accesses() && !next.has_accesses()) {
+        next.mutable_accesses()->Swap(waiting_->mutable_accesses());
       }
       waiting_ = std::move(next);
       return;

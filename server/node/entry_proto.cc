@@ -121,6 +121,7 @@ void ToProto(const ReadOptions& options, cache::v1::ReadOptions* proto) {
     proto->set_lease_wait_ms(ToMs(options.lease_wait));
   }
   proto->set_max_stale_ms(ToMs(options.max_stale));
+  proto->set_warm_source(options.warm_source.data(), options.warm_source.size());
 }
 
 ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
@@ -132,6 +133,7 @@ ReadOptions FromProto(const cache::v1::ReadOptions& proto) {
   options.want_lease = proto.want_lease();
   if (proto.has_lease_wait_ms()) options.lease_wait = FromMs(proto.lease_wait_ms());
   options.max_stale = FromMs(proto.max_stale_ms());
+  options.warm_source = proto.warm_source();
   return options;
 }
 

@@ -73,6 +73,7 @@ struct Waiter {
   // nothing older may be the answer.
   FillToken token = {};
   uint64_t fences = 0;
+  WarmSourceId warm_source = 0;  // 0: it wants the value.
 
   // Whether the key's slot was dropped after `of_flight` and before the waiter asked.
   bool BeganAfterDropOf(const FillToken& of_flight) const {
@@ -160,6 +161,8 @@ class Flight {
   bool soft_is_over ABSL_GUARDED_BY(mu) = false;
   // L2 could not be reached when it was asked: what is loaded cannot be stored, most likely.
   bool l2_away ABSL_GUARDED_BY(mu) = false;
+  // Who warms, as long as nobody wants the value.
+  WarmSourceId warm_source ABSL_GUARDED_BY(mu) = 0;
   // Some of its waiters were not answered when it landed: it looks again, or follows another.
   bool again ABSL_GUARDED_BY(mu) = false;
 

@@ -25,6 +25,11 @@ bool FlightTable::TryJoin(Flight& flight, Waiter* waiter, Joined* joined) const 
     if (flight.phase == FlightPhase::kLoading) return false;
     joined->void_lease = flight.version;
   }
+  if (flight.next_id == 0) {
+    flight.warm_source = waiter->warm_source;
+  } else if (waiter->warm_source == 0) {
+    flight.warm_source = 0;
+  }
   joined->id = flight.next_id++;
   flight.waiters.emplace_hint(flight.waiters.end(), joined->id, std::move(*waiter));
   return true;

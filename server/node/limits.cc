@@ -100,6 +100,24 @@ std::optional<Error> CheckWritableNamespace(std::string_view name_space) {
                  "namespace");
 }
 
+std::optional<Error> CheckOptions(const cache::v1::ReadOptions& options) {
+  const std::string& source = options.warm_source();
+  if (source.empty()) return std::nullopt;
+  if (source.size() > kMaxNamespaceBytes ||
+      !std::all_of(source.begin(), source.end(), IsNamespaceChar)) {
+    return Invalid(
+        reason::kFieldInvalid,
+        absl::StrCat("options.warm_source ", QuoteKey(source), " is not [a-z0-9_.-]{1,64}"),
+        "options.warm_source");
+  }
+  if (options.want_lease()) {
+    return Invalid(reason::kFieldInvalid,
+                   "options.want_lease: a read that warms fills no key and gets no lease",
+                   "options.want_lease");
+  }
+  return std::nullopt;
+}
+
 std::optional<Error> CheckKey(std::string_view key, std::string_view field) {
   if (key.empty()) {
     return Invalid(reason::kKeyEmpty, "the key is empty", std::string(field));
@@ -168,6 +186,12 @@ std::optional<Error> CheckBatch(size_t entries, size_t bytes, std::string_view f
 }
 
 std::optional<Error> CheckHeader(const cache::v1::RequestHeader& header) {
+  if (header.session().size() > kMaxSessionBytes) {
+    return Invalid(reason::kFieldInvalid,
+                   absl::StrCat("header.session has ", header.session().size(), " bytes; at most ",
+                                kMaxSessionBytes, " are allowed"),
+                   "header.session");
+  }
   if (header.request_id().size() <= kMaxRequestIdBytes) return std::nullopt;
   return Invalid(reason::kRequestIdTooLong,
                  absl::StrCat("a request id of ", header.request_id().size(), " bytes; at most ",

@@ -40,6 +40,7 @@ inline constexpr size_t kMaxTagBytes = 256;
 inline constexpr int kMaxDependencies = 32;
 inline constexpr size_t kMaxRequestIdBytes = 64;
 inline constexpr size_t kMaxStateHintBytes = 64;
+inline constexpr size_t kMaxSessionBytes = 64;
 inline constexpr uint32_t kMaxHotKeys = 1000;    // Of an answer.
 inline constexpr uint32_t kDefaultHotKeys = 50;  // Of one that was not told.
 inline constexpr uint64_t kMaxTtlMs = 365ull * 24 * 3600 * 1000;
@@ -48,6 +49,8 @@ inline constexpr uint64_t kMaxTtlMs = 365ull * 24 * 3600 * 1000;
 std::optional<Error> CheckNamespace(std::string_view name_space);
 // Of a call that writes.
 std::optional<Error> CheckWritableNamespace(std::string_view name_space);
+// Of what is asked for besides keys: `options.warm_source`.
+std::optional<Error> CheckOptions(const cache::v1::ReadOptions& options);
 std::optional<Error> CheckKey(std::string_view key, std::string_view field);
 // Of an invalidation by tag or by prefix.
 std::optional<Error> CheckTag(std::string_view tag, std::string_view field);

@@ -323,6 +323,10 @@ void MissPath::Finish(const Fill& fill, Stored stored) {
       entry.weight =
           static_cast<int8_t>(std::clamp<int>(entry.weight + fill.weight, kMinWeight, kMaxWeight));
       if (fill.landing.state != EntryState::kOk) MakeAbsence(&entry);
+      {
+        absl::MutexLock lock(&flight.mu);
+        entry.warm_source = flight.warm_source;
+      }
       NoteEntry(
           flight.name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), entry),
           {.given = entry.expires_at - now, .own = OwnLife(flight.policy, fill.life, fill.life)},

@@ -34,6 +34,9 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
   Waiter waiter{who, 0, std::min(request.options.max_stale, policy.stale_max),
                 request.options.want_lease};
   waiter.fences = context_.engine.fences().changes();
+  if (!request.options.warm_source.empty()) {
+    waiter.warm_source = context_.engine.InternWarmSource(request.options.warm_source);
+  }
   std::vector<Wait> waits;
   waits.reserve(keys.size());
   std::vector<FlightPtr> begun;
@@ -348,6 +351,7 @@ void MissPath::FillL1(Flight& flight, const Record& record, absl::Duration ttl,
   {
     absl::MutexLock lock(&flight.mu);
     token = flight.token;
+    entry->warm_source = flight.warm_source;
   }
   const absl::Duration total = record.expires_at - record.version.time();
   NoteEntry(flight.name_space, TrafficKind::kFill, key, EntryCharge(key.key.size(), *entry),

@@ -16,6 +16,7 @@
 #include "common/base/version.h"
 #include "common/cluster/topology.h"
 #include "common/engine/engine.h"
+#include "server/node/access_sampler.h"
 #include "server/node/clock_guard.h"
 #include "server/node/fences.h"
 #include "server/node/followed_slots.h"
@@ -62,6 +63,8 @@ struct NodeContext {
 
   // Is told what happens to keys of ours; nullptr: nobody follows.
   WatchHub* watch = nullptr;
+  // Samples who asks for what, for prediction; nullptr: nobody wants to know.
+  AccessSampler* accesses = nullptr;
   // Slots of ours whose changes this node hears of; nullptr: of all, or there is no changelog.
   const FollowedSlots* followed = nullptr;
 

@@ -40,6 +40,9 @@ struct ReadOptions {
   bool want_lease = false;  // On a miss: the right to fill the key, or wait for who has it.
   absl::Duration lease_wait = absl::InfiniteDuration();  // How long; at most until the deadline.
   absl::Duration max_stale;
+  // Nobody waits for the read: it counts as no hit and no miss, and what it brings into L1 is
+  // followed as this source's. Empty: it is somebody's.
+  std::string_view warm_source = {};
 };
 
 struct ReadRequest {

@@ -25,7 +25,7 @@ namespace {
 // One wait for the holders of leases at one of several owners, at least.
 constexpr absl::Duration kShortestWait = absl::Milliseconds(50);
 
-void Count(std::atomic<uint64_t>& counter, uint64_t n) {
+void Add(std::atomic<uint64_t>& counter, uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
 }
 
@@ -125,19 +125,15 @@ class ReadPath::Call final : public FlightWaiter,
     Done();
   }
 
-  void Take(uint32_t index, const Landing& landing, ReadResult* result) const {
+  // Of a read that somebody waits for.
+  void Count(uint32_t index, const Landing& landing) const {
     NamespaceCounters& counters = name_space_.counters;
     ReadFigures& figures = *name_space_.figures;
     const size_t version =
         figures.IndexOf(context_.PolicyVersionOf(SlotOf(name_space_.name, request_.keys[index])));
-    result->tier = landing.tier;
-    result->fleeting = landing.fleeting;
-    result->lease = landing.lease;
-    result->lease_taken = landing.lease_taken;
     if (landing.state == EntryState::kError) {
-      Count(counters.errors, 1);
+      Add(counters.errors, 1);
       figures.CountError(version);
-      SetError(*landing.error, result);
       return;
     }
     figures.Count(version,
@@ -146,17 +142,30 @@ class ReadPath::Call final : public FlightWaiter,
                                               : ReadTier::kMiss,
                   context_.clock.Monotonic() - began_);
     // What the origin has said is a miss of the tiers before it, whatever it said.
-    Count(landing.tier == Tier::kL1   ? counters.l1_hits
-          : landing.tier == Tier::kL2 ? counters.l2_hits
-                                      : counters.misses,
-          1);
+    Add(landing.tier == Tier::kL1   ? counters.l1_hits
+        : landing.tier == Tier::kL2 ? counters.l2_hits
+                                    : counters.misses,
+        1);
     if (landing.state != EntryState::kOk) {
       if (landing.tier == Tier::kL1 || landing.tier == Tier::kL2) {
-        Count(counters.origin.negative_hits, 1);
+        Add(counters.origin.negative_hits, 1);
       }
+    } else if (landing.tier == Tier::kOrigin) {
+      Add(counters.origin.answers, 1);
+    }
+  }
+
+  void Take(uint32_t index, const Landing& landing, ReadResult* result) const {
+    if (request_.options.warm_source.empty()) Count(index, landing);
+    result->tier = landing.tier;
+    result->fleeting = landing.fleeting;
+    result->lease = landing.lease;
+    result->lease_taken = landing.lease_taken;
+    if (landing.state == EntryState::kError) {
+      SetError(*landing.error, result);
       return;
     }
-    if (landing.tier == Tier::kOrigin) Count(counters.origin.answers, 1);
+    if (landing.state != EntryState::kOk) return;
     const absl::Time now = context_.clock.Now();
     const absl::Duration ttl = landing.expires_at - now;
     result->state = EntryState::kOk;
@@ -171,7 +180,9 @@ class ReadPath::Call final : public FlightWaiter,
     result->ttl = std::max(ttl, absl::ZeroDuration());
     result->age = std::max(now - landing.version.time(), absl::ZeroDuration());
     result->stale = landing.stale || ttl <= absl::ZeroDuration();
-    if (result->stale) Count(counters.origin.stale_answers, 1);
+    if (result->stale && request_.options.warm_source.empty()) {
+      Add(name_space_.counters.origin.stale_answers, 1);
+    }
   }
 
   // Looks for keys whose owner is unknown or does not answer. Does not touch L1.
@@ -408,6 +419,7 @@ bool ReadPath::ReadMirror(const ReadRequest& request, const Namespace& name_spac
                           std::string_view key, const Member& owner, ReadResult* result) {
   // Who wants what is true now, or the right to fill the key, asks its owner.
   if (request.options.force_refresh || request.options.want_lease) return false;
+  if (!request.options.warm_source.empty()) return false;  // The copy is the mirror's affair.
   ReadResult mirrored;
   if (!mirrors_->Read(request.name_space, key, owner, &mirrored)) return false;
   const uint64_t written = mirrored.written != 0 ? mirrored.written : mirrored.version.hlc;
@@ -440,7 +452,8 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   const uint16_t self = topology->IndexOf(context_.node_id);
   const NamespacePolicy& policy =
       request.policy == nullptr ? name_space->policy() : *request.policy;
-  const bool watched = WatchesKeys(policy);
+  const bool warms = !request.options.warm_source.empty();
+  const bool watched = WatchesKeys(policy) && !warms;
   const absl::Duration monotonic = context_.clock.Monotonic();
   const absl::Time wall = context_.clock.Now();
   std::vector<MissedKey> misses;
@@ -462,14 +475,17 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         answers[n].token = context_.engine.BeginFill(ours[n]);
       }
     } else {
-      context_.engine.GetBatch({ours.data(), waiting}, monotonic, answers.data());
+      context_.engine.GetBatch({ours.data(), waiting}, monotonic, answers.data(),
+                               warms ? LookKind::kWarming : LookKind::kRequest);
     }
     for (size_t n = 0; n < waiting; ++n) {
       const EntryKey& key = ours[n];
-      if (name_space->rates.IsSampled()) name_space->rates.Count(key.hash, key.key, monotonic);
+      if (!warms && name_space->rates.IsSampled()) {
+        name_space->rates.Count(key.hash, key.key, monotonic);
+      }
       if (!answers[n].found) {
         if (watched) context_.activity->OnMiss(key.hash, monotonic);
-        NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
+        if (!warms) NoteTraffic(*name_space, TrafficKind::kMiss, key, monotonic);
         misses.push_back(MissedKey{indexes[n], key, answers[n].token});
         continue;
       }
@@ -489,7 +505,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
       ++hits[name_space->figures->IndexOf(context_.PolicyVersionOf(key.slot))];
       ReadResult& result = results[indexes[n]];
       if (IsAbsence(entry)) {
-        Count(name_space->counters.origin.negative_hits, 1);
+        if (!warms) Add(name_space->counters.origin.negative_hits, 1);
         result.tier = Tier::kL1;
         continue;
       }
@@ -502,10 +518,12 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
       result.ttl = entry.expires_at - monotonic;
       result.age = std::max(wall - entry.version.time(), absl::ZeroDuration());
       // Without L2 it would be written anew; with it, it would come back for what is left there.
-      NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
-                {.given = context_.l1_only ? result.ttl + result.age
-                                           : std::max(policy.l1_ttl, result.ttl)},
-                monotonic);
+      if (!warms) {
+        NoteEntry(*name_space, TrafficKind::kHit, key, EntryCharge(key.key.size(), entry),
+                  {.given = context_.l1_only ? result.ttl + result.age
+                                             : std::max(policy.l1_ttl, result.ttl)},
+                  monotonic);
+      }
       if (request.options.with_tags) {
         result.tags = std::move(entry.tags);
         result.written = entry.written;
@@ -540,9 +558,9 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     if (++waiting == batch) look_up();
   }
   if (waiting > 0) look_up();
-  for (size_t version = 0; version < hits.size(); ++version) {
+  for (size_t version = 0; version < hits.size() && !warms; ++version) {
     if (hits[version] == 0) continue;
-    Count(name_space->counters.l1_hits, hits[version]);
+    Add(name_space->counters.l1_hits, hits[version]);
     name_space->figures->Count(version, ReadTier::kL1, context_.clock.Monotonic() - monotonic,
                                hits[version]);
   }

@@ -235,6 +235,10 @@ void AddEngineOptions(NodeConfig* config, OptionSet* set) {
   set->Add({"mirror-max-bytes", "l1.mirror_max_bytes", "0",
             "Memory for copies of other nodes' hot keys, at least 1MiB; 0: none are kept",
             SetBytesOrNone(&config->mirror_max_bytes, kMinL1Bytes)});
+  set->Add({"sample-callers", "warmth.sample_callers", "0",
+            "Of one caller (session, else connection) in so many the coordinator is told all reads, "
+            "for prediction; 0: of none",
+            SetInteger(&config->sample_callers, 0, 1'000'000)});
   set->Add({"l1-policy", "l1.policy", "adaptive", "Eviction policy",
             SetOneOf(&config->l1_policy, EvictionPolicyNames())});
 }

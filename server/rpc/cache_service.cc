@@ -133,6 +133,14 @@ void CacheServiceHandlers::FillHeader(const cache::v1::RequestHeader& request,
   header->set_node(context_.node_id);
 }
 
+void CacheServiceHandlers::Sample(const cache::v1::RequestHeader& header, const Call& call) const {
+  if (context_.accesses == nullptr || !call.read.options.warm_source.empty()) return;
+  const uint64_t caller = header.session().empty() ? AccessSampler::CallerOf(call.context().peer())
+                                                   : AccessSampler::CallerOf(header.session());
+  if (!context_.accesses->IsSampled(caller)) return;
+  context_.accesses->Add(caller, call.read.name_space, call.read.keys, context_.clock.Monotonic());
+}
+
 uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call,
                                                 const std::vector<ReadResult>& results) const {
   if (context_.watch == nullptr || call.forms_keys()) return 0;
@@ -188,6 +196,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   auto call = std::make_shared<Call>(*this, context, RpcMethod::kGet, request->namespace_());
   std::optional<Error> error = limits::CheckHeader(request->header());
   if (!error) error = limits::CheckNamespace(request->namespace_());
+  if (!error) error = limits::CheckOptions(request->options());
   if (!error) call->PrepareKeys();
   const std::string_view key = call->Formed(request->key());
   if (!error) error = limits::CheckKey(key, "key");
@@ -200,6 +209,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   call->read.keys = {key};
   call->read.options = FromProto(request->options());
   call->read.request_id = request->header().request_id();
+  Sample(request->header(), *call);
   reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {
     GiveBackUndelivered(call->context(), call->read, results, context_.clock.Now(), writes_);
     FillHeader(request->header(), response->mutable_header());
@@ -287,11 +297,13 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   std::optional<Error> error = limits::CheckHeader(call->fields.header);
   if (!error) error = limits::CheckNamespace(call->fields.name_space);
   if (!error) error = limits::CheckBatch(keys.size(), call->bytes->size(), "keys");
+  if (!error) error = limits::CheckOptions(call->fields.options);
   if (error) return call->Refuse(*error);
   call->PrepareKeys();
   call->TakeKeys();
   call->read.options = FromProto(call->fields.options);
   call->read.request_id = call->fields.header.request_id();
+  Sample(call->fields.header, *call);
   reads_.Read(call->read, [this, call, response](std::vector<ReadResult> results) {
     GiveBackUndelivered(call->context(), call->read, results, context_.clock.Now(), writes_);
     if (!call->refused.empty()) results = call->WithRefused(std::move(results));

@@ -68,6 +68,8 @@ class CacheServiceHandlers final : public cache::v1::CacheService::WithRawCallba
   class Call;
   class BatchGetCall;
 
+  // Tells prediction what was asked for, when the caller is one of those who are sampled.
+  void Sample(const cache::v1::RequestHeader& header, const Call& call) const;
   // What every answer says of itself.
   void FillHeader(const cache::v1::RequestHeader& request, cache::v1::ResponseHeader* header) const;
   // For callers that keep values: whether changes of all these keys are told here.

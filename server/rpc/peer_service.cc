@@ -68,6 +68,7 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::BatchGet(grpc::CallbackServerCont
   for (int i = 0; !error && i < request->keys_size(); ++i) {
     error = limits::CheckKey(request->keys(i), "keys");
   }
+  if (!error) error = limits::CheckOptions(request->options());
   if (error) return FailUnary(context, ToGrpcStatus(*error));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto read = std::make_shared<ReadRequest>();

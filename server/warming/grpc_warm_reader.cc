@@ -126,6 +126,7 @@ void GrpcWarmReader::Read(const std::string& address, const std::string& name_sp
   for (const std::string& key : keys) call->request.add_keys(key);
   call->request.mutable_options()->set_omit_value(true);
   call->request.mutable_options()->set_force_refresh(options.refresh);
+  call->request.mutable_options()->set_warm_source(options.source);
   call->context.set_deadline(std::chrono::system_clock::now() +
                              absl::ToChronoMicroseconds(options.timeout));
   {

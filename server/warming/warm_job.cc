@@ -26,6 +26,10 @@ int64_t SignedOf(const Json& json, const char* name) {
   const auto it = json.find(name);
   return it != json.end() && it->is_number_integer() ? it->get<int64_t>() : 0;
 }
+std::optional<absl::Time> TimeOf(const Json& json, const char* name) {
+  if (!json.contains(name)) return std::nullopt;
+  return absl::FromUnixMillis(SignedOf(json, name));
+}
 
 }  // namespace
 
@@ -48,22 +52,26 @@ std::string_view WarmJobStateName(WarmJobState state) {
 }
 
 Json ToJson(const WarmJob& job) {
-  return {{"id", job.id},
-          {"source", job.source},
-          {"namespace", job.name_space},
-          {"identity", job.identity},
-          {"state", WarmJobStateName(job.state)},
-          {"priority", job.priority},
-          {"refresh", job.refresh},
-          {"total", job.total_keys},
-          {"next", job.next_key},
-          {"warmed", job.warmed_keys},
-          {"absent", job.absent_keys},
-          {"failed", job.failed_keys},
-          {"text_bytes", job.text_bytes},
-          {"error", job.error},
-          {"created_ms", absl::ToUnixMillis(job.create_time)},
-          {"deadline_ms", absl::ToUnixMillis(job.deadline)}};
+  Json json = {{"id", job.id},
+               {"source", job.source},
+               {"namespace", job.name_space},
+               {"identity", job.identity},
+               {"state", WarmJobStateName(job.state)},
+               {"priority", job.priority},
+               {"refresh", job.refresh},
+               {"total", job.total_keys},
+               {"next", job.next_key},
+               {"warmed", job.warmed_keys},
+               {"absent", job.absent_keys},
+               {"failed", job.failed_keys},
+               {"text_bytes", job.text_bytes},
+               {"error", job.error},
+               {"created_ms", absl::ToUnixMillis(job.create_time)},
+               {"deadline_ms", absl::ToUnixMillis(job.deadline)}};
+  if (!job.name.empty()) json["name"] = job.name;
+  if (job.start_time) json["started_ms"] = absl::ToUnixMillis(*job.start_time);
+  if (job.end_time) json["ended_ms"] = absl::ToUnixMillis(*job.end_time);
+  return json;
 }
 
 std::optional<WarmJob> WarmJobFromJson(const Json& json) {
@@ -92,8 +100,11 @@ std::optional<WarmJob> WarmJobFromJson(const Json& json) {
   job.failed_keys = NumberOf(json, "failed");
   job.text_bytes = NumberOf(json, "text_bytes");
   job.error = TextOf(json, "error");
+  job.name = TextOf(json, "name");
   job.create_time = absl::FromUnixMillis(SignedOf(json, "created_ms"));
   job.deadline = absl::FromUnixMillis(SignedOf(json, "deadline_ms"));
+  job.start_time = TimeOf(json, "started_ms");
+  job.end_time = TimeOf(json, "ended_ms");
   return job;
 }
 

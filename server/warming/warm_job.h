@@ -29,7 +29,8 @@ std::string_view WarmJobStateName(WarmJobState state);
 
 struct WarmJob {
   std::string id;      // Unique in the region.
-  std::string source;  // "startup", "schedule", "rule" or "manual".
+  std::string source;  // "startup", "schedule", "rule", "prediction" or "manual".
+  std::string name;    // Of what configured it; empty: somebody asked for its keys.
   std::string name_space;
   std::string identity;  // Jobs of the same identity are not queued twice.
   WarmJobState state = WarmJobState::kQueued;
@@ -44,6 +45,8 @@ struct WarmJob {
   std::string error;        // For people.
   absl::Time create_time;
   absl::Time deadline;
+  std::optional<absl::Time> start_time;  // Its first read.
+  std::optional<absl::Time> end_time;
 
   bool over() const { return state >= WarmJobState::kDone; }
   friend bool operator==(const WarmJob&, const WarmJob&) = default;

@@ -88,12 +88,13 @@ absl::Status WarmQueue::Resume(const std::string& id) {
   return absl::OkStatus();
 }
 
-absl::Status WarmQueue::Cancel(const std::string& id) {
+absl::Status WarmQueue::Cancel(const std::string& id, absl::Time now) {
   if (const WarmJob* job = Find(id); job != nullptr && job->state == WarmJobState::kCancelled) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
   job->state = WarmJobState::kCancelled;
+  job->end_time = now;
   ForgetOld();
   return absl::OkStatus();
 }
@@ -111,9 +112,11 @@ const WarmJob* WarmQueue::Pick(const std::function<bool(const WarmJob&)>& can_ru
   return best;
 }
 
-void WarmQueue::Begin(const std::string& id) {
+void WarmQueue::Begin(const std::string& id, absl::Time now) {
   WarmJob* const job = FindLive(id);
-  if (job != nullptr && job->state == WarmJobState::kQueued) job->state = WarmJobState::kRunning;
+  if (job == nullptr) return;
+  if (job->state == WarmJobState::kQueued) job->state = WarmJobState::kRunning;
+  if (!job->start_time) job->start_time = now;
 }
 
 void WarmQueue::Advance(const std::string& id, const Progress& progress) {
@@ -125,12 +128,13 @@ void WarmQueue::Advance(const std::string& id, const Progress& progress) {
   job->failed_keys += progress.failed;
 }
 
-void WarmQueue::Finish(const std::string& id, std::string error) {
+void WarmQueue::Finish(const std::string& id, std::string error, absl::Time now) {
   WarmJob* const job = FindLive(id);
   if (job == nullptr) return;
   const bool all_over = job->next_key == job->total_keys;
   const bool all_failed = job->failed_keys == job->total_keys;
   job->state = all_over && !all_failed ? WarmJobState::kDone : WarmJobState::kFailed;
+  job->end_time = now;
   if (!error.empty()) job->error = ForPeople(std::move(error));
   if (job->error.empty() && job->absent_keys > 0) {
     job->error = absl::StrCat("nobody has ", job->absent_keys, " of the keys");
@@ -170,6 +174,15 @@ size_t WarmQueue::live(std::string_view source) const {
   return static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), [source](const auto& entry) {
     return !entry.second.over() && entry.second.source == source;
   }));
+}
+
+uint64_t WarmQueue::keys_left(std::string_view source, std::string_view name_space) const {
+  uint64_t keys = 0;
+  for (const auto& [id, job] : jobs_) {
+    if (job.over() || job.source != source || job.name_space != name_space) continue;
+    keys += job.total_keys - job.next_key;
+  }
+  return keys;
 }
 
 WarmQueue::Totals WarmQueue::Count() const {

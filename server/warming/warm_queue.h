@@ -50,13 +50,13 @@ class WarmQueue {
   // and is so already is no error.
   absl::Status Pause(const std::string& id);
   absl::Status Resume(const std::string& id);
-  absl::Status Cancel(const std::string& id);
+  absl::Status Cancel(const std::string& id, absl::Time now);
 
   // The live job of highest priority, then the oldest, that is not paused and that `can_run`
   // takes; nullptr when there is none.
   const WarmJob* Pick(const std::function<bool(const WarmJob&)>& can_run) const;
-  // It has begun.
-  void Begin(const std::string& id);
+  // It has begun, unless it had before.
+  void Begin(const std::string& id, absl::Time now);
   // `keys` more keys are over.
   struct Progress {
     uint64_t keys = 0;
@@ -66,7 +66,7 @@ class WarmQueue {
   };
   void Advance(const std::string& id, const Progress& progress);
   // Ends a live job: done when all its keys are over and not all failed; failed otherwise.
-  void Finish(const std::string& id, std::string error);
+  void Finish(const std::string& id, std::string error, absl::Time now);
   // The live jobs whose deadline is over; nothing changes.
   std::vector<std::string> Late(absl::Time now) const;
   void SetError(const std::string& id, std::string error);
@@ -76,6 +76,8 @@ class WarmQueue {
   std::vector<WarmJob> List() const;
   size_t live() const;
   size_t live(std::string_view source) const;
+  // Of the live jobs of one source and namespace.
+  uint64_t keys_left(std::string_view source, std::string_view name_space) const;
   // Of the live jobs.
   struct Totals {
     uint64_t queued = 0;

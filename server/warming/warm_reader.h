@@ -34,6 +34,8 @@ struct WarmReadOptions {
   absl::Duration timeout = absl::Seconds(10);
   // Load from the namespace's origin, or without one from the regional Redis, whatever is in memory.
   bool refresh = false;
+  // Whose job it is: what the nodes follow what it brings under.
+  std::string source = {};
 };
 
 class WarmReader {

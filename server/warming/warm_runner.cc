@@ -63,7 +63,30 @@ void WarmRunner::Stop() {
   runs_.clear();
 }
 
-WarmRunner::Budget WarmRunner::BudgetOf(const std::string& name_space) {
+double WarmRunner::Budget::burst() const {
+  double burst = name_space->burst();
+  for (const TokenBucket* more : {origin, source}) {
+    if (more != nullptr) burst = std::min(burst, more->burst());
+  }
+  return burst;
+}
+
+absl::Duration WarmRunner::Budget::WaitFor(double count, absl::Duration now) const {
+  absl::Duration wait = name_space->WaitFor(count, now);
+  for (TokenBucket* more : {origin, source}) {
+    if (more != nullptr) wait = std::max(wait, more->WaitFor(count, now));
+  }
+  return wait;
+}
+
+void WarmRunner::Budget::Take(double count, absl::Duration now) const {
+  for (TokenBucket* bucket : {name_space, origin, source}) {
+    if (bucket != nullptr) bucket->Take(count, now);
+  }
+}
+
+WarmRunner::Budget WarmRunner::BudgetOf(const WarmJob& job) {
+  const std::string& name_space = job.name_space;
   const std::string key = absl::StrCat("n:", name_space);
   // Full buckets of namespaces that nobody warms any more are no loss.
   if (buckets_.size() > kMaxBuckets && buckets_.count(key) == 0) buckets_.clear();
@@ -74,23 +97,23 @@ WarmRunner::Budget WarmRunner::BudgetOf(const std::string& name_space) {
     }
     return found.get();
   };
-  const auto rate = budgets_.namespaces.find(name_space);
   const auto origin = budgets_.origin_of.find(name_space);
-  Budget budget{nullptr, nullptr};
-  budget.name_space =
-      bucket(key, rate == budgets_.namespaces.end() ? budgets_.default_rate : rate->second);
+  Budget budget{nullptr, nullptr, nullptr};
+  budget.name_space = bucket(key, budgets_.RateOf(name_space));
   if (origin != budgets_.origin_of.end()) {
     budget.origin = bucket(absl::StrCat("o:", origin->second), budgets_.origins.at(origin->second));
+  }
+  if (const std::optional<double> of_source = hooks_.rate(job)) {
+    budget.source = bucket(absl::StrCat("s:", job.source, "/", name_space), *of_source);
+    budget.source->SetRate(*of_source, std::max(*of_source, 1.0), clock_.Monotonic());
   }
   return budget;
 }
 
 // How many keys the next batch should have: full ones, unless the budget is small.
 uint64_t WarmRunner::Wanted(uint64_t left, const Budget& budget) const {
-  auto wanted = static_cast<double>(std::min<uint64_t>(options_.batch_keys, left));
-  wanted = std::min(wanted, std::floor(budget.name_space->burst()));
-  if (budget.origin != nullptr) wanted = std::min(wanted, std::floor(budget.origin->burst()));
-  return static_cast<uint64_t>(wanted);
+  const auto wanted = static_cast<double>(std::min<uint64_t>(options_.batch_keys, left));
+  return static_cast<uint64_t>(std::min(wanted, std::floor(budget.burst())));
 }
 
 bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake) {
@@ -114,10 +137,9 @@ bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration*
     sent = run.sent;
   }
   if (sent == job.total_keys) return false;
-  const Budget budget = BudgetOf(job.name_space);
+  const Budget budget = BudgetOf(job);
   const auto count = static_cast<double>(Wanted(job.total_keys - sent, budget));
-  absl::Duration wait = budget.name_space->WaitFor(count, now);
-  if (budget.origin != nullptr) wait = std::max(wait, budget.origin->WaitFor(count, now));
+  const absl::Duration wait = budget.WaitFor(count, now);
   if (wait == absl::ZeroDuration()) return true;
   *wake = std::min(*wake, now + wait);
   return false;
@@ -157,12 +179,13 @@ void WarmRunner::EndLate() {
   for (const std::string& id : queue_.Late(clock_.Now())) {
     const WarmJob* const job = queue_.Find(id);
     const uint64_t left = job->total_keys - job->next_key;
+    if (hooks_.rate(*job).has_value()) hooks_.on_refused(*job, left);
     Finish(id, absl::StrCat("DEADLINE_EXCEEDED: ", left, " keys were left at its deadline"));
   }
 }
 
 void WarmRunner::Finish(const std::string& id, std::string error) {
-  queue_.Finish(id, std::move(error));
+  queue_.Finish(id, std::move(error), clock_.Now());
   runs_.erase(id);
   hooks_.on_over(id);
 }
@@ -200,10 +223,9 @@ void WarmRunner::Step(const WarmJob& job, absl::Duration now) {
     Send(job, &run, std::move(batch));
     return;
   }
-  const Budget budget = BudgetOf(job.name_space);
+  const Budget budget = BudgetOf(job);
   const uint64_t count = Wanted(job.total_keys - run.sent, budget);
-  budget.name_space->Take(static_cast<double>(count), now);
-  if (budget.origin != nullptr) budget.origin->Take(static_cast<double>(count), now);
+  budget.Take(static_cast<double>(count), now);
   Batch batch;
   batch.job = job.id;
   batch.source = job.source;
@@ -212,7 +234,7 @@ void WarmRunner::Step(const WarmJob& job, absl::Duration now) {
   batch.progress.keys = count;
   for (uint64_t i = 0; i < count; ++i) batch.left.push_back(run.sent + i);
   run.sent += count;
-  queue_.Begin(job.id);
+  queue_.Begin(job.id, clock_.Now());
   Send(job, &run, std::move(batch));
 }
 
@@ -261,7 +283,7 @@ void WarmRunner::Send(const WarmJob& job, Run* run, Batch batch) {
   ++batch.attempts;
   const std::string& node = nodes_[next_node_++ % nodes_.size()];
   auto shared = std::make_shared<Batch>(std::move(batch));
-  reader_.Read(node, job.name_space, keys, {options_.read_timeout, job.refresh},
+  reader_.Read(node, job.name_space, keys, {options_.read_timeout, job.refresh, job.source},
                [this, executor = &executor_, generation = generation_, shared,
                 sent_at = clock_.Monotonic(), clock = &clock_](WarmAnswer answer) {
                  const absl::Duration took = clock->Monotonic() - sent_at;

@@ -59,6 +59,10 @@ class WarmRunner {
     std::function<void(const std::string& id, TextLoaded)> load_text;
     std::function<void()> on_progress;
     std::function<void(const std::string& id)> on_over;  // The job is done or has failed.
+    // Keys a second that the source of the job may read for its namespace; nullopt: no bound.
+    std::function<std::optional<double>(const WarmJob&)> rate;
+    // Keys of a job that ended while its source had no budget for them.
+    std::function<void(const WarmJob&, uint64_t keys)> on_refused;
   };
 
   WarmRunner(WarmRunnerOptions options, WarmBudgets budgets, const Clock& clock, Executor& executor,
@@ -101,6 +105,11 @@ class WarmRunner {
   struct Budget {
     TokenBucket* name_space;
     TokenBucket* origin;  // May be nullptr.
+    TokenBucket* source;  // May be nullptr.
+
+    double burst() const;
+    absl::Duration WaitFor(double count, absl::Duration now) const;
+    void Take(double count, absl::Duration now) const;
   };
 
   bool CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake);
@@ -116,7 +125,7 @@ class WarmRunner {
   void Finish(const std::string& id, std::string error);
   void EndLate();
   void WakeAt(absl::Duration at);
-  Budget BudgetOf(const std::string& name_space);
+  Budget BudgetOf(const WarmJob& job);
   uint64_t Wanted(uint64_t left, const Budget& budget) const;
   double Random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
@@ -134,7 +143,8 @@ class WarmRunner {
   std::vector<std::string> nodes_;
   size_t next_node_ = 0;
   std::map<std::string, Run> runs_;                              // By id of the job.
-  std::map<std::string, std::unique_ptr<TokenBucket>> buckets_;  // "n:<namespace>", "o:<origin>".
+  std::map<std::string, std::unique_ptr<TokenBucket>> buckets_;  // "n:<namespace>", "o:<origin>",
+                                                                 // "s:<source>/<namespace>".
   size_t in_flight_ = 0;
   uint64_t generation_ = 0;  // Answers of an earlier one are not heard.
   uint64_t wake_generation_ = 0;

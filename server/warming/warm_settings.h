@@ -64,6 +64,11 @@ struct WarmBudgets {
   std::map<std::string, double> namespaces;
   std::map<std::string, double> origins;
   std::map<std::string, std::string> origin_of;  // Namespace -> origin.
+
+  double RateOf(const std::string& name_space) const {
+    const auto it = namespaces.find(name_space);
+    return it == namespaces.end() ? default_rate : it->second;
+  }
 };
 
 struct WarmSettings {

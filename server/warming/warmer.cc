@@ -29,6 +29,8 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
       metrics_(metrics),
       leads_(std::move(leads)),
       queue_(options.queue),
+      sources_(
+          [this](const std::string& name_space) { return settings_.budgets.RateOf(name_space); }),
       store_(options.lease, store, executor,
              {[this] { return Document(); }, [this] { runner_.Pump(); },
               [this](const std::string& why) { HandleFenced(why); }}),
@@ -38,7 +40,13 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
                [this](const std::string& id, WarmRunner::TextLoaded done) {
                  store_.LoadText(id, std::move(done));
                },
-               [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); }}),
+               [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); },
+               [this](const WarmJob& job) {
+                 return sources_.RateOf(job.source, job.name_space, clock_.Monotonic());
+               },
+               [this](const WarmJob& job, uint64_t keys) {
+                 sources_.AddRefused(job.source, job.name_space, keys, clock_.Monotonic());
+               }}),
       events_(options.events, settings_.rules, clock, executor, metrics,
               {[this] { return queue_.live("rule"); },
                [this](const std::vector<WarmOrder>& orders, EventIntake::Queued queued) {
@@ -68,6 +76,7 @@ void Warmer::StepDown() {
   asking_.clear();
   starting_ = false;
   cold_.Restore({});
+  sources_.Clear();
   Count();
 }
 
@@ -107,6 +116,9 @@ void Warmer::Restore(const std::string& text) {
   if (const auto jobs = json.find("jobs"); jobs != json.end()) {
     const size_t unreadable = queue_.Restore(*jobs);
     if (unreadable > 0) spdlog::error("{} stored warm jobs cannot be read", unreadable);
+  }
+  if (const auto sources = json.find("sources"); sources != json.end()) {
+    sources_.Restore(*sources, clock_.Monotonic());
   }
   if (const auto nodes = json.find("serving"); nodes != json.end() && nodes->is_array()) {
     ColdStart::Nodes known;
@@ -148,6 +160,7 @@ std::string Warmer::Document() const {
   const nlohmann::json json = {{"format", 1},
                                {"jobs", queue_.ToJson()},
                                {"schedules", std::move(schedules)},
+                               {"sources", sources_.ToJson()},
                                {"serving", cold_.known()}};
   // Errors of nodes may hold anything; the store must not make us throw.
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -158,6 +171,10 @@ std::string Warmer::Document() const {
 void Warmer::Tick() {
   if (!loaded_) return;
   LookCold();
+  if (sources_.Tick(clock_.Monotonic())) {
+    SaveSoon();
+    runner_.Pump();  // A budget may have grown.
+  }
   const absl::Time now = clock_.Now();
   bool changed = false;
   absl::Time next = now + kTickEvery;
@@ -183,6 +200,7 @@ void Warmer::Tick() {
 WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
   WarmJob job;
   job.source = "schedule";
+  job.name = schedule.name;
   job.name_space = schedule.name_space;
   job.identity = absl::StrCat("schedule:", schedule.name);
   job.priority = schedule.priority;
@@ -263,7 +281,7 @@ void Warmer::HandleOver(const std::string& id) {
 }
 
 void Warmer::Count() {
-  const WarmCounters counters{queue_.Count(), runner_.reads_at_once()};
+  const WarmCounters counters{queue_.Count(), runner_.reads_at_once(), sources_.List("")};
   absl::MutexLock lock(&mu_);
   counters_ = counters;
 }

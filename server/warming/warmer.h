@@ -40,6 +40,7 @@
 #include "server/warming/warm_reader.h"
 #include "server/warming/warm_runner.h"
 #include "server/warming/warm_settings.h"
+#include "server/warming/warm_sources.h"
 #include "server/warming/warm_store.h"
 
 namespace meridian {
@@ -67,6 +68,7 @@ enum class WarmAction : uint8_t { kPause, kResume, kCancel };
 struct WarmCounters {
   WarmQueue::Totals jobs;
   uint64_t reads_at_once = 0;  // That the nodes' load allows now.
+  std::vector<WarmSources::View> sources;
 };
 
 class Warmer {
@@ -103,6 +105,14 @@ class Warmer {
   void Control(const std::string& id, WarmAction action, JobDone done);
   // Newest first. kUnavailable when this does not lead.
   absl::StatusOr<std::vector<WarmJob>> List() const;
+
+  // What a node says it has of what was warmed. Not heard when this does not lead.
+  void ReportFigures(const std::string& node, const WarmFigures& figures);
+  // How many of `wanted` keys the source may queue now, so that its budget reads them in a few
+  // seconds; the others are counted as refused.
+  size_t TakeRoom(const std::string& source, const std::string& name_space, size_t wanted);
+  // Of one namespace unless it is empty. kUnavailable when this does not lead.
+  absl::StatusOr<std::vector<WarmSources::View>> ListSources(const std::string& name_space) const;
 
   WarmCounters counters() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -156,6 +166,7 @@ class Warmer {
   WarmMetrics& metrics_;  // Not owned; outlives this.
   const std::function<bool()> leads_;
   WarmQueue queue_;
+  WarmSources sources_;
   WarmStore store_;
   WarmRunner runner_;
   EventIntake events_;

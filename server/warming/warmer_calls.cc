@@ -14,6 +14,7 @@ namespace meridian {
 namespace {
 
 constexpr int32_t kHighestPriority = 1'000'000;
+constexpr double kSecondsAhead = 5;  // What a source of many keys may have in the queue.
 
 absl::Status FieldInvalid(const std::string& field, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", field, ": ", why));
@@ -77,6 +78,7 @@ WarmJob Warmer::JobOf(const WarmOrder& order) {
   WarmJob job;
   job.id = absl::StrCat(order.name, "-", token_, ".", ++last_job_);
   job.source = order.source;
+  job.name = order.name;
   job.name_space = order.name_space;
   job.identity =
       absl::StrCat(order.source, ":", order.name, ":",
@@ -126,6 +128,29 @@ void Warmer::Report(const std::vector<WarmEvent>& events, EventIntake::Done done
   events_.Report(events, std::move(done));
 }
 
+// --- What warming brings.
+
+void Warmer::ReportFigures(const std::string& node, const WarmFigures& figures) {
+  if (loaded_ && leads_()) sources_.Report(node, figures, clock_.Monotonic());
+}
+
+size_t Warmer::TakeRoom(const std::string& source, const std::string& name_space, size_t wanted) {
+  const absl::Duration now = clock_.Monotonic();
+  const double rate =
+      sources_.RateOf(source, name_space, now).value_or(settings_.budgets.RateOf(name_space));
+  const auto most = static_cast<uint64_t>(std::max(rate * kSecondsAhead, 1.0));
+  const uint64_t left = queue_.keys_left(source, name_space);
+  const size_t room = std::min<size_t>(wanted, most - std::min(most, left));
+  if (room < wanted) sources_.AddRefused(source, name_space, wanted - room, now);
+  return room;
+}
+
+absl::StatusOr<std::vector<WarmSources::View>> Warmer::ListSources(
+    const std::string& name_space) const {
+  if (!loaded_ || !leads_()) return NotLeading();
+  return sources_.List(name_space);
+}
+
 // --- What people ask for.
 
 void Warmer::Run(const WarmRequest& request, JobDone done) {
@@ -169,7 +194,7 @@ void Warmer::Control(const std::string& id, WarmAction action, JobDone done) {
       status = queue_.Resume(id);
       break;
     case WarmAction::kCancel:
-      status = queue_.Cancel(id);
+      status = queue_.Cancel(id, clock_.Now());
       break;
   }
   if (!status.ok()) return done(status);

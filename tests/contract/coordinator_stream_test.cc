@@ -69,8 +69,11 @@ class TestCoordinator {
     hot_keys_ = std::make_unique<HotKeyLead>(*coordinator_, *view_);
     alerts_.Update({{.name = "MeridianNodeDown", .severity = "critical"}}, absl::ZeroDuration(),
                    clock_.Now());
-    service_ = std::make_unique<CoordinatorServiceHandler>(
-        *coordinator_, *warmer_, *hot_keys_, alerts_, advisor_, RolloutTickets::kAbsence);
+    prediction_ = std::make_unique<PredictionLead>(
+        PredictionOptions{.enabled = true}, *coordinator_, *view_, hot_keys_->history(), *warmer_);
+    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
+                                                           *prediction_, alerts_, advisor_,
+                                                           RolloutTickets::kAbsence);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -121,6 +124,7 @@ class TestCoordinator {
                              return std::vector<FollowedNode>();
                            }};
   Advisor advisor_{figures_, clock_, executor_, figure_transport_, nullptr};
+  std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

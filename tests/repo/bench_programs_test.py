@@ -46,6 +46,8 @@ class BenchProgramsTest(unittest.TestCase):
                                 ("meridian-hit-ratio", trace, "--sizes", "0.1,-nan"),
                                 ("meridian-hit-ratio", trace, "--threads=-1"),
                                 ("meridian-hit-ratio", trace, "--policy", "magic"),
+                                ("meridian-warming-sim", trace, "--size", "nan"),
+                                ("meridian-warming-sim", trace, "--delay=-1"),
                                 ("source-workloads", *profiles, "--hours", "nan"),
                                 ("source-workloads", *profiles, "--hours", "inf"),
                                 ("source-workloads", *profiles, "--seed=-1"),

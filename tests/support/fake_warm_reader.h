@@ -57,6 +57,9 @@ class FakeWarmReader final : public WarmReader {
   void MakeAbsent(const std::string& key) { absent_.insert(key); }
   void MakeBroken(const std::string& key) { broken_.insert(key); }
 
+  // As if nothing had been read.
+  void Forget() { warmed_.clear(); }
+
   // How often a key was answered with a value.
   const std::map<std::string, int>& warmed() const { return warmed_; }
   // Those that were to be loaded anew.

@@ -35,6 +35,7 @@ class CoordinatorClientTest : public ::testing::Test {
     self.state = MemberState::kJoining;
     options.backoff.jitter = 0;
     options.hot_keys = [this] { return hot_keys_; };
+    options.accesses = &accesses_;
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     client_->Start(self);
@@ -55,6 +56,7 @@ class CoordinatorClientTest : public ::testing::Test {
   FakeExecutor executor_{clock_};
   FakeCoordinatorTransport transport_;
   TopologyHolder topology_;
+  AccessSampler accesses_{1};
   std::vector<HotKey> hot_keys_ = {{"task", "k", 7}};
   std::unique_ptr<CoordinatorClient> client_;
 };
@@ -161,6 +163,27 @@ TEST_F(CoordinatorClientTest, HotKeysAreToldWhenTheNodeIsTakenAndThenEveryFiveSe
   ASSERT_EQ(transport_.last().address, "c:3");
   ASSERT_TRUE(transport_.last().sent.back().hot_keys.has_value());
   EXPECT_TRUE(transport_.last().sent.back().hot_keys->empty());
+}
+
+TEST_F(CoordinatorClientTest, WhatCallersAskForIsToldOnceWithItsTime) {
+  Answer();
+  const std::string_view key = "k";
+  const absl::Duration asked = clock_.Monotonic();
+  accesses_.Add(7, "task", {&key, 1}, asked);
+  for (int i = 0; i < 50; ++i) {
+    executor_.RunFor(absl::Milliseconds(100));
+    Answer();
+  }
+  size_t told = 0;
+  for (const NodeHeartbeat& heartbeat : transport_.last().sent) {
+    if (heartbeat.accesses.empty()) continue;
+    ++told;
+    EXPECT_EQ(heartbeat.accesses[0].key, "k");
+    EXPECT_EQ(heartbeat.accesses[0].at, asked);
+    EXPECT_GE(heartbeat.sent_at, asked);
+    EXPECT_EQ(heartbeat.callers_per_access_sample, 1u);
+  }
+  EXPECT_EQ(told, 1u);
 }
 
 TEST_F(CoordinatorClientTest, DrainingIsSaidAtOnceAndStopEndsTheStream) {

@@ -42,7 +42,7 @@ TEST(WarmQueueTest, HighPriorityFirstThenTheOldest) {
   EXPECT_EQ(Picked(queue), "old");
   ASSERT_TRUE(queue.Pause("old").ok());
   EXPECT_EQ(Picked(queue), "young");
-  ASSERT_TRUE(queue.Cancel("young").ok());
+  ASSERT_TRUE(queue.Cancel("young", kStart).ok());
   EXPECT_EQ(Picked(queue), "low");
   ASSERT_TRUE(queue.Resume("old").ok());
   EXPECT_EQ(Picked(queue), "old");
@@ -58,7 +58,7 @@ TEST(WarmQueueTest, AnIdentityWaitsOnceButMayWaitWhileItRuns) {
   ASSERT_TRUE(joined.ok());
   EXPECT_EQ(joined->id, "a");
   EXPECT_FALSE(joined->is_new);
-  queue.Begin("a");
+  queue.Begin("a", kStart);
   EXPECT_TRUE(queue.Add(again)->is_new);
 }
 
@@ -72,7 +72,7 @@ TEST(WarmQueueTest, AFloodIsRefused) {
   const absl::Status status = queue.Add(Job("d")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), StartsWith("WARM_QUEUE_FULL: "));
-  ASSERT_TRUE(queue.Cancel("a").ok());
+  ASSERT_TRUE(queue.Cancel("a", kStart).ok());
   EXPECT_TRUE(queue.Add(Job("d")).ok());
 }
 
@@ -81,8 +81,8 @@ TEST(WarmQueueTest, WhatIsOverStaysOverAndIsForgottenInTime) {
   for (int i = 0; i < 6; ++i) {
     const std::string id = absl::StrCat("job", i);
     ASSERT_TRUE(queue.Add(Job(id, 0, 100 - i)).ok());
-    ASSERT_TRUE(queue.Cancel(id).ok());
-    EXPECT_TRUE(queue.Cancel(id).ok()) << "it is what was asked for";
+    ASSERT_TRUE(queue.Cancel(id, kStart).ok());
+    EXPECT_TRUE(queue.Cancel(id, kStart).ok()) << "it is what was asked for";
   }
   std::vector<std::string> ids;
   for (const WarmJob& job : queue.List()) ids.push_back(job.id);
@@ -95,28 +95,48 @@ TEST(WarmQueueTest, ProgressAndHowAJobEnds) {
   WarmQueue queue({});
   for (const char* id : {"done", "failed", "late", "absent"}) ASSERT_TRUE(queue.Add(Job(id)).ok());
   queue.Advance("done", {.keys = 10, .warmed = 9, .absent = 0, .failed = 1});
-  queue.Finish("done", "");
+  queue.Finish("done", "", kStart + absl::Minutes(1));
   EXPECT_EQ(queue.Find("done")->state, WarmJobState::kDone);
   EXPECT_EQ(queue.Find("done")->failed_keys, 1u);
   queue.Advance("failed", {.keys = 10, .warmed = 0, .absent = 0, .failed = 10});
-  queue.Finish("failed", "");
+  queue.Finish("failed", "", kStart + absl::Minutes(1));
   EXPECT_EQ(queue.Find("failed")->state, WarmJobState::kFailed);
   queue.Advance("absent", {.keys = 10, .warmed = 0, .absent = 10, .failed = 0});
-  queue.Finish("absent", "");
+  queue.Finish("absent", "", kStart + absl::Minutes(1));
   EXPECT_EQ(queue.Find("absent")->state, WarmJobState::kDone);
   EXPECT_THAT(queue.Late(kStart + absl::Minutes(59)), ElementsAre());
   EXPECT_THAT(queue.Late(kStart + absl::Hours(1)), ElementsAre("late"));
   queue.Advance("late", {.keys = 5, .warmed = 5, .absent = 0, .failed = 0});
-  queue.Finish("late", "too late");
+  queue.Finish("late", "too late", kStart + absl::Minutes(1));
   EXPECT_EQ(queue.Find("late")->state, WarmJobState::kFailed);
   EXPECT_EQ(queue.Find("late")->error, "too late");
+}
+
+TEST(WarmQueueTest, AJobSaysWhenItBeganAndWhenItEnded) {
+  WarmQueue queue({});
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(queue.Add(Job(id)).ok());
+  EXPECT_EQ(queue.Find("a")->start_time, std::nullopt);
+  queue.Begin("a", kStart + absl::Seconds(1));
+  queue.Begin("a", kStart + absl::Seconds(2));
+  EXPECT_EQ(queue.Find("a")->start_time, kStart + absl::Seconds(1)) << "of its next batch";
+  EXPECT_EQ(queue.Find("a")->end_time, std::nullopt);
+  queue.Finish("a", "", kStart + absl::Seconds(3));
+  EXPECT_EQ(queue.Find("a")->end_time, kStart + absl::Seconds(3));
+  ASSERT_TRUE(queue.Cancel("b", kStart + absl::Seconds(4)).ok());
+  ASSERT_TRUE(queue.Cancel("b", kStart + absl::Seconds(5)).ok());
+  EXPECT_EQ(queue.Find("b")->start_time, std::nullopt);
+  EXPECT_EQ(queue.Find("b")->end_time, kStart + absl::Seconds(4));
 }
 
 TEST(WarmQueueTest, TheStoreGivesBackWhatItGot) {
   WarmQueue queue({});
   ASSERT_TRUE(queue.Add(Job("a", -7)).ok());
-  ASSERT_TRUE(queue.Add(Job("b")).ok());
-  queue.Begin("a");
+  WarmJob named = Job("b");
+  named.name = "nightly";
+  ASSERT_TRUE(queue.Add(named).ok());
+  ASSERT_TRUE(queue.Add(Job("c")).ok());
+  ASSERT_TRUE(queue.Cancel("c", kStart).ok());
+  queue.Begin("a", kStart);
   queue.Advance("a", {.keys = 4, .warmed = 1, .absent = 2, .failed = 1});
   queue.SetError("a", "\"quoted\"\n");
   ASSERT_TRUE(queue.Pause("b").ok());

@@ -1,0 +1,91 @@
+#include "server/warming/warm_budget.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace meridian {
+namespace {
+
+constexpr double kEnoughToSay = 8;
+constexpr absl::Duration kHistoryStep = absl::Minutes(1);
+
+double Difference(uint64_t now, uint64_t before) {
+  return static_cast<double>(now - std::min(now, before));
+}
+
+}  // namespace
+
+WarmOutcomes& WarmOutcomes::operator+=(const WarmOutcomes& other) {
+  warmed += other.warmed;
+  used += other.used;
+  unused += other.unused;
+  displaced += other.displaced;
+  lost += other.lost;
+  return *this;
+}
+
+WarmBudget::WarmBudget(WarmBudgetOptions options, absl::Duration now)
+    : options_(options),
+      rate_(std::min(options.first, options.ceiling)),
+      floor_(std::min(options.least, options.ceiling)),
+      updated_at_(now) {
+  history_.emplace_back(now, 0);
+}
+
+void WarmBudget::Restore(double rate, const WarmOutcomes& outcomes, absl::Duration now) {
+  rate_ = std::clamp(rate, floor_, options_.ceiling);
+  seen_ = outcomes;
+  updated_at_ = now;
+  history_.clear();
+  // Those that wait still have all their time again.
+  history_.emplace_back(now, outcomes.used + outcomes.unused + outcomes.lost);
+}
+
+double WarmBudget::Overdue(const WarmOutcomes& outcomes, absl::Duration now) {
+  if (now - history_.back().first >= kHistoryStep) history_.emplace_back(now, outcomes.warmed);
+  while (history_.size() > 1 && now - history_[1].first >= options_.patience) history_.pop_front();
+  if (now - history_.front().first < options_.patience) return 0;
+  return Difference(history_.front().second, outcomes.used + outcomes.unused + outcomes.lost);
+}
+
+void WarmBudget::Update(const WarmOutcomes& outcomes, double requests, absl::Duration now) {
+  const double overdue = Overdue(outcomes, now);
+  Score fresh;
+  fresh.used = Difference(outcomes.used, seen_.used);
+  // One that ends unused after all was counted when its patience ended; one that is used was not
+  // in vain.
+  fresh.vain = Difference(outcomes.unused, seen_.unused) + overdue - overdue_;
+  fresh.displaced = Difference(outcomes.displaced, seen_.displaced);
+  const double kept = std::exp2(-absl::FDivDuration(now - updated_at_, options_.half_life));
+  recent_.used = recent_.used * kept + fresh.used;
+  recent_.vain = std::max(recent_.vain * kept + fresh.vain, 0.0);
+  recent_.displaced = recent_.displaced * kept + fresh.displaced;
+  fresh_.used += fresh.used;
+  fresh_.vain += fresh.vain;
+  fresh_.displaced += fresh.displaced;
+  seen_ = outcomes;
+  overdue_ = overdue;
+  updated_at_ = now;
+  floor_ = std::min(std::max(options_.least, options_.probe_share * requests), options_.ceiling);
+  if (fresh_.decided() >= options_.verdict) Judge();
+  rate_ = std::max(rate_, floor_);
+}
+
+void WarmBudget::Judge() {
+  const double gain = fresh_.used - fresh_.vain - fresh_.displaced;
+  rate_ = gain > 0 ? std::min(rate_ + options_.step * options_.ceiling, options_.ceiling)
+                   : std::max(rate_ / 2, floor_);
+  fresh_ = {};
+}
+
+std::optional<double> WarmBudget::precision() const {
+  if (recent_.decided() < kEnoughToSay) return std::nullopt;
+  return recent_.used / recent_.decided();
+}
+
+double WarmBudget::net_benefit() const {
+  if (recent_.decided() < 1) return 0;
+  return (recent_.used - recent_.vain - recent_.displaced) / recent_.decided();
+}
+
+}  // namespace meridian

@@ -1,0 +1,177 @@
+#include "server/warming/warm_sources.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace meridian {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kManual[] = "manual";
+constexpr char kPrediction[] = "prediction";
+
+uint64_t Grown(uint64_t now, uint64_t before) { return now - std::min(now, before); }
+
+uint64_t CountIn(const Json& json, const char* name) {
+  const auto it = json.find(name);
+  return it != json.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+}
+
+}  // namespace
+
+WarmSources::OfName* WarmSources::Of(const Name& name, absl::Duration now) {
+  const auto found = sources_.find(name);
+  if (found != sources_.end()) return &found->second;
+  if (sources_.size() >= kMaxSources) return nullptr;
+  WarmBudgetOptions options;
+  options.ceiling = ceiling_(name.second);
+  options.first = name.first == kPrediction ? kFirstOfPrediction : options.ceiling;
+  return &sources_.emplace(name, OfName{{}, 0, WarmBudget(options, now)}).first->second;
+}
+
+void WarmSources::Report(const std::string& node, const WarmFigures& figures, absl::Duration now) {
+  const auto known = nodes_.find(node);
+  if (known != nodes_.end() && known->second.incarnation != figures.incarnation) {
+    SetGone(&known->second, true);
+    nodes_.erase(known);
+    nodes_[node].incarnation = figures.incarnation;  // All that it says is new.
+  }
+  const bool is_first = nodes_.count(node) == 0;
+  if (is_first && nodes_.size() >= kMaxNodes) {
+    std::erase_if(nodes_, [](const auto& other) { return other.second.is_gone; });
+  }
+  Node& of_node = nodes_[node];
+  of_node.incarnation = figures.incarnation;
+  of_node.heard = now;
+  SetGone(&of_node, false);
+  const bool counts = !is_first || !restored_;
+  for (const WarmFigures::OfSource& warmed : figures.warmed) {
+    const Name name{warmed.source, warmed.name_space};
+    OfName* const of = Of(name, now);
+    if (of == nullptr) continue;
+    WarmFigures::OfSource& before = of_node.warmed[name];
+    if (counts && warmed != before) {
+      changed_ = true;
+      of->outcomes.warmed += Grown(warmed.warmed, before.warmed);
+      of->outcomes.used += Grown(warmed.used, before.used);
+      of->outcomes.unused += Grown(warmed.unused, before.unused);
+      of->outcomes.displaced += Grown(warmed.displaced, before.displaced);
+    }
+    before = warmed;
+  }
+  for (const auto& [name_space, requests] : figures.requests) {
+    uint64_t& before = of_node.requests[name_space];
+    if (!is_first) {
+      requests_[name_space] += static_cast<double>(Grown(requests, before));
+    }
+    before = requests;
+  }
+}
+
+void WarmSources::SetGone(Node* node, bool is_gone) {
+  if (std::exchange(node->is_gone, is_gone) == is_gone) return;
+  for (const auto& [name, warmed] : node->warmed) {
+    const auto of = sources_.find(name);
+    if (of == sources_.end()) continue;
+    const uint64_t waiting = Grown(warmed.warmed, warmed.used + warmed.unused);
+    uint64_t& lost = of->second.outcomes.lost;
+    lost = is_gone ? lost + waiting : Grown(lost, waiting);
+  }
+}
+
+bool WarmSources::Tick(absl::Duration now) {
+  if (now - ticked_at_ < kUpdate) return false;
+  const double seconds =
+      ticked_at_ == -absl::InfiniteDuration() ? 0 : absl::ToDoubleSeconds(now - ticked_at_);
+  ticked_at_ = now;
+  for (auto& [id, node] : nodes_) {
+    if (now - node.heard > kSilent) SetGone(&node, true);
+  }
+  for (auto& [name, of] : sources_) {
+    const auto requests = requests_.find(name.second);
+    const double rate =
+        requests == requests_.end() || seconds <= 0 ? 0 : requests->second / seconds;
+    const double before = of.budget.rate();
+    of.budget.Update(of.outcomes, rate, now);
+    changed_ |= of.budget.rate() != before;
+  }
+  requests_.clear();
+  return std::exchange(changed_, false);
+}
+
+std::optional<double> WarmSources::RateOf(const std::string& source, const std::string& name_space,
+                                          absl::Duration now) {
+  if (source == kManual) return std::nullopt;
+  const OfName* const of = Of({source, name_space}, now);
+  if (of == nullptr || of->budget.at_ceiling()) return std::nullopt;
+  return of->budget.rate();
+}
+
+void WarmSources::AddRefused(const std::string& source, const std::string& name_space,
+                             uint64_t keys, absl::Duration now) {
+  OfName* const of = Of({source, name_space}, now);
+  if (of == nullptr) return;
+  of->refused += keys;
+  changed_ = true;
+}
+
+std::vector<WarmSources::View> WarmSources::List(const std::string& name_space) const {
+  std::vector<View> views;
+  for (const auto& [name, of] : sources_) {
+    if (!name_space.empty() && name.second != name_space) continue;
+    views.push_back({name.first, name.second, of.outcomes, of.budget.precision(),
+                     of.budget.net_benefit(),
+                     name.first == kManual ? ceiling_(name.second) : of.budget.rate(), of.refused});
+  }
+  return views;
+}
+
+Json WarmSources::ToJson() const {
+  Json all = Json::array();
+  for (const auto& [name, of] : sources_) {
+    all.push_back({{"source", name.first},
+                   {"namespace", name.second},
+                   {"warmed", of.outcomes.warmed},
+                   {"used", of.outcomes.used},
+                   {"unused", of.outcomes.unused},
+                   {"displaced", of.outcomes.displaced},
+                   {"lost", of.outcomes.lost},
+                   {"refused", of.refused},
+                   {"rate", of.budget.rate()}});
+  }
+  return all;
+}
+
+void WarmSources::Restore(const Json& json, absl::Duration now) {
+  Clear();
+  restored_ = true;
+  if (!json.is_array()) return;
+  for (const Json& one : json) {
+    if (!one.is_object()) continue;
+    const auto source = one.find("source");
+    const auto name_space = one.find("namespace");
+    const auto rate = one.find("rate");
+    if (source == one.end() || !source->is_string() || name_space == one.end() ||
+        !name_space->is_string() || rate == one.end() || !rate->is_number()) {
+      continue;
+    }
+    OfName* const of = Of({source->get<std::string>(), name_space->get<std::string>()}, now);
+    if (of == nullptr) break;
+    of->outcomes = {CountIn(one, "warmed"), CountIn(one, "used"), CountIn(one, "unused"),
+                    CountIn(one, "displaced"), CountIn(one, "lost")};
+    of->refused = CountIn(one, "refused");
+    of->budget.Restore(rate->get<double>(), of->outcomes, now);
+  }
+}
+
+void WarmSources::Clear() {
+  sources_.clear();
+  nodes_.clear();
+  requests_.clear();
+  restored_ = false;
+  ticked_at_ = -absl::InfiniteDuration();
+}
+
+}  // namespace meridian

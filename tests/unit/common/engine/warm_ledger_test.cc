@@ -1,0 +1,196 @@
+#include "common/engine/warm_ledger.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/unit/common/engine/engine_fixture.h"
+
+namespace meridian {
+namespace {
+
+constexpr absl::Duration kNow = absl::Seconds(1000);
+
+class WarmLedgerTest : public ::testing::Test {
+ protected:
+  std::string Name(int i) { return absl::StrCat("key:", i); }
+
+  PutOutcome Fill(const std::string& name, bool warms, uint64_t version = 1,
+                  absl::Duration ttl = absl::Hours(1)) {
+    const EntryKey key = KeyOf(*engine_, "task", name);
+    Entry entry = MakeEntry("v", V(version), kNow + ttl);
+    if (warms) entry.warm_source = engine_->InternWarmSource("rule");
+    return engine_->PutFill(key, std::move(entry), kNow, engine_->BeginFill(key));
+  }
+  bool Get(const std::string& name, absl::Duration now = kNow) {
+    Entry entry;
+    return engine_->Get(KeyOf(*engine_, "task", name), now, &entry);
+  }
+  bool Look(const std::string& name) {
+    const EntryKey key = KeyOf(*engine_, "task", name);
+    Lookup answer;
+    engine_->GetBatch({&key, 1}, kNow, &answer, LookKind::kWarming);
+    return answer.found;
+  }
+  WarmedCounts Counts() {
+    const auto stats = engine_->WarmedStats();
+    if (stats.empty()) return {};
+    EXPECT_EQ(stats.size(), 1u);
+    EXPECT_EQ(stats[0].source, "rule");
+    EXPECT_EQ(stats[0].name_space, "task");
+    return stats[0].counts;
+  }
+
+  std::unique_ptr<Engine> engine_ =
+      MakeEngine({.capacity_bytes = 1 << 20, .capacity_entries = 8, .shard_bits = 0});
+};
+
+TEST_F(WarmLedgerTest, TheFirstHitUsesAndTheEndWithoutOneDoesNot) {
+  Fill("a", true);
+  Fill("b", true);
+  Fill("asked", false);
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 0, 0}));
+  EXPECT_TRUE(Get("a"));
+  EXPECT_TRUE(Get("a"));
+  EXPECT_TRUE(Get("asked"));
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 1, 0, 0}));
+  engine_->Erase(KeyOf(*engine_, "task", "b"), V(9));
+  engine_->Erase(KeyOf(*engine_, "task", "a"), V(9));
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 1, 1, 0}));
+}
+
+TEST_F(WarmLedgerTest, WhatExpiresOrIsReplacedUnaskedIsUnused) {
+  Fill("a", true, 1, absl::Seconds(1));
+  Fill("b", true);
+  engine_->Put(KeyOf(*engine_, "task", "b"), MakeEntry("new", V(2)), kNow);
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 1, 0}));
+  EXPECT_TRUE(Get("b"));
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 1, 0})) << "the value that is hit was not warmed";
+  engine_->Advance(kNow + absl::Seconds(2), 100);
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 2, 0}));
+}
+
+TEST_F(WarmLedgerTest, WhatWasThereAlreadyIsNotBrought) {
+  Fill("a", false);
+  EXPECT_EQ(Fill("a", true), PutOutcome::kStale);
+  EXPECT_EQ(Fill("a", true, 2), PutOutcome::kStored);
+  EXPECT_TRUE(Get("a"));
+  EXPECT_EQ(Counts(), (WarmedCounts{0, 0, 0, 0}));
+  // What was brought and is brought again is one entry, that may still be used.
+  Fill("b", true);
+  EXPECT_EQ(Fill("b", true), PutOutcome::kStale);
+  EXPECT_EQ(Fill("b", true, 2), PutOutcome::kStored);
+  EXPECT_EQ(Counts(), (WarmedCounts{1, 0, 0, 0}));
+  EXPECT_TRUE(Get("b"));
+  EXPECT_EQ(Counts(), (WarmedCounts{1, 1, 0, 0}));
+}
+
+TEST_F(WarmLedgerTest, OnlyWhatStaysCounts) {
+  const EntryKey key = KeyOf(*engine_, "task", "a");
+  const FillToken token = engine_->BeginFill(key);
+  engine_->Erase(key, V(5));
+  Entry entry = MakeEntry("v", V(1), kNow + absl::Hours(1));
+  entry.warm_source = engine_->InternWarmSource("rule");
+  EXPECT_EQ(engine_->PutFill(key, std::move(entry), kNow, token), PutOutcome::kOvertaken);
+  EXPECT_EQ(Fill("gone", true, 1, absl::ZeroDuration()), PutOutcome::kExpired);
+  EXPECT_EQ(Counts(), (WarmedCounts{0, 0, 0, 0}));
+}
+
+TEST_F(WarmLedgerTest, AVictimThatIsAskedForSoonWasDisplaced) {
+  for (int i = 0; i < 8; ++i) Fill(Name(i), false);
+  Fill("warm", true);
+  EXPECT_EQ(Counts().displaced, 0u);
+  int missing = 0;
+  for (int i = 0; i < 8; ++i) missing += Get(Name(i)) ? 0 : 1;
+  EXPECT_EQ(missing, 1);
+  EXPECT_EQ(Counts(), (WarmedCounts{1, 0, 0, 1}));
+  for (int i = 0; i < 8; ++i) Get(Name(i));
+  EXPECT_EQ(Counts().displaced, 1u) << "once";
+  // A victim of somebody who asked is nobody's fault; nor is one that is asked for much later.
+  Fill("asked", false);
+  Fill("warm2", true);
+  const absl::Duration later = kNow + absl::Seconds(WarmLedger::kSoonSeconds + 2);
+  for (int i = 0; i < 8; ++i) Get(Name(i), later);
+  EXPECT_EQ(Counts().displaced, 1u);
+}
+
+TEST_F(WarmLedgerTest, LooksThatWarmLeaveStatisticsAlone) {
+  Fill("a", true);
+  EXPECT_TRUE(Look("a"));
+  EXPECT_FALSE(Look("absent"));
+  EXPECT_EQ(CountersOf(*engine_, "task").hits, 0u);
+  EXPECT_EQ(CountersOf(*engine_, "task").misses, 0u);
+  EXPECT_EQ(Counts(), (WarmedCounts{1, 0, 0, 0})) << "its own look has used it";
+}
+
+TEST_F(WarmLedgerTest, MoreSourcesThanThereAreNumbersAreOthers) {
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_LE(engine_->InternWarmSource(absl::StrCat("s", i)), kMaxWarmSources);
+  }
+  EXPECT_EQ(engine_->InternWarmSource("s39"), kMaxWarmSources);
+  const EntryKey key = KeyOf(*engine_, "task", "a");
+  Entry entry = MakeEntry("v", V(1), kNow + absl::Hours(1));
+  entry.warm_source = engine_->InternWarmSource("s39");
+  engine_->PutFill(key, std::move(entry), kNow, engine_->BeginFill(key));
+  ASSERT_EQ(engine_->WarmedStats().size(), 1u);
+  EXPECT_EQ(engine_->WarmedStats()[0].source, "other");
+}
+
+TEST(WarmLedgerCellsTest, AFullLedgerFollowsNoMoreAndForgetsTheOldestVictim) {
+  WarmLedger ledger(8, 8);
+  const auto hash = [](uint64_t i) { return i << 20; };  // All of one set.
+  for (uint64_t i = 1; i <= 20; ++i) {
+    ledger.Mark(hash(i), 1);
+    ledger.AddVictim(hash(i), 1, static_cast<int64_t>(i) * 1'000'000'000);
+  }
+  int marks = 0;
+  int victims = 0;
+  for (uint64_t i = 1; i <= 20; ++i) {
+    marks += ledger.TakeMark(hash(i));
+    victims += ledger.TakeVictim(hash(i), 21'000'000'000);
+    if (i == 12) {
+      EXPECT_EQ(marks, 8) << "the first ones";
+      EXPECT_EQ(victims, 0) << "the last ones";
+    }
+  }
+  EXPECT_EQ(marks, 8);
+  EXPECT_EQ(victims, 8);
+  EXPECT_FALSE(ledger.has_marks());
+  EXPECT_FALSE(ledger.has_victims());
+}
+
+// The books balance whatever happens: what is neither used nor unused waits in memory.
+TEST_F(WarmLedgerTest, EveryMarkEnds) {
+  uint64_t random = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    random = random * 6364136223846793005 + 1442695040888963407;
+    const std::string name = Name(static_cast<int>(random >> 60));
+    switch (random >> 40 & 7) {
+      case 0:
+      case 1:
+      case 2:
+        Fill(name, true, 1 + static_cast<uint64_t>(i));
+        break;
+      case 3:
+        Fill(name, false, 1 + static_cast<uint64_t>(i));
+        break;
+      case 4:
+        engine_->Erase(KeyOf(*engine_, "task", name), V(1 + static_cast<uint64_t>(i)));
+        break;
+      default:
+        Get(name);
+    }
+    const WarmedCounts counts = Counts();
+    ASSERT_LE(counts.used + counts.unused, counts.warmed);
+    ASSERT_LE(counts.warmed - counts.used - counts.unused, engine_->entries());
+  }
+  engine_->Clear();
+  const WarmedCounts counts = Counts();
+  EXPECT_EQ(counts.used + counts.unused, counts.warmed);
+  EXPECT_GT(counts.used, 100u);
+  EXPECT_GT(counts.unused, 100u);
+  EXPECT_GT(counts.displaced, 100u);
+}
+
+}  // namespace
+}  // namespace meridian
