@@ -21,11 +21,8 @@ bool IsLiveValue(const L2Write& write, absl::Time now) {
 
 bool ReplicationLink::Ship() {
   if (shipments_ >= options_.max_fetches || slots_under_way_ >= options_.max_slots) return false;
-  const size_t by_bytes =
-      static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
-  const size_t room = pace_.Room();
-  if (room == 0) return false;
-  const size_t limit = std::min(room, std::clamp<size_t>(by_bytes, 1, batch_limit_));
+  const size_t limit = std::min(pace_.Room(), fetch_pace_.Room());
+  if (limit == 0) return false;
   auto shipment = std::make_shared<Shipment>();
   shipment->attempt = attempt_;
   shipment->batches = backlog_.TakeBatches(limit, options_.max_slots - slots_under_way_);
@@ -44,10 +41,15 @@ bool ReplicationLink::Ship() {
     Fetched(shipment, {});
     return true;
   }
-  source_.FetchFromPrimary(
-      shipment->keys, Deadline(),
-      gate_.Reply<std::vector<L2Record>>(
-          [this, shipment](const std::vector<L2Record>& records) { Fetched(shipment, records); }));
+  const uint64_t round = fetch_pace_.Sent(shipment->keys.size());
+  source_.FetchFromPrimary(shipment->keys,
+                           clock_.Now() + fetch_pace_.Timeout(shipment->keys.size()),
+                           gate_.Reply<std::vector<L2Record>>(
+                               [this, shipment, round](const std::vector<L2Record>& records) {
+                                 fetch_pace_.Answered(round, records);
+                                 Fetched(shipment, records);
+                                 SchedulePump();  // More may be fetched now.
+                               }));
   return true;
 }
 
@@ -55,9 +57,6 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
                               const std::vector<L2Record>& records) {
   if (absl::Status status = CheckFetched(records, shipment.get()); !status.ok()) {
     return Abandon(*shipment, status);
-  }
-  if (shipment->overloaded.empty()) {
-    batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
   }
   size_t next = 0;
   for (SlotBatch& batch : shipment->batches) {
@@ -167,7 +166,7 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records,
   const bool overloaded = !shipment->overloaded.empty();
   const bool gives_up = records.size() == 1 && !overloaded && ++refused_alone_ >= kMaxRefusals;
   if (overloaded || !(refused.ok() || any_ok || gives_up)) {
-    batch_limit_ = std::max<size_t>(1, records.size() / 2);
+    fetch_pace_.Refused(records.size());
   }
   if (!refused.ok() && !any_ok && !gives_up) return refused;
   if (!overloaded) refused_alone_ = 0;
@@ -209,7 +208,6 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       shipment->own_drops.push_back({key, drop.version, keep});
       continue;
     }
-    average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
     absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, tombstone_ttl);
     if (!write.ok()) {
       losses.dropped.push_back(write.status());
