@@ -63,6 +63,7 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
     bool late = false;
     shipment->changes.emplace_back();
     shipment->losses.emplace_back();
+    shipment->not_sent.emplace_back(batch.changes.size(), false);
     if (shipment->overloaded.count(batch.ticket.slot) > 0) {
       while (next < shipment->keys.size() && shipment->keys[next].slot == batch.ticket.slot) ++next;
       shipment->writes.emplace_back();
@@ -182,10 +183,12 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
   std::vector<L2Write> writes;
   std::vector<uint32_t>& changes = shipment->changes.back();
   Losses& losses = shipment->losses.back();
+  std::vector<bool>& not_sent = shipment->not_sent.back();
   for (const LogEntry& entry : batch.changes) {
     // One that is not written is replaced by the next.
     changes.resize(writes.size());
-    changes.push_back(static_cast<uint32_t>(&entry - batch.changes.data()));
+    const auto index = static_cast<size_t>(&entry - batch.changes.data());
+    changes.push_back(static_cast<uint32_t>(index));
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
     // The policy may change meanwhile: what was fetched is what counts.
     if (*next == shipped.size() || shipped[*next].key != entry.key ||
@@ -194,6 +197,8 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       continue;
     }
     const L2Record& record = records[(*next)++];
+    // Until it is; a drop in place of a delete does what the delete does.
+    not_sent[index] = !entry.removal;
     // What cannot be sent still overtakes what is older over there.
     if (!record.status.ok()) {  // One record alone is too large for a reply.
       losses.dropped.push_back(record.status);
@@ -221,8 +226,10 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
       *late = true;  // Left to the comparison.
     } else if (write->version.region != target_id_) {
-      // The target has its own writes.
       writes.push_back(*std::move(write));
+      not_sent[index] = false;
+    } else {
+      not_sent[index] = false;  // The target has its own writes.
     }
   }
   changes.resize(writes.size());
@@ -290,7 +297,7 @@ void ReplicationLink::Close(const std::shared_ptr<Shipment>& shipment, size_t in
   Pump();
 }
 
-// All but what was not taken has arrived, or something newer has.
+// All but what was not taken, or could not be sent, has arrived, or something newer has.
 void ReplicationLink::TellWaiting(const Shipment& shipment, size_t index,
                                   const std::vector<L2WriteResult>& results) {
   const SlotBatch& batch = shipment.batches[index];
@@ -299,7 +306,11 @@ void ReplicationLink::TellWaiting(const Shipment& shipment, size_t index,
     missing[shipment.changes[index][i]] = !results[i].status.ok();
   }
   for (size_t i = 0; i < missing.size(); ++i) {
-    if (!missing[i]) sync_waits_.Arrived(options_.target_region, batch.changes[i]);
+    if (shipment.not_sent[index][i]) {
+      sync_waits_.Missed(options_.target_region, batch.changes[i]);
+    } else if (!missing[i]) {
+      sync_waits_.Arrived(options_.target_region, batch.changes[i]);
+    }
   }
 }
 

@@ -74,6 +74,8 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
         records[i] = L2Record{absl::UnavailableError("its server is away"), {}};
       } else if (overloaded.count(keys[i].key) > 0) {
         records[i] = L2Record{absl::ResourceExhaustedError(kOverloaded), {}};
+      } else if (evicted.count(keys[i].key) > 0) {
+        records[i] = L2Record{};
       } else if (too_large.count(keys[i].key) > 0) {
         records[i] = L2Record{absl::ResourceExhaustedError("the reply of Redis is too large"), {}};
       }

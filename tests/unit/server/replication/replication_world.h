@@ -48,6 +48,7 @@ class StoreWire final : public L2Store {
   // whose record is too large for a reply.
   std::set<std::string> overloaded;
   std::set<std::string> too_large;
+  std::set<std::string> evicted;  // Keys that are gone when they are fetched.
   // Slots of a server of a cluster that is gone: calls that name any of them fail, of fetches the
   // keys that are there. `away_is_known`: the store says so.
   std::set<uint32_t> away;
