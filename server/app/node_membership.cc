@@ -17,6 +17,7 @@ namespace {
 
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
 constexpr absl::Duration kQuiet = absl::Milliseconds(250);
+constexpr absl::Duration kStoredInterval = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -36,8 +37,10 @@ void NodeParts::MakeMembership() {
   ticket = std::make_unique<RolloutTicket>(config.id, *coordinator_client, *coordinator_transport,
                                            clock, *housekeeping);
   drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
-                                      *housekeeping);
+                                      *housekeeping, [this] { return Unstored(); });
 }
+
+size_t NodeParts::Unstored() const { return hints->Stats(clock.Monotonic()).entries; }
 
 absl::Status NodeParts::Join() {
   if (config.coordinators.empty()) {
@@ -92,6 +95,16 @@ void NodeParts::AwaitTicket() {
   if (given && answer->why.empty()) return;
   spdlog::warn("stopping although it is not this node's turn: {}",
                given ? answer->why : "the coordinator does not answer");
+}
+
+// Whoever owns the slots next finds in Redis what these writes have replaced or deleted.
+void NodeParts::AwaitStored(absl::Duration until) {
+  if (hints == nullptr) return;  // It has not come so far.
+  hints->Close();
+  if (hints->empty()) return;
+  spdlog::warn("{} writes that were accepted without Redis wait for it; waiting for at most {}",
+               Unstored(), absl::FormatDuration(until - clock.Monotonic()));
+  while (!hints->empty() && clock.Monotonic() < until) absl::SleepFor(kStoredInterval);
 }
 
 void NodeParts::Leave() {

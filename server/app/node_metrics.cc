@@ -183,7 +183,8 @@ void AddHintMetrics(const NodeContext& context, MetricRegistry& registry) {
         return Samples{{{"accepted"}, static_cast<double>(now.accepted_total)},
                        {{"refused"}, static_cast<double>(now.refused_total)},
                        {{"replayed"}, static_cast<double>(now.replayed_total)},
-                       {{"overtaken"}, static_cast<double>(now.overtaken_total)}};
+                       {{"overtaken"}, static_cast<double>(now.overtaken_total)},
+                       {{"lost"}, static_cast<double>(now.lost_total)}};
       });
 }
 

@@ -162,6 +162,8 @@ struct NodeParts {
   void MakeMembership();
   absl::Status Join();
   void AwaitTicket();
+  size_t Unstored() const;  // Acknowledged writes that nobody has but this node's memory.
+  void AwaitStored(absl::Duration until);
   void Leave();
   void AwaitQuiet() const;
   std::function<void()> Drain(absl::Duration timeout, std::function<void(absl::Status)> done);

@@ -5,6 +5,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -19,6 +20,8 @@ namespace {
 constexpr absl::Duration kHousekeepingInterval = absl::Milliseconds(100);
 constexpr absl::Duration kFitInterval = absl::Seconds(1);
 constexpr size_t kHousekeepingEntries = 20'000;
+// For Redis to take what was accepted without it, at least.
+constexpr absl::Duration kStoredWait = absl::Seconds(5);
 
 }  // namespace
 
@@ -80,6 +83,8 @@ void NodeServer::ReloadPolicies() {
 void NodeServer::Stop(absl::Duration grace) {
   NodeParts& parts = *parts_;
   if (parts.stopping) return;
+  const absl::Duration stored_until =
+      parts.clock.Monotonic() + std::max(parts.config.rollout_wait, kStoredWait);
   parts.AwaitTicket();  // It serves meanwhile.
   {
     absl::MutexLock lock(&parts.health_mu);
@@ -89,6 +94,7 @@ void NodeServer::Stop(absl::Duration grace) {
     }
   }
   if (parts.drain != nullptr) parts.drain->Abort();
+  parts.AwaitStored(stored_until);
   parts.Leave();
   parts.AwaitQuiet();
   if (parts.topology_streams != nullptr) parts.topology_streams->Shutdown();
@@ -110,6 +116,11 @@ void NodeServer::Stop(absl::Duration grace) {
   }
   parts.servers_stopped.Notify();
   cancel.join();
+  const size_t lost = parts.hints == nullptr ? 0 : parts.hints->Lose();
+  if (lost > 0) {
+    spdlog::error("{} writes that were accepted without Redis are lost: it did not come back",
+                  lost);
+  }
 }
 
 NodeServer::~NodeServer() {
@@ -121,10 +132,6 @@ NodeServer::~NodeServer() {
   parts.peer_server.reset();
   if (parts.replication != nullptr) parts.replication->Stop();
   if (parts.refill != nullptr) parts.refill->Stop();
-  if (parts.hints != nullptr && !parts.hints->empty()) {
-    spdlog::error("{} writes that were accepted without Redis are lost: it did not come back",
-                  parts.hints->Stats(parts.clock.Monotonic()).entries);
-  }
   if (parts.watch_executor != nullptr) parts.watch_executor->Stop();
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();

@@ -96,7 +96,7 @@ std::vector<std::string> NodeParts::Warnings() const {
     warnings.push_back(absl::StrCat(
         stats.entries, " writes that were accepted without Redis wait for it, the oldest for ",
         absl::FormatDuration(absl::Trunc(stats.oldest, absl::Seconds(1))),
-        "; they are lost if this process ends"));
+        "; they are lost if this process ends before it is back"));
   }
   for (const LinkStatus& link : Links()) {
     if (link.state != LinkState::kCut) continue;

@@ -245,6 +245,10 @@ bool ClusterRoute::Follow(const std::shared_ptr<Call>& call, size_t index, const
     return true;
   }
   if (call->redirects[index]++ == kMaxRedirects) return false;
+  if (!MayGoTo(redirect->to)) {
+    RefreshSoon();
+    return false;
+  }
   if (redirect->ask) {
     call->commands[index].asking = true;
     SendTo(ClientAt(redirect->to), call, {index});
@@ -423,6 +427,7 @@ void ClusterRoute::OnTable(const RedisAddress& asked, absl::StatusOr<Reply> repl
     it->second.client->Close();
     it = endpoints_.erase(it);
   }
+  listed_ = endpoints_.size();
   refreshing_ = false;
   last_refresh_ = now;
   refresh_at_ = now + WithJitter(kRefreshEvery, kJitter, Random());

@@ -8,6 +8,7 @@
 // kResourceExhausted. All of these say that the command was not carried out. What a lost
 // connection did is not known: it fails with kUnavailable. With replica_reads, a read that does not
 // reach its primary is asked of a replica instead, which may not yet have the last writes.
+// Whoever leads calls to servers that no table lists is followed to kMaxUnlisted of them at a time.
 // The table is asked for again after every sign of change, with some pause between, and now and
 // then. Writes of one call that share a slot are sent one after the other, so that their order
 // stays whatever moves. Calls wait for the very first table; when there is none, they fail at once.
@@ -36,6 +37,7 @@ namespace meridian {
 class ClusterRoute final : public RedisRoute {
  public:
   static constexpr int kMaxRedirects = 5;
+  static constexpr size_t kMaxUnlisted = 64;
 
   // `tls` is nullptr for plain text. REQUIRES: options.Validate() is OK.
   ClusterRoute(EventLoop& loop, const RedisClientOptions& options, std::unique_ptr<TlsContext> tls,
@@ -98,6 +100,10 @@ class ClusterRoute final : public RedisRoute {
                std::vector<RedisAddress> others) ABSL_LOCKS_EXCLUDED(mu_);
   void WentBack(const std::vector<bool>& redis_slots);
   void NoTable(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a redirect to there is followed: a server could name new ones without end.
+  bool MayGoTo(const RedisAddress& address) const {
+    return endpoints_.count({address, false}) > 0 || endpoints_.size() < listed_ + kMaxUnlisted;
+  }
   double Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
 
   EventLoop& loop_;
@@ -109,6 +115,7 @@ class ClusterRoute final : public RedisRoute {
   // Loop only.
   std::minstd_rand random_;
   std::map<std::pair<RedisAddress, bool>, Endpoint> endpoints_;  // true: read as a replica.
+  size_t listed_ = 0;  // Of endpoints_, when the last table had come.
   std::unique_ptr<WaitingCalls> waiting_;
   std::multimap<absl::Duration, Retry> retries_;  // By time.
   size_t retrying_calls_ = 0;                     // That have something there; bounded.

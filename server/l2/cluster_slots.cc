@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -83,6 +84,8 @@ absl::StatusOr<SlotTable> SlotTable::Parse(const Reply& reply, const RedisAddres
   };
   std::vector<Range> ranges;
   std::map<RedisAddress, uint16_t> index_of;
+  std::vector<bool> named(kRedisSlotCount, false);
+  std::set<RedisAddress> servers;
   for (const Reply& range : reply.elements) {
     if (range.elements.size() < 3) return Malformed();
     const int64_t first = range.elements[0].integer;
@@ -90,13 +93,21 @@ absl::StatusOr<SlotTable> SlotTable::Parse(const Reply& reply, const RedisAddres
     if (first < 0 || last < first || last >= static_cast<int64_t>(kRedisSlotCount)) {
       return Malformed();
     }
+    for (auto slot = static_cast<size_t>(first); slot <= static_cast<size_t>(last); ++slot) {
+      if (named[slot]) return Malformed();
+      named[slot] = true;
+    }
     ASSIGN_OR_RETURN(RedisAddress primary, ParseNode(range.elements[2], asked));
     index_of.emplace(primary, 0);
+    servers.insert(primary);
     std::vector<RedisAddress> replicas;
     for (size_t i = 3; i < range.elements.size(); ++i) {
       ASSIGN_OR_RETURN(RedisAddress replica, ParseNode(range.elements[i], asked));
+      servers.insert(replica);
       replicas.push_back(std::move(replica));
+      if (servers.size() > kMaxServers) return Malformed();
     }
+    if (index_of.size() > kMaxPrimaries) return Malformed();
     ranges.push_back({static_cast<size_t>(first), static_cast<size_t>(last), std::move(primary),
                       std::move(replicas)});
   }

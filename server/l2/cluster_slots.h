@@ -27,8 +27,14 @@ uint16_t RedisHashSlotOf(uint32_t slot);
 
 class SlotTable {
  public:
+  // No cluster is larger (the specification recommends 1000 servers at most), and we connect to
+  // whoever is named.
+  static constexpr size_t kMaxPrimaries = 1000;
+  static constexpr size_t kMaxServers = 5000;
+
   // From the answer of CLUSTER SLOTS that `asked` gave: a server that does not say its own address
-  // is reached where it was asked.
+  // is reached where it was asked. An answer that names more servers than there may be, or a slot
+  // twice, is none.
   static absl::StatusOr<SlotTable> Parse(const Reply& reply, const RedisAddress& asked);
 
   // Primaries that have slots, sorted.

@@ -136,6 +136,7 @@ void SentinelWatch::TakeReplicas(size_t sentinel, const absl::StatusOr<Reply>& r
     }
     address.port = static_cast<uint16_t>(port);
     answers_[sentinel].replicas.push_back(std::move(address));
+    if (answers_[sentinel].replicas.size() == kMaxReplicas) break;
   }
   OneAnswered();
 }

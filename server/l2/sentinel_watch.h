@@ -37,6 +37,8 @@ struct SentinelOptions {
 
 class SentinelWatch {
  public:
+  static constexpr size_t kMaxReplicas = 64;  // Of a group; more are not looked at.
+
   struct Events {
     // After each round that had an answer, also when it is the same as before. `epoch` is that of
     // the configuration: it differs after a failover, also when the primary is the same again.

@@ -8,18 +8,22 @@
 namespace meridian {
 namespace {
 
+constexpr absl::Duration kStoredInterval = absl::Milliseconds(100);
+
 absl::Status Ending() { return absl::UnavailableError("SHUTTING_DOWN: the node ends already"); }
 
 }  // namespace
 
 NodeDrain::NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
-                     TopologyHolder& topology, const Clock& clock, Executor& executor)
+                     TopologyHolder& topology, const Clock& clock, Executor& executor,
+                     Unstored unstored)
     : id_(std::move(id)),
       client_(client),
       ticket_(ticket),
       topology_(topology),
       clock_(clock),
       executor_(executor),
+      unstored_(std::move(unstored)),
       slots_gone_(topology, id_) {}
 
 std::function<void()> NodeDrain::Start(absl::Duration timeout, Done done) {
@@ -37,13 +41,27 @@ std::function<void()> NodeDrain::Start(absl::Duration timeout, Done done) {
     call->done(aborted ? Ending() : status);
     return [] {};
   }
-  ticket_.Await(timeout, [this, call](const std::string& why) {
-    if (why.empty()) return GiveAway(call);
-    Finish(call, absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
-  });
+  AwaitStored(call);
   return [this, call] {
     if (!call->its_turn) Finish(call, absl::CancelledError("nobody waits for the drain any more"));
   };
+}
+
+// Before it asks for its turn: the store may be away for long, and others may go meanwhile.
+void NodeDrain::AwaitStored(const CallPtr& call) {
+  const absl::Status stored = CheckStored();
+  if (stored.ok()) return AwaitTurn(call);
+  if (clock_.Monotonic() >= call->until) return Finish(call, stored);
+  executor_.PostAfter(kStoredInterval, [this, call] {
+    if (Waits(call)) AwaitStored(call);
+  });
+}
+
+void NodeDrain::AwaitTurn(const CallPtr& call) {
+  ticket_.Await(call->until - clock_.Monotonic(), [this, call](const std::string& why) {
+    if (why.empty()) return GiveAway(call);
+    Finish(call, absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
+  });
 }
 
 void NodeDrain::Abort() {
@@ -75,14 +93,23 @@ absl::Status NodeDrain::Check() const {
   return absl::OkStatus();
 }
 
+// Whoever owns the slots next would serve what these writes have replaced or deleted.
+absl::Status NodeDrain::CheckStored() const {
+  const size_t unstored = unstored_();
+  if (unstored == 0) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "HINTS_HELD: ", unstored,
+      " acknowledged writes wait for the regional Redis in this node's "
+      "memory and would be lost; drain it when Redis is back, or end it by SIGTERM without them"));
+}
+
 void NodeDrain::GiveAway(const CallPtr& call) {
   call->its_turn = true;
   if (!Waits(call)) return;
   // Much may have happened while others had their turn.
-  if (const absl::Status status = Check(); !status.ok()) {
-    Finish(call, status);
-    return;
-  }
+  absl::Status status = Check();
+  status.Update(CheckStored());
+  if (!status.ok()) return Finish(call, status);
   client_.SetState(MemberState::kDraining);
   slots_gone_.Await([this, call] { Finish(call, absl::OkStatus()); });
   executor_.PostAfter(std::max(kLeastHandover, call->until - clock_.Monotonic()),

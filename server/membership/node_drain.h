@@ -1,5 +1,6 @@
-// NodeDrain gives a node's slots away: it waits for its turn (rollout_ticket.h), then the
-// coordinator is told that it drains, and publishes a topology in which the others own them.
+// NodeDrain gives a node's slots away: it waits until the store has what this node alone has, then
+// for its turn (rollout_ticket.h), then the coordinator is told that it drains, and publishes a
+// topology in which the others own them.
 //
 // Promise: `done` is called exactly once. With an error nothing has changed, or the node joins
 //   again: it serves on.
@@ -32,19 +33,22 @@ namespace meridian {
 class NodeDrain {
  public:
   using Done = std::function<void(absl::Status)>;
+  // How many acknowledged writes wait for the store in this node's memory.
+  using Unstored = std::function<size_t()>;
 
   // The others have at least so long to take the slots, however late the node's turn comes.
   static constexpr absl::Duration kLeastHandover = absl::Seconds(5);
 
   // Of the node `id`. References outlive this; callbacks that wait are not called after it.
+  // `unstored` may be called on any thread.
   NodeDrain(std::string id, CoordinatorClient& client, RolloutTicket& ticket,
-            TopologyHolder& topology, const Clock& clock, Executor& executor);
+            TopologyHolder& topology, const Clock& clock, Executor& executor, Unstored unstored);
 
   // Returns what says that nobody waits any more: then `done` is told kCancelled, and a node whose
   // turn has not come yet goes nowhere. One that gives its slots away already goes on.
   // kFailedPrecondition, LAST_NODE: nobody is left to own the slots. kUnavailable, NO_COORDINATOR:
-  // none answers; SHUTTING_DOWN: the node ends anyhow. kDeadlineExceeded: within `timeout` it was
-  // not its turn, or nobody took the slots.
+  // none answers; HINTS_HELD: the store has not taken what waits for it; SHUTTING_DOWN: the node
+  // ends anyhow. kDeadlineExceeded: within `timeout` it was not its turn, or nobody took the slots.
   std::function<void()> Start(absl::Duration timeout, Done done) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The node ends: who waits is told SHUTTING_DOWN, and so is who comes later.
@@ -60,6 +64,9 @@ class NodeDrain {
 
   // Whether nobody, or nobody who could, would take the slots.
   absl::Status Check() const;
+  absl::Status CheckStored() const;
+  void AwaitStored(const CallPtr& call);
+  void AwaitTurn(const CallPtr& call);
   void GiveAway(const CallPtr& call);
   void OnTimeout(const CallPtr& call);
   // Answers, unless it was answered already.
@@ -72,6 +79,7 @@ class NodeDrain {
   TopologyHolder& topology_;
   const Clock& clock_;
   Executor& executor_;
+  const Unstored unstored_;
   SlotsGone slots_gone_;
   mutable absl::Mutex mu_;
   std::set<CallPtr> calls_ ABSL_GUARDED_BY(mu_);  // Not answered yet.

@@ -30,6 +30,11 @@ absl::Status HintLog::Add(L2Write write, absl::Duration now) {
   const Version version = write.version;
   const size_t bytes = BytesOf(write);
   absl::MutexLock lock(&mu_);
+  if (closed_) {
+    ++stats_.refused_total;
+    return absl::UnavailableError(
+        "SHUTTING_DOWN: the node ends, and takes no more writes without the regional store");
+  }
   if (!held_.empty() && now - held_.begin()->second.since > options_.max_age) {
     ++stats_.refused_total;
     return absl::UnavailableError(absl::StrCat(
@@ -90,6 +95,22 @@ void HintLog::Replayed(const L2Write& write, bool applied) {
   absl::MutexLock lock(&mu_);
   if (!Remove(Name{write.key.name_space, write.key.key}, write.version)) return;
   ++(applied ? stats_.replayed_total : stats_.overtaken_total);
+}
+
+void HintLog::Close() {
+  absl::MutexLock lock(&mu_);
+  closed_ = true;
+}
+
+size_t HintLog::Lose() {
+  absl::MutexLock lock(&mu_);
+  const size_t lost = held_.size();
+  stats_.lost_total += lost;
+  stats_.bytes = 0;
+  held_.clear();
+  newest_.clear();
+  entries_.store(0, std::memory_order_release);
+  return lost;
 }
 
 HintStats HintLog::Stats(absl::Duration now) const {

@@ -41,6 +41,7 @@ struct HintStats {
   uint64_t refused_total = 0;    // For want of room, or of age.
   uint64_t replayed_total = 0;   // Entries that the store has now.
   uint64_t overtaken_total = 0;  // Entries that something newer made void.
+  uint64_t lost_total = 0;       // Entries that were given up.
 };
 
 class HintLog {
@@ -48,7 +49,7 @@ class HintLog {
   explicit HintLog(HintLogOptions options) : options_(options) {}
 
   // Takes a kPut without condition. Returns kUnavailable (HINTS_FULL) when there is no room, or the
-  // oldest is too old. `now` is monotonic.
+  // oldest is too old; SHUTTING_DOWN after Close. `now` is monotonic.
   absl::Status Add(L2Write write, absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_);
 
   bool empty() const { return entries_.load(std::memory_order_acquire) == 0; }
@@ -67,6 +68,11 @@ class HintLog {
   // The store has answered for `write`: it has it (or, not `applied`, something newer).
   void Replayed(const L2Write& write, bool applied) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Takes nothing more, so that nothing is acknowledged that the process takes along.
+  void Close() ABSL_LOCKS_EXCLUDED(mu_);
+  // Gives up what is held: the process ends. Returns how many entries that were.
+  size_t Lose() ABSL_LOCKS_EXCLUDED(mu_);
+
   HintStats Stats(absl::Duration now) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -84,6 +90,7 @@ class HintLog {
   std::map<Version, Held> held_ ABSL_GUARDED_BY(mu_);  // A version is given once.
   std::map<Name, Version> newest_ ABSL_GUARDED_BY(mu_);
   HintStats stats_ ABSL_GUARDED_BY(mu_);
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::atomic<size_t> entries_{0};  // Of held_.
 };
 

@@ -181,10 +181,11 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
       {"peers", "peers", "",
        "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
        SetPeers(&config->static_peers), true});
-  set->Add({"rollout-wait", "rollout_wait", "0s",
-            "At SIGTERM, wait for so long while another node of the region restarts or is cold; 0: "
-            "stop at once",
-            SetDuration(&config->rollout_wait, absl::ZeroDuration())});
+  set->Add(
+      {"rollout-wait", "rollout_wait", "0s",
+       "At SIGTERM, wait for so long while another node of the region restarts or is cold, and "
+       "(5s at least) for Redis to take what was accepted without it; 0: for no other node",
+       SetDuration(&config->rollout_wait, absl::ZeroDuration())});
   set->Add({"drain-delay", "drain_delay", "5s",
             "A node that leaves answers for so long those who have not noticed; less when nobody asks",
             SetDuration(&config->drain_delay, absl::ZeroDuration())});

@@ -11,7 +11,6 @@
 #ifndef MERIDIAN_SERVER_REPLICATION_LINK_PACE_H_
 #define MERIDIAN_SERVER_REPLICATION_LINK_PACE_H_
 
-#include <algorithm>
 #include <cstddef>
 
 #include "absl/time/time.h"
@@ -41,10 +40,11 @@ class LinkPace {
   // An answer was late. REQUIRES: told once for all that was sent before it was known.
   void OnLate();
 
-  // Fewer than so many, which were too many for another reason.
-  void Shrink(size_t changes) { window_ = std::max<size_t>(1, changes / 4); }
+  // Nothing is left to be tried: one at a time, with all the time that there is.
+  bool is_exhausted() const { return window_ == 1 && patience_ == kMostPatience; }
 
   size_t window() const { return window_; }
+  size_t under_way() const { return under_way_; }
 
  private:
   const size_t most_;

@@ -35,6 +35,7 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region,
       mended_(std::move(mended)),
       marks_(target_region, source, gate_, clock, options_.timeout,
              [this](SlotTicket ticket) { Add(ticket, kNoCursor); }),
+      fetch_pace_({.keys = options_.fetch_keys, .timeout = options_.timeout}),
       pace_(options_.fetch_keys, options_.timeout),
       backoff_(options_.backoff) {}
 
@@ -353,8 +354,9 @@ void LinkRepair::ForgetNext(const std::shared_ptr<Page>& page) {
 void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
   if (!refused_.empty()) return DropRefused(page);
   if (page->sent == page->to_send.size()) return FinishPage(*page);
-  const size_t count =
-      std::min(IsAlone() ? size_t{1} : pace_.window(), page->to_send.size() - page->sent);
+  size_t count = IsAlone() ? size_t{1} : pace_.window();
+  if (walk_ == Walk::kSource) count = std::min(count, fetch_pace_.Room());
+  count = std::min(count, page->to_send.size() - page->sent);
   std::vector<L2Key> keys;
   std::vector<Version> versions;
   for (size_t i = 0; i < count; ++i) {
@@ -368,11 +370,14 @@ void LinkRepair::SendNext(const std::shared_ptr<Page>& page) {
     for (const L2Key& key : keys) writes.push_back(DropUpTo(key, Fence(), now));
     return Apply(page, std::move(writes));
   }
-  source_.FetchFromPrimary(keys, Deadline(),
-                           gate_.Reply<std::vector<L2Record>>(
-                               [this, page, keys, versions](const std::vector<L2Record>& records) {
-                                 Fetched(page, keys, versions, records);
-                               }));
+  const uint64_t round = fetch_pace_.Sent(count);
+  source_.FetchFromPrimary(
+      keys, clock_.Now() + fetch_pace_.Timeout(count),
+      gate_.Reply<std::vector<L2Record>>(
+          [this, page, keys, versions, round](const std::vector<L2Record>& records) {
+            fetch_pace_.Answered(round, records);
+            Fetched(page, keys, versions, records);
+          }));
 }
 
 void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2Key>& keys,
@@ -391,7 +396,7 @@ void LinkRepair::Fetched(const std::shared_ptr<Page>& page, const std::vector<L2
   // again, and not for the load, is refused for its own size.
   if (refused && (overloaded || keys.size() > 1 || ++refused_alone_ < kMaxRefusals)) {
     page->sent -= keys.size();
-    pace_.Shrink(keys.size());
+    fetch_pace_.Refused(keys.size());
     problem_ = "repair: own store: refuses to answer so many records at once";
     return RetryLater([this, page] { return IsHearingOld() ? ReadPage() : SendNext(page); });
   }

@@ -16,7 +16,8 @@
 //   slot takes another write right after it, is left out in the same way; for want of memory only
 //   after several such rounds, because memory comes and goes. So no key holds up the others, and a
 //   store that refuses everything is waited for.
-// What does not cross in time is sent in smaller parts, down to one key, which has more time.
+// What does not cross in time is sent in smaller parts, down to one key, which has more time; so is
+// what the own store does not give out in time asked for (FetchPace).
 // A slot whose cursor is older than tombstones are kept is fenced: what the target has from before
 //   that time and the own store has not was deleted or forgotten here, and leaves the target.
 // What the own store has from before that time and the target has not may have been deleted over
@@ -57,6 +58,7 @@
 #include "server/node/clock_guard.h"
 #include "server/node/l2_store.h"
 #include "server/policy/namespace_policy.h"
+#include "server/replication/fetch_pace.h"
 #include "server/replication/hearing.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_pace.h"
@@ -247,6 +249,7 @@ class LinkRepair {
   uint64_t walked_generation_ = 0;
   Walk walk_ = Walk::kSource;
   std::string from_;  // Where the walk goes on.
+  FetchPace fetch_pace_;  // Of the records that are asked for.
   LinkPace pace_;     // Keys that are moved together, and the time that they have.
   int refused_alone_ = 0;
   int page_refusals_ = 0;   // How often this page was refused for what may be its keys' sake.

@@ -70,7 +70,8 @@ RegionDiff::RegionDiff(RegionDiffOptions options, Stores stores, TaskGate gate, 
       backoff_(options_.backoff),
       digests_(stores_.size(), std::vector<uint64_t>(kSlotCount)),
       suspect_(kSlotCount),
-      fetch_limit_(options_.fetch_keys) {}
+      fetch_paces_(stores_.size(),
+                   FetchPace({.keys = options_.fetch_keys, .timeout = options_.timeout})) {}
 
 // The gate was closed: what waited was dropped, and this with it.
 RegionDiff::~RegionDiff() { Finish(absl::CancelledError("the node stops")); }
@@ -206,42 +207,49 @@ void RegionDiff::Judge(const std::shared_ptr<Page>& page) {
 
 void RegionDiff::Records(const std::shared_ptr<Page>& page) {
   if (page->unequal.empty()) return NextPage(page->next);
-  const size_t count = std::min(fetch_limit_, page->unequal.size());
+  size_t count = page->unequal.size();
+  for (const FetchPace& pace : fetch_paces_) count = std::min(count, pace.Room());
   page->fetched.assign(page->unequal.end() - static_cast<ptrdiff_t>(count), page->unequal.end());
   page->unequal.resize(page->unequal.size() - count);
   page->records.assign(stores_.size(), {});
   page->open = stores_.size();
   for (size_t store = 0; store < stores_.size(); ++store) {
+    const uint64_t round = fetch_paces_[store].Sent(count);
     stores_[store].second->FetchFromPrimary(
-        page->fetched, Deadline(),
+        page->fetched, clock_.Now() + fetch_paces_[store].Timeout(count),
         gate_.Reply<std::vector<L2Record>>(
-            [self = shared_from_this(), page, store](std::vector<L2Record> records) {
+            [self = shared_from_this(), page, store, round](std::vector<L2Record> records) {
+              self->fetch_paces_[store].Answered(round, records);
               page->records[store] = std::move(records);
               if (--page->open == 0) self->Fetched(page);
             }));
   }
 }
 
-// What is refused for its size together, or for a store's load, is asked for again in parts.
+// What is refused for its size together, or for a store's load, or is late, is asked for again in
+// parts.
 void RegionDiff::Fetched(const std::shared_ptr<Page>& page) {
   page->failure = absl::OkStatus();
-  bool refused = false;
+  bool asks_for_less = false;
   for (size_t store = 0; store < stores_.size(); ++store) {
+    bool refused = false;
+    bool late = false;
     for (const L2Record& record : page->records[store]) {
       page->Fail(store, record.status);
       refused = refused || absl::IsResourceExhausted(record.status);
+      late = late || absl::IsDeadlineExceeded(record.status);
     }
+    if (refused) fetch_paces_[store].Refused(page->fetched.size());
+    asks_for_less = asks_for_less || (refused && page->fetched.size() > 1) ||
+                    (late && !fetch_paces_[store].is_exhausted());
   }
   if (page->failure.ok()) {
     Succeeded();
-    fetch_limit_ = std::min(options_.fetch_keys, fetch_limit_ * 2);
     return Settle(page);
   }
-  if (refused) {
-    // Fewer of them is news; only who refuses one alone has failed.
-    if (page->fetched.size() > 1) Succeeded();
-    fetch_limit_ = std::max<size_t>(1, page->fetched.size() / 4);
-  }
+  // Fewer of them, or more time, is news; only who refuses one alone, or is late with it however
+  // long it has, has failed.
+  if (asks_for_less) Succeeded();
   for (L2Key& key : page->fetched) page->unequal.push_back(std::move(key));
   Retry(page->failed, page->failure, [self = shared_from_this(), page] { self->Records(page); });
 }

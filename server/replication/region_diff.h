@@ -34,6 +34,7 @@
 #include "common/base/executor.h"
 #include "common/resilience/backoff.h"
 #include "server/node/l2_store.h"
+#include "server/replication/fetch_pace.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
@@ -44,7 +45,7 @@ struct RegionDiffOptions {
   bool spread_doubtful = false;     // With `repair`: doubtful values, too.
   std::function<bool()> cancelled;  // Asked before each page; empty: never.
   size_t page_keys = 500;
-  size_t fetch_keys = 500;  // Whole records of differing keys, together; fewer when refused.
+  size_t fetch_keys = 500;  // Whole records of differing keys, together; fewer when they are large.
   size_t max_examples = 20;
   absl::Duration tombstone_ttl = absl::Hours(24);
   absl::Duration timeout = absl::Seconds(10);   // Of each call of a store.
@@ -118,7 +119,7 @@ class RegionDiff : public std::enable_shared_from_this<RegionDiff> {
   // Hashes of keys that this walk has counted: a walk may bring a key twice. Beyond kMaxCounted the
   // second time counts.
   std::unordered_set<uint64_t> counted_;
-  size_t fetch_limit_;  // Shrinks when a store refuses.
+  std::vector<FetchPace> fetch_paces_;  // By store.
   RegionDiffResult result_;
 };
 

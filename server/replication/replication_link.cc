@@ -53,12 +53,14 @@ ReplicationLink::ReplicationLink(ReplicationLinkOptions options, L2Store& source
       repair_(options_.repair, options_.own_region, options_.target_region, source, target_,
               hearing, gate_, clock, clock_guard, mode_of_,
               [this](SlotTicket ticket) { Mended(ticket); }),
-      batch_limit_(options_.batch_changes),
+      fetch_pace_({.keys = options_.batch_changes,
+                   .fetches = options_.max_fetches,
+                   .bytes = options_.batch_bytes,
+                   .timeout = options_.timeout}),
       pace_(options_.max_fetches * options_.batch_changes, options_.timeout),
       own_drops_(
           options_.own_region, source, gate_, clock, options_.timeout, options_.most_owed_drops,
-          options_.seed,
-          [this](uint32_t slot) { return backlog_.TicketOf(slot).has_value(); },
+          options_.seed, [this](uint32_t slot) { return backlog_.TicketOf(slot).has_value(); },
           [this](uint32_t slot) { backlog_.Release(slot); },
           [this](const absl::Status& why) { Drop(why); }),
       problem_(absl::StrCat("the store of ", options_.own_region,
@@ -87,6 +89,7 @@ void ReplicationLink::SetCut(const std::optional<RegionCut>& cut) {
   }
   target_.Heal();
   ++attempt_;  // What failed before is no reason to wait.
+  fetch_pace_.BeginAnew();
   paused_ = false;
   problem_.clear();
   backoff_.Reset();
@@ -366,6 +369,7 @@ void ReplicationLink::CheckTarget() {
 void ReplicationLink::Failed(uint64_t attempt, std::string_view store, const absl::Status& status) {
   if (attempt != attempt_) return SchedulePump();  // That attempt has failed already: go on.
   ++attempt_;
+  fetch_pace_.BeginAnew();
   paused_ = true;
   problem_ = absl::StrCat("store of ", std::string(store), ": ", status.ToString());
   backlog_.Unsync();

@@ -28,7 +28,8 @@
 // of
 //   the target, the slots that it refuses, each with its own wait; of the own region, nothing:
 //   the drops that it is to take are owed, and the cursors of their slots wait for them (OwnDrops).
-// What does not cross in time is sent in smaller parts, down to one change, which has more time.
+// What does not cross in time is sent in smaller parts, down to one change, which has more time; so
+// is what the own store does not give out in time asked for (FetchPace).
 // Bounds: max_fetches (of batch_changes keys, about batch_bytes) under way, and max_slots calls to
 //   the target, one a slot: enough to fill a link of 150 ms, and half of what a connection takes.
 // Thread safety: none; everything runs behind the gate.
@@ -56,6 +57,7 @@
 #include "server/policy/namespace_policy.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/cuttable_store.h"
+#include "server/replication/fetch_pace.h"
 #include "server/replication/hearing.h"
 #include "server/replication/link_backlog.h"
 #include "server/replication/link_pace.h"
@@ -262,7 +264,7 @@ class ReplicationLink final : public ChangeSink {
   size_t shipments_ = 0;        // Under way.
   size_t slots_under_way_ = 0;  // Their batches.
   int refused_alone_ = 0;       // Fetches of a single key that were refused in a row.
-  size_t batch_limit_;          // Keys fetched together; shrinks when replies are too large.
+  FetchPace fetch_pace_;        // Of what is fetched.
   LinkPace pace_;               // Of what is sent.
   std::map<uint32_t, Refusals> refusals_;
   absl::Status refusal_;  // The last one; of use while any slot waits.
@@ -270,7 +272,6 @@ class ReplicationLink final : public ChangeSink {
   bool asking_ = false;
   bool takes_nothing_ = false;  // As far as it was asked.
   OwnDrops own_drops_;
-  double average_bytes_ = 256;  // Of a record, smoothed.
   std::string problem_;
   Backoff backoff_;
   std::minstd_rand random_;

@@ -21,11 +21,8 @@ bool IsLiveValue(const L2Write& write, absl::Time now) {
 
 bool ReplicationLink::Ship() {
   if (shipments_ >= options_.max_fetches || slots_under_way_ >= options_.max_slots) return false;
-  const size_t by_bytes =
-      static_cast<size_t>(static_cast<double>(options_.batch_bytes) / average_bytes_);
-  const size_t room = pace_.Room();
-  if (room == 0) return false;
-  const size_t limit = std::min(room, std::clamp<size_t>(by_bytes, 1, batch_limit_));
+  const size_t limit = std::min(pace_.Room(), fetch_pace_.Room());
+  if (limit == 0) return false;
   auto shipment = std::make_shared<Shipment>();
   shipment->attempt = attempt_;
   shipment->batches = backlog_.TakeBatches(limit, options_.max_slots - slots_under_way_);
@@ -44,10 +41,15 @@ bool ReplicationLink::Ship() {
     Fetched(shipment, {});
     return true;
   }
-  source_.FetchFromPrimary(
-      shipment->keys, Deadline(),
-      gate_.Reply<std::vector<L2Record>>(
-          [this, shipment](const std::vector<L2Record>& records) { Fetched(shipment, records); }));
+  const uint64_t round = fetch_pace_.Sent(shipment->keys.size());
+  source_.FetchFromPrimary(shipment->keys,
+                           clock_.Now() + fetch_pace_.Timeout(shipment->keys.size()),
+                           gate_.Reply<std::vector<L2Record>>(
+                               [this, shipment, round](const std::vector<L2Record>& records) {
+                                 fetch_pace_.Answered(round, records);
+                                 Fetched(shipment, records);
+                                 SchedulePump();  // More may be fetched now.
+                               }));
   return true;
 }
 
@@ -56,14 +58,12 @@ void ReplicationLink::Fetched(const std::shared_ptr<Shipment>& shipment,
   if (absl::Status status = CheckFetched(records, shipment.get()); !status.ok()) {
     return Abandon(*shipment, status);
   }
-  if (shipment->overloaded.empty()) {
-    batch_limit_ = std::min(options_.batch_changes, batch_limit_ + batch_limit_ / 8 + 1);
-  }
   size_t next = 0;
   for (SlotBatch& batch : shipment->batches) {
     bool late = false;
     shipment->changes.emplace_back();
     shipment->losses.emplace_back();
+    shipment->not_sent.emplace_back(batch.changes.size(), false);
     if (shipment->overloaded.count(batch.ticket.slot) > 0) {
       while (next < shipment->keys.size() && shipment->keys[next].slot == batch.ticket.slot) ++next;
       shipment->writes.emplace_back();
@@ -167,7 +167,7 @@ absl::Status ReplicationLink::CheckFetched(const std::vector<L2Record>& records,
   const bool overloaded = !shipment->overloaded.empty();
   const bool gives_up = records.size() == 1 && !overloaded && ++refused_alone_ >= kMaxRefusals;
   if (overloaded || !(refused.ok() || any_ok || gives_up)) {
-    batch_limit_ = std::max<size_t>(1, records.size() / 2);
+    fetch_pace_.Refused(records.size());
   }
   if (!refused.ok() && !any_ok && !gives_up) return refused;
   if (!overloaded) refused_alone_ = 0;
@@ -183,10 +183,12 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
   std::vector<L2Write> writes;
   std::vector<uint32_t>& changes = shipment->changes.back();
   Losses& losses = shipment->losses.back();
+  std::vector<bool>& not_sent = shipment->not_sent.back();
   for (const LogEntry& entry : batch.changes) {
     // One that is not written is replaced by the next.
     changes.resize(writes.size());
-    changes.push_back(static_cast<uint32_t>(&entry - batch.changes.data()));
+    const auto index = static_cast<size_t>(&entry - batch.changes.data());
+    changes.push_back(static_cast<uint32_t>(index));
     L2Key key{batch.ticket.slot, entry.name_space, entry.key};
     // The policy may change meanwhile: what was fetched is what counts.
     if (*next == shipped.size() || shipped[*next].key != entry.key ||
@@ -195,6 +197,8 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       continue;
     }
     const L2Record& record = records[(*next)++];
+    // Until it is; a drop in place of a delete does what the delete does.
+    not_sent[index] = !entry.removal;
     // What cannot be sent still overtakes what is older over there.
     if (!record.status.ok()) {  // One record alone is too large for a reply.
       losses.dropped.push_back(record.status);
@@ -209,7 +213,6 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
       shipment->own_drops.push_back({key, drop.version, keep});
       continue;
     }
-    average_bytes_ += (static_cast<double>(record.record.size()) - average_bytes_) / 64;
     absl::StatusOr<L2Write> write = ReplicatedWrite(key, record.record.view(), now, tombstone_ttl);
     if (!write.ok()) {
       losses.dropped.push_back(write.status());
@@ -223,8 +226,10 @@ std::vector<L2Write> ReplicationLink::WritesOf(const SlotBatch& batch,
     } else if (IsBeyondTombstones(write->version.time()) && IsLiveValue(*write, now)) {
       *late = true;  // Left to the comparison.
     } else if (write->version.region != target_id_) {
-      // The target has its own writes.
       writes.push_back(*std::move(write));
+      not_sent[index] = false;
+    } else {
+      not_sent[index] = false;  // The target has its own writes.
     }
   }
   changes.resize(writes.size());
@@ -292,7 +297,7 @@ void ReplicationLink::Close(const std::shared_ptr<Shipment>& shipment, size_t in
   Pump();
 }
 
-// All but what was not taken has arrived, or something newer has.
+// All but what was not taken, or could not be sent, has arrived, or something newer has.
 void ReplicationLink::TellWaiting(const Shipment& shipment, size_t index,
                                   const std::vector<L2WriteResult>& results) {
   const SlotBatch& batch = shipment.batches[index];
@@ -301,7 +306,11 @@ void ReplicationLink::TellWaiting(const Shipment& shipment, size_t index,
     missing[shipment.changes[index][i]] = !results[i].status.ok();
   }
   for (size_t i = 0; i < missing.size(); ++i) {
-    if (!missing[i]) sync_waits_.Arrived(options_.target_region, batch.changes[i]);
+    if (shipment.not_sent[index][i]) {
+      sync_waits_.Missed(options_.target_region, batch.changes[i]);
+    } else if (!missing[i]) {
+      sync_waits_.Arrived(options_.target_region, batch.changes[i]);
+    }
   }
 }
 

@@ -30,6 +30,8 @@ struct ReplicationLink::Shipment {
   std::vector<std::vector<L2Write>> writes;    // By batch, until they are sent, and
   std::vector<std::vector<uint32_t>> changes;  // of which change of the batch each of them is.
   std::vector<Losses> losses;                  // By batch.
+  // By batch, of its changes: what is sent in its place is not what was written.
+  std::vector<std::vector<bool>> not_sent;
   // Of keys of which the own store has nothing, or something older than its log names.
   std::vector<OwnDrop> own_drops;
   std::set<uint32_t> overloaded;  // Slots of which not all was fetched, for the load on our side.

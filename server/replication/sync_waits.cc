@@ -4,13 +4,21 @@
 #include <utility>
 
 namespace meridian {
+namespace {
+
+bool Contains(const std::vector<std::string>& regions, const std::string& region) {
+  return std::find(regions.begin(), regions.end(), region) != regions.end();
+}
+
+}  // namespace
 
 // Members other than `writes` and `deadline` are touched behind the gate only.
 struct SyncWaits::Wait final : SyncReplication::Batch {
   std::vector<Write> writes;
   absl::Time deadline;
-  std::vector<std::vector<std::string>> have;  // By write.
-  std::vector<size_t> indexes;                 // Once it is awaited.
+  Regions have;
+  Regions missed;               // These will not have it.
+  std::vector<size_t> indexes;  // Once it is awaited.
   size_t regions = 0;
   Done done;
   bool awaited = false;
@@ -33,6 +41,7 @@ std::shared_ptr<SyncReplication::Batch> SyncWaits::Expect(std::vector<Write> wri
                                                           absl::Time deadline) {
   auto wait = std::make_shared<Wait>();
   wait->have.resize(writes.size());
+  wait->missed.resize(writes.size());
   wait->writes = std::move(writes);
   wait->deadline = deadline;
   gate_.Post([this, wait] { Register(wait); });
@@ -70,17 +79,22 @@ void SyncWaits::Await(std::shared_ptr<Batch> batch, std::vector<size_t> indexes,
 }
 
 void SyncWaits::Arrived(const std::string& region, const LogEntry& entry) {
+  Note(region, entry, &Wait::have);
+}
+
+void SyncWaits::Missed(const std::string& region, const LogEntry& entry) {
+  Note(region, entry, &Wait::missed);
+}
+
+void SyncWaits::Note(const std::string& region, const LogEntry& entry, Regions Wait::*list) {
   const auto found = by_key_.find({entry.name_space, entry.key});
   if (found == by_key_.end()) return;
   // Looking may finish waits, which changes what was found.
   const std::vector<Waiting> waiting = found->second;
   for (const auto& [wait, index] : waiting) {
-    std::vector<std::string>& have = wait->have[index];
-    if (wait->writes[index].version > entry.version ||
-        std::find(have.begin(), have.end(), region) != have.end()) {
-      continue;
-    }
-    have.push_back(region);
+    std::vector<std::string>& regions = ((*wait).*list)[index];
+    if (wait->writes[index].version > entry.version || Contains(regions, region)) continue;
+    regions.push_back(region);
     Look(wait);
   }
 }
@@ -102,7 +116,7 @@ void SyncWaits::Look(const std::shared_ptr<Wait>& wait) {
     const std::vector<std::string>& have = wait->have[index];
     if (wait->regions > 0 && have.size() >= wait->regions) continue;
     for (const std::string& region : reachable_) {
-      if (std::find(have.begin(), have.end(), region) == have.end()) return;
+      if (!Contains(have, region) && !Contains(wait->missed[index], region)) return;
     }
   }
   Finish(wait);

@@ -39,6 +39,8 @@ class SyncWaits final : public SyncReplication {
   bool empty() const { return by_key_.empty(); }
   // `region` has this change of the log, or something newer.
   void Arrived(const std::string& region, const LogEntry& entry);
+  // `region` will not get this change, because it cannot be sent (any more): nobody waits for it.
+  void Missed(const std::string& region, const LogEntry& entry);
   void SetReachable(const std::string& region, bool reachable);
 
   // Answers everybody with what there is.
@@ -47,9 +49,12 @@ class SyncWaits final : public SyncReplication {
 
  private:
   struct Wait;
+  using Regions = std::vector<std::vector<std::string>>;     // By write.
   using Waiting = std::pair<std::shared_ptr<Wait>, size_t>;  // One write.
 
   void Register(const std::shared_ptr<Wait>& wait);
+  // Puts the region into one of the lists of those who wait for the change or for an older one.
+  void Note(const std::string& region, const LogEntry& entry, Regions Wait::*list);
   void Look(const std::shared_ptr<Wait>& wait);
   void Finish(const std::shared_ptr<Wait>& wait);
 

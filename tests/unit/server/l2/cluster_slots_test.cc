@@ -96,6 +96,33 @@ TEST(SlotTableTest, WhatIsNoTableIsRefused) {
   }
 }
 
+TEST(SlotTableTest, ASlotThatIsNamedTwiceIsRefused) {
+  for (const std::string& bytes : {"*2\r\n" + Range(0, 9, "a", 1) + Range(9, 19, "b", 2),
+                                   "*2\r\n" + Range(5, 5, "a", 1) + Range(0, 16383, "b", 2),
+                                   "*2\r\n" + Range(0, 5, "a", 1) + Range(0, 5, "a", 1)}) {
+    EXPECT_FALSE(SlotTable::Parse(ReplyOf(bytes), {"seed", 7}).ok()) << bytes;
+  }
+}
+
+TEST(SlotTableTest, MoreServersThanAClusterMayHaveAreRefused) {
+  const auto primaries = [](int count) {
+    std::string bytes = absl::StrCat("*", count, "\r\n");
+    for (int i = 0; i < count; ++i) bytes += Range(i, i, "h", i + 1);
+    return bytes;
+  };
+  EXPECT_TRUE(SlotTable::Parse(ReplyOf(primaries(1000)), {"seed", 7}).ok());
+  EXPECT_FALSE(SlotTable::Parse(ReplyOf(primaries(1001)), {"seed", 7}).ok());
+  const auto replicas = [](int count) {
+    std::string bytes = absl::StrCat("*1\r\n*", 3 + count, Range(0, 5, "p", 1).substr(2));
+    for (int i = 0; i < count; ++i) {
+      absl::StrAppend(&bytes, "*3\r\n$1\r\nr\r\n:", i + 1, "\r\n$2\r\nid\r\n");
+    }
+    return bytes;
+  };
+  EXPECT_TRUE(SlotTable::Parse(ReplyOf(replicas(4999)), {"seed", 7}).ok());
+  EXPECT_FALSE(SlotTable::Parse(ReplyOf(replicas(5000)), {"seed", 7}).ok());
+}
+
 TEST(SlotTableTest, OneSlotMovesAndTheOthersStay) {
   const SlotTable before =
       *SlotTable::Parse(ReplyOf("*2\r\n" + Range(0, 9, "b", 2) + Range(10, 19, "d", 4)), {"s", 1});

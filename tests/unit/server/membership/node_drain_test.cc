@@ -29,7 +29,8 @@ class NodeDrainTest : public ::testing::Test {
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     ticket_ = std::make_unique<RolloutTicket>("n1", *client_, transport_, clock_, executor_);
-    drain_ = std::make_unique<NodeDrain>("n1", *client_, *ticket_, topology_, clock_, executor_);
+    drain_ = std::make_unique<NodeDrain>("n1", *client_, *ticket_, topology_, clock_, executor_,
+                                         [this] { return unstored_; });
     client_->Start(self);
     executor_.RunDue();
   }
@@ -64,6 +65,7 @@ class NodeDrainTest : public ::testing::Test {
   std::unique_ptr<NodeDrain> drain_;
   uint64_t epoch_ = 0;
   std::vector<std::string> ends_;
+  size_t unstored_ = 0;
 };
 
 TEST_F(NodeDrainTest, ItIsOverWhenTheOthersOwnTheSlots) {
@@ -215,6 +217,59 @@ TEST_F(NodeDrainTest, ACoordinatorThatDoesNotPaceHoldsUpNobody) {
   transport_.ticket = absl::UnimplementedError("older");
   Drain();
   EXPECT_EQ(Told(), MemberState::kDraining);
+}
+
+TEST_F(NodeDrainTest, ItWaitsUntilTheStoreHasWhatItAloneHas) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  unstored_ = 3;
+  Drain();
+  executor_.RunFor(absl::Seconds(1));
+  EXPECT_NE(Told(), MemberState::kDraining);
+  EXPECT_THAT(transport_.tickets_asked, IsEmpty()) << "others may go meanwhile";
+  unstored_ = 0;
+  executor_.RunFor(absl::Milliseconds(200));
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  Publish(MemberState::kDraining, MemberState::kServing);
+  EXPECT_THAT(ends_, ElementsAre("OK"));
+}
+
+TEST_F(NodeDrainTest, ItServesOnWhenTheStoreDoesNotTakeItInTime) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  unstored_ = 3;
+  Drain();
+  executor_.RunFor(absl::Seconds(29));
+  EXPECT_THAT(ends_, IsEmpty());
+  executor_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("UNAVAILABLE: HINTS_HELD: 3 acknowledged writes")));
+  unstored_ = 0;
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_NE(Told(), MemberState::kDraining);
+}
+
+TEST_F(NodeDrainTest, WhatIsAcceptedWhileItWaitsForItsTurnKeepsItHere) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(250), "n2 drains"};
+  Drain();
+  unstored_ = 1;
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Milliseconds(300));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("UNAVAILABLE: HINTS_HELD: 1 ")));
+  EXPECT_NE(Told(), MemberState::kDraining);
+}
+
+TEST_F(NodeDrainTest, WhoGoesWhileItWaitsForTheStoreChangesNothing) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  unstored_ = 1;
+  const std::function<void()> cancel = Drain();
+  cancel();
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("CANCELLED")));
+  unstored_ = 0;
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_NE(Told(), MemberState::kDraining);
 }
 
 TEST_F(NodeDrainTest, NobodyElseOrNoCoordinatorChangesNothing) {

@@ -89,5 +89,27 @@ TEST(HintLogTest, NothingMoreIsTakenOnceTheOldestIsTooOld) {
   EXPECT_TRUE(log.Add(WriteOf("c", 4), kNow + absl::Minutes(1) + absl::Seconds(1)).ok());
 }
 
+TEST(HintLogTest, OneThatIsClosedTakesNothingAndKeepsWhatItHas) {
+  HintLog log({});
+  EXPECT_TRUE(log.Add(WriteOf("a", 1), kNow).ok());
+  log.Close();
+  EXPECT_THAT(std::string(log.Add(WriteOf("b", 2), kNow).message()), HasSubstr("SHUTTING_DOWN: "));
+  EXPECT_THAT(log.Find("task", "a"), Optional(WriteOf("a", 1).record));
+  log.Replayed(WriteOf("a", 1), true);
+  EXPECT_EQ(log.Lose(), 0u);
+}
+
+TEST(HintLogTest, WhatIsGivenUpIsCounted) {
+  HintLog log({});
+  for (const char* key : {"a", "b"}) {
+    EXPECT_TRUE(log.Add(WriteOf(key, static_cast<uint64_t>(*key)), kNow).ok());
+  }
+  EXPECT_EQ(log.Lose(), 2u);
+  EXPECT_TRUE(log.empty());
+  EXPECT_EQ(log.Find("task", "a"), std::nullopt);
+  EXPECT_EQ(log.Stats(kNow).lost_total, 2u);
+  EXPECT_EQ(log.Stats(kNow).bytes, 0u);
+}
+
 }  // namespace
 }  // namespace meridian

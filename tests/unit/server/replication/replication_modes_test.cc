@@ -123,6 +123,24 @@ TEST_F(SyncTest, ARegionThatIsAwayOrCutIsNotWaitedFor) {
   EXPECT_THAT(answer->result.replicated_regions, SizeIs(2));
 }
 
+// A drop goes in its place, and is taken: that is not the value.
+TEST_F(SyncTest, WhatCannotBeSentAnyMoreIsInNoOtherRegion) {
+  Start();
+  Wire("us").evicted.insert("evicted");
+  Wire("us").too_large.insert("large");
+  for (const char* key : {"evicted", "large"}) {
+    const std::optional<Answer> answer = Set(key);
+    ASSERT_TRUE(answer.has_value()) << key;
+    EXPECT_EQ(answer->result.state, EntryState::kOk) << key;
+    EXPECT_THAT(answer->result.replicated_regions, IsEmpty()) << key;
+    EXPECT_LE(answer->took, absl::Milliseconds(100)) << key << ": nobody waits for it";
+  }
+  // Deleted is deleted.
+  const std::optional<Answer> answer = Set("evicted", absl::Seconds(2), WriteKind::kInvalidate);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_THAT(answer->result.replicated_regions, UnorderedElementsAre("eu", "asia"));
+}
+
 // Whether it comes in one batch with the others, or fails the whole batch of its slot.
 TEST_F(SyncTest, AKeyThatARegionDoesNotTakeKeepsNobodyElseWaiting) {
   Start();

@@ -66,6 +66,7 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
     const L2Record busy{absl::ResourceExhaustedError(kOverloaded), {}};
     return executor_.Post([=] { callback(std::vector<L2Record>(keys.size(), busy)); });
   }
+  if (fetched_bytes_per_second > 0) callback = Trickle(deadline, std::move(callback));
   // As of a cluster: each key has an answer of its own server.
   const auto answer = [this, keys, callback](std::vector<L2Record> records) {
     for (size_t i = 0; i < keys.size(); ++i) {
@@ -73,6 +74,8 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
         records[i] = L2Record{absl::UnavailableError("its server is away"), {}};
       } else if (overloaded.count(keys[i].key) > 0) {
         records[i] = L2Record{absl::ResourceExhaustedError(kOverloaded), {}};
+      } else if (evicted.count(keys[i].key) > 0) {
+        records[i] = L2Record{};
       } else if (too_large.count(keys[i].key) > 0) {
         records[i] = L2Record{absl::ResourceExhaustedError("the reply of Redis is too large"), {}};
       }
@@ -84,6 +87,28 @@ void StoreWire::FetchFromPrimary(std::vector<L2Key> keys, absl::Time deadline,
       [=](const absl::Status& status) {
         callback(std::vector<L2Record>(keys.size(), L2Record{status, {}}));
       });
+}
+
+L2Store::FetchCallback StoreWire::Trickle(absl::Time deadline, FetchCallback callback) {
+  return [=, this](const std::vector<L2Record>& records) {
+    size_t bytes = 0;
+    for (const L2Record& record : records) bytes += record.record.size();
+    fetched_bytes_ += bytes;
+    most_fetched_bytes = std::max(most_fetched_bytes, fetched_bytes_);
+    const absl::Time now = clock_.Now();
+    fetched_at_ =
+        std::max(fetched_at_, now) +
+        absl::Seconds(static_cast<double>(bytes) / static_cast<double>(fetched_bytes_per_second));
+    const bool late = fetched_at_ > deadline;
+    executor_.PostAfter(fetched_at_ - now, [=, this] {
+      fetched_bytes_ -= bytes;
+      if (!late) callback(records);
+    });
+    if (!late) return;
+    const L2Record gone{absl::DeadlineExceededError("no answer in time"), {}};
+    executor_.PostAfter(deadline - now,
+                        [=] { callback(std::vector<L2Record>(records.size(), gone)); });
+  };
 }
 
 absl::Status StoreWire::RefusalOf(const L2Write& write) const {

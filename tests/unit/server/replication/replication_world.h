@@ -48,6 +48,7 @@ class StoreWire final : public L2Store {
   // whose record is too large for a reply.
   std::set<std::string> overloaded;
   std::set<std::string> too_large;
+  std::set<std::string> evicted;  // Keys that are gone when they are fetched.
   // Slots of a server of a cluster that is gone: calls that name any of them fail, of fetches the
   // keys that are there. `away_is_known`: the store says so.
   std::set<uint32_t> away;
@@ -61,6 +62,9 @@ class StoreWire final : public L2Store {
   size_t bytes_per_second = 0;  // Of records that are sent (ApplyReplicated); 0: no limit.
   bool late_is_lost = false;    // What has not crossed by its deadline never does.
   size_t bytes_sent = 0;
+  // Of records that are fetched; 0: no limit. What is late is given up, and crosses all the same.
+  size_t fetched_bytes_per_second = 0;
+  size_t most_fetched_bytes = 0;  // That were on their way at once.
   absl::Status full;  // Not OK: so is every write of `full_slots`, or of all.
   std::set<uint32_t> full_slots;
   // It refuses nothing any more from the moment on that it is asked whether it takes other writes.
@@ -106,6 +110,8 @@ class StoreWire final : public L2Store {
   void CarryTo(const Items& items, SlotOf slot_of, absl::Time deadline, Send send, Fail fail);
   void Crawl(std::string source_region, uint32_t slot, LogPosition cursor,
              std::vector<L2Write> writes, absl::Time deadline, ApplyCallback callback);
+  // The callback of a fetch, when its records have crossed.
+  FetchCallback Trickle(absl::Time deadline, FetchCallback callback);
   // Takes out what is refused; the callback gets its answers as well.
   ApplyCallback Refuse(std::vector<L2Write>* writes, ApplyCallback callback) const;
   absl::Status RefusalOf(const L2Write& write) const;
@@ -117,6 +123,8 @@ class StoreWire final : public L2Store {
   Executor& executor_;
   std::unique_ptr<FakeL2Store>& store_;
   absl::Time free_at_;  // When all that was sent has crossed.
+  absl::Time fetched_at_;     // When all that was fetched has.
+  size_t fetched_bytes_ = 0;  // On their way.
 };
 
 // Remembers what it heard.
