@@ -17,8 +17,10 @@
 namespace meridian {
 
 struct HttpRequest {
-  std::string path;   // Decoded, and without "." and "..".
-  std::string query;  // What is behind the "?", as it came.
+  std::string path = {};           // Decoded, and without "." and "..".
+  std::string query = {};          // What is behind the "?", as it came.
+  std::string if_none_match = {};  // These two headers as they came; empty: there are none.
+  std::string accept_encoding = {};
 };
 
 struct HttpReply {
@@ -26,6 +28,7 @@ struct HttpReply {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body = {};
   std::string extra_header = {};  // Lines with their "\r\n".
+  std::string cache_control = "no-store";
   std::string content_security_policy = "default-src 'none'";
 };
 

@@ -20,6 +20,7 @@
 #include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/warm_figures.h"
+#include "server/dashboard/page_http.h"
 #include "server/figures/grpc_figure_transport.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/node/local_lease_store.h"
@@ -31,6 +32,8 @@ namespace {
 
 // Registrations and topologies of some hundred nodes; nothing larger belongs here.
 constexpr int kMaxRequestBytes = 1 << 20;
+// Some browsers, each with a few connections, and who reads /metrics.
+constexpr int kHttpThreads = 8;
 // Together below the 3 s of Stop.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(1);
 constexpr absl::Duration kDrainTimeout = absl::Seconds(1);
@@ -188,8 +191,9 @@ absl::Status CoordinatorServer::Listen() {
   MetricsHttpOptions options;
   options.address = config_.http_address;
   options.readiness = [this] { return GetReadiness(); };
-  options.handlers = {
-      [this](const HttpRequest& request) { return cluster_http_->Answer(request); }};
+  options.handlers = {[this](const HttpRequest& request) { return cluster_http_->Answer(request); },
+                      AnswerPage};
+  options.threads = kHttpThreads;
   ASSIGN_OR_RETURN(http_, MetricsHttp::Start(std::move(options), metrics_));
   return absl::OkStatus();
 }

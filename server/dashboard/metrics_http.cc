@@ -58,6 +58,12 @@ void InitLibrary() {
   [[maybe_unused]] static const unsigned features = mg_init_library(MG_FEATURES_DEFAULT);
 }
 
+// "" when there is none.
+std::string HeaderOf(const mg_connection* connection, const char* name) {
+  const char* value = mg_get_header(connection, name);
+  return value == nullptr ? "" : value;
+}
+
 }  // namespace
 
 MetricsHttp::MetricsHttp(MetricsHttpOptions options, const MetricRegistry& registry)
@@ -102,11 +108,12 @@ absl::Status MetricsHttp::Listen() {
   mg_callbacks callbacks = {};
   callbacks.begin_request = &MetricsHttp::OnRequest;
   callbacks.log_message = &MetricsHttp::OnLogMessage;
+  const std::string threads = absl::StrCat(options_.threads);
   const std::string timeout_ms = absl::StrCat(absl::ToInt64Milliseconds(kRequestTimeout));
   const char* settings[] = {"listening_ports",
                             options_.address.c_str(),  //
                             "num_threads",
-                            "2",  //
+                            threads.c_str(),  //
                             "request_timeout_ms",
                             timeout_ms.c_str(),  //
                             "enable_directory_listing",
@@ -205,15 +212,18 @@ int MetricsHttp::OnRequest(mg_connection* connection) {
           ? *std::move(refused)
           : self->ReplyTo(method,
                           {.path = request->local_uri == nullptr ? "" : request->local_uri,
-                           .query = request->query_string == nullptr ? "" : request->query_string});
+                           .query = request->query_string == nullptr ? "" : request->query_string,
+                           .if_none_match = HeaderOf(connection, "If-None-Match"),
+                           .accept_encoding = HeaderOf(connection, "Accept-Encoding")});
   const char* text =
       reply.code == 421 ? "Misdirected Request" : mg_get_response_code_text(connection, reply.code);
+  // Of an answer without a body it would be taken for that of the body which is not sent.
+  const std::string length =
+      reply.code == 304 ? "" : absl::StrCat("Content-Length: ", reply.body.size(), "\r\n");
   const std::string head =
       absl::StrCat("HTTP/1.1 ", reply.code, " ", text, "\r\n", "Content-Type: ", reply.content_type,
-                   "\r\n", "Content-Length: ", reply.body.size(), "\r\n",
-                   "Cache-Control: no-store\r\n"
-                   "Content-Security-Policy: ",
-                   reply.content_security_policy, "\r\n",
+                   "\r\n", length, "Cache-Control: ", reply.cache_control, "\r\n",
+                   "Content-Security-Policy: ", reply.content_security_policy, "\r\n",
                    "X-Content-Type-Options: nosniff\r\n"
                    "X-Frame-Options: DENY\r\n"
                    "Referrer-Policy: no-referrer\r\n",

@@ -5,8 +5,8 @@
 // Promise: only GET and HEAD, no bodies read, nothing from the file system, no cookie; a query of
 //   kMaxQueryBytes at most, and a Host that a page elsewhere cannot have led here when it listens on
 //   loopback only; a client that is slow holds a thread for kRequestTimeout at most.
-// Cost: three threads of its own (civetweb: one that accepts and two that answer).
-// Thread safety: the callbacks are called by both workers, concurrently; never after the destructor.
+// Cost: options.threads and one more of its own (civetweb: one that accepts and those that answer).
+// Thread safety: the callbacks are called by all of these, concurrently; never after the destructor.
 
 #ifndef MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
 #define MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
@@ -41,6 +41,8 @@ struct MetricsHttpOptions {
   std::string address = "127.0.0.1:7403";  // host:port or [ipv6]:port; port 0: any free one.
   std::function<Readiness()> readiness;    // Must not block. REQUIRES: not empty.
   std::vector<HttpHandler> handlers = {};  // Asked in turn for all other paths.
+  // That answer. Browsers open connections ahead, and each holds one until kRequestTimeout.
+  int threads = 2;
 };
 
 class MetricsHttp {

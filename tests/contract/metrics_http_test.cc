@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+#include "server/dashboard/page_http.h"
 
 namespace meridian {
 namespace {
@@ -27,18 +29,23 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// Sends `bytes` and reads until the server closes, at most two seconds: connections that civetweb
-// has not begun to read when it stops stay open until the process ends.
-std::string Exchange(int port, std::string_view bytes) {
+// A connection to loopback; -1 when there is none.
+int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    close(fd);
-    return "cannot connect";
-  }
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+// Sends `bytes` and reads until the server closes, at most two seconds: connections that civetweb
+// has not begun to read when it stops stay open until the process ends.
+std::string Exchange(int port, std::string_view bytes) {
+  const int fd = Connect(port);
+  if (fd < 0) return "cannot connect";
   const timeval timeout = {.tv_sec = 2, .tv_usec = 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   if (send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) {
@@ -68,10 +75,12 @@ class MetricsHttpTest : public testing::Test {
                return Readiness{ready_, ready_ ? "" : "no topology yet"};
              },
          .handlers = {[](const HttpRequest& request) {
-           return request.path == "/v1/echo"
-                      ? std::optional<HttpReply>(JsonReply({{"query", request.query}}))
-                      : std::nullopt;
-         }}},
+                        return request.path == "/v1/echo"
+                                   ? std::optional<HttpReply>(JsonReply({{"query", request.query}}))
+                                   : std::nullopt;
+                      },
+                      AnswerPage},
+         .threads = threads_},
         registry_);
   }
   std::string Request(std::string_view method, std::string_view path) {
@@ -82,6 +91,7 @@ class MetricsHttpTest : public testing::Test {
 
   MetricRegistry registry_;
   std::atomic<bool> ready_{true};
+  int threads_ = 2;
   std::unique_ptr<MetricsHttp> http_;
 };
 
@@ -120,7 +130,7 @@ TEST_F(MetricsHttpTest, OtherMethodsAndOtherPathsAreRefused) {
     EXPECT_THAT(Request(method, "/metrics"), StartsWith("HTTP/1.1 405 ")) << method;
     EXPECT_THAT(Request(method, "/metrics"), HasSubstr("Allow: GET, HEAD\r\n")) << method;
   }
-  for (const char* path : {"/", "/metrics/", "/metricsx", "/../etc/passwd", "/etc/passwd",
+  for (const char* path : {"/metrics/", "/metricsx", "/../etc/passwd", "/etc/passwd",
                            "/%2e%2e/%2e%2e/etc/passwd", "/favicon.ico"}) {
     const std::string answer = Request("GET", path);
     EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 ")))
@@ -162,6 +172,45 @@ TEST_F(MetricsHttpTest, OnLoopbackAHostThatAPageElsewhereCouldUseIsRefused) {
   }
   EXPECT_THAT(with_host(""), StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(Exchange(http_->port(), "GET /livez HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(MetricsHttpTest, ThePageIsAskedAgainByItsTagAndComesPacked) {
+  const auto get = [this](std::string_view path, std::string_view headers) {
+    return Exchange(http_->port(),
+                    absl::StrCat("GET ", ToAbsl(path), " HTTP/1.1\r\nHost: localhost\r\n",
+                                 ToAbsl(headers), "\r\n"));
+  };
+  const std::string page = get("/", "");
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(page, HasSubstr("Cache-Control: no-cache\r\n"));
+  EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self';"));
+  EXPECT_THAT(page, HasSubstr("X-Frame-Options: DENY\r\n"));
+  EXPECT_THAT(page, HasSubstr("<title>Meridian</title>"));
+  const size_t tag = page.find("ETag: ") + 6;
+  const std::string again = get(
+      "/", absl::StrCat("If-None-Match: ", page.substr(tag, page.find("\r\n", tag) - tag), "\r\n"));
+  EXPECT_THAT(again, StartsWith("HTTP/1.1 304 Not Modified\r\n"));
+  EXPECT_THAT(again, Not(HasSubstr("Content-Length")));
+  EXPECT_THAT(again, EndsWith("\r\n\r\n"));
+  EXPECT_THAT(get("/assets/chart.js", "Accept-Encoding: gzip, br\r\n"),
+              HasSubstr("Content-Encoding: gzip\r\n"));
+  EXPECT_THAT(Request("POST", "/"), StartsWith("HTTP/1.1 405 "));
+  for (const char* path : {"/assets/../../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd",
+                           "/assets/..%2f..%2fetc/passwd", "/assets/page.css/", "/assets/"}) {
+    const std::string answer = Request("GET", path);
+    EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 ")))
+        << path;
+    EXPECT_THAT(answer, Not(HasSubstr("root:"))) << path;
+  }
+}
+
+TEST_F(MetricsHttpTest, ConnectionsThatABrowserOpensAheadHoldNobodyUp) {
+  threads_ = 4;
+  http_ = *Start("127.0.0.1:0");
+  std::vector<int> idle;
+  for (int i = 0; i < 3; ++i) idle.push_back(Connect(http_->port()));
+  EXPECT_THAT(Request("GET", "/livez"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  for (const int fd : idle) close(fd);
 }
 
 TEST_F(MetricsHttpTest, SurvivesWhatIsNotHttp) {

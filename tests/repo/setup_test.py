@@ -89,6 +89,13 @@ class SetupTest(unittest.TestCase):
             self.assertIn("env tee /usr/sbin/policy-rc.d", self.calls())
             self.assertEqual(self.calls()[-1], "env rm -f /usr/sbin/policy-rc.d")
 
+    def test_the_browser_comes_when_it_is_asked_for(self):
+        self.assertNotIn("chromium", self.packages)
+        self.installed(self.packages)
+        result = self.run_setup("--browser")
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"install --no-install-recommends -y chromium\b")
+
     def test_a_failing_apt_get_fails_the_set_up(self):
         self.installed(self.packages[2:])
         self.assertNotEqual(self.run_setup(sudo="yes", apt="no").returncode, 0)

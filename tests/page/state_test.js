@@ -1,0 +1,166 @@
+// What the page thinks of what it was told: fresh, old, refused, away.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { points } from '../../server/dashboard/page/charts.js';
+import { reading, rolloutState } from '../../server/dashboard/page/rollouts.js';
+import { hasPolicies, poll } from '../../server/dashboard/page/sources.js';
+import { at, connection, initialState, newAlerts, nodeHealth, panelState, precision, regionMatrix,
+  warmingCalendar, withAnswer } from '../../server/dashboard/page/state.js';
+import { hourOf } from '../../server/dashboard/page/warming.js';
+
+const DOWN = { error: { code: 0, reason: 'UNREACHABLE', message: 'nobody answers' } };
+const figures = (second) => ({ data: { timestamp: `2026-11-22T08:00:0${second}Z`, nodes: [] } });
+
+// The state after answers for the overview: [at, answer].
+const after = (...answers) => answers.reduce(
+  (state, [now, answer]) => withAnswer(state, 'overview', answer, now), initialState(0));
+
+test('before the first answer the page loads, and says so when none comes', () => {
+  assert.equal(connection(initialState(0), 500).mode, 'loading');
+  assert.equal(connection(after([100, DOWN]), 500).mode, 'loading');
+  assert.equal(connection(after([100, DOWN]), 3000).mode, 'disconnected');
+});
+
+test('figures that move are live', () => {
+  const state = after([1000, figures(1)], [2000, figures(2)]);
+  assert.deepEqual(connection(state, 2500), { mode: 'live', since: 2000, text: 'Live' });
+});
+
+test('one lost answer is no disconnection; three seconds are, since the last figures', () => {
+  const state = after([1000, figures(1)], [2000, DOWN]);
+  assert.equal(connection(state, 3900).mode, 'live');
+  const down = connection(state, 4000);
+  assert.equal(down.mode, 'disconnected');
+  assert.equal(down.since, 1000);
+  assert.match(down.text, /nobody answers/);
+});
+
+test('answers whose figures stand still are old', () => {
+  const state = after([1000, figures(1)], [2000, figures(1)], [6000, figures(1)]);
+  assert.equal(connection(state, 6000).mode, 'old');
+  assert.equal(connection(state, 6000).since, 1000);
+});
+
+test('a standby and a coordinator that starts say what they are', () => {
+  const standby = { error: { code: 503, reason: 'NOT_LEADER', message: '127.0.0.1:7410 leads' } };
+  assert.equal(connection(after([1000, standby]), 1000).mode, 'refused');
+  assert.match(connection(after([1000, standby]), 1000).text, /does not lead: 127.0.0.1:7410/);
+  const start = { error: { code: 503, reason: 'NOT_READY', message: '' } };
+  assert.match(connection(after([1000, start]), 1000).text, /NOT_READY/);
+});
+
+test('an error keeps what was known, an answer ends the error', () => {
+  const state = after([1000, figures(1)], [2000, DOWN]);
+  assert.equal(state.sources.overview.data.timestamp, '2026-11-22T08:00:01Z');
+  assert.equal(after([1000, DOWN], [2000, figures(1)]).sources.overview.error, null);
+});
+
+test('a panel loads, fails, is empty or is ready', () => {
+  const isEmpty = (data) => data.length === 0;
+  assert.equal(panelState({ data: null, error: null }, isEmpty), 'loading');
+  assert.equal(panelState({ data: null, error: DOWN.error }, isEmpty), 'error');
+  assert.equal(panelState({ data: [], error: null }, isEmpty), 'empty');
+  assert.equal(panelState({ data: [1], error: DOWN.error }, isEmpty), 'ready');
+});
+
+test('a node that is gone or does not answer is bad, one in trouble a warning', () => {
+  const node = { state: 'SERVING', alive: true, redis: 'connected', problem: '' };
+  assert.deepEqual(nodeHealth(node), { word: 'serving', level: 'good' });
+  assert.deepEqual(nodeHealth({ ...node, alive: false }), { word: 'dead', level: 'bad' });
+  assert.deepEqual(nodeHealth({ ...node, alive: false, state: 'GONE' }), { word: 'gone', level: 'bad' });
+  assert.equal(nodeHealth({ ...node, state: 'DRAINING' }).level, 'warn');
+  assert.equal(nodeHealth({ ...node, redis: 'disconnected' }).level, 'warn');
+  assert.equal(nodeHealth({ ...node, problem: 'late' }).level, 'warn');
+});
+
+test('an alert is said once, and again when it comes back', () => {
+  const alert = { name: 'MeridianNodeDown', state: 'firing', labels: { node: 'us-1' } };
+  const first = newAlerts([alert, { ...alert, state: 'pending', labels: {} }], new Set());
+  assert.deepEqual(first.fresh, [alert]);
+  assert.deepEqual(newAlerts([alert], first.known).fresh, []);
+  const over = newAlerts([{ ...alert, state: 'resolved' }], first.known);
+  assert.deepEqual(newAlerts([alert], over.known).fresh, [alert]);
+});
+
+test('the matrix has every region that is named, and only known links', () => {
+  const link = { from: 'us', to: 'eu', lag_seconds: 0.05 };
+  const matrix = regionMatrix({ region: 'us', links: [link, { from: 'us', to: 'asia' }] });
+  assert.deepEqual(matrix.regions, ['asia', 'eu', 'us']);
+  assert.equal(matrix.link('us', 'eu'), link);
+  assert.equal(matrix.link('eu', 'us'), undefined);
+  assert.deepEqual(regionMatrix(undefined).regions, []);
+});
+
+test('the calendar puts jobs into their hour, and leaves out what is older than a day', () => {
+  const now = Date.parse('2026-11-22T08:30:00Z');
+  const job = (time, name) => ({ source: 'schedule', name, create_time: time });
+  const { hours, rows } = warmingCalendar([job('2026-11-22T08:01:00Z', 'morning'),
+    job('2026-11-22T08:29:00Z', 'morning'), job('2026-11-21T09:00:00Z', 'evening'),
+    job('2026-11-21T08:59:00Z', 'old'), job('nonsense', 'x'), job('2026-11-22T09:00:00Z', 'ahead')], now);
+  assert.equal(hours.length, 24);
+  assert.equal(hours[23], Date.parse('2026-11-22T08:00:00Z'));
+  assert.deepEqual(rows.map((row) => row.name), ['schedule: evening', 'schedule: morning']);
+  assert.equal(rows[1].cells[23].length, 2);
+  assert.equal(rows[0].cells[0].length, 1);
+});
+
+test('the worst job of an hour gives it its colour', () => {
+  const job = (state) => ({ state: `WARM_JOB_STATE_${state}` });
+  assert.deepEqual(hourOf([job('DONE'), job('FAILED')]), { level: 'bad', text: '2' });
+  assert.deepEqual(hourOf([job('DONE')]), { level: 'good', text: '1' });
+  assert.deepEqual(hourOf([]), { level: null, text: '' });
+});
+
+test('precision is of what is known, and of nothing it is not known', () => {
+  assert.equal(precision({ used_entries: 3, unused_entries: 1, warmed_entries: 10 }), 0.75);
+  assert.equal(precision({ warmed_entries: 10 }), null);
+});
+
+test('rollouts and their guards in words', () => {
+  assert.equal(rolloutState({ state: 'ROLLOUT_STATE_ROLLED_BACK' }), 'rolled back');
+  assert.equal(reading({ guard: 'hit_rate', namespace: 'task', trial: 0.81, limit: 0.78, sure: true }),
+    'hit rate of task: 81.0 %, at least 78.0 %');
+  assert.equal(reading({ guard: 'p99', namespace: 'task', trial: 0.002, limit: 0.004 }),
+    'p99 of task: 2 ms, at most 4 ms (too few reads to say)');
+});
+
+test('paths and points', () => {
+  assert.equal(at({ totals: { latency: { l1: { p99_ms: 5 } } } }, 'totals.latency.l1.p99_ms'), 5);
+  assert.equal(at(undefined, 'totals.hits'), undefined);
+  assert.deepEqual(points([1, 2], [5]), [{ x: 1, y: 5 }, { x: 2, y: null }]);
+  assert.deepEqual(points(undefined, undefined), []);
+});
+
+test('every source is asked, and one that has nothing to tell only when it has', async () => {
+  const asked = [], told = [], waiting = [];
+  let overview = null, resting = false;
+  const poller = poll({
+    ask: async (path) => { asked.push(path); return { data: path }; },
+    tell: (name, answer) => told.push([name, answer.data]),
+    resting: () => resting,
+    overview: () => overview,
+    later: (run, every, name) => waiting.push(name),
+    sources: { a: { path: '/a' }, b: { path: '/b', when: hasPolicies, otherwise: 'nothing' } },
+  });
+  const settle = () => new Promise((done) => { setImmediate(done); });
+  await settle();
+  assert.deepEqual([asked, told, waiting.sort()], [['/a'], [['a', '/a']], ['a', 'b']]);
+
+  overview = { namespaces: [{ policy_versions: [0] }] };
+  poller.hurry(['b']);
+  await settle();
+  assert.deepEqual(told.pop(), ['b', 'nothing']);
+
+  overview = { namespaces: [{ policy_versions: [0] }, { policy_versions: [0, 3] }] };
+  poller.hurry(['b']);
+  await settle();
+  assert.deepEqual([asked.pop(), told.pop()], ['/b', ['b', '/b']]);
+
+  resting = true;
+  poller.hurry();
+  await settle();
+  assert.deepEqual([asked, told], [['/a'], [['a', '/a']]]);
+  assert.equal(waiting.length, 6);  // It goes on when the page is seen again.
+});
