@@ -38,7 +38,7 @@ namespace meridian {
 
 struct PredictionOptions {
   bool enabled = false;
-  PredictorOptions predictor;
+  PredictorOptions predictor = {};
 };
 
 class PredictionLead final : public Coordinator::Subscriber {
