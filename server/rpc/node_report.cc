@@ -11,6 +11,7 @@
 #include "common/telemetry/process_metrics.h"
 #include "server/figures/figures_proto.h"
 #include "server/node/limits.h"
+#include "server/node/warmed_figures.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
@@ -139,15 +140,7 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
       ToProto(row.counts, proto);
     }
   }
-  for (const Engine::Warmed& warmed : context.engine.WarmedStats()) {
-    admin::v1::WarmedFigures* row = response->add_warmed();
-    row->set_source(warmed.source);
-    row->set_namespace_(warmed.name_space);
-    row->set_warmed_entries(warmed.counts.warmed);
-    row->set_used_entries(warmed.counts.used);
-    row->set_unused_entries(warmed.counts.unused);
-    row->set_displaced_entries(warmed.counts.displaced);
-  }
+  FillWarmed(context.engine, response);
   FillLinks(sources, response->mutable_links());
   FillEvictions(context, response->mutable_evictions());
   for (const Namespace* name_space : context.namespaces.List()) {
