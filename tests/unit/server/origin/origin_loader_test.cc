@@ -87,7 +87,7 @@ class OriginLoaderTest : public testing::Test, public OriginSink {
   TimerQueue timers_{clock_, executor_};
   FakeOriginTransport transport_;
   std::vector<std::unique_ptr<NamespacePolicy>> policies_;
-  const Namespace name_space_{"task", 1, NamespacePolicy(), nullptr};
+  const Namespace name_space_{"task", 1, NamespacePolicy(), nullptr, nullptr};
   OriginLoader loader_{transport_, clock_, timers_, nullptr};
   Strings shown_;
 };
