@@ -300,6 +300,9 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
   if (!error) error = limits::CheckOptions(call->fields.options);
   if (error) return call->Refuse(*error);
   call->PrepareKeys();
+  if (!call->fields.options.warm_source().empty()) {
+    metrics_.OnWarmRead(call->fields.name_space, keys.size());
+  }
   call->TakeKeys();
   call->read.options = FromProto(call->fields.options);
   call->read.request_id = call->fields.header.request_id();

@@ -28,7 +28,9 @@ bool IsFailure(grpc::StatusCode code) {
 RpcMetrics::RpcMetrics(MetricRegistry& registry)
     : requests_(registry.AddCounters({"meridian_requests_total",
                                       "Calls of CacheService by method, gRPC code and namespace.",
-                                      {"method", "code", "namespace"}})) {
+                                      {"method", "code", "namespace"}})),
+      warm_reads_(registry.AddCounters(
+          {"meridian_warm_reads_total", "Keys that warming asked this node for.", {"namespace"}})) {
   HistogramFamily& durations =
       registry.AddHistograms({"meridian_request_duration_seconds",
                               "Time from a call's arrival to its answer, by method.",
@@ -44,6 +46,10 @@ void RpcMetrics::OnCall(RpcMethod method, std::string_view name_space, grpc::Sta
   durations_[index]->Observe(duration);
   calls_.fetch_add(1, std::memory_order_relaxed);
   if (IsFailure(code)) failed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void RpcMetrics::OnWarmRead(std::string_view name_space, size_t keys) {
+  warm_reads_.With({name_space}).Add(keys);
 }
 
 CallCounts RpcMetrics::Counts() const {

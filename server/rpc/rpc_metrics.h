@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -36,6 +37,9 @@ class RpcMetrics {
   void OnCall(RpcMethod method, std::string_view name_space, grpc::StatusCode code,
               absl::Duration duration);
 
+  // Keys of a call that warms, at the node that was called.
+  void OnWarmRead(std::string_view name_space, size_t keys);
+
   // All calls so far.
   uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
   CallCounts Counts() const;
@@ -45,6 +49,7 @@ class RpcMetrics {
   std::atomic<uint64_t> calls_{0};
   std::atomic<uint64_t> failed_{0};
   CounterFamily& requests_;
+  CounterFamily& warm_reads_;
   std::array<Histogram*, kMethods> durations_;  // Owned by the registry.
 };
 
