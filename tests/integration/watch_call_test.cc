@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "tests/support/redis_process.h"
 #include "tests/support/stub.h"
 #include "tests/support/test_node.h"
+#include "tests/support/wait_until.h"
 #include "tests/support/wire_error.h"
 
 namespace meridian {
@@ -31,7 +33,8 @@ class Follower {
  public:
   Follower(Stub& stub, const std::vector<uint32_t>& slots, uint64_t resume_after = 0,
            uint64_t incarnation = 0) {
-    SetDeadline(&context_);
+    // Longer than a Redis that comes back is left alone by its circuit breaker.
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
     cache::v1::WatchRequest request;
     for (const uint32_t slot : slots) request.add_slots(slot);
     request.set_resume_after(resume_after);
@@ -121,6 +124,16 @@ class WatchCallTest : public testing::Test {
     return response.header();
   }
 
+  // Whether both nodes reach the store: it is asked for keys of both.
+  static bool BothRead() {
+    std::vector<std::string> keys;
+    for (int i = 0; i < 32; ++i) keys.push_back(absl::StrCat("anything:", i));
+    const cache::v1::BatchGetResponse response = calls::GetAll(stub(0), keys);
+    return std::all_of(response.entries().begin(), response.entries().end(), [](const auto& entry) {
+      return entry.status() == cache::v1::ENTRY_STATUS_MISS;
+    });
+  }
+
   // A key that node `owner` owns: the one whose node says that it may be kept.
   static std::string KeyOf(size_t owner, const std::string& prefix) {
     for (int i = 0;; ++i) {
@@ -174,6 +187,8 @@ TEST_F(WatchCallTest, WhatAnotherNodeWritesIntoTheStoreIsToldAndLossesOfTheStore
   EXPECT_TRUE(follower.Find([&](const cache::v1::WatchEvent& event) {
     return event.has_gap() && !event.gap().ended() && event.slot() == slot;
   }));
+  // The next test begins with nodes that reach the store again.
+  EXPECT_TRUE(WaitUntil([] { return BothRead(); }, absl::Seconds(30)));
 }
 
 TEST_F(WatchCallTest, AFollowerGoesOnWhereItsStreamEnded) {
