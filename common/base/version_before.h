@@ -24,6 +24,13 @@ inline Version NewestBefore(Version version, uint16_t region) {
   return version.hlc > 0 ? Version{version.hlc - 1, region} : Version();
 }
 
+// A drop of `here`, which the later change `named` has made old: newer than `here` and older than
+// `named`, of `region` if there is such a one, because that is passed on. REQUIRES: here < named.
+inline Version DropBetween(Version here, Version named, uint16_t region) {
+  const Version own = NewestBefore(named, region);
+  return own > here ? own : JustBefore(named);
+}
+
 // Whether `region` has made the change, or it stands just before one of that region's.
 inline bool IsChangeOf(Version version, uint16_t region) {
   return version.region == region || version.region + 1 == region;

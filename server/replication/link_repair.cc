@@ -324,8 +324,7 @@ bool LinkRepair::SendsFromSource(const L2Key& key, Version here, Version there,
 std::optional<LinkRepair::Forgotten> LinkRepair::OvertakenBy(const L2Key& key, Version here) const {
   const Version named = untold_.NewestOf(key);
   if (named <= here) return std::nullopt;
-  const Version ours = NewestBefore(named, RegionId(own_region_));
-  return Forgotten{key, ours >= here ? ours : JustBefore(named)};
+  return Forgotten{key, DropBetween(here, named, RegionId(own_region_))};
 }
 
 // As changes of this region: every region drops what it has of the key that is older.

@@ -55,5 +55,13 @@ TEST(VersionBeforeTest, WhatStandsJustBeforeAChangeIsAChangeOfItsRegion) {
   EXPECT_FALSE(IsChangeOf(JustBefore(JustBefore(version)), 3));
 }
 
+// Of its own region only when that is newer than what is to go: within a millisecond it may be that
+// very version, and a drop that is not newer drops nothing.
+TEST(VersionBeforeTest, ADropIsBetweenWhatGoesAndWhatMadeItOld) {
+  EXPECT_EQ(DropBetween({90, 9}, {100, 3}, 9), (Version{99, 9}));
+  EXPECT_EQ(DropBetween({90, 2}, {100, 3}, 2), (Version{100, 2}));
+  EXPECT_EQ(DropBetween({99, 9}, {100, 3}, 9), (Version{100, 2}));
+}
+
 }  // namespace
 }  // namespace meridian
