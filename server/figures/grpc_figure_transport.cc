@@ -33,34 +33,11 @@ GrpcFigureTransport::~GrpcFigureTransport() {
       +[](int* unfinished) { return *unfinished == 0; }, &unfinished_));
 }
 
-std::shared_ptr<GrpcFigureTransport::Stub> GrpcFigureTransport::StubFor(
-    const std::string& address) {
-  absl::MutexLock lock(&mu_);
-  std::shared_ptr<Stub>& stub = stubs_[address];
-  if (stub == nullptr) stub = admin::v1::AdminService::NewStub(CreateChannelTo(address));
-  return stub;
-}
-
-void GrpcFigureTransport::KeepOnly(const std::vector<std::string>& addresses) {
-  std::vector<std::shared_ptr<Stub>> dropped;  // Destroyed without the lock.
-  absl::MutexLock lock(&mu_);
-  for (auto it = stubs_.begin(); it != stubs_.end();) {
-    // A channel whose last user is a call would go on gRPC's own thread: it goes the next time.
-    if (it->second.use_count() > 1 ||
-        std::find(addresses.begin(), addresses.end(), it->first) != addresses.end()) {
-      ++it;
-    } else {
-      dropped.push_back(std::move(it->second));
-      it = stubs_.erase(it);
-    }
-  }
-}
-
 template <typename Request, typename Response, typename Start>
 void GrpcFigureTransport::Ask(const std::string& address, Request request, absl::Duration timeout,
                               Done<Response> done, Start start) {
   auto call = std::make_shared<Call<Request, Response>>();
-  call->stub = StubFor(address);
+  call->stub = stubs_.StubFor(address);
   call->request = std::move(request);
   call->done = std::move(done);
   call->context->set_deadline(std::chrono::system_clock::now() +

@@ -6,7 +6,6 @@
 #ifndef MERIDIAN_SERVER_FIGURES_GRPC_FIGURE_TRANSPORT_H_
 #define MERIDIAN_SERVER_FIGURES_GRPC_FIGURE_TRANSPORT_H_
 
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/stub_pool.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "server/figures/figure_transport.h"
 
@@ -24,7 +24,7 @@ class GrpcFigureTransport final : public FigureTransport {
   GrpcFigureTransport() = default;
   ~GrpcFigureTransport() override;
 
-  void KeepOnly(const std::vector<std::string>& addresses) override ABSL_LOCKS_EXCLUDED(mu_);
+  void KeepOnly(const std::vector<std::string>& addresses) override { stubs_.KeepOnly(addresses); }
   void GetFigures(const std::string& address, absl::Duration timeout,
                   Done<admin::v1::GetFiguresResponse> done) override;
   void WhatIf(const std::string& address, const admin::v1::WhatIfRequest& request,
@@ -37,15 +37,14 @@ class GrpcFigureTransport final : public FigureTransport {
   template <typename Request, typename Response>
   struct Call;
 
-  std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
   // `start` begins the call on a stub.
   template <typename Request, typename Response, typename Start>
   void Ask(const std::string& address, Request request, absl::Duration timeout, Done<Response> done,
            Start start) ABSL_LOCKS_EXCLUDED(mu_);
   void Ended(const std::shared_ptr<grpc::ClientContext>& context) ABSL_LOCKS_EXCLUDED(mu_);
 
+  StubPool<admin::v1::AdminService> stubs_;
   absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   std::set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mu_);  // On their way.
   int unfinished_ ABSL_GUARDED_BY(mu_) = 0;  // Calls whose callback has not ended.
 };

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -22,14 +21,12 @@ constexpr absl::Duration kGather = absl::Milliseconds(50);  // Of slots that bec
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
 constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
 constexpr size_t kMaxAsked = 1024;
-// Of nodes that are gone: then all calls to them have ended, so that a channel does not end on a
-// thread of gRPC.
-constexpr absl::Duration kForgetAfter = absl::Seconds(10);
 
 }  // namespace
 
 // A value on its way.
 struct MirrorCache::Fetch {
+  std::shared_ptr<Stub> stub;
   EntryKey key;
   NearCache::Token token;
   grpc::ClientContext context;
@@ -106,13 +103,6 @@ void MirrorCache::Wrote(std::string_view name_space, std::string_view key, Versi
   if (cache_->Locate(name_space, key, &located)) cache_->Wrote(located, version);
 }
 
-std::shared_ptr<MirrorCache::Stub> MirrorCache::StubFor(const std::string& address) {
-  absl::MutexLock lock(&mu_);
-  std::shared_ptr<Stub>& stub = stubs_[address].stub;
-  if (stub == nullptr) stub = cache::v1::CacheService::NewStub(CreateChannelTo(address));
-  return stub;
-}
-
 void MirrorCache::Ask(std::string_view name_space, const EntryKey& key, const Member& owner,
                       absl::Duration now) {
   {
@@ -135,8 +125,8 @@ void MirrorCache::Ask(std::string_view name_space, const EntryKey& key, const Me
   fetch->context.set_deadline(std::chrono::system_clock::now() +
                               absl::ToChronoMilliseconds(kFetchTime));
   fetch->token = cache_->BeginFill(fetch->key);
-  const std::shared_ptr<Stub> stub = StubFor(owner.data_address);
-  stub->async()->Get(
+  fetch->stub = stubs_.StubFor(owner.data_address);
+  fetch->stub->async()->Get(
       &fetch->context, &fetch->request, &fetch->response,
       [this, fetch](const grpc::Status& status) mutable {
         const cache::v1::Entry& answer = fetch->response.entry();
@@ -184,30 +174,13 @@ void MirrorCache::Follow() {
     const Member* owner = topology->OwnerOf(slot);
     if (owner == nullptr || owner->id == options_.node_id || owner->data_address.empty()) continue;
     WatchClient::Node& node = nodes[owner->data_address];
-    if (node.stub == nullptr) node.stub = StubFor(owner->data_address);
+    if (node.stub == nullptr) node.stub = stubs_.StubFor(owner->data_address);
     node.slots.set(slot);
   }
   watch_.SetNodes(std::move(nodes));
-  ForgetStubs(*topology);
-}
-
-void MirrorCache::ForgetStubs(const Topology& topology) {
-  std::set<std::string_view> known;
-  for (const Member& member : topology.members()) known.insert(member.data_address);
-  const absl::Duration now = clock_.Monotonic();
-  std::vector<std::shared_ptr<Stub>> forgotten;  // Their channels end on this thread.
-  absl::MutexLock lock(&mu_);
-  for (auto it = stubs_.begin(); it != stubs_.end();) {
-    Peer& peer = it->second;
-    peer.gone_since =
-        known.contains(it->first) ? absl::InfiniteDuration() : std::min(peer.gone_since, now);
-    if (now - peer.gone_since < kForgetAfter) {
-      ++it;
-      continue;
-    }
-    forgotten.push_back(std::move(peer.stub));
-    stubs_.erase(it++);
-  }
+  std::vector<std::string> addresses;
+  for (const Member& member : topology->members()) addresses.push_back(member.data_address);
+  stubs_.KeepOnly(addresses);
 }
 
 void MirrorCache::Tick() {

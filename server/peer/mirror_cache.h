@@ -32,6 +32,7 @@
 #include "common/near/hot_keys.h"
 #include "common/near/near_cache.h"
 #include "common/near/watch_client.h"
+#include "common/rpc/stub_pool.h"
 #include "server/node/mirror_reads.h"
 
 namespace meridian {
@@ -73,22 +74,15 @@ class MirrorCache final : public MirrorReads {
  private:
   using Stub = cache::v1::CacheService::Stub;
   struct Fetch;
-  struct Peer {
-    std::shared_ptr<Stub> stub;
-    absl::Duration gone_since = absl::InfiniteDuration();  // It was no member any more.
-  };
 
   MirrorCache(MirrorOptions options, const Clock& clock, const TopologyHolder& topology,
               std::unique_ptr<NearCache> cache);
 
-  std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
   // Asks the owner for a hot key, unless somebody does or just did.
   void Ask(std::string_view name_space, const EntryKey& key, const Member& owner,
            absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_);
   void FollowSoon();
   void Follow();
-  // Lets go of those of nodes that left some time ago.
-  void ForgetStubs(const Topology& topology) ABSL_LOCKS_EXCLUDED(mu_);
   void Tick();
 
   const MirrorOptions options_;
@@ -98,8 +92,8 @@ class MirrorCache final : public MirrorReads {
   HotKeys hot_keys_;
   std::array<std::atomic<int64_t>, kSlotCount> wanted_ns_ = {};  // When a hot key of it was read.
   std::atomic<bool> follow_is_due_{false};
+  StubPool<cache::v1::CacheService> stubs_;
   absl::Mutex mu_;
-  absl::flat_hash_map<std::string, Peer> stubs_ ABSL_GUARDED_BY(mu_);  // By address.
   // By the key's hash: when it may be asked for (again); infinite while somebody asks.
   absl::flat_hash_map<uint64_t, absl::Duration> asked_ ABSL_GUARDED_BY(mu_);
   int fetches_ ABSL_GUARDED_BY(mu_) = 0;

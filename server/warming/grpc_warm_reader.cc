@@ -93,33 +93,11 @@ GrpcWarmReader::~GrpcWarmReader() {
       +[](int* unfinished) { return *unfinished == 0; }, &unfinished_));
 }
 
-std::shared_ptr<GrpcWarmReader::Stub> GrpcWarmReader::StubFor(const std::string& address) {
-  absl::MutexLock lock(&mu_);
-  std::shared_ptr<Stub>& stub = stubs_[address];
-  if (stub == nullptr) stub = cache::v1::CacheService::NewStub(CreateChannelTo(address));
-  return stub;
-}
-
-void GrpcWarmReader::KeepOnly(const std::vector<std::string>& addresses) {
-  std::vector<std::shared_ptr<Stub>> dropped;  // Destroyed without the lock.
-  absl::MutexLock lock(&mu_);
-  for (auto it = stubs_.begin(); it != stubs_.end();) {
-    // A channel whose last user is a call would go on gRPC's own thread: it goes the next time.
-    if (it->second.use_count() > 1 ||
-        std::find(addresses.begin(), addresses.end(), it->first) != addresses.end()) {
-      ++it;
-    } else {
-      dropped.push_back(std::move(it->second));
-      it = stubs_.erase(it);
-    }
-  }
-}
-
 void GrpcWarmReader::Read(const std::string& address, const std::string& name_space,
                           const std::vector<std::string>& keys, const WarmReadOptions& options,
                           std::function<void(WarmAnswer)> done) {
   auto call = std::make_shared<Call>();
-  call->stub = StubFor(address);
+  call->stub = stubs_.StubFor(address);
   call->address = address;
   call->done = std::move(done);
   call->request.set_namespace_(name_space);

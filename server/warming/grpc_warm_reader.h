@@ -9,7 +9,6 @@
 #define MERIDIAN_SERVER_WARMING_GRPC_WARM_READER_H_
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/stub_pool.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "server/warming/warm_reader.h"
 
@@ -28,7 +28,7 @@ class GrpcWarmReader final : public WarmReader {
   ~GrpcWarmReader() override;
 
   // Drops the channels of all others.
-  void KeepOnly(const std::vector<std::string>& addresses) override ABSL_LOCKS_EXCLUDED(mu_);
+  void KeepOnly(const std::vector<std::string>& addresses) override { stubs_.KeepOnly(addresses); }
   void Read(const std::string& address, const std::string& name_space,
             const std::vector<std::string>& keys, const WarmReadOptions& options,
             std::function<void(WarmAnswer)> done) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -37,11 +37,10 @@ class GrpcWarmReader final : public WarmReader {
   using Stub = cache::v1::CacheService::Stub;
   struct Call;
 
-  std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
   void Finish(std::shared_ptr<Call> call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
+  StubPool<cache::v1::CacheService> stubs_;
   absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   std::set<std::shared_ptr<Call>> calls_ ABSL_GUARDED_BY(mu_);  // On their way.
   int unfinished_ ABSL_GUARDED_BY(mu_) = 0;  // Calls whose callback has not ended.
 };
