@@ -361,8 +361,7 @@ void ClusterRoute::Install(SlotTable table) {
 void ClusterRoute::RefreshSoon() {
   if (refreshing_ || stopped_) return;
   const absl::Duration now = clock_.Monotonic();
-  const absl::Duration at =
-      std::max(now, last_refresh_ + WithJitter(kRefreshPause, kJitter, Random()));
+  const absl::Duration at = std::max(now, not_before_);
   if (at >= refresh_at_) return;
   refresh_at_ = at;
   refresh_timer_->Start(at - now);
@@ -429,7 +428,7 @@ void ClusterRoute::OnTable(const RedisAddress& asked, absl::StatusOr<Reply> repl
   }
   listed_ = endpoints_.size();
   refreshing_ = false;
-  last_refresh_ = now;
+  not_before_ = now + WithJitter(kRefreshPause, kJitter, Random());
   refresh_at_ = now + WithJitter(kRefreshEvery, kJitter, Random());
   refresh_timer_->Start(refresh_at_ - now);
   waiting_->Release([this](WaitingCalls::Call call) {
@@ -452,9 +451,10 @@ void ClusterRoute::NoTable(const absl::Status& why) {
     problem_ = problem;
   }
   refreshing_ = false;
-  last_refresh_ = clock_.Monotonic();
-  refresh_at_ = last_refresh_ + WithJitter(kRefreshPause, kJitter, Random());
-  refresh_timer_->Start(refresh_at_ - last_refresh_);
+  const absl::Duration now = clock_.Monotonic();
+  not_before_ = now + WithJitter(kRefreshPause, kJitter, Random());
+  refresh_at_ = not_before_;
+  refresh_timer_->Start(refresh_at_ - now);
   waiting_->Fail(problem);
 }
 

@@ -124,7 +124,9 @@ class ClusterRoute final : public RedisRoute {
   ClusterHistory history_;
   bool refreshing_ = false;
   bool stopped_ = false;
-  absl::Duration last_refresh_ = -absl::InfiniteDuration();
+  // Before that no sign of a change asks for the table again. Drawn once for each table: the least
+  // of many draws would be the same for all nodes.
+  absl::Duration not_before_ = -absl::InfiniteDuration();
   absl::Duration refresh_at_ = absl::InfiniteDuration();
 
   mutable absl::Mutex mu_;

@@ -106,7 +106,8 @@ TEST_F(ClusterAnswersTest, TheTableIsAskedForWithAPauseThatDiffersEachTime) {
     longest = std::max(longest, times[i] - times[i - 1]);
   }
   EXPECT_GE(shortest, absl::Milliseconds(300));
-  EXPECT_GT(longest - shortest, absl::Milliseconds(20)) << "all nodes would ask at the same time";
+  // The signs must not choose: the least of a hundred draws is the same everywhere.
+  EXPECT_GT(longest - shortest, absl::Milliseconds(50)) << "all nodes would ask at the same time";
 }
 
 // Each redirect names a server that nobody has heard of.
