@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,10 @@ import unittest
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from console import snake_case  # noqa: E402
+
 PINNED = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.1"
 REGION = "us"
 # grpcurl ends with 64 + the status code.
@@ -43,14 +46,6 @@ def find_grpcurl(work):
         print(f"SKIPPED: go install {PINNED} does not work here:\n{result.stderr[-2000:]}")
         return None
     return str(path)
-
-
-def snake_case(value):
-    """JSON with the field names of the protos, whichever form the descriptors made grpcurl print."""
-    if isinstance(value, dict):
-        return {re.sub("([A-Z])", lambda match: "_" + match.group(1).lower(), name):
-                snake_case(inner) for name, inner in value.items()}
-    return [snake_case(inner) for inner in value] if isinstance(value, list) else value
 
 
 def encoded(text):

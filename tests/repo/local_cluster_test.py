@@ -58,10 +58,19 @@ class LocalClusterTest(unittest.TestCase):
         self.assertEqual(len(started), 6)
         self.succeed("status")
         self.assertIn("already runs", self.run_script(*UP).stderr)
+        us = self.regions()["us"]
+        said = subprocess.run(["bash", "-c", f'eval "$({SCRIPT} env)" && echo $US $US_NODE_1_ADMIN '
+                               "$US_COORDINATOR_HTTP $EU && meridianctl status --region us"],
+                              env={**os.environ, "MERIDIAN_CLUSTER": f"{self.folder}/cluster.json"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+        self.assertEqual(said.stdout.splitlines()[0].split(), [
+            us["nodes"][0]["data"], us["nodes"][0]["admin"], us["coordinators"][0]["http"],
+            self.regions()["eu"]["nodes"][0]["data"]])
         self.succeed("down")
         self.assertEqual({process.state() for process in started}, {"dead"})
         self.assertFalse((self.folder / "cluster.json").exists())
-        self.assertEqual(self.run_script("status").returncode, 1)
+        for command in ("status", "env"):
+            self.assertEqual(self.run_script(command).returncode, 1)
 
     def test_what_was_killed_starts_again_where_it_was(self):
         self.succeed(*UP)

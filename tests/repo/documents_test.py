@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Every command of the documents for operators runs, and answers what the document says.
+
+  tests/repo/documents_test.py WORK_DIR
+
+The programs come from MERIDIAN_BIN_DIR; a document that uses grpcurl is skipped where there is
+none (grpcurl_test.py). Exit codes: 0 passed, 1 failed.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import console  # noqa: E402
+import grpcurl_test  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+FIELDS = frozenset(word for path in (ROOT / "proto").rglob("*.proto")
+                   for word in re.findall(r"\w+", path.read_text()))
+
+
+class Documents(unittest.TestCase):
+    work = None
+
+    def setUp(self):
+        """A shell whose commands find the programs, and keep a cluster of their own."""
+        folder = self.work / self._testMethodName
+        self.environment = {
+            **os.environ, "MERIDIAN_CLUSTER": str(folder / "cluster.json"),
+            "PATH": f"{os.environ['MERIDIAN_BIN_DIR']}:{self.work}:{os.environ['PATH']}"}
+        self.shell = console.Shell(ROOT, self.environment)
+        self.addCleanup(self.shell.close)
+        self.addCleanup(subprocess.run, [ROOT / "scripts" / "local-cluster", "down"],
+                        env=self.environment, stdin=subprocess.DEVNULL, capture_output=True)
+
+    def run_document(self, path):
+        """Its commands, in order; the first that is not as documented ends it."""
+        steps = [step for step in console.steps(path.read_text()) if not step.elsewhere]
+        self.assertTrue(steps, f"{path.name} has no commands")
+        for step in steps:
+            problem = console.run_step(self.shell, step, FIELDS)
+            if problem:
+                self.fail(f"{path.relative_to(ROOT)}: {problem}")
+        return steps
+
+
+class GrpcurlTest(Documents):
+    """Documents that use grpcurl."""
+
+    def setUp(self):
+        super().setUp()
+        grpcurl = grpcurl_test.find_grpcurl(self.work.parent / "grpcurl")
+        if grpcurl is None:
+            self.skipTest("no grpcurl")
+        self.shell.run(f"PATH={pathlib.Path(grpcurl).parent}:$PATH")
+
+    def test_the_tour_of_the_readme(self):
+        self.run_document(ROOT / "README.md")
+
+    def test_the_session_of_an_administrator(self):
+        steps = self.run_document(DOCS / "grpcurl.md")
+        calls = [step for step in steps if step.command.startswith("grpcurl ")]
+        self.assertGreaterEqual(len(calls), 25)
+
+
+class ConsoleTest(unittest.TestCase):
+    """Answers that are not what is documented are found."""
+
+    def test_blocks_become_steps(self):
+        text = ("a\n```sh\n# why\none --x \\\n    --y   # exit code 3\ntwo\n```\n```sh machine\n"
+                "three\n```\n```console\n$ four    # within 5 s\nanswer\n\nmore\n$ five\n```\n"
+                "```yaml\nno: command\n```\n")
+        steps = console.steps(text)
+        self.assertEqual([(step.line, step.command, step.answer, step.elsewhere, step.exit_code,
+                           step.within) for step in steps],
+                         [(4, "one --x \\\n    --y   # exit code 3", None, "", 3, 0),
+                          (6, "two", None, "", 0, 0), (9, "three", None, "machine", 0, 0),
+                          (12, "four    # within 5 s", "answer\n\nmore\n", "", 0, 5),
+                          (16, "five", None, "", 0, 0)])
+
+    def test_texts_may_differ_in_numbers_only(self):
+        documented = "NAME   AGE\nus-1  5 s\n…\nlast … line\n"
+        for actual, fine in ((documented, True),
+                             ("NAME AGE\nus-2   17.5 s\nmore\nlast but one line\n", True),
+                             ("NAME AGE\nus-2 17 ms\nlast line\n", False),
+                             ("us-1 5 s\nNAME AGE\nlast x line\n", False), ("", False)):
+            self.assertEqual(console.difference(documented, actual) is None, fine, actual)
+
+    def test_json_has_the_documented_form(self):
+        documented = '{\n "a": "x1",\n "n": "5",\n "on": true,\n "l": [{"b": 1}, …],\n …\n}\n'
+        documented = documented.replace(", …]", ",\n…\n]")
+        for actual, fine in (
+                ({"a": "x22", "n": "0", "on": True, "l": [{"b": 2.5}], "more": 1}, True),
+                ({"a": "x22", "on": True, "l": [{"c": 1}, {"b": 1}]}, True),
+                ({"a": "y", "n": "5", "on": True, "l": [{"b": 1}]}, False),
+                ({"a": "x1", "n": "5", "on": False, "l": [{"b": 1}]}, False),
+                ({"a": "x1", "n": "5", "on": True, "l": []}, False),
+                ({"a": "x1", "n": "5", "on": True, "l": [{"b": "1"}]}, False),
+                ({"n": "5", "on": True, "l": [{"b": 1}]}, False)):
+            found = console.difference(documented, json.dumps(actual), {"n"})
+            self.assertEqual(found is None, fine, actual)
+        self.assertIsNotNone(console.difference(documented, json.dumps(
+            {"a": "x1", "on": True, "l": [{"b": 1}]}), set()), "n is the name of no field")
+        self.assertIsNone(console.difference("{}", "{}"))
+        self.assertIsNotNone(console.difference("{}", '{"a": 1}'))
+        self.assertIsNotNone(console.difference("{}", "ERROR"))
+
+    def test_exit_codes_and_answers_decide(self):
+        shell = console.Shell(ROOT, dict(os.environ))
+        self.addCleanup(shell.close)
+        for command, answer, fine in (("true", None, True), ("false", None, False),
+                                      ("(exit 3)  # exit code 3", None, True),
+                                      ("true  # exit code 3", None, False),
+                                      ("VALUE=kept", None, True), ("echo $VALUE", "kept", True),
+                                      ("echo $VALUE >&2", "lost", False)):
+            problem = console.run_step(shell, console.Step(1, command, answer))
+            self.assertEqual(problem is None, fine, problem)
+        again = console.Step(1, "COUNT=$((COUNT + 1)); echo n$COUNT; [ $COUNT = 3 ]  # within 5 s")
+        self.assertIsNone(console.run_step(shell, again))
+
+
+def main():
+    Documents.work = pathlib.Path(sys.argv.pop(1)).resolve()
+    Documents.work.mkdir(parents=True, exist_ok=True)
+    return 0 if unittest.main(exit=False).result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
