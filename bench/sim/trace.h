@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,7 @@ struct Request {
   int64_t time_ns = 0;
   int64_t ttl_ns = 0;  // 0: none.
   uint32_t size = 1;
+  uint64_t caller = 1;
 };
 
 struct Trace {
@@ -29,6 +31,8 @@ struct Trace {
   size_t unique_keys = 0;
   uint64_t footprint_bytes = 0;  // The sum of each key's largest size.
   bool has_sizes = false;
+  // What rules want warmed when a key was asked for. Files have none, and one caller.
+  std::unordered_map<uint64_t, std::vector<uint64_t>> related;
 };
 
 // A trace without times (0 on every line) gets a clock that ticks once a request, a millisecond

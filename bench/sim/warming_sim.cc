@@ -59,11 +59,12 @@ class Run {
       now_ = time;
     }
     if (options_.source != "none" && now_ - looked_at_ >= kLook) Look();
+    if (options_.source == "rule") FollowRules(request.key);
     ++result_.requests;
     if (IsLate()) ++result_.late_requests;
     ttl_ns_[request.key] = request.ttl_ns;
     ++counts_[request.key];
-    if (options_.source == "prediction") told_.emplace_back(request.key, now_);
+    if (options_.source == "prediction") told_.push_back({request.key, request.caller, now_});
     const EntryKey key = KeyOf(request.key);
     Entry entry;
     if (engine_->Get(key, now_, &entry)) {
@@ -87,17 +88,42 @@ class Run {
     Report();
     std::vector<uint64_t> wanted;
     if (options_.source == "prediction") {
-      for (; !told_.empty() && told_.front().second <= now_ - options_.delay; told_.pop_front()) {
-        predictor_.Learn(kSpace, absl::StrCat(told_.front().first), 1, told_.front().second);
+      for (; !told_.empty() && told_.front().at <= now_ - options_.delay; told_.pop_front()) {
+        const Told& read = told_.front();
+        predictor_.Learn(kSpace, absl::StrCat(read.key), read.caller, read.at);
       }
       for (const Predictor::Prediction& prediction : predictor_.Take(now_)) {
         uint64_t key = 0;
         if (absl::SimpleAtoi(prediction.key, &key)) wanted.push_back(key);
       }
-    } else if (now_ - scheduled_at_ >= options_.hot_interval) {
+    } else if (options_.source == "schedule" && now_ - scheduled_at_ >= options_.hot_interval) {
       scheduled_at_ = now_;
       wanted = HotKeys();
     }
+    Read(wanted);
+  }
+
+  void FollowRules(uint64_t asked) {
+    const auto related = trace_.related.find(asked);
+    if (related != trace_.related.end()) {
+      for (const uint64_t key : related->second) {
+        const auto [it, is_new] = ruled_.try_emplace(key, now_);
+        if (!is_new && now_ - it->second < options_.not_again_for) continue;
+        it->second = now_;
+        wanted_.push_back({key, 0, now_});
+      }
+    }
+    std::vector<uint64_t> wanted;
+    for (; !wanted_.empty() && wanted_.front().at <= now_ - options_.rule_delay;
+         wanted_.pop_front()) {
+      wanted.push_back(wanted_.front().key);
+    }
+    Read(wanted);
+  }
+
+  // As far as the budget goes.
+  void Read(const std::vector<uint64_t>& wanted) {
+    if (wanted.empty()) return;
     const double rate = sources_.RateOf(options_.source, kSpace, now_).value_or(options_.ceiling);
     bucket_.SetRate(rate, std::max(rate, 1.0), now_);
     for (const uint64_t key : wanted) {
@@ -161,7 +187,14 @@ class Run {
   uint64_t versions_ = 0;
   std::unordered_map<uint64_t, int64_t> ttl_ns_;
   std::unordered_map<uint64_t, uint32_t> counts_;
-  std::deque<std::pair<uint64_t, absl::Duration>> told_;
+  struct Told {
+    uint64_t key = 0;
+    uint64_t caller = 0;
+    absl::Duration at;
+  };
+  std::deque<Told> told_;                               // To the predictor, later.
+  std::deque<Told> wanted_;                             // By rules.
+  std::unordered_map<uint64_t, absl::Duration> ruled_;  // When last.
   WarmingResult result_;
 };
 
@@ -182,9 +215,10 @@ Trace Shuffled(const Trace& trace, uint64_t seed) {
 }
 
 absl::StatusOr<WarmingResult> SimulateWarming(const Trace& trace, const WarmingOptions& options) {
-  if (options.source != "none" && options.source != "prediction" && options.source != "schedule") {
+  if (options.source != "none" && options.source != "prediction" && options.source != "rule" &&
+      options.source != "schedule") {
     return absl::InvalidArgumentError(
-        absl::StrCat("source ", options.source, " is not none, prediction or schedule"));
+        absl::StrCat("source ", options.source, " is not none, prediction, rule or schedule"));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                    Engine::Create({.capacity_bytes = std::numeric_limits<size_t>::max() / 4,

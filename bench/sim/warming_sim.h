@@ -2,7 +2,8 @@
 // reads keys by its budget: what it brings, what it costs, and whether it pays.
 //
 // The parts are those of the product: WarmLedger in the engine, WarmSources and WarmBudget,
-// Predictor. A trace has one caller. What nodes report is `delay` old when it is learnt from.
+// Predictor. What nodes report is `delay` old when it is learnt from;
+// what a rule wants is there `rule_delay` after the read that it is for.
 
 #ifndef MERIDIAN_BENCH_SIM_WARMING_SIM_H_
 #define MERIDIAN_BENCH_SIM_WARMING_SIM_H_
@@ -19,11 +20,14 @@
 namespace meridian::sim {
 
 struct WarmingOptions {
-  std::string source = "none";  // Or "prediction"; or "schedule": every hot_interval the hot keys.
+  // Or "prediction"; "rule": what Trace::related says; "schedule": every hot_interval the hot keys.
+  std::string source = "none";
   size_t capacity_entries = 0;
   double ceiling = 1000;  // Keys a second.
   double threshold = 0.5;
   absl::Duration delay = absl::Seconds(2);
+  absl::Duration rule_delay = absl::Milliseconds(200);  // Events are gathered for 100 ms.
+  absl::Duration not_again_for = absl::Seconds(30);     // A key that a rule has warmed.
   absl::Duration hot_interval = absl::Seconds(30);
   size_t hot_keys = 50;
 };

@@ -3,11 +3,12 @@
   scripts/bench warming-sources
   scripts/bench warming-sources TRACE.csv.gz... --size 0.05 --delay 1
 
-The persona workload, and the traces that are named, go through the real engine: without warming,
-with a schedule of the 50 hottest keys every 30 s, and with prediction, each under the budget that
-follows its benefit; then all of it again in an order by lot. stdout is CSV. `gain` is the hit ratio
+The persona workload, people's sessions and the traces that are named go through the real engine:
+without warming, with a schedule of the 50 hottest keys every 30 s, by rules (sessions only), and
+with prediction, each under the budget that follows its benefit; then all of it again in an order by lot. stdout is CSV. `gain` is the hit ratio
 less that without warming; `late_spending` the keys read ahead for each request of the second half.
-Without names: the traces of ../shared/traces that are there.
+Fails when prediction spends 1 % of the requests or more and is wrong more than half of the time, or
+does so in an order by lot. Without names: the traces of ../shared/traces that are there.
 """
 
 import pathlib
