@@ -78,20 +78,22 @@ std::function<void()> NodeParts::Drain(absl::Duration timeout,
   });
 }
 
-void NodeParts::AwaitTicket() {
-  const bool paced = ticket != nullptr && config.rollout_wait > absl::ZeroDuration();
-  if (!paced || topology.Get()->SlotsOf(config.id).empty()) return;
+void NodeParts::AwaitTicket(absl::Duration until) {
+  const absl::Duration wait = std::min(config.rollout_wait, until - clock.Monotonic());
+  if (ticket == nullptr || wait <= absl::ZeroDuration() ||
+      topology.Get()->SlotsOf(config.id).empty()) {
+    return;
+  }
   struct Answer {
     absl::Notification given;
     std::string why;
   };
   auto answer = std::make_shared<Answer>();  // It may come after this function.
-  ticket->Await(config.rollout_wait, [answer](std::string why) {
+  ticket->Await(wait, [answer](std::string why) {
     answer->why = std::move(why);
     answer->given.Notify();
   });
-  const bool given =
-      answer->given.WaitForNotificationWithTimeout(config.rollout_wait + kLeaveTimeout);
+  const bool given = answer->given.WaitForNotificationWithTimeout(wait + kLeaveTimeout);
   if (given && answer->why.empty()) return;
   spdlog::warn("stopping although it is not this node's turn: {}",
                given ? answer->why : "the coordinator does not answer");
@@ -99,9 +101,7 @@ void NodeParts::AwaitTicket() {
 
 // Whoever owns the slots next finds in Redis what these writes have replaced or deleted.
 void NodeParts::AwaitStored(absl::Duration until) {
-  if (hints == nullptr) return;  // It has not come so far.
-  hints->Close();
-  if (hints->empty()) return;
+  if (hints == nullptr || hints->empty()) return;
   spdlog::warn("{} writes that were accepted without Redis wait for it; waiting for at most {}",
                Unstored(), absl::FormatDuration(until - clock.Monotonic()));
   while (!hints->empty() && clock.Monotonic() < until) absl::SleepFor(kStoredInterval);

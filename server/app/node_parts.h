@@ -161,7 +161,7 @@ struct NodeParts {
   // node_membership.cc
   void MakeMembership();
   absl::Status Join();
-  void AwaitTicket();
+  void AwaitTicket(absl::Duration until);
   size_t Unstored() const;  // Acknowledged writes that nobody has but this node's memory.
   void AwaitStored(absl::Duration until);
   void Leave();

@@ -85,7 +85,9 @@ void NodeServer::Stop(absl::Duration grace) {
   if (parts.stopping) return;
   const absl::Duration stored_until =
       parts.clock.Monotonic() + std::max(parts.config.rollout_wait, kStoredWait);
-  parts.AwaitTicket();  // It serves meanwhile.
+  // It serves meanwhile. First the store: a ticket that is not used soon goes to the next node.
+  parts.AwaitStored(stored_until);
+  parts.AwaitTicket(stored_until);
   {
     absl::MutexLock lock(&parts.health_mu);
     parts.stopping = true;
@@ -94,6 +96,7 @@ void NodeServer::Stop(absl::Duration grace) {
     }
   }
   if (parts.drain != nullptr) parts.drain->Abort();
+  if (parts.hints != nullptr) parts.hints->Close();
   parts.AwaitStored(stored_until);
   parts.Leave();
   parts.AwaitQuiet();
