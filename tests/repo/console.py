@@ -98,8 +98,14 @@ class Shell:
 
 # --- What a document says, and what was answered -------------------------------------------------
 
+DURATION = re.compile(r"\b(?:\d+(?:\.\d+)?(?:ms|us|µs|s|m|h|d))+\b")
+SIZE = re.compile(r"\b\d+(?:\.\d+)? (?:B|KiB|MiB|GiB)\b")
+
+
 def without_numbers(text):
-    return re.sub(r"\d[\d.,:]*", "#", " ".join(text.split()))
+    """Numbers are #, with their unit where it follows from how large they are."""
+    text = SIZE.sub("# B", DURATION.sub("# s", " ".join(text.split())))
+    return re.sub(r"\d[\d.,:]*", "#", text)
 
 
 def same_text(documented, actual):

@@ -18,6 +18,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import command_words  # noqa: E402
 import console  # noqa: E402
 import grpcurl_test  # noqa: E402
 
@@ -50,6 +51,72 @@ class Documents(unittest.TestCase):
             if problem:
                 self.fail(f"{path.relative_to(ROOT)}: {problem}")
         return steps
+
+
+# What a reader of a runbook fills in, and what the test does.
+FILLED_IN = {"ANOTHER_NODE:7402": "$US_NODE_2_ADMIN", "NODE:7402": "$US_ADMIN",
+             "HOST:7410": "$US_COORDINATOR", "NAMESPACE": "assessment", "REGION": "eu"}
+
+
+class OperatorsTest(Documents):
+    def test_troubleshooting(self):
+        self.run_document(DOCS / "troubleshooting.md")
+
+    def test_runbooks(self):
+        for command in ("scripts/local-cluster up --regions us,eu --nodes 2 --origin --brief",
+                        'eval "$(scripts/local-cluster env)"',
+                        "meridian-example-load --origin $ORIGIN --target $US --requests 10000"):
+            self.assertIsNone(console.run_step(self.shell, console.Step(0, command)))
+        for path in sorted((DOCS / "runbooks").glob("*.md")):
+            for step in console.steps(path.read_text()):
+                for word, instead in FILLED_IN.items():
+                    step.command = re.sub(rf"\b{word}\b", instead, step.command)
+                self.assertIsNone(console.run_step(self.shell, step, FIELDS), path.name)
+
+
+# What a document calls a command: `meridianctl …` amid its text.
+NAMED = re.compile(r"`((?:meridianctl|meridian-node|meridian-coordinator|scripts/[\w-]+) [^`]*)`")
+
+
+class NamedCommandsTest(unittest.TestCase):
+    """Commands that are not run, or only named, are right by their words."""
+
+    def test_programs_have_what_documents_name(self):
+        programs = command_words.Programs(os.environ["MERIDIAN_BIN_DIR"])
+        files = [path for pattern in ("*.md", "docs/**/*.md", "k8s/**/*.md", "k8s/**/NOTES.txt",
+                                      "k8s/**/alerts.yaml")
+                 for path in ROOT.glob(pattern) if path.name != "CHANGELOG.md"]
+        self.assertGreater(len(files), 40)
+        for path in files:
+            text = path.read_text()
+            named = NAMED.findall(console.FENCED.sub("", text).replace("\n", " "))
+            named += [step.command for step in console.steps(text)]
+            for command in named:
+                with self.subTest(file=str(path.relative_to(ROOT)), command=command):
+                    self.assertEqual(list(command_words.problems(command, programs)), [])
+
+    def test_what_is_wrong_is_found(self):
+        programs = command_words.Programs(os.environ["MERIDIAN_BIN_DIR"])
+        for command, says in (
+                ("meridianctl region resume eu", "region has no resume"),
+                ("meridianctl status --nope=1", "has no --nope"),
+                ("meridianctl drain --within 10s", "wants node"),
+                ("meridianctl get task", "wants key"),
+                ("scripts/local-cluster up --regionz us", "has no --regionz"),
+                ("helm upgrade meridian k8s/chart/meridian --set insecure=true,node.replicas=3",
+                 "no value node.replicas"),
+                ("helm install m k8s/charts/meridian -f k8s/none.yaml", "no k8s/none.yaml"),
+                ("kubectl -n meridian rollout status statefulset/meridian-nodes", "no manifest"),
+                ("kubectl exec meridian-node-0 -- meridianctl stat", "has no stat"),
+                ("true | A=b meridianctl what-if", None), ("meridianctl drain us-node-1", None),
+                ("scripts/local-cluster up --regions us # --x", None),
+                ("helm upgrade meridian k8s/chart/meridian --set policies.namespaces.a.ttl=5m", None)):
+            with self.subTest(command=command):
+                found = " ".join(command_words.problems(command, programs))
+                if says:
+                    self.assertIn(says, found)
+                else:
+                    self.assertEqual(found, "")
 
 
 class GrpcurlTest(Documents):
