@@ -37,8 +37,9 @@ class Programs:
         known = [words[0]]
         rest = list(words[1:])
         flags = set(re.findall(r"--[a-z][\w-]*", self.help(*known)))
+        of_script = words[0].startswith("scripts/")
         while rest and (rest[0] in self.subcommands(*known) or (
-                words[0].startswith("scripts/") and known == [words[0]] and re.fullmatch("[a-z-]+", rest[0]))):
+                of_script and len(known) == 1 and re.fullmatch("[a-z-]+", rest[0]))):
             known.append(rest.pop(0))
             flags |= set(re.findall(r"--[a-z][\w-]*", self.help(*known)))
         if rest and not rest[0].startswith("-") and self.subcommands(*known):
