@@ -14,6 +14,7 @@
 #include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/warm_calls.h"
 #include "server/figures/analytics_http.h"
+#include "server/node/limits.h"
 
 namespace meridian {
 namespace {
@@ -143,9 +144,14 @@ std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
   }
   if (path == "/v1/cluster/recommendations") {
     return answer({"namespace"}, [this](const HttpQuery& query, const Done& done) {
+      const std::string& name_space = query.Get("namespace");
+      if (const auto error = limits::CheckNamespace(name_space);
+          error.has_value() && !name_space.empty()) {
+        done(JsonError(400, "QUERY_INVALID", error->message));
+        return;
+      }
       coordinator::v1::ListRecommendationsResponse response;
-      for (coordinator::v1::Recommendation& row :
-           parts_.advisor.Recommend(query.Get("namespace"))) {
+      for (coordinator::v1::Recommendation& row : parts_.advisor.Recommend(name_space)) {
         *response.add_recommendations() = std::move(row);
       }
       done(JsonReply(ToJson(response)));

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
@@ -37,8 +38,11 @@ std::string PolicyLine(const std::string& name_space, const std::string& fields)
 }
 
 std::string DurationOf(uint64_t ms) {
-  return absl::FormatDuration(absl::Milliseconds(static_cast<int64_t>(ms)));
+  return DurationText(absl::Milliseconds(static_cast<int64_t>(ms)));
 }
+
+// Never fewer.
+uint64_t MebibytesOf(uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
 
 class Rules {
  public:
@@ -167,9 +171,9 @@ class Rules {
     row.set_summary(absl::StrFormat(
         "hit rate of %s is %s because its values expire before they are asked for again: its TTL "
         "is %s",
-        name, Percent(rate), absl::FormatDuration(chosen->present_ttl())));
+        name, Percent(rate), DurationText(chosen->present_ttl())));
     Evidence("hit rate", Percent(rate), &row);
-    Evidence("TTL", absl::FormatDuration(chosen->present_ttl()), &row);
+    Evidence("TTL", DurationText(chosen->present_ttl()), &row);
     Predicted(*chosen, absl::StrCat("with a TTL of ", ttl), &row);
     row.set_command(PolicyLine(name, absl::StrCat("ttl: ", ttl)));
     SetGain(rate, NetGain(*chosen, reads), &row);
@@ -191,7 +195,7 @@ class Rules {
     Evidence("evictions a second",
              absl::StrFormat("%.1f", window_.PerSecond(static_cast<double>(evictions))), &row);
     Predicted(sum, "with twice the memory", &row);
-    row.set_command(absl::StrCat("nodes: --l1-max-bytes ", sum.asked().max_bytes() >> 20,
+    row.set_command(absl::StrCat("nodes: --l1-max-bytes ", MebibytesOf(sum.asked().max_bytes()),
                                  "MiB, or a larger max_bytes of the namespace"));
     SetGain(rate, NetGain(sum, reads), &row);
     return true;

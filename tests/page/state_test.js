@@ -164,3 +164,23 @@ test('every source is asked, and one that has nothing to tell only when it has',
   assert.deepEqual([asked, told], [['/a'], [['a', '/a']]]);
   assert.equal(waiting.length, 6);  // It goes on when the page is seen again.
 });
+
+test('an answer that cannot be shown is not the last one of its source', async (t) => {
+  t.mock.method(console, 'error', () => {});
+  let told = 0;
+  await new Promise((resolve) => {
+    poll({
+      ask: async () => ({ data: {} }),
+      tell: () => {
+        told += 1;
+        if (told === 1) throw new Error('not to be shown');
+        resolve();
+      },
+      resting: () => false,
+      overview: () => null,
+      sources: { one: { path: '/one', every: 1 } },
+      later: (run, every, name) => (told < 2 ? setTimeout(run, every, name) : null),
+    });
+  });
+  assert.equal(console.error.mock.callCount(), 1);
+});

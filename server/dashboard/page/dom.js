@@ -27,11 +27,12 @@ export function setAttribute(node, name, value) {
 // `update(node, item)` for all. Nodes of keys that stay are kept, with focus and selection.
 export function keyed(parent, items, { key, make, update }) {
   const kept = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const keys = new Set(items.map(key));
+  for (const [name, node] of kept) if (!keys.has(name)) node.remove();
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
     let node = kept.get(name);
-    kept.delete(name);
     if (node === undefined) {
       node = make(item);
       node.dataset.key = name;
@@ -40,7 +41,6 @@ export function keyed(parent, items, { key, make, update }) {
     if (node === place) place = place.nextElementSibling;
     else parent.insertBefore(node, place);
   }
-  for (const node of kept.values()) node.remove();
 }
 
 // A word with a colour; the word says it, too. Levels: good, warn, bad, info.

@@ -29,8 +29,12 @@ export function poll({ ask, tell, resting, overview, sources = SOURCES, later = 
   const run = async (name) => {
     clearTimeout(timers[name]);
     timers[name] = null;  // Under way.
-    const answer = resting() ? null : await answerOf(sources[name]);
-    if (answer !== null) tell(name, answer);
+    try {
+      const answer = resting() ? null : await answerOf(sources[name]);
+      if (answer !== null) tell(name, answer);
+    } catch (error) {
+      console.error(name, error);  // An answer that cannot be shown is not the last one.
+    }
     timers[name] = later(run, sources[name].every, name);
   };
   Object.keys(sources).forEach(run);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/policy/text.h"
 #include "tests/unit/server/figures/figures_fixture.h"
 
 namespace meridian {
@@ -104,6 +105,13 @@ TEST_F(RecommendationsTest, ATtlThatIsTooShortIsNamedWithCauseGainAndCommand) {
   EXPECT_NEAR(row.hit_rate_gain(), 0.57, 1e-9);
   EXPECT_EQ(row.gain(), "hit rate 30.0 % -> 87.0 %");
   EXPECT_EQ(row.evidence().at("hit rate"), "30.0 %");
+}
+
+TEST_F(RecommendationsTest, WhatItAdvisesIsReadByPolicies) {
+  GrowReads(Reads(300, 0, 700));
+  forecast_.longer_ttl = {Asked(1320, 0, 0.31, 0.90, 0.30)};
+  EXPECT_EQ(All()[0].command(), "in the policies: namespaces: {task: {ttl: 1s320ms}}");
+  EXPECT_TRUE(ParseDuration("1s320ms").ok());
 }
 
 TEST_F(RecommendationsTest, APredictionWhoseReplayIsFarOffIsNotPassedOn) {
