@@ -160,28 +160,39 @@ def check_rules(groups, metrics):
             yield f"{name}: has no severity"
         if not {"summary", "action"} <= set(rule.get("annotations", {})):
             yield f"{name}: has no summary or no action"
-        used = rule["expr"] + " ".join(rule.get("annotations", {}).values())
-        for metric in re.findall(r"\b(?:meridian|process)_[a-z0-9_]+", used):
-            base = re.sub("_(bucket|sum|count)$", "", metric)
-            is_series = metric in metrics and metrics[metric][0] != "histogram"
-            is_part = base != metric and metrics.get(base, ("",))[0] == "histogram"
-            in_text = metric in metrics and metric not in rule["expr"]
-            if metric not in GIVEN_LABELS and not (is_series or is_part or in_text):
+        texts = " ".join(rule.get("annotations", {}).values())
+        yield from check_expression(name, rule["expr"], metrics,
+                                    re.findall(r"\$labels\.(\w+)", texts))
+        for metric in METRIC.findall(texts):
+            if metric not in metrics and metric not in GIVEN_LABELS:
                 yield f"{name}: there is no metric {metric}"
-        for metric, matchers in re.findall(r"\b(\w+)\{([^}]*)\}", rule["expr"]):
-            base = re.sub("_(bucket|sum|count)$", "", metric)
-            has = metrics.get(metric, metrics.get(base, ("", set())))[1] | GIVEN_LABELS
-            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
-                if label not in has:
-                    yield f"{name}: {metric} has no label {label}"
-        has = GIVEN_LABELS.union(*(
-            metrics.get(re.sub("_(bucket|sum|count)$", "", metric), ("", set()))[1] |
-            metrics.get(metric, ("", set()))[1]
-            for metric in re.findall(r"\bmeridian_[a-z0-9_]+", rule["expr"])))
-        kept = re.findall(r"\bby \(([^)]*)\)", rule["expr"]) + re.findall(
-            r"\$labels\.(\w+)", " ".join(rule.get("annotations", {}).values()))
-        for label in {label.strip() for text in kept for label in text.split(",")} - has:
-            yield f"{name}: none of its metrics has a label {label}"
+
+
+METRIC = re.compile(r"\b(?:meridian|process)_[a-z0-9_]+")
+
+
+def labels_of(metric, metrics):
+    base = re.sub("_(bucket|sum|count)$", "", metric)
+    return metrics.get(metric, metrics.get(base, ("", set())))[1] | GIVEN_LABELS
+
+
+def check_expression(name, expression, metrics, shown_labels=()):
+    """A query uses metrics and labels that exist; `shown_labels` are of its legend or text."""
+    used = [metric for metric in METRIC.findall(expression) if metric not in GIVEN_LABELS]
+    for metric in used:
+        base = re.sub("_(bucket|sum|count)$", "", metric)
+        is_series = metric in metrics and metrics[metric][0] != "histogram"
+        if not is_series and (base == metric or metrics.get(base, ("",))[0] != "histogram"):
+            yield f"{name}: there is no metric {metric}"
+    for metric, matchers in re.findall(r"\b(\w+)\{([^}]*)\}", expression):
+        for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+            if label not in labels_of(metric, metrics):
+                yield f"{name}: {metric} has no label {label}"
+    has = GIVEN_LABELS.union(*(labels_of(metric, metrics) for metric in used))
+    kept = [label.strip() for text in re.findall(r"\bby \(([^)]*)\)", expression)
+            for label in text.split(",")]
+    for label in {*kept, *shown_labels} - has:
+        yield f"{name}: none of its metrics has a label {label}"
 
 
 def check_monitors(objects):
