@@ -59,6 +59,9 @@ FILLED_IN = {"ANOTHER_NODE:7402": "$US_NODE_2_ADMIN", "NODE:7402": "$US_ADMIN",
 
 
 class OperatorsTest(Documents):
+    def test_training(self):
+        self.run_document(DOCS / "training.md")
+
     def test_operations(self):
         self.run_document(DOCS / "operations.md")
 
