@@ -55,7 +55,16 @@ class Documents(unittest.TestCase):
 
 # What a reader of a runbook fills in, and what the test does.
 FILLED_IN = {"ANOTHER_NODE:7402": "$US_NODE_2_ADMIN", "NODE:7402": "$US_ADMIN",
-             "HOST:7410": "$US_COORDINATOR", "NAMESPACE": "assessment", "REGION": "eu"}
+             "NODE:7403": "$US_HTTP", "HOST:7410": "$US_COORDINATOR",
+             "HOST:7413": "$US_COORDINATOR_HTTP", "NAMESPACE": "assessment", "REGION": "eu"}
+
+
+def find_grpcurl(test):
+    """Puts it into the PATH of the test's shell; None where there is none."""
+    found = grpcurl_test.find_grpcurl(test.work.parent / "grpcurl")
+    if found:
+        test.shell.run(f"PATH={pathlib.Path(found).parent}:$PATH")
+    return found
 
 
 class OperatorsTest(Documents):
@@ -73,8 +82,11 @@ class OperatorsTest(Documents):
                         'eval "$(scripts/local-cluster env)"',
                         "meridian-example-load --origin $ORIGIN --target $US --requests 10000"):
             self.assertIsNone(console.run_step(self.shell, console.Step(0, command)))
+        grpcurl = find_grpcurl(self)
         for path in sorted((DOCS / "runbooks").glob("*.md")):
             for step in console.steps(path.read_text()):
+                if step.command.startswith("grpcurl") and grpcurl is None:
+                    continue
                 for word, instead in FILLED_IN.items():
                     step.command = re.sub(rf"\b{word}\b", instead, step.command)
                 self.assertIsNone(console.run_step(self.shell, step, FIELDS), path.name)
@@ -82,6 +94,26 @@ class OperatorsTest(Documents):
 
 # What a document calls a command: `meridianctl …` amid its text.
 NAMED = re.compile(r"`((?:meridianctl|meridian-node|meridian-coordinator|scripts/[\w-]+) [^`]*)`")
+
+
+class RunbooksTest(unittest.TestCase):
+    def test_the_list_is_that_of_the_pages_and_of_the_alerts(self):
+        """With the times for which Prometheus waits, and the names that the coordinator has."""
+        rows = {name: (inside, outside) for name, inside, outside in re.findall(
+            r"^\| \[(\w+)\]\(\1\.md\) \| \w+ \| ([^|]+) \| ([^|]+) \|$",
+            (DOCS / "runbooks" / "README.md").read_text(), re.MULTILINE)}
+        pages = {path.stem for path in (DOCS / "runbooks").glob("M*.md")}
+        self.assertEqual(set(rows), pages)
+        rules = (ROOT / "k8s/chart/meridian/files/alerts.yaml").read_text()
+        for rule in re.split(r"^      - alert: ", rules, flags=re.MULTILINE)[1:]:
+            waits = re.search(r"^        for: (\d+)(s|m)$", rule, re.MULTILINE)
+            said = f"{waits[1]} {'min' if waits[2] == 'm' else 's'}" if waits else "at once"
+            self.assertEqual(rows[rule.split()[0]][1], said, rule.split()[0])
+        self.assertEqual({name for name in rows if rows[name][1] != "–"},
+                         set(re.findall(r"- alert: (\w+)", rules)))
+        code = (ROOT / "server/figures/alert_rules.cc").read_text()
+        self.assertEqual({name for name in rows if rows[name][0] != "–"},
+                         set(re.findall(r'Add\("(Meridian\w+)"', code)))
 
 
 class NamedCommandsTest(unittest.TestCase):
@@ -130,10 +162,8 @@ class GrpcurlTest(Documents):
 
     def setUp(self):
         super().setUp()
-        grpcurl = grpcurl_test.find_grpcurl(self.work.parent / "grpcurl")
-        if grpcurl is None:
+        if find_grpcurl(self) is None:
             self.skipTest("no grpcurl")
-        self.shell.run(f"PATH={pathlib.Path(grpcurl).parent}:$PATH")
 
     def test_the_tour_of_the_readme(self):
         self.run_document(ROOT / "README.md")

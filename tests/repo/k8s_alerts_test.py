@@ -80,6 +80,9 @@ CASES = {
         f'{GETS},tier="l1",result="miss"}}': "0+10x60 600+90x60",
         f'{GETS},tier="l2",result="hit"}}': "0+5x60 300+40x60"},
         {**REGION, "namespace": "task"}, "50%"),
+    "MeridianMemoryHigh": ({
+        f'meridian_l1_bytes{{namespace="task",{NODE}}}': "50x60 95x60",
+        f"meridian_l1_limit_bytes{{{NODE}}}": "100x120"}, OF_NODE, "95%"),
     "MeridianPoliciesRefused": ({f"meridian_policy_last_reload_successful{{{NODE}}}": OFF},
                                 OF_NODE, ""),
     "MeridianOriginBreakerOpen": ({f'meridian_origin_breaker_state{{namespace="task",{NODE}}}': ON},
@@ -91,6 +94,11 @@ CASES = {
         f'meridian_warm_keys_total{{namespace="task",source="schedule",outcome="l2",{US}}}': STEADY,
         f'meridian_warm_keys_total{{namespace="task",source="schedule",outcome="failed",{US}}}':
             "0x58 0+25x60"}, {**REGION, "namespace": "task"}, "20%"),
+    "MeridianWarmUseless": ({
+        f'meridian_warmed_entries_total{{namespace="task",source="schedule",outcome="used",{US}}}':
+            "0+10x120",
+        f'meridian_warmed_entries_total{{namespace="task",source="schedule",outcome="unused",{US}}}':
+            "0+1x60 60+90x60"}, {**REGION, "namespace": "task"}, "10.2%"),
     "MeridianRedisAway": ({f'meridian_l2_up{{region="eu",{NODE}}}': OFF},
                           {**OF_NODE, "region": "eu"}, ""),
     "MeridianRedisCircuitOpen": ({f'meridian_l2_circuit_state{{region="eu",{NODE}}}': ON},

@@ -280,6 +280,7 @@ BROKEN_ALERTS = {
                    "has a label slot"),
     "severity": (lambda rule: rule["labels"].pop("severity"), "no severity"),
     "action": (lambda rule: rule["annotations"].pop("action"), "no action"),
+    "runbook": (lambda rule: rule["annotations"].update(runbook="docs/runbooks/X.md"), "no page"),
 }
 
 

@@ -4,12 +4,14 @@ docs/config.md and docs/metrics.md are held to the programs by tests of their ow
 hold the manifests to the two documents.
 """
 
+import pathlib
 import re
 
 import yaml
 
 from k8s_policy import REST_OF_THE_NODE, of_kind, ports_of, pods, seconds, size, title
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 OURS = ("meridian-node", "meridian-coordinator")
 SETTING = re.compile(r"^\| `--([a-z0-9-]+)` \| `(MERIDIAN_[A-Z0-9_]+)` \| `([a-z0-9_.]+)` \|",
                      re.MULTILINE)
@@ -156,10 +158,13 @@ def check_rules(groups, metrics):
         if name in names:
             yield f"{name}: is there twice"
         names.add(name)
-        if rule.get("labels", {}).get("severity") not in ("warning", "critical"):
+        if rule.get("labels", {}).get("severity") not in ("info", "warning", "critical"):
             yield f"{name}: has no severity"
         if not {"summary", "action"} <= set(rule.get("annotations", {})):
             yield f"{name}: has no summary or no action"
+        page = rule.get("annotations", {}).get("runbook", "")
+        if page != f"docs/runbooks/{name}.md" or not (ROOT / page).exists():
+            yield f"{name}: has no page in docs/runbooks"
         texts = " ".join(rule.get("annotations", {}).values())
         yield from check_expression(name, rule["expr"], metrics,
                                     re.findall(r"\$labels\.(\w+)", texts))
