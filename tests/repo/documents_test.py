@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Every command of the documents for operators runs, and answers what the document says.
 
-  tests/repo/documents_test.py WORK_DIR
+  tests/repo/documents_test.py WORK_DIR [CLASS.TEST...]
 
-The programs come from MERIDIAN_BIN_DIR; a document that uses grpcurl is skipped where there is
-none (grpcurl_test.py). Exit codes: 0 passed, 1 failed.
+Without names two run at a time. The programs come from MERIDIAN_BIN_DIR; a document that uses grpcurl
+is skipped where there is none (grpcurl_test.py). Exit codes: 0 passed, 1 failed.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ import grpcurl_test  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+SIDE_BY_SIDE = 2
 FIELDS = frozenset(word for path in (ROOT / "proto").rglob("*.proto")
                    for word in re.findall(r"\w+", path.read_text()))
 
@@ -59,9 +61,16 @@ FILLED_IN = {"ANOTHER_NODE:7402": "$US_NODE_2_ADMIN", "NODE:7402": "$US_ADMIN",
              "HOST:7413": "$US_COORDINATOR_HTTP", "NAMESPACE": "assessment", "REGION": "eu"}
 
 
+def grpcurl_of(work):
+    """Its path, or None: the one that integration/grpcurl has made, too."""
+    folder = work.parent / "grpcurl"
+    folder.mkdir(parents=True, exist_ok=True)
+    return grpcurl_test.find_grpcurl(folder)
+
+
 def find_grpcurl(test):
     """Puts it into the PATH of the test's shell; None where there is none."""
-    found = grpcurl_test.find_grpcurl(test.work.parent / "grpcurl")
+    found = grpcurl_of(test.work)
     if found:
         test.shell.run(f"PATH={pathlib.Path(found).parent}:$PATH")
     return found
@@ -230,9 +239,41 @@ class ConsoleTest(unittest.TestCase):
         self.assertIsNone(console.run_step(shell, again))
 
 
+def all_tests(suite):
+    """Class.test of each."""
+    for one in suite:
+        if isinstance(one, unittest.TestSuite):
+            yield from all_tests(one)
+        else:
+            yield ".".join(one.id().split(".")[-2:])
+
+
+def run_side_by_side(work):
+    """Each test in a process of its own, those that take long first: a document spends its time
+    waiting for its cluster."""
+    names = sorted(all_tests(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])),
+                   key=lambda name: not name.startswith("Operators"))
+
+    def run(name):
+        return name, subprocess.run([sys.executable, __file__, work, name], text=True,
+                                    stdin=subprocess.DEVNULL, capture_output=True)
+
+    grpcurl_of(work)  # Once, before several look for it.
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for name, result in pool.map(run, names):
+            failed += result.returncode != 0
+            print(name, "failed" if result.returncode else "passed", flush=True)
+            print(result.stdout + result.stderr if result.returncode or "skipped" in result.stderr
+                  else "", end="", flush=True)
+    return 1 if failed else 0
+
+
 def main():
     Documents.work = pathlib.Path(sys.argv.pop(1)).resolve()
     Documents.work.mkdir(parents=True, exist_ok=True)
+    if len(sys.argv) == 1:
+        return run_side_by_side(Documents.work)
     return 0 if unittest.main(exit=False).result.wasSuccessful() else 1
 
 
