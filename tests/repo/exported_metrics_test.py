@@ -26,6 +26,9 @@ import yaml  # noqa: E402
 ROOT = dashboards_test.ROOT
 TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 SERIES = re.compile(r"^([a-z_0-9]+?)(?:_bucket|_sum|_count)?\{(.*)\} ", re.MULTILINE)
+# Parts that export nothing until they are asked for; those that the programs have.
+SWITCHED_ON = {"node": ["--mirror-max-bytes=1MiB"],
+               "coordinator": ["--alert-webhook=http://127.0.0.1:9/"]}
 # Made by Prometheus itself, of what it scrapes.
 OF_PROMETHEUS = {"up"}
 
@@ -35,6 +38,7 @@ class ExportedMetricsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        binaries = pathlib.Path(os.environ["MERIDIAN_BIN_DIR"])
         folder = cls.work / "cluster"
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -42,15 +46,19 @@ class ExportedMetricsTest(unittest.TestCase):
             subprocess.run([ROOT / "scripts" / "local-cluster", "--dir", folder, *words],
                            check=True, stdin=subprocess.DEVNULL)
 
-        local_cluster("up", "--regions", "us,eu", "--nodes", "1", "--origin", "--brief",
-                      "--node-flag=--mirror-max-bytes=1MiB")
+        flags = []
+        for program, wanted in SWITCHED_ON.items():
+            known = subprocess.run([binaries / f"meridian-{program}", "--help"], check=True, text=True,
+                                   stdin=subprocess.DEVNULL, capture_output=True).stdout
+            flags += [f"--{program}-flag={flag}" for flag in wanted
+                      if flag.partition("=")[0] in known]
+        local_cluster("up", "--regions", "us,eu", "--nodes", "1", "--origin", "--brief", *flags)
         cls.addClassCleanup(local_cluster, "down")
         described = json.loads((folder / "cluster.json").read_text())
         us = described["regions"]["us"]
-        subprocess.run([pathlib.Path(os.environ["MERIDIAN_BIN_DIR"]) / "meridian-example-load",
-                        "--origin", described["origin"]["origin"], "--target",
-                        us["nodes"][0]["data"], "--requests", "500"], check=True,
-                       stdin=subprocess.DEVNULL)
+        subprocess.run([binaries / "meridian-example-load", "--origin",
+                        described["origin"]["origin"], "--target", us["nodes"][0]["data"],
+                        "--requests", "500"], check=True, stdin=subprocess.DEVNULL)
         cls.texts = []
         for part in (us["nodes"][0], us["coordinators"][0]):
             with urllib.request.urlopen(f"http://{part['http']}/metrics", timeout=10) as reply:
