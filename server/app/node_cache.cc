@@ -45,12 +45,14 @@ absl::Status NodeParts::MakeStores() {
   l2_metrics = std::make_unique<L2Metrics>(registry);
   ASSIGN_OR_RETURN(loop, EventLoop::Create("redis"));
   if (config.redis_url.empty()) {
-    l2 = std::make_unique<NoL2>();
+    regional_store = std::make_unique<NoL2>();
+    l2 = std::make_unique<SampledStore>(*regional_store, /*one_in=*/0, clock);
     spdlog::warn("no Redis is configured: values live in L1 only and do not replicate");
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(
-      l2, CreateStore(*loop, config, config.redis_url, clock, &l2_metrics->For(config.region)));
+  ASSIGN_OR_RETURN(regional_store, CreateStore(*loop, config, config.redis_url, clock,
+                                               &l2_metrics->For(config.region)));
+  l2 = std::make_unique<SampledStore>(*regional_store, config.staleness_one_in, clock);
   for (const auto& [region, url] : config.region_redis) {
     ASSIGN_OR_RETURN(region_l2[region],
                      CreateStore(*loop, config, url, clock, &l2_metrics->For(region)));

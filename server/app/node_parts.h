@@ -60,6 +60,7 @@
 #include "server/refill/refill.h"
 #include "server/refill/warm_readiness.h"
 #include "server/replication/replication.h"
+#include "server/replication/sampled_store.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/cache_service.h"
 #include "server/rpc/peer_service.h"
@@ -92,7 +93,8 @@ struct NodeParts {
   std::unique_ptr<ThreadExecutor> inflater;
   std::unique_ptr<ThreadExecutor> replication_executor;
   std::unique_ptr<EventLoop> loop;
-  std::unique_ptr<L2Store> l2;
+  std::unique_ptr<SampledStore> l2;  // In front of:
+  std::unique_ptr<L2Store> regional_store;
   std::map<std::string, std::unique_ptr<RedisStore>> region_l2;
   std::unique_ptr<GrpcPeerTransport> peers;
   std::unique_ptr<ThreadExecutor> timer_executor;

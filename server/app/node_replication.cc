@@ -49,6 +49,7 @@ absl::Status NodeParts::MakeReplication() {
                             return context->activity->Look(hash, clock.Monotonic()).stored_until;
                           },
                           mirrors.get(), misses.get(), refill.get(), &followed}));
+  l2->SetListener(replication->CarriedOutListener());
   if (!region_l2.empty()) context->sync = &replication->sync();
   replication_metrics->AddLinks(registry, [this] { return Links(); });
   AddHorizonMetrics(registry, horizons);

@@ -148,6 +148,7 @@ NodeServer::~NodeServer() {
   if (parts.timer_executor != nullptr) parts.timer_executor->Stop();
   // The stores answer what is pending; those callbacks still find the cache and the executor.
   parts.region_l2.clear();
+  parts.regional_store.reset();
   parts.l2.reset();
   parts.loop.reset();
   if (parts.inflater != nullptr) parts.inflater->Stop();

@@ -1,6 +1,7 @@
 #include "server/replication/replication.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,6 +28,9 @@ namespace {
 
 // How often L1 of a fenced slot begins anew in the life of a tombstone.
 constexpr int kFenceSteps = 24;
+
+// Changes that were carried out here and wait to be looked at by the sampler.
+constexpr size_t kMaxCarriedOut = 64;
 
 absl::Status Positive(const char* field, absl::Duration value) {
   if (value > absl::ZeroDuration()) return absl::OkStatus();
@@ -249,6 +253,20 @@ void Replication::Stop() { parts_->gate.Close(); }
 
 std::vector<LinkStatus> Replication::Links() const {
   return parts_->gate.Locked([this] { return parts_->replicator.Links(); });
+}
+
+SampledStore::Listener Replication::CarriedOutListener() {
+  auto waiting = std::make_shared<std::atomic<size_t>>(0);
+  return [gate = parts_->gate, parts = parts_.get(), waiting](CarriedOut change) {
+    if (waiting->fetch_add(1, std::memory_order_relaxed) >= kMaxCarriedOut) {
+      waiting->fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
+    gate.Post([parts, waiting, change = std::move(change)] {
+      waiting->fetch_sub(1, std::memory_order_relaxed);
+      parts->staleness.OnCarriedOut(change);
+    });
+  };
 }
 
 StalenessReport Replication::Staleness() const {

@@ -40,6 +40,7 @@
 #include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
 #include "server/replication/replication_observer.h"
+#include "server/replication/sampled_store.h"
 #include "server/replication/staleness_sampler.h"
 #include "server/replication/store_upkeep.h"
 #include "server/replication/store_recovery.h"
@@ -125,6 +126,9 @@ class Replication {
   // Answers all of them with what there is: the node is about to stop.
   void AnswerSyncWaits();
 
+  // For the SampledStore in front of the own store: the sampler looks for what it tells. May be
+  // called concurrently, also after this is gone; what comes too fast is dropped.
+  SampledStore::Listener CarriedOutListener();
   // How soon changes were everywhere. Cost: waits for the task that runs now.
   StalenessReport Staleness() const;
 

@@ -27,6 +27,13 @@ TierReport ReportOf(const Entry& entry, bool mirror, Holding holding) {
 
 }  // namespace
 
+bool IsSampled(std::string_view name_space, std::string_view key, Version version,
+               uint64_t one_in) {
+  if (one_in == 0 || !version.is_set()) return false;
+  if (IsInternalNamespace(name_space)) return IsFenceNamespace(name_space);
+  return Hash64(key, version.hlc) % one_in == 0;
+}
+
 StalenessSampler::StalenessSampler(StalenessOptions options, L2Store& own,
                                    std::map<std::string, L2Store*> others, Engine& engine,
                                    Fences& fences, MirrorReads* mirrors, PeerTransport& peers,
@@ -46,13 +53,8 @@ StalenessSampler::StalenessSampler(StalenessOptions options, L2Store& own,
       mode_of_(std::move(mode_of)),
       link_of_(std::move(link_of)) {}
 
-bool StalenessSampler::Chosen(const LogEntry& entry) const {
-  return entry.version.is_set() && !IsInternalNamespace(entry.name_space) &&
-         Hash64(entry.key, entry.version.hlc) % options_.one_in == 0;
-}
-
 bool StalenessSampler::HasRoom(size_t* in_second, size_t per_second) {
-  if (waiting_ >= options_.max_waiting) return false;
+  if (followed_.size() >= options_.max_waiting) return false;
   const absl::Duration second = absl::Floor(clock_.Monotonic(), absl::Seconds(1));
   if (second != std::exchange(second_, second)) in_second_ = fences_in_second_ = 0;
   if (*in_second >= per_second) return false;
@@ -61,25 +63,36 @@ bool StalenessSampler::HasRoom(size_t* in_second, size_t per_second) {
 }
 
 void StalenessSampler::OnChanges(LogPosition after, const LogSlice& slice) {
-  if (options_.one_in == 0) return;
   for (const LogEntry& entry : slice.entries) {
-    std::optional<Fence> fence;
-    if (IsFenceNamespace(entry.name_space)) {
-      if (entry.version.is_set()) {
-        fence = ParseFenceKey(entry.name_space, entry.key, entry.version);
-      }
-      if (!fence || !HasRoom(&fences_in_second_, options_.fences_per_second)) continue;
-      ++fences_sampled_total_;
-    } else {
-      if (!Chosen(entry) || !HasRoom(&in_second_, options_.per_second)) continue;
-      ++sampled_total_;
-    }
-    auto sample = std::make_shared<Sample>();
-    sample->key = {slice.slot, std::string(entry.name_space), std::string(entry.key)};
-    sample->version = entry.version;
-    sample->fence = std::move(fence);
-    Follow(std::move(sample), AgeOf(entry.position));
+    if (!IsSampled(entry.name_space, entry.key, entry.version, options_.one_in)) continue;
+    Hear(slice.slot, entry.name_space, entry.key, entry.version, AgeOf(entry.position));
   }
+}
+
+void StalenessSampler::OnCarriedOut(const CarriedOut& change) {
+  Hear(change.key.slot, change.key.name_space, change.key.key, change.version,
+       std::max(absl::ZeroDuration(), clock_.Now() - change.sent));
+}
+
+void StalenessSampler::Hear(uint32_t slot, std::string_view name_space, std::string_view key,
+                            Version version, absl::Duration heard_at) {
+  const uint64_t id = Hash64(key, Hash64(name_space, version.hlc + slot) ^ version.region);
+  if (followed_.contains(id)) return;  // It was told before, from the other side.
+  std::optional<Fence> fence;
+  if (IsFenceNamespace(name_space)) {
+    fence = ParseFenceKey(name_space, key, version);
+    if (!fence || !HasRoom(&fences_in_second_, options_.fences_per_second)) return;
+    ++fences_sampled_total_;
+  } else {
+    if (!HasRoom(&in_second_, options_.per_second)) return;
+    ++sampled_total_;
+  }
+  auto sample = std::make_shared<Sample>();
+  sample->key = {slot, std::string(name_space), std::string(key)};
+  sample->version = version;
+  sample->fence = std::move(fence);
+  sample->id = id;
+  Follow(std::move(sample), heard_at);
 }
 
 absl::Duration StalenessSampler::AgeOf(LogPosition position) const {
@@ -90,7 +103,7 @@ absl::Duration StalenessSampler::AgeOf(LogPosition position) const {
 }
 
 void StalenessSampler::Follow(SamplePtr sample, absl::Duration heard_at) {
-  ++waiting_;
+  followed_.insert(sample->id);
   while (sample->first_age < kStalenessAges.size() &&
          kStalenessAges[sample->first_age] < heard_at) {
     ++sample->first_age;
@@ -103,7 +116,7 @@ void StalenessSampler::Follow(SamplePtr sample, absl::Duration heard_at) {
 }
 
 void StalenessSampler::Look(const SamplePtr& sample, size_t age) {
-  if (age + 1 == kStalenessAges.size()) --waiting_;
+  if (age + 1 == kStalenessAges.size()) followed_.erase(sample->id);
   LookAtNodes(sample, age);
   LookAtStore(sample, age, options_.own_region, own_);
   const bool stays = sample->fence ? sample->fence->local

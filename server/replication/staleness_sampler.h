@@ -1,8 +1,12 @@
 // StalenessSampler measures how soon a change is everywhere: it follows a share of the changes of
 // the slots that this node owns, and looks 1 s, 10 s and 60 s later wherever a read may find the
 // key. The same for fences, which the owners of the slots that keep them follow.
+// It hears of them twice: from the changelog, as L1 does, and from the node that has carried one
+// out, so that a change which the changelog has lost is looked for all the same. What is told twice
+// is followed once by each node: by two nodes when somebody wrote around the owner.
 //
-// Since when: since the regional Redis has the change, as the position in its log tells; what
+// Since when: since the regional Redis has the change, as the position in its log tells, or since a
+//   moment before, when this node sent it there; what
 //   another region wrote is looked for here by that region's samplers, too. What is right only
 //   later than an age does not count as right at that age: of a change that was heard of too late
 //   only what is wrong counts, and late_total says how many there were.
@@ -38,6 +42,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/cluster/topology.h"
@@ -50,6 +55,7 @@
 #include "server/node/peer_transport.h"
 #include "server/replication/change_sink.h"
 #include "server/replication/replication_link.h"
+#include "server/replication/sampled_store.h"
 #include "server/replication/task_gate.h"
 
 namespace meridian {
@@ -57,6 +63,10 @@ namespace meridian {
 // When a change is looked for.
 inline constexpr std::array<absl::Duration, 3> kStalenessAges = {
     absl::Seconds(1), absl::Seconds(10), absl::Seconds(60)};
+
+// Whether a change is one of those that are followed: by the hash of key and version, so that all
+// who hear of it choose alike; every fence, and nothing else of ours. `one_in` 0: none.
+bool IsSampled(std::string_view name_space, std::string_view key, Version version, uint64_t one_in);
 
 struct StalenessOptions {
   std::string own_region;
@@ -118,6 +128,8 @@ class StalenessSampler final : public ChangeSink {
   void OnChanges(LogPosition after, const LogSlice& slice) override;
   void OnGap(uint32_t slot, GapKind kind) override {}
   void OnLoss(const SlotLoss& loss) override {}
+  // What this node has carried out itself; see SampledStore.
+  void OnCarriedOut(const CarriedOut& change);
 
   StalenessReport Report() const;
 
@@ -128,6 +140,7 @@ class StalenessSampler final : public ChangeSink {
     std::optional<Fence> fence;  // `key` is where the stores keep it.
     std::map<std::pair<std::string, std::string>, uint64_t> incidents;  // By region and place.
     size_t first_age = 0;  // For looks at an earlier one it was heard of too late.
+    uint64_t id = 0;       // In followed_.
 
     const std::string& name_space() const { return fence ? fence->name_space : key.name_space; }
   };
@@ -138,7 +151,10 @@ class StalenessSampler final : public ChangeSink {
     bool is_mirror = false;
   };
 
-  bool Chosen(const LogEntry& entry) const;
+  // Follows the change if it is one of those that are to be followed, and there is room.
+  // `heard_at`: for how long the store has had it.
+  void Hear(uint32_t slot, std::string_view name_space, std::string_view key, Version version,
+            absl::Duration heard_at);
   // So many a second may be followed, and there is room for one more.
   bool HasRoom(size_t* in_second, size_t per_second);
   // Of what is heard of now: for how long the store has had it.
@@ -176,7 +192,7 @@ class StalenessSampler final : public ChangeSink {
   const Clock& clock_;
   const ReplicationLink::ModeOf mode_of_;
   const LinkOf link_of_;
-  size_t waiting_ = 0;
+  absl::flat_hash_set<uint64_t> followed_;        // Now, by the hash of slot, key and version.
   absl::Duration second_ = absl::ZeroDuration();  // The one that in_second_ counts.
   size_t in_second_ = 0;
   size_t fences_in_second_ = 0;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "tests/support/child_process.h"
+#include "tests/support/http_page.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/wait_until.h"
 
@@ -110,6 +111,54 @@ TEST_F(StalenessCallTest, IsMeasuredInEveryRegionAndAnInvalidationThatIsUndoneIs
                  absl::Seconds(30));
   EXPECT_THAT(people.out, testing::HasSubstr("REDIS_WENT_BACK"));
   EXPECT_THAT(people.out, testing::HasSubstr("nine"));
+}
+
+// The entry of one change is taken out of the changelog before anybody has read it: no node hears
+// of the change, and the other region keeps what was before.
+TEST_F(StalenessCallTest, AChangeThatTheChangelogHasLostIsAnIncidentAllTheSame) {
+  const std::unique_ptr<Client> eu = cluster_->NewClient("eu");
+  constexpr int kTries = 30;  // Nodes read the changelog every 10 to 20 ms: some come first.
+  const auto key = [](int i) { return absl::StrCat("lost", i); };
+  for (int i = 0; i < kTries; ++i) ASSERT_TRUE(us_->Set(kSpace, key(i), "old").ok());
+  for (int i = 0; i < kTries; ++i) {
+    ASSERT_TRUE(
+        WaitUntil([&] { return eu->Get(kSpace, key(i)).value == "old"; }, absl::Seconds(20)));
+  }
+  std::string lost;
+  for (int i = 0; i < kTries && lost.empty(); ++i) {
+    absl::SleepFor(absl::Milliseconds(600));  // A node follows two a second.
+    const std::string log = absl::StrCat("m:{", SlotOf(kSpace, key(i)), "}:log");
+    ASSERT_TRUE(us_->Set(kSpace, key(i), "new").ok());
+    ASSERT_EQ(Redis({"EVAL",
+                     "return redis.call('XDEL', KEYS[1],"
+                     " redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1])",
+                     "1", log}),
+              "1\n");
+    const bool arrived =
+        WaitUntil([&] { return eu->Get(kSpace, key(i)).value == "new"; }, absl::Seconds(1));
+    if (!arrived) lost = key(i);
+  }
+  ASSERT_FALSE(lost.empty()) << "every entry was read before it could be taken out";
+  nlohmann::json report;
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        report = Staleness();
+        return report.contains("incidents") && !report["incidents"].empty();
+      },
+      absl::Seconds(30)))
+      << "nobody looked for " << lost;
+  ASSERT_TRUE(report.contains("incidents") && report["incidents"].size() == 1) << report;
+  const nlohmann::json& incident = report["incidents"][0];
+  EXPECT_EQ(incident["region"], "eu");
+  EXPECT_EQ(incident["place"], "redis");
+  EXPECT_EQ(incident["key"], lost);
+  EXPECT_EQ(incident["slot"], SlotOf(kSpace, lost));
+  EXPECT_EQ(incident["cause"], "CHANGE_MISSED");
+  double incidents = 0;
+  for (const char* node : {"us-node-1", "us-node-2"}) {
+    incidents += FetchMetric(cluster_->Address(node, "http"), "meridian_staleness_incidents_total");
+  }
+  EXPECT_EQ(incidents, 1);
 }
 
 }  // namespace

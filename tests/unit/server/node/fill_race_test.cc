@@ -1,6 +1,9 @@
-// A hundred thousand races of changes with the loads, leases and reads that are under way, by
-// several threads: nobody is ever given what a change had made old before they asked, and one load
-// of a key runs, and one lease is valid, while nothing newer happens to it.
+// A hundred thousand races of changes with loads that are under way, and as many more with leases and
+// reads, by several threads: nobody is ever given what a change had made old before they asked, and
+// one load of a key runs, and one lease is valid, while nothing newer happens to it.
+//
+// With two nodes, one reads and loads, and the other, which cannot reach it, changes around it: that
+// becomes old when the changelog's tail has told it. Fences are in force there when they are done.
 //
 // The store, the origin and the holders of leases take their time, each by itself and in any order:
 // what they read or do, and when that is heard of, are tasks that any thread runs. So are the
@@ -66,6 +69,43 @@ struct Kind {
   bool origin;
   bool l1_only;
   int races;
+  bool two_nodes = false;
+};
+
+// To the node that reads: fences and clocks go through, and nothing else.
+class FencesOnly final : public PeerTransport {
+ public:
+  void Connect(TestNode& to, HybridClock& asker) {
+    to_ = &to;
+    asker_ = &asker;
+  }
+  void Read(const Member&, const PeerRead&, absl::Time, ReadReplyCallback callback) override {
+    callback({Away(), {}, std::nullopt});
+  }
+  void Write(const Member&, const PeerWrite&, absl::Time, WriteReplyCallback callback) override {
+    callback({Away(), {}, std::nullopt});
+  }
+  void Explain(const Member&, std::string_view, std::string_view, Tiers, absl::Time,
+               ExplainReplyCallback callback) override {
+    callback(Away());
+  }
+  void GetFence(const Member&, const Fence&, absl::Time, ClockCallback callback) override {
+    callback(Away());
+  }
+  void Ping(const Member&, uint64_t, absl::Time, AnswerCallback callback) override {
+    callback({asker_->Merge(to_->versions().last()), 0, std::nullopt});
+  }
+  void PushFence(const Member&, uint64_t, const Fence& fence, absl::Time,
+                 AnswerCallback callback) override {
+    const absl::StatusOr<uint64_t> learned = to_->context().fences->LearnPushed(fence);
+    callback({learned.status(), learned.value_or(0), std::nullopt});
+  }
+
+ private:
+  static absl::Status Away() { return absl::UnavailableError("away"); }
+
+  TestNode* to_ = nullptr;
+  HybridClock* asker_ = nullptr;
 };
 
 class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
@@ -87,6 +127,16 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
     Member self;
     self.id = "n0";
     node_->topology().Offer(*Topology::Create(1, "us", {self}));
+    writer_ = node_.get();
+    if (GetParam().two_nodes) {
+      other_ = std::make_unique<TestNode>("n1", clock_, store_, to_reader_, timers_, false, policies);
+      to_reader_.Connect(*node_, other_->versions());
+      Member other;
+      other.id = "n1";
+      other.state = MemberState::kJoining;  // It owns nothing.
+      other_->topology().Offer(*Topology::Create(1, "us", {self, other}));
+      writer_ = other_.get();
+    }
     store_.AnswerInTasks();
   }
 
@@ -277,7 +327,9 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
     writing->request.items.push_back(std::move(item));
     writing->request.deadline = clock_.Now() + absl::Hours(1);
     ++waiting_;
-    node_->writes().Write(writing->request, [this, writing, done = std::move(done)](
+    // Whoever goes around an owner has asked it first, and their clocks agree.
+    ASSERT_TRUE(writer_->versions().Merge(node_->versions().last()).ok());
+    writer_->writes().Write(writing->request, [this, writing, done = std::move(done)](
                                                 std::vector<WriteResult> results) {
       done(results[0]);
       --waiting_;
@@ -321,7 +373,7 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
       fence.name = what == 0 ? "" : what == 1 ? "p:" : "t";
       fence.deadline = clock_.Now() + absl::Hours(1);
       ++waiting_;
-      node_->fence_path().Invalidate(std::move(fence), [this, change](FenceResult result) {
+      writer_->fence_path().Invalidate(std::move(fence), [this, change](FenceResult result) {
         EndChange(*change, result.result);
         --waiting_;
       });
@@ -337,22 +389,31 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
   void EndChange(const Change& change, const WriteResult& result) {
     const bool ok = result.state == EntryState::kOk;
     if (!ok) Fail(absl::StrCat("a change failed: ", result.error->message));
+    const bool told_later = GetParam().two_nodes && change.indexes.size() == 1;
     for (size_t n = 0; n < change.indexes.size(); ++n) {
       Row& row = rows_[change.indexes[n]];
-      if (ok) row.least = change.values[n];  // One change at a time.
+      // One change at a time. What went around the node is told later.
+      if (ok && !told_later) row.least = change.values[n];
       EndEvent(&row, result.version.hlc);
       row.busy = false;
     }
     if (GetParam().l1_only || change.indexes.size() > 1) return;
-    Echo(change.indexes[0], result.version);
+    Echo(change.indexes[0], result.version, ok && told_later ? change.values[0] : 0);
   }
 
-  // The tail of the changelog tells it once more, whenever it comes to it.
-  void Echo(size_t index, Version version) {
-    pool_.Post([this, index, version] {
+  // The tail of the changelog tells it once more, or for the first time, whenever it comes to it. From
+  // then on nothing below `least` may be answered.
+  void Echo(size_t index, Version version, int least = 0) {
+    pool_.Post([this, index, version, least] {
+      if (least > 0) ++told_;
+      EXPECT_TRUE(node_->versions().Merge(version.hlc).ok());
       const EntryKey key = node_->KeyOf(kNames[index]);
       if (node_->engine().IsBehind(key, version)) node_->engine().Erase(key, version);
       node_->misses().OnChanged(key, version);
+      std::atomic<int>& oldest = rows_[index].least;
+      int before = oldest;
+      while (before < least && !oldest.compare_exchange_weak(before, least)) {
+      }
     });
   }
 
@@ -396,9 +457,13 @@ class FillRaceTest : public testing::TestWithParam<Kind>, public Origins {
   NoL2 no_l2_;
   FakePeerTransport peers_;
   std::unique_ptr<TestNode> node_;
+  FencesOnly to_reader_;
+  std::unique_ptr<TestNode> other_;
+  TestNode* writer_ = nullptr;  // That carries changes out.
   std::array<Row, kKeys> rows_;
   std::atomic<int> waiting_{0};
   std::atomic<int> races_{0};
+  std::atomic<int> told_{0};  // Changes around the node that it has heard of.
   std::atomic<int> loads_{0};
   std::atomic<int> leases_{0};
   std::atomic<int> filled_{0};
@@ -432,6 +497,9 @@ TEST_P(FillRaceTest, NobodyIsGivenWhatWasOldBeforeTheyAsked) {
   // The test must test something.
   EXPECT_GT(checked_, races / 20);
   EXPECT_GT(GetParam().origin ? loads_ : leases_, races / 20);
+  if (GetParam().two_nodes) {
+    EXPECT_GT(told_, races / 4);
+  }
   if (!GetParam().origin) {
     EXPECT_GT(filled_, races / 100);
     EXPECT_GT(lost_, races / 100);
@@ -442,7 +510,9 @@ TEST_P(FillRaceTest, NobodyIsGivenWhatWasOldBeforeTheyAsked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, FillRaceTest,
-                         testing::Values(Kind{"Origin", true, false, 50'000},
+                         testing::Values(Kind{"Origin", true, false, 100'000},
+                                         Kind{"OriginOfAnotherNodesWriter", true, false, 30'000,
+                                              /*two_nodes=*/true},
                                          Kind{"Lease", false, false, 50'000},
                                          Kind{"OriginWithoutRedis", true, true, 5'000},
                                          Kind{"LeaseWithoutRedis", false, true, 5'000}),

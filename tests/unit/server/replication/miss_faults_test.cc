@@ -1,7 +1,8 @@
 // A whole node while the way between it and its regional Redis breaks in every manner, its slots
 // come and go, and its changelog is trimmed: what it serves, from L1, to a near cache that follows
-// it, and to those who wait for a lease. Others write all the time, holders of leases fill through
-// it or around it, are late, or die.
+// it, and to those who wait for a lease. In every other run what it hears of the changelog comes
+// out of order as well, and more than once. Others write all the time, holders of leases fill
+// through it or around it, are late, or die.
 
 #include <gtest/gtest.h>
 
@@ -57,6 +58,7 @@ class MissFaults {
     ReplicationOptions options = world_.options;
     options.own_region = "us";
     options.node_id = node_.id;
+    if (seed % 2 == 0) wire_.mangler_seed = seed;
     replication_ = *Replication::Create(
         options, {.own = wire_,
                   .others = {},
@@ -128,6 +130,7 @@ class MissFaults {
   int waited = 0;    // Who was given a value after having waited for a lease.
   int patience = 0;  // Who waited in vain.
   size_t gaps() const { return node_.observer.tail_gaps.size(); }
+  int mangled() const { return wire_.mangled; }  // Parts of the changelog, out of order or twice.
 
  private:
   struct Written {
@@ -388,6 +391,7 @@ TEST(MissFaultsTest, NobodyIsServedWhatIsOldNorWaitsForWhatIsThere) {
   int leases = 0;
   int waited = 0;
   size_t gaps = 0;
+  int mangled = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     MissFaults faults(seed);
@@ -403,12 +407,14 @@ TEST(MissFaultsTest, NobodyIsServedWhatIsOldNorWaitsForWhatIsThere) {
     leases += faults.leases;
     waited += faults.waited;
     gaps += faults.gaps();
+    mangled += faults.mangled();
   }
   EXPECT_GT(l1_hits, 1000);
   EXPECT_GT(near_hits, 1000);
   EXPECT_GT(leases, 300);
   EXPECT_GT(waited, 30);
   EXPECT_GT(gaps, 0u);
+  EXPECT_GT(mangled, 1000);
 }
 
 }  // namespace

@@ -25,11 +25,12 @@ class NodeStack {
       : world_(world),
         region_(region),
         node_(world.node(region, index)),
-        namespaces_(*node_.engine, std::move(policies)) {
-    context_ = std::unique_ptr<NodeContext>(new NodeContext{
-        node_.id, false, absl::Hours(24), node_.clock, *node_.hybrid_clock, *node_.engine,
-        namespaces_, *node_.wires[std::string(region)], no_peers_, node_.topology,
-        timers_});
+        namespaces_(*node_.engine, std::move(policies)),
+        store_(*node_.wires[std::string(region)], world.options.staleness.one_in, node_.clock) {
+    store_.SetListener(node_.replication->CarriedOutListener());
+    context_ = std::unique_ptr<NodeContext>(
+        new NodeContext{node_.id, false, absl::Hours(24), node_.clock, *node_.hybrid_clock,
+                        *node_.engine, namespaces_, store_, no_peers_, node_.topology, timers_});
     context_->clock_guard = &node_.clock_guard;
     context_->hints = &node_.hints;
     context_->fences = node_.fences.get();
@@ -88,6 +89,7 @@ class NodeStack {
     world_.executor.RunFor(absl::Milliseconds(1));
     return answer;
   }
+  L2Store& store() { return store_; }
   ReplicationWorld::Node& node() { return node_; }
   const std::string& region() const { return region_; }
 
@@ -96,6 +98,7 @@ class NodeStack {
   const std::string region_;
   ReplicationWorld::Node& node_;
   Namespaces namespaces_;
+  SampledStore store_;
   NoPeers no_peers_;
   TimerQueue timers_{node_.clock, world_.executor};
   std::unique_ptr<NodeContext> context_;
