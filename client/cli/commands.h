@@ -35,6 +35,7 @@ void AddExplain(CLI::App& app, CommandContext context);
 void AddRing(CLI::App& app, CommandContext context);
 void AddDrain(CLI::App& app, CommandContext context);
 void AddPolicies(CLI::App& app, CommandContext context);
+void AddPolicy(CLI::App& app, CommandContext context);
 void AddStatus(CLI::App& app, CommandContext context);
 void AddRegion(CLI::App& app, CommandContext context);
 void AddHotKeys(CLI::App& app, CommandContext context);

@@ -45,6 +45,7 @@ void AddCommands(CLI::App& app, CommandContext context) {
   AddRing(app, context);
   AddDrain(app, context);
   AddPolicies(app, context);
+  AddPolicy(app, context);
   AddWhatIf(app, context);
   AddStatus(app, context);
   AddRegion(app, context);

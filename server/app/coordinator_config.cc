@@ -9,11 +9,13 @@
 #include "common/base/strings.h"
 #include "server/policy/option_set.h"
 #include "server/policy/text.h"
+#include "server/rollout/rollout_plan.h"
 
 namespace meridian {
 namespace {
 
 using Texts = std::vector<std::string>;
+using RolloutGuardsProto = coordinator::v1::RolloutGuards;
 
 constexpr char kExamples[] = R"(Examples:
   meridian-coordinator --region us                                   the only one of its region
@@ -156,6 +158,91 @@ void AddPredictionOptions(CoordinatorConfig* config, OptionSet* set) {
             SetDuration(&prediction.predictor.window, absl::Seconds(1), absl::Hours(1))});
 }
 
+auto SetShare(RolloutGuardsProto* guards, void (RolloutGuardsProto::*set)(double), double most) {
+  return [guards, set, most](const Texts& texts) -> absl::Status {
+    ASSIGN_OR_RETURN(const double value, ParseNumber(texts[0], 0, most));
+    (guards->*set)(value);
+    return absl::OkStatus();
+  };
+}
+
+// Milliseconds in a message.
+template <typename Message>
+auto SetMs(Message* message, void (Message::*set)(uint64_t), absl::Duration low,
+           absl::Duration high) {
+  return [message, set, low, high](const Texts& texts) -> absl::Status {
+    absl::Duration value;
+    RETURN_IF_ERROR(SetDuration(&value, low, high)(texts));
+    (message->*set)(static_cast<uint64_t>(absl::ToInt64Milliseconds(value)));
+    return absl::OkStatus();
+  };
+}
+
+// Stages of a plan: "10,50,100".
+auto SetStages(coordinator::v1::RolloutPlan* plan) {
+  return [plan](const Texts& texts) -> absl::Status {
+    plan->clear_percents();
+    for (const std::string& text : texts) {
+      ASSIGN_OR_RETURN(const uint64_t percent, ParseInteger(text, 1, 100));
+      plan->add_percents(static_cast<uint32_t>(percent));
+    }
+    return CompletePlan(*plan, ShippedPlan()).status();
+  };
+}
+
+auto SetFloors(RolloutWatch::MinHitRates* floors) {
+  return [floors](const Texts& texts) -> absl::Status {
+    for (const std::string& text : texts) {
+      const size_t equals = text.find('=');
+      const std::string name = text.substr(0, equals);
+      if (equals == std::string::npos || !IsName(name)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(QuoteKey(text), " is not NAMESPACE=SHARE, such as task=0.8"));
+      }
+      ASSIGN_OR_RETURN((*floors)[name], ParseNumber(text.substr(equals + 1), 0, 1));
+    }
+    return absl::OkStatus();
+  };
+}
+
+void AddRolloutOptions(PolicyRolloutsOptions* rollouts, OptionSet* set) {
+  coordinator::v1::RolloutPlan* plan = &rollouts->plan;
+  RolloutGuardsProto* guards = plan->mutable_guards();
+  set->Add(
+      {"rollout-stages", "rollout.stages", "10,50,100",
+       "Shares of the slots, in percent, that a new version of the policies gets one after the "
+       "other",
+       SetStages(plan), true});
+  set->Add({"rollout-hold", "rollout.hold", "4h",
+            "How long a stage is watched before the next, and the last one before it is done",
+            SetMs(plan, &coordinator::v1::RolloutPlan::set_hold_ms, absl::Milliseconds(1),
+                  absl::Hours(24 * 7))});
+  set->Add({"rollout-interval", "rollout.guard_interval", "10s",
+            "How often the guards of a rollout look",
+            SetMs(guards, &RolloutGuardsProto::set_interval_ms, absl::Milliseconds(100),
+                  absl::Hours(1))});
+  set->Add({"rollout-min-reads", "rollout.min_reads", "1000",
+            "Reads of a namespace in the slots of the trial below which a guard says nothing",
+            [guards](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(const uint64_t reads, ParseInteger(texts[0], 1, 1'000'000'000));
+              guards->set_min_reads(reads);
+              return absl::OkStatus();
+            }});
+  set->Add({"rollout-hit-rate-drop", "rollout.max_hit_rate_drop", "0.05",
+            "Points (0..1) that the hit rate may be below that of the other slots",
+            SetShare(guards, &RolloutGuardsProto::set_max_hit_rate_drop, 1)});
+  set->Add({"rollout-p99-rise", "rollout.max_p99_rise", "0.05",
+            "Share that the p99 of reads may be above that of the other slots",
+            SetShare(guards, &RolloutGuardsProto::set_max_p99_rise, 100)});
+  set->Add({"rollout-error-rise", "rollout.max_error_rise", "0",
+            "Points (0..1) that the share of failed reads may be above that of the other slots",
+            SetShare(guards, &RolloutGuardsProto::set_max_error_rise, 1)});
+  set->Add(
+      {"rollout-min-hit-rate", "rollout.min_hit_rate", "",
+       "Hit rates that namespaces must keep in the slots of the trial: task=0.8; none: no floor",
+       SetFloors(&rollouts->min_hit_rates), true});
+}
+
 OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
@@ -178,6 +265,7 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
            SetDuration(&config->restart_absence, absl::Milliseconds(100), absl::Minutes(30))});
   AddWarmingOptions(config, warm_file, &set);
   AddPredictionOptions(config, &set);
+  AddRolloutOptions(&config->rollouts, &set);
   set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
   set.Add({"log-format", "log.format", "text", "text or json",

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "server/coordinator/prediction_lead.h"
 #include "server/figures/analytics.h"
+#include "server/rollout/policy_rollouts.h"
 #include "server/warming/warm_settings.h"
 #include "server/warming/warmer.h"
 
@@ -31,6 +32,7 @@ struct CoordinatorConfig {
   absl::Duration lease_duration;
   absl::Duration restart_absence;
   PredictionOptions prediction;
+  PolicyRolloutsOptions rollouts;
   WarmerOptions warmer;
   WarmSettings warming;
   UnitCosts costs;

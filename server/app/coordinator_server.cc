@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,8 +18,10 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/server_settings.h"
 #include "common/telemetry/process_metrics.h"
+#include "server/app/rollout_metrics.h"
 #include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
+#include "server/coordinator/rollout_figures.h"
 #include "server/coordinator/warm_figures.h"
 #include "server/dashboard/page_http.h"
 #include "server/figures/grpc_figure_transport.h"
@@ -80,6 +83,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->prediction_ =
       std::make_unique<PredictionLead>(config.prediction, *server->coordinator_, *server->store_,
                                        server->hot_keys_->history(), *server->warmer_);
+  server->MakeRollouts();
   server->MakeFigures();
   server->AddMetrics();
   RETURN_IF_ERROR(server->Listen());
@@ -115,6 +119,13 @@ void CoordinatorServer::MakeWarmer() {
   warming_lead_ = std::make_unique<WarmingLead>(*coordinator_, *warmer_);
 }
 
+void CoordinatorServer::MakeRollouts() {
+  rollouts_ = std::make_unique<RolloutLead>(config_.rollouts, *coordinator_, *store_, [this] {
+    return figures_->leading() ? FiguresByVersion(figures_->figures(), clock_.Monotonic())
+                               : std::nullopt;
+  });
+}
+
 void CoordinatorServer::MakeFigures() {
   figure_transport_ = std::make_unique<GrpcFigureTransport>();
   const Coordinator& coordinator = *coordinator_;
@@ -140,8 +151,8 @@ void CoordinatorServer::MakeFigures() {
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
                                        [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
   cluster_http_ = std::make_unique<ClusterHttp>(
-      ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *figures_, *figure_transport_,
-                         alerts_->book(), *advisor_},
+      ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *rollouts_, *figures_,
+                         *figure_transport_, alerts_->book(), *advisor_},
       config_.costs);
 }
 
@@ -167,6 +178,7 @@ void CoordinatorServer::AddMetrics() {
       });
   AddWarmingMetrics(*warmer_, metrics_);
   AddPredictionMetrics(*prediction_, metrics_);
+  AddRolloutMetrics(rollouts_->rollouts(), metrics_);
 }
 
 absl::Status CoordinatorServer::Listen() {
@@ -174,8 +186,8 @@ absl::Status CoordinatorServer::Listen() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                         *prediction_, alerts_->book(), *advisor_,
-                                                         config_.restart_absence);
+                                                         *prediction_, *rollouts_, alerts_->book(),
+                                                         *advisor_, config_.restart_absence);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

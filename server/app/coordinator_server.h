@@ -22,6 +22,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
+#include "server/coordinator/rollout_lead.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/figures/advisor.h"
@@ -58,6 +59,7 @@ class CoordinatorServer {
 
   absl::Status OpenStore();
   void MakeWarmer();
+  void MakeRollouts();
   void MakeFigures();
   void AddMetrics();
   absl::Status Listen();
@@ -78,6 +80,7 @@ class CoordinatorServer {
   std::unique_ptr<WarmingLead> warming_lead_;
   std::unique_ptr<HotKeyLead> hot_keys_;
   std::unique_ptr<PredictionLead> prediction_;
+  std::unique_ptr<RolloutLead> rollouts_;
   // The transport posts to the executor, too.
   std::unique_ptr<FigureTransport> figure_transport_;
   std::unique_ptr<FigureCollector> figures_;

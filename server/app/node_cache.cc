@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "server/app/node_parts.h"
 #include "server/node/no_l2.h"
@@ -152,22 +153,34 @@ absl::Status NodeParts::MakeMirrors() {
 }
 
 void NodeParts::FollowPolicies() {
+  policy_follower = std::make_unique<PolicyFollower>(namespaces->policies(), [this](PolicySet set) {
+    const std::shared_ptr<const PolicyTable> before = namespaces->policies();
+    spdlog::info("policies: version {} is in force{}", set.base_version,
+                 set.trial_percent == 0 ? ""
+                                        : absl::StrCat(", version ", set.trial_version, " in ",
+                                                       set.trial_percent, " % of the slots"));
+    namespaces->SetPolicies(std::move(set));
+    // Keys may be cached under other names from now on.
+    if (*namespaces->policies() != *before) watch_hub->AllGap();
+    for (const std::string& problem : namespaces->Problems()) spdlog::warn("{}", problem);
+  });
   if (config.policies_file.empty()) return;
   policy_store = std::make_unique<PolicyStore>(
       PolicyStoreOptions{config.policies_file, config.policies_kind, config.policies_text,
                          config.policies_poll},
       *housekeeping, clock,
       [this](std::shared_ptr<const PolicyTable> table) {
-        namespaces->SetPolicies(std::move(table));
-        watch_hub->AllGap();  // Keys may be cached under other names from now on.
+        policy_follower->SetOwn(std::move(table));
       },
       [this](const PolicyStoreStatus& status) {
         if (!status.problem.empty()) {
           spdlog::error("policies: {}; those of before stay in force", status.problem);
           return;
         }
-        spdlog::info("policies of {} are in force", status.file);
-        for (const std::string& problem : namespaces->Problems()) spdlog::warn("{}", problem);
+        spdlog::info("policies of {} were read{}", status.file,
+                     policy_follower->Status().base_version == 0
+                         ? ""
+                         : "; those of the coordinator stay in force");
       });
   AddPolicyMetrics(*policy_store, registry);
   policy_store->Start();

@@ -31,6 +31,7 @@ void NodeParts::MakeMembership() {
   options.random_seed = RandomSeed();
   options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
   options.accesses = accesses.get();
+  options.policies = policy_follower.get();
   coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
                                                            *coordinator_transport, topology);
   slots_gone = std::make_unique<SlotsGone>(topology, config.id);

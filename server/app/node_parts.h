@@ -56,6 +56,7 @@
 #include "server/peer/grpc_peer_transport.h"
 #include "server/peer/mirror_cache.h"
 #include "server/policy/node_config.h"
+#include "server/policy/policy_follower.h"
 #include "server/policy/policy_store.h"
 #include "server/refill/refill.h"
 #include "server/refill/warm_readiness.h"
@@ -84,6 +85,7 @@ struct NodeParts {
   std::unique_ptr<HybridClock> versions;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Namespaces> namespaces;
+  std::unique_ptr<PolicyFollower> policy_follower;
   std::unique_ptr<PolicyStore> policy_store;  // nullptr: no file.
   TopologyHolder topology;
   std::unique_ptr<L2Metrics> l2_metrics;

@@ -52,7 +52,20 @@ AdminSources NodeParts::MakeAdminSources() {
   }
   sources.warnings = [this] { return Warnings(); };
   sources.policies = [this] {
-    return policy_store == nullptr ? std::optional<PolicyStoreStatus>() : policy_store->Status();
+    std::optional<PolicyStoreStatus> status;
+    if (policy_store != nullptr) status = policy_store->Status();
+    const PolicyFollowerStatus followed = policy_follower->Status();
+    if (followed.revision == 0 && followed.problem.empty()) return status;
+    if (!status.has_value()) status.emplace();
+    if (followed.base_version > 0) {
+      status->file = absl::StrCat("version ", followed.base_version, " of the coordinator");
+    }
+    if (followed.trial_percent > 0) {
+      absl::StrAppend(&status->file, status->file.empty() ? "" : ", ", "version ",
+                      followed.trial_version, " in ", followed.trial_percent, " % of the slots");
+    }
+    if (!followed.problem.empty()) status->problem = followed.problem;
+    return status;
   };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
   sources.drain = [this](absl::Duration timeout, std::function<void(absl::Status)> done) {
@@ -102,6 +115,12 @@ std::vector<std::string> NodeParts::Warnings() const {
     if (link.state != LinkState::kCut) continue;
     warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,
                                     "; meridianctl region heal ", link.to));
+  }
+  if (const PolicyFollowerStatus followed = policy_follower->Status(); !followed.problem.empty()) {
+    warnings.push_back(
+        absl::StrCat("the policies that the coordinator assigns cannot be used, those of before "
+                     "stay in force: ",
+                     followed.problem));
   }
   if (config.insecure) {
     warnings.push_back("plaintext without authentication is reachable beyond this machine");

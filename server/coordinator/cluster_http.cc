@@ -12,6 +12,7 @@
 #include "common/rpc/error.h"
 #include "common/rpc/proto_json.h"
 #include "server/coordinator/hot_key_calls.h"
+#include "server/coordinator/policy_calls.h"
 #include "server/coordinator/warm_calls.h"
 #include "server/figures/analytics_http.h"
 #include "server/node/limits.h"
@@ -24,6 +25,7 @@ using AnalyticsAnswer = std::variant<admin::v1::GetAnalyticsResponse, HttpReply>
 
 constexpr absl::Duration kNodeTimeout = absl::Seconds(1);
 constexpr uint32_t kMaxWarmJobs = 100;
+constexpr uint32_t kMaxRollouts = 20;
 constexpr uint32_t kDefaultHotKeys = 50;
 
 // What the HTTP thread waits for. Shared: the answer may come after it has gone.
@@ -132,6 +134,9 @@ std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
   }
   if (path == "/v1/cluster/warming") {
     return answer({}, [this](const HttpQuery&, const Done& done) { done(Warming()); });
+  }
+  if (path == "/v1/cluster/rollouts") {
+    return answer({}, [this](const HttpQuery&, const Done& done) { done(Rollouts()); });
   }
   if (path == "/v1/cluster/alerts") {
     return answer({}, [this](const HttpQuery&, const Done& done) {
@@ -274,6 +279,18 @@ HttpReply ClusterHttp::Warming() {
   json["jobs"] = ToJson(jobs)["jobs"];
   json["warmed"] =
       WarmedJson(parts_.collector.figures().Answers(parts_.coordinator.clock().Monotonic()));
+  return JsonReply(json);
+}
+
+HttpReply ClusterHttp::Rollouts() const {
+  coordinator::v1::ListRolloutsRequest request;
+  request.set_page_size(kMaxRollouts);
+  coordinator::v1::ListRolloutsResponse response;
+  const grpc::Status status =
+      meridian::ListRollouts(parts_.rollouts.rollouts(), request, &response);
+  if (!status.ok()) return ErrorOf(status);
+  ordered_json json;
+  json["rollouts"] = ToJson(response)["rollouts"];
   return JsonReply(json);
 }
 

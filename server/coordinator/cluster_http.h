@@ -18,6 +18,7 @@
 #include "common/rpc/http_reply.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/rollout_lead.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
 #include "server/figures/figure_collector.h"
@@ -35,6 +36,7 @@ class ClusterHttp {
     Coordinator& coordinator;
     Warmer& warmer;
     HotKeyLead& hot_keys;
+    RolloutLead& rollouts;
     FigureCollector& collector;
     FigureTransport& transport;
     const AlertBook& alerts;
@@ -59,6 +61,7 @@ class ClusterHttp {
   HttpReply Ring() const;
   void HotKeys(const HttpQuery& query, Done done);
   HttpReply Warming();
+  HttpReply Rollouts() const;
 
   const Parts parts_;
   const UnitCosts costs_;

@@ -80,6 +80,7 @@ void Coordinator::HandleLost(const std::string& why) {
   ready_ = false;
   membership_.reset();
   pending_.reset();
+  policies_.reset();
   storing_ = false;
   ++tick_generation_;
   tick_at_ = absl::InfiniteDuration();
@@ -227,6 +228,14 @@ void Coordinator::HandleStored(uint64_t token, const Topology& topology,
     }
   }
   StorePending();
+}
+
+void Coordinator::PublishPolicies(Policies policies) {
+  policies_ = std::move(policies);
+  const std::set<Subscriber*> subscribers = subscribers_;
+  for (Subscriber* subscriber : subscribers) {
+    if (subscribers_.count(subscriber) > 0) subscriber->OnPolicies(policies_);
+  }
 }
 
 void Coordinator::LogEvents() {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/cluster/topology.h"
+#include "meridian/coordinator/v1/coordinator_service.pb.h"
 #include "server/coordinator/cluster_membership.h"
 #include "server/coordinator/leader_lease.h"
 #include "server/node/lease_store.h"
@@ -49,6 +51,9 @@ struct CoordinatorCounters {
 
 class Coordinator {
  public:
+  // nullptr: none were ever assigned.
+  using Policies = std::shared_ptr<const coordinator::v1::PolicyAssignment>;
+
   // Somebody who follows the topology, on the executor.
   class Subscriber {
    public:
@@ -57,6 +62,8 @@ class Coordinator {
     virtual void OnLeading(uint64_t /*token*/) {}
     virtual void OnTopology(const TopologyHolder::Snapshot& topology) = 0;
     virtual void OnLeadershipLost() = 0;  // May unsubscribe.
+    // The nodes are to use others from now on.
+    virtual void OnPolicies(const Policies& /*policies*/) {}
   };
 
   Coordinator(CoordinatorOptions options, const Clock& clock, Executor& executor,
@@ -72,6 +79,10 @@ class Coordinator {
   // The last one that this process published.
   TopologyHolder::Snapshot topology() const { return holder_.Get(); }
   CoordinatorCounters counters() const;
+
+  // What the nodes of the region are to use, as the leader has it stored; on the executor.
+  const Policies& policies() const { return policies_; }
+  void PublishPolicies(Policies policies);
 
   // See ClusterMembership. kUnavailable "NOT_LEADER: ..." on a standby.
   absl::Status Register(const NodeReport& report, uint64_t session);
@@ -107,6 +118,7 @@ class Coordinator {
   LeaderLease lease_;
   TopologyHolder holder_;
   std::set<Subscriber*> subscribers_;
+  Policies policies_;
   uint64_t last_session_ = 0;
 
   uint64_t token_ = 0;                           // Of the current leadership.

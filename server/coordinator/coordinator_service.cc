@@ -9,6 +9,7 @@
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
 #include "server/coordinator/hot_key_calls.h"
+#include "server/coordinator/policy_calls.h"
 #include "server/coordinator/prediction_calls.h"
 #include "server/coordinator/register_stream.h"
 #include "server/coordinator/warm_calls.h"
@@ -24,7 +25,7 @@ constexpr uint32_t kTicketRetryMs = 250;
 
 grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
 CoordinatorServiceHandler::Register(grpc::CallbackServerContext* context) {
-  return RegisterStream::Start(coordinator_, hot_keys_, prediction_);
+  return RegisterStream::Start(coordinator_, hot_keys_, prediction_, rollouts_);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetTopology(
@@ -176,6 +177,45 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListRecommendations(
   });
 }
 
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ApplyPolicy(
+    grpc::CallbackServerContext* context, const coordinator::v1::ApplyPolicyRequest* request,
+    coordinator::v1::ApplyPolicyResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    rollouts_.rollouts().Apply(*request, AnswerTo(response, [reactor](const grpc::Status& status) {
+      reactor->Finish(status);
+    }));
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetPolicy(
+    grpc::CallbackServerContext* context, const coordinator::v1::GetPolicyRequest* request,
+    coordinator::v1::GetPolicyResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    rollouts_.rollouts().Get(
+        request->version(),
+        AnswerTo(response, [reactor](const grpc::Status& status) { reactor->Finish(status); }));
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListRollouts(
+    grpc::CallbackServerContext* context, const coordinator::v1::ListRolloutsRequest* request,
+    coordinator::v1::ListRolloutsResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(meridian::ListRollouts(rollouts_.rollouts(), *request, response));
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::ControlRollout(
+    grpc::CallbackServerContext* context, const coordinator::v1::ControlRolloutRequest* request,
+    coordinator::v1::ControlRolloutResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    rollouts_.rollouts().Control(
+        request->policy_version(), request->action(),
+        AnswerTo(response->mutable_rollout(),
+                 [reactor](const grpc::Status& status) { reactor->Finish(status); }));
+  });
+}
+
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::AcquireRolloutTicket(
     grpc::CallbackServerContext* context,
     const coordinator::v1::AcquireRolloutTicketRequest* request,
@@ -200,14 +240,6 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::AcquireRolloutTicket(
     if (!response->granted()) response->set_retry_after_ms(kTicketRetryMs);
     reactor->Finish(grpc::Status::OK);
   });
-}
-
-grpc::ServerUnaryReactor* CoordinatorServiceHandler::NotBuilt(grpc::CallbackServerContext* context,
-                                                              const char* call) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(MakeError(grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
-                            absl::StrCat(call, " is not built yet")));
-  return reactor;
 }
 
 }  // namespace meridian

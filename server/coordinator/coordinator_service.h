@@ -15,6 +15,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
+#include "server/coordinator/rollout_lead.h"
 #include "server/coordinator/rollout_tickets.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
@@ -27,12 +28,14 @@ class CoordinatorServiceHandler final
  public:
   // `restart_absence`: see RolloutTickets.
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
-                            PredictionLead& prediction, const AlertBook& alerts,
-                            const Advisor& advisor, absl::Duration restart_absence)
+                            PredictionLead& prediction, RolloutLead& rollouts,
+                            const AlertBook& alerts, const Advisor& advisor,
+                            absl::Duration restart_absence)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
         prediction_(prediction),
+        rollouts_(rollouts),
         alerts_(alerts),
         advisor_(advisor),
         tickets_(restart_absence) {}
@@ -85,19 +88,20 @@ class CoordinatorServiceHandler final
       const coordinator::v1::AcquireRolloutTicketRequest* request,
       coordinator::v1::AcquireRolloutTicketResponse* response) override;
 
-#define MERIDIAN_NOT_BUILT(Call)                                                       \
-  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,                 \
-                                 const coordinator::v1::Call##Request* request,        \
-                                 coordinator::v1::Call##Response* response) override { \
-    return NotBuilt(context, #Call);                                                   \
-  }
-  MERIDIAN_NOT_BUILT(ApplyPolicy)
-  MERIDIAN_NOT_BUILT(ListRollouts)
-  MERIDIAN_NOT_BUILT(ControlRollout)
-#undef MERIDIAN_NOT_BUILT
+  grpc::ServerUnaryReactor* ApplyPolicy(grpc::CallbackServerContext* context,
+                                        const coordinator::v1::ApplyPolicyRequest* request,
+                                        coordinator::v1::ApplyPolicyResponse* response) override;
+  grpc::ServerUnaryReactor* GetPolicy(grpc::CallbackServerContext* context,
+                                      const coordinator::v1::GetPolicyRequest* request,
+                                      coordinator::v1::GetPolicyResponse* response) override;
+  grpc::ServerUnaryReactor* ListRollouts(grpc::CallbackServerContext* context,
+                                         const coordinator::v1::ListRolloutsRequest* request,
+                                         coordinator::v1::ListRolloutsResponse* response) override;
+  grpc::ServerUnaryReactor* ControlRollout(
+      grpc::CallbackServerContext* context, const coordinator::v1::ControlRolloutRequest* request,
+      coordinator::v1::ControlRolloutResponse* response) override;
 
  private:
-  static grpc::ServerUnaryReactor* NotBuilt(grpc::CallbackServerContext* context, const char* call);
   void FillStatus(coordinator::v1::GetStatusResponse* response) const;
 
   // Runs `call` on the executor, where the leader is known; refuses when another leads.
@@ -108,6 +112,7 @@ class CoordinatorServiceHandler final
   Warmer& warmer_;              // Not owned; outlives this.
   HotKeyLead& hot_keys_;        // Not owned; outlives this.
   PredictionLead& prediction_;  // Not owned; outlives this.
+  RolloutLead& rollouts_;       // Not owned; outlives this.
   const AlertBook& alerts_;     // Not owned; outlives this.
   const Advisor& advisor_;      // Not owned; outlives this.
   RolloutTickets tickets_;      // Used on the executor only.

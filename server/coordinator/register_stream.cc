@@ -1,5 +1,6 @@
 #include "server/coordinator/register_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,9 +38,9 @@ grpc::Status NotLeaderError(const Coordinator& coordinator) {
 }
 
 RegisterStream* RegisterStream::Start(Coordinator& coordinator, HotKeyLead& hot_keys,
-                                      PredictionLead& prediction) {
-  auto stream =
-      std::shared_ptr<RegisterStream>(new RegisterStream(coordinator, hot_keys, prediction));
+                                      PredictionLead& prediction, RolloutLead& rollouts) {
+  auto stream = std::shared_ptr<RegisterStream>(
+      new RegisterStream(coordinator, hot_keys, prediction, rollouts));
   stream->self_ = stream;
   coordinator.executor().Post([stream] { stream->StartRead(&stream->request_); });
   return stream.get();
@@ -130,6 +131,12 @@ grpc::Status RegisterStream::HandleRequest() {
   if (request_.has_accesses() && prediction_.enabled()) {
     prediction_.Report(FromProto(request_.accesses(), coordinator_.clock().Monotonic()));
   }
+  if (request_.has_policies()) {
+    if (request_.policies().problem().empty()) {
+      sent_policies_ = std::max(sent_policies_, request_.policies().revision());
+    }
+    rollouts_.rollouts().Report(id_, request_.policies());
+  }
   return grpc::Status::OK;
 }
 
@@ -143,6 +150,11 @@ void RegisterStream::MaybeWrite() {
     sent_epoch_ = pending_->epoch();
     pending_.reset();
   }
+  const Coordinator::Policies& policies = coordinator_.policies();
+  if (policies != nullptr && policies->revision() > sent_policies_) {
+    *response_.mutable_policies() = *policies;
+    sent_policies_ = policies->revision();
+  }
   answer_due_ = false;
   writing_ = true;
   StartWrite(&response_);
@@ -150,6 +162,11 @@ void RegisterStream::MaybeWrite() {
 
 void RegisterStream::OnTopology(const TopologyHolder::Snapshot& topology) {
   pending_ = topology;
+  MaybeWrite();
+}
+
+void RegisterStream::OnPolicies(const Coordinator::Policies&) {
+  answer_due_ = true;
   MaybeWrite();
 }
 

@@ -18,6 +18,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
+#include "server/coordinator/rollout_lead.h"
 
 namespace meridian {
 
@@ -29,7 +30,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
                              public Coordinator::Subscriber {
  public:
   static RegisterStream* Start(Coordinator& coordinator, HotKeyLead& hot_keys,
-                               PredictionLead& prediction);
+                               PredictionLead& prediction, RolloutLead& rollouts);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -37,10 +38,15 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
 
   void OnTopology(const TopologyHolder::Snapshot& topology) override;
   void OnLeadershipLost() override;
+  void OnPolicies(const Coordinator::Policies& policies) override;
 
  private:
-  RegisterStream(Coordinator& coordinator, HotKeyLead& hot_keys, PredictionLead& prediction)
-      : coordinator_(coordinator), hot_keys_(hot_keys), prediction_(prediction) {}
+  RegisterStream(Coordinator& coordinator, HotKeyLead& hot_keys, PredictionLead& prediction,
+                 RolloutLead& rollouts)
+      : coordinator_(coordinator),
+        hot_keys_(hot_keys),
+        prediction_(prediction),
+        rollouts_(rollouts) {}
 
   void HandleRead(bool ok);
   grpc::Status CheckFirst() const;
@@ -48,9 +54,10 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   void MaybeWrite();
   void FinishOnce(const grpc::Status& status);
 
-  Coordinator& coordinator_;  // Not owned; outlives this.
-  HotKeyLead& hot_keys_;      // Not owned; outlives this.
+  Coordinator& coordinator_;    // Not owned; outlives this.
+  HotKeyLead& hot_keys_;        // Not owned; outlives this.
   PredictionLead& prediction_;  // Not owned; outlives this.
+  RolloutLead& rollouts_;       // Not owned; outlives this.
   std::shared_ptr<RegisterStream> self_;
   coordinator::v1::RegisterRequest request_;
   coordinator::v1::RegisterResponse response_;
@@ -59,6 +66,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   uint64_t incarnation_ = 0;
   TopologyHolder::Snapshot pending_;  // Newest that was not sent; may be nullptr.
   uint64_t sent_epoch_ = 0;
+  uint64_t sent_policies_ = 0;  // Revision that was sent, or that the node has.
   bool answer_due_ = false;
   bool writing_ = false;
   bool finished_ = false;

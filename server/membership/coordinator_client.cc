@@ -111,6 +111,10 @@ void CoordinatorClient::HandleReply(uint64_t stream, CoordinatorReply reply) {
     spdlog::info("following coordinator {}", before.coordinator);
     SetStatus(true, before.coordinator, "");
   }
+  if (reply.policies.has_value() && options_.policies != nullptr) {
+    options_.policies->Follow(*reply.policies);
+    if (!reply.topology.has_value()) SendHeartbeat();  // The coordinator learns it at once.
+  }
   if (!reply.topology.has_value()) return;
   const uint64_t epoch = reply.topology->epoch();
   const size_t members = reply.topology->members().size();
@@ -160,8 +164,18 @@ void CoordinatorClient::Beat(uint64_t stream) {
 
 void CoordinatorClient::SendHeartbeat() {
   if (stream_ == nullptr) return;
-  NodeHeartbeat heartbeat = {
-      member_, options_.region, topology_.Get()->epoch(), clock_.Now(), warmth_, {}, {}, {}, 0, {}};
+  NodeHeartbeat heartbeat = {member_,
+                             options_.region,
+                             topology_.Get()->epoch(),
+                             clock_.Now(),
+                             warmth_,
+                             {},
+                             {},
+                             {},
+                             0,
+                             {},
+                             0,
+                             ""};
   const absl::Duration now = clock_.Monotonic();
   // A standby would only throw the list away, so who has not answered yet is not sent it.
   if (options_.hot_keys != nullptr && now >= hot_keys_due_ && status().connected) {
@@ -173,6 +187,11 @@ void CoordinatorClient::SendHeartbeat() {
     heartbeat.callers_per_access_sample = options_.accesses->callers_per_sample();
     heartbeat.sent_at = now;
     accesses_due_ = now + options_.accesses_interval;
+  }
+  if (options_.policies != nullptr) {
+    const PolicyFollowerStatus followed = options_.policies->Status();
+    heartbeat.policy_revision = followed.revision;
+    heartbeat.policy_problem = followed.problem;
   }
   stream_->Send(heartbeat);
 }

@@ -28,6 +28,7 @@
 #include "common/cluster/topology.h"
 #include "common/resilience/backoff.h"
 #include "server/membership/coordinator_transport.h"
+#include "server/policy/policy_follower.h"
 
 namespace meridian {
 
@@ -45,6 +46,9 @@ struct CoordinatorClientOptions {
   // Whose reads are told likewise, every accesses_interval; not owned. nullptr: nobody's.
   AccessSampler* accesses = nullptr;
   absl::Duration accesses_interval = absl::Seconds(2);
+  // Takes the policies that a coordinator assigns, and says which are followed; called on the
+  // executor. Not owned, outlives the client; nullptr: nobody follows.
+  PolicyFollower* policies = nullptr;
 };
 
 // For status pages.

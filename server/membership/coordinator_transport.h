@@ -16,6 +16,7 @@
 #include "common/cluster/hot_key.h"
 #include "common/cluster/topology.h"
 #include "server/node/access_sampler.h"
+#include "server/policy/policy_follower.h"
 
 namespace meridian {
 
@@ -31,11 +32,14 @@ struct NodeHeartbeat {
   std::vector<SampledAccess> accesses;          // Since the heartbeat before; oldest first.
   uint32_t callers_per_access_sample = 0;
   absl::Duration sent_at;  // On the clock of the accesses.
+  uint64_t policy_revision = 0;  // Of the assignment that is followed.
+  std::string policy_problem;    // Why a newer one is not.
 };
 
 struct CoordinatorReply {
   std::optional<Topology> topology;  // Newer than the node's; absent: nothing new.
   absl::Duration heartbeat_interval;
+  std::optional<AssignedPolicies> policies = {};  // Absent: as they were.
 };
 
 // Why a stream ended.

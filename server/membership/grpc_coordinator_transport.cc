@@ -36,6 +36,8 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
   if (!heartbeat.accesses.empty()) {
     request.mutable_accesses()->set_callers_per_sample(heartbeat.callers_per_access_sample);
   }
+  request.mutable_policies()->set_revision(heartbeat.policy_revision);
+  request.mutable_policies()->set_problem(heartbeat.policy_problem);
   if (!heartbeat.hot_keys.has_value()) return request;
   request.mutable_hot_keys();  // Also of none.
   for (const HotKey& key : *heartbeat.hot_keys) {
@@ -45,6 +47,15 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
     added->set_rate(key.per_second);
   }
   return request;
+}
+
+AssignedPolicies FromProto(const coordinator::v1::PolicyAssignment& proto) {
+  AssignedPolicies assigned;
+  assigned.revision = proto.revision();
+  assigned.base = {proto.base().version(), proto.base().yaml()};
+  if (proto.has_trial()) assigned.trial = {proto.trial().version(), proto.trial().yaml()};
+  assigned.trial_percent = proto.trial_percent();
+  return assigned;
 }
 
 }  // namespace
@@ -119,6 +130,7 @@ class GrpcCoordinatorTransport::Call final
         reply.topology = *std::move(topology);
       }
     }
+    if (response_.has_policies()) reply.policies = FromProto(response_.policies());
     if (malformed_.empty()) events_.on_reply(std::move(reply));
     StartRead(&response_);
   }

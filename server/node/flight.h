@@ -53,11 +53,13 @@ struct Landing {
   std::shared_ptr<const Error> error;  // kError.
 };
 
+struct Waiter;
+
 class FlightWaiter {
  public:
   virtual ~FlightWaiter() = default;
   // On any thread, without locks; at most once for each index that joined.
-  virtual void Land(uint32_t index, const Landing& landing) = 0;
+  virtual void Land(const Waiter& waiter, const Landing& landing) = 0;
   // Whether it waits for somebody else who has a lease. Once false, it stays so: who holds a lease
   // and waits for another might be waited for.
   virtual bool WaitsForLeases() const { return true; }
@@ -67,6 +69,7 @@ class FlightWaiter {
 struct Waiter {
   std::shared_ptr<FlightWaiter> who;
   uint32_t index = 0;        // Of the key, for `who`.
+  uint32_t slot = 0;         // Of the key.
   absl::Duration max_stale;  // As far as the policy allows it.
   bool want_lease = false;
   // What this node knew of the key when the call missed it, as Flight::token and Flight::fences:

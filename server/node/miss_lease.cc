@@ -77,7 +77,7 @@ void MissPath::OfferLease(const FlightPtr& flight, Version seen) {
   if (filled) return Begin({flight});
   flights_.Left(static_cast<int64_t>(answers.size()));
   if (!granted) Land(flight, miss);  // Before the answers: who asks after them begins anew.
-  for (const auto& [waiter, landing] : answers) waiter.who->Land(waiter.index, landing);
+  for (const auto& [waiter, landing] : answers) waiter.who->Land(waiter, landing);
 }
 
 void MissPath::EndLeaseWait(const Wait& wait) {
@@ -96,7 +96,7 @@ void MissPath::EndLeaseWait(const Wait& wait) {
     flight.waiters.erase(it);
   }
   flights_.Left();
-  taken->who->Land(taken->index, landing);
+  taken->who->Land(*taken, landing);
 }
 
 bool MissPath::EndLease(const EntryKey& key, Version version, const Landing* absence) {
@@ -278,7 +278,7 @@ void MissPath::AfterJoin(const FlightPtr& flight, uint64_t id) {
     flight->waiters.erase(it);
   }
   flights_.Left();
-  taken->who->Land(taken->index, landing);
+  taken->who->Land(*taken, landing);
 }
 
 }  // namespace meridian

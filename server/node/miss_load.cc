@@ -110,7 +110,7 @@ void MissPath::OnSoftTimeout(const FlightPtr& flight) {
     }
   }
   flights_.Left(static_cast<int64_t>(taken.size()));
-  for (const Waiter& waiter : taken) waiter.who->Land(waiter.index, *old);
+  for (const Waiter& waiter : taken) waiter.who->Land(waiter, *old);
 }
 
 bool MissPath::HasMoved(const Flight& flight, const FillToken& token) const {
@@ -341,7 +341,7 @@ void MissPath::Finish(const Fill& fill, Stored stored) {
 }
 
 void MissPath::Reload(const Namespace& name_space, const EntryKey& key) {
-  const NamespacePolicy& policy = name_space.policy();
+  const NamespacePolicy& policy = name_space.policies().Of(key.slot);
   if (context_.origins == nullptr || !policy.origin.enabled()) return;
   const FlightPtr flight = flights_.Lead(name_space, policy, FlightKind::kForced, key);
   if (flight == nullptr) return;  // It is looked for already.

@@ -23,16 +23,15 @@ constexpr size_t kAnswersAtOnce = 64;
 
 }  // namespace
 
-std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
-                                          const NamespacePolicy& policy, const ReadRequest& request,
+std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space, const SlotPolicies& policies,
+                                          const ReadRequest& request,
                                           std::span<const MissedKey> keys, bool around,
                                           const std::shared_ptr<FlightWaiter>& who) {
   const FlightKind kind = around                          ? FlightKind::kAround
                           : request.options.force_refresh ? FlightKind::kForced
                                                           : FlightKind::kOwned;
-  const bool leases = request.options.want_lease && !policy.origin.enabled();
-  Waiter waiter{who, 0, std::min(request.options.max_stale, policy.stale_max),
-                request.options.want_lease};
+  const bool leases = request.options.want_lease && !policies.base().origin.enabled();
+  Waiter waiter{who, 0, 0, absl::ZeroDuration(), request.options.want_lease};
   waiter.fences = context_.engine.fences().changes();
   if (!request.options.warm_source.empty()) {
     waiter.warm_source = context_.engine.InternWarmSource(request.options.warm_source);
@@ -41,7 +40,10 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
   waits.reserve(keys.size());
   std::vector<FlightPtr> begun;
   for (const MissedKey& key : keys) {
+    const NamespacePolicy& policy = policies.Of(key.key.slot);
     waiter.index = key.index;
+    waiter.slot = key.key.slot;
+    waiter.max_stale = std::min(request.options.max_stale, policy.stale_max);
     waiter.token = key.token;
     // While nobody tells what is written to the key, a look that has begun is nobody else's, as
     // when an owner is gone around. A lease is given by the owner alone, heard of or not.
@@ -57,7 +59,7 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space,
                 reason::kOverloaded,
                 "too many calls of this node wait for L2 or an origin",
                 {}});
-      who->Land(key.index, full);
+      who->Land(waiter, full);
       continue;
     }
     waits.push_back({joined.flight, joined.id});
@@ -94,7 +96,7 @@ void MissPath::Leave(const Wait& wait) {
       landing.error = *too_late;
     }
   }
-  waiter->who->Land(waiter->index, AnswerFor(*waiter, landing, old, context_.clock.Now()));
+  waiter->who->Land(*waiter, AnswerFor(*waiter, landing, old, context_.clock.Now()));
 }
 
 void MissPath::BeginAnew(Flight& flight) const {
@@ -406,7 +408,7 @@ void MissPath::LandLocked(const FlightPtr& flight, const Landing& landing) {
   const auto answer = [](const std::vector<Waiter>& some, const Landing& what,
                          const std::optional<Landing>& instead, absl::Time when) {
     for (const Waiter& waiter : some) {
-      waiter.who->Land(waiter.index, AnswerFor(waiter, what, instead, when));
+      waiter.who->Land(waiter, AnswerFor(waiter, what, instead, when));
     }
   };
   while (waiters.size() > kAnswersAtOnce) {
@@ -439,8 +441,9 @@ void MissPath::LandError(const FlightPtr& flight, Error error) {
 
 // Not part of any call: the value that is in L1 was answered.
 void MissPath::Refresh(const Namespace& name_space, const EntryKey& key, Version version) {
-  auto flight = std::make_shared<Flight>(context_.engine, name_space, name_space.policy(),
-                                         FlightKind::kForced, key, "");
+  auto flight =
+      std::make_shared<Flight>(context_.engine, name_space, name_space.policies().Of(key.slot),
+                               FlightKind::kForced, key, "");
   std::vector<L2Key> keys = {L2Key{key.slot, name_space.name, std::string(key.key)}};
   context_.l2.Fetch(std::move(keys), context_.clock.Now() + kReadTime,
                     [this, flight, version](std::vector<L2Record> records) {

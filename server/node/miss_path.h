@@ -53,7 +53,7 @@ class MissPath final : private OriginSink {
 
   // Lands `who` for every key; may do so before it returns. `around`: the keys are not ours.
   // The caller keeps the bytes of the keys for the time of the call. Returns where `who` waits.
-  std::vector<Wait> Get(const Namespace& name_space, const NamespacePolicy& policy,
+  std::vector<Wait> Get(const Namespace& name_space, const SlotPolicies& policies,
                         const ReadRequest& request, std::span<const MissedKey> keys, bool around,
                         const std::shared_ptr<FlightWaiter>& who);
 

@@ -39,28 +39,40 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
     figures = other_figures_;
   }
   auto added = std::make_unique<Namespace>(
-      name, *id, Keep(policies_->Of(name)),
+      name, *id, PoliciesOf(name, nullptr),
       map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr, std::move(figures));
-  const Budget* budget = BudgetOf(added->name, *policies_);
+  const Budget* budget = BudgetOf(added->name, *policies_.base);
   if (budget != nullptr) engine_.PlaceNamespace(*id, budget->shards);
-  GivePools(*added, *policies_, &problems_);
+  GivePools(*added, *policies_.base, &problems_);
   return map_.emplace(added->name, std::move(added)).first->second.get();
 }
 
 std::shared_ptr<const PolicyTable> Namespaces::policies() const {
   absl::ReaderMutexLock lock(&mu_);
-  return policies_;
+  return policies_.base;
 }
 
-void Namespaces::SetPolicies(std::shared_ptr<const PolicyTable> policies) {
+void Namespaces::SetPolicies(PolicySet policies) {
+  if (policies.trial != nullptr && policies.trial_percent >= 100) {
+    policies = {.base = std::move(policies.trial), .base_version = policies.trial_version};
+  }
+  const bool has_trial = policies.trial != nullptr && policies.trial_percent > 0;
+  if (!has_trial)
+    policies = {.base = std::move(policies.base), .base_version = policies.base_version};
   absl::MutexLock change(&change_mu_);
   std::vector<std::string> problems;
-  SetBudgets(*policies, &problems);
+  SetBudgets(*policies.base, &problems);
   absl::MutexLock lock(&mu_);
   policies_ = std::move(policies);
+  trial_slots_ = has_trial ? kept_slots_
+                                 .emplace_back(std::make_unique<const TrialSlots>(
+                                     policies_.trial_version, policies_.trial_percent))
+                                 .get()
+                           : nullptr;
   for (const auto& [name, name_space] : map_) {
-    GivePools(*name_space, *policies_, &problems);
-    name_space->policy_.store(&Keep(policies_->Of(name)), std::memory_order_release);
+    GivePools(*name_space, *policies_.base, &problems);
+    name_space->policies_.store(&PoliciesOf(name, &name_space->policies()),
+                                std::memory_order_release);
   }
   problems_ = std::move(problems);
 }
@@ -163,7 +175,7 @@ std::vector<std::string> Namespaces::Problems() const {
   std::vector<std::string> problems = problems_;
   const size_t total = engine_.options().capacity_bytes;
   uint64_t sum = 0;
-  for (const auto& [name, policy] : policies_->named()) {
+  for (const auto& [name, policy] : policies_.base->named()) {
     for (const PoolPolicy& pool : policy.pools) {
       sum += std::min<uint64_t>(pool.max_bytes, total);
       if (pool.max_bytes <= total) continue;
@@ -178,6 +190,17 @@ std::vector<std::string> Namespaces::Problems() const {
                                     ": when all are full, each gets its share in proportion"));
   }
   return problems;
+}
+
+const SlotPolicies& Namespaces::PoliciesOf(std::string_view name, const SlotPolicies* before) {
+  const VersionedPolicy base = {&Keep(policies_.base->Of(name)), policies_.base_version};
+  SlotPolicies made(base);
+  if (trial_slots_ != nullptr) {
+    const NamespacePolicy trial = TrialPolicy(*base.policy, policies_.trial->Of(name));
+    made = SlotPolicies(base, {&Keep(trial), policies_.trial_version}, *trial_slots_);
+  }
+  if (before != nullptr && *before == made) return *before;
+  return *kept_by_slot_.emplace_back(std::make_unique<const SlotPolicies>(made));
 }
 
 const NamespacePolicy& Namespaces::Keep(const NamespacePolicy& policy) {

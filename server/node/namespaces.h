@@ -5,7 +5,7 @@
 //   it had: a request that took one before a reload ends with it. The few policies that were ever
 //   in force are what that costs.
 // Cost: Resolve takes a shared lock and one hash lookup; call it once a request, not once a key.
-//   Namespace::policy() is one load.
+//   Namespace::policies() is one load.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_NAMESPACES_H_
@@ -30,6 +30,7 @@
 #include "common/engine/traffic_log.h"
 #include "server/node/key_rates.h"
 #include "server/node/read_figures.h"
+#include "server/node/slot_policies.h"
 #include "server/policy/policy_table.h"
 
 namespace meridian {
@@ -92,16 +93,18 @@ struct NamespaceCounters {
 
 class Namespace {
  public:
-  Namespace(std::string_view name_in, NamespaceId id_in, const NamespacePolicy& policy,
+  Namespace(std::string_view name_in, NamespaceId id_in, const SlotPolicies& policies,
             std::unique_ptr<TrafficLog> traffic_in, std::shared_ptr<ReadFigures> figures_in)
       : name(name_in),
         id(id_in),
         traffic(std::move(traffic_in)),
         figures(std::move(figures_in)),
-        policy_(&policy) {}
+        policies_(&policies) {}
 
-  // The policy in force. It may be another one at the next call: take it once a request.
-  const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
+  // The policies in force. They may be others at the next call: take them once a request.
+  const SlotPolicies& policies() const { return *policies_.load(std::memory_order_acquire); }
+  // What belongs to the namespace as a whole; of its keys only when no trial runs.
+  const NamespacePolicy& policy() const { return policies().base(); }
 
   // The engine's pool for the policy's pools[i]; the shared one while there is none.
   static constexpr size_t kMaxOwnPools = 4;
@@ -122,7 +125,7 @@ class Namespace {
 
  private:
   friend class Namespaces;
-  std::atomic<const NamespacePolicy*> policy_;
+  std::atomic<const SlotPolicies*> policies_;
   std::array<std::atomic<PoolId>, kMaxOwnPools> pools_ = {};
 };
 
@@ -147,7 +150,7 @@ class Namespaces {
   std::vector<std::pair<std::string, std::shared_ptr<const ReadFigures>>> Figures() const
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The policies in force.
+  // The policies in force, of a trial those of the other slots.
   std::shared_ptr<const PolicyTable> policies() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // What of the policies' budgets cannot be done, or not wholly; for people.
@@ -155,8 +158,10 @@ class Namespaces {
 
   // Puts other policies in force, for every request that begins from now on. Those that are under
   // way, and those that begin while the engine's pools change, do not wait.
-  void SetPolicies(std::shared_ptr<const PolicyTable> policies)
-      ABSL_LOCKS_EXCLUDED(change_mu_, mu_);
+  void SetPolicies(PolicySet policies) ABSL_LOCKS_EXCLUDED(change_mu_, mu_);
+  void SetPolicies(std::shared_ptr<const PolicyTable> policies) {
+    SetPolicies(PolicySet{.base = std::move(policies)});
+  }
 
  private:
   // The pools of a named namespace, or those of "*", which all others share.
@@ -184,6 +189,9 @@ class Namespaces {
   void GivePools(Namespace& name_space, const PolicyTable& policies,
                  std::vector<std::string>* problems) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
 
+  // What policies_ say of a namespace; `before` when that is the same.
+  const SlotPolicies& PoliciesOf(std::string_view name, const SlotPolicies* before)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `policy`, or the equal one that was in force before.
   const NamespacePolicy& Keep(const NamespacePolicy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -196,10 +204,14 @@ class Namespaces {
   PoolId next_pool_ ABSL_GUARDED_BY(change_mu_) = kSharedPool + 1;
 
   mutable absl::Mutex mu_;
-  std::shared_ptr<const PolicyTable> policies_ ABSL_GUARDED_BY(mu_);
+  PolicySet policies_ ABSL_GUARDED_BY(mu_);
+  const TrialSlots* trial_slots_ ABSL_GUARDED_BY(mu_) = nullptr;  // nullptr: no trial runs.
   std::vector<std::string> problems_ ABSL_GUARDED_BY(mu_);
   // Every policy that was ever in force, each once: readers hold plain pointers.
   std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(mu_);
+  // And all that says which slots they were for.
+  std::vector<std::unique_ptr<const TrialSlots>> kept_slots_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<const SlotPolicies>> kept_by_slot_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
   // Of those beyond kMaxFigures; null: there are none.
   std::shared_ptr<ReadFigures> other_figures_ ABSL_GUARDED_BY(mu_);

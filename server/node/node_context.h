@@ -68,9 +68,6 @@ struct NodeContext {
   // Slots of ours whose changes this node hears of; nullptr: of all, or there is no changelog.
   const FollowedSlots* followed = nullptr;
 
-  // The version of the policies that reads of the slot are counted under; 0: the node's own file.
-  uint64_t PolicyVersionOf(uint32_t /*slot*/) const { return 0; }
-
   // Whether L1 may keep something of the slot.
   bool Follows(uint32_t slot) const { return followed == nullptr || followed->Follows(slot); }
 

@@ -18,7 +18,7 @@
 #include "common/base/version.h"
 #include "common/engine/entry.h"
 #include "common/rpc/error.h"
-#include "server/policy/namespace_policy.h"
+#include "server/node/slot_policies.h"
 
 namespace meridian {
 
@@ -52,8 +52,8 @@ struct ReadRequest {
   absl::Time deadline;
   std::string_view request_id;
   Caller caller = Caller::kClient;
-  // The namespace's, which the keys were formed by; null: the one in force.
-  const NamespacePolicy* policy = nullptr;
+  // The namespace's, which the keys were formed by; null: those in force.
+  const SlotPolicies* policies = nullptr;
 };
 
 struct ReadResult {
@@ -107,7 +107,7 @@ struct WriteRequest {
   absl::Time deadline;
   std::string_view request_id;
   Caller caller = Caller::kClient;
-  const NamespacePolicy* policy = nullptr;  // As in ReadRequest.
+  const SlotPolicies* policies = nullptr;  // As in ReadRequest.
 };
 
 struct WriteResult {

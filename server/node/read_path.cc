@@ -36,20 +36,19 @@ class ReadPath::Call final : public FlightWaiter,
                              public std::enable_shared_from_this<ReadPath::Call> {
  public:
   Call(ReadPath& path, const NodeContext& context, MissPath& misses, const ReadRequest& request,
-       const Namespace& name_space, const NamespacePolicy& policy,
-       TopologyHolder::Snapshot topology, std::vector<ReadResult> results, ReadCallback callback,
-       absl::Duration began)
+       const Namespace& name_space, const SlotPolicies& policies, TopologyHolder::Snapshot topology,
+       std::vector<ReadResult> results, ReadCallback callback, absl::Duration began)
       : path_(path),
         context_(context),
         misses_(misses),
         request_(request),
         name_space_(name_space),
-        policy_(policy),
+        policies_(policies),
         topology_(std::move(topology)),
         results_(std::move(results)),
         callback_(std::move(callback)),
         began_(began),
-        wants_leases_(request.options.want_lease && !policy.origin.enabled()),
+        wants_leases_(request.options.want_lease && !policies.base().origin.enabled()),
         wait_ends_(std::min(LowerDeadline(), context.clock.Now() + request.options.lease_wait)) {}
 
   // Starts every part and answers when the last is back.
@@ -73,7 +72,7 @@ class ReadPath::Call final : public FlightWaiter,
   void Await(const std::vector<MissedKey>& keys, bool around) {
     pending_.fetch_add(static_cast<int>(keys.size()), std::memory_order_relaxed);
     std::vector<MissPath::Wait> waits =
-        misses_.Get(name_space_, policy_, request_, keys, around, shared_from_this());
+        misses_.Get(name_space_, policies_, request_, keys, around, shared_from_this());
     {
       absl::MutexLock lock(&mu_);
       if (!gave_up_) {
@@ -119,18 +118,18 @@ class ReadPath::Call final : public FlightWaiter,
     for (const MissPath::Wait& wait : waits) misses_.Leave(wait);
   }
 
-  void Land(uint32_t index, const Landing& landing) override {
-    Take(index, landing, &results_[index]);
+  void Land(const Waiter& waiter, const Landing& landing) override {
+    if (request_.options.warm_source.empty()) Count(waiter.slot, landing);
+    Take(landing, &results_[waiter.index]);
     if (!landing.lease.empty() && WaitsForLeases()) EndLeaseWaits();
     Done();
   }
 
   // Of a read that somebody waits for.
-  void Count(uint32_t index, const Landing& landing) const {
+  void Count(uint32_t slot, const Landing& landing) const {
     NamespaceCounters& counters = name_space_.counters;
     ReadFigures& figures = *name_space_.figures;
-    const size_t version =
-        figures.IndexOf(context_.PolicyVersionOf(SlotOf(name_space_.name, request_.keys[index])));
+    const size_t version = figures.IndexOf(policies_.VersionOf(slot));
     if (landing.state == EntryState::kError) {
       Add(counters.errors, 1);
       figures.CountError(version);
@@ -155,8 +154,7 @@ class ReadPath::Call final : public FlightWaiter,
     }
   }
 
-  void Take(uint32_t index, const Landing& landing, ReadResult* result) const {
-    if (request_.options.warm_source.empty()) Count(index, landing);
+  void Take(const Landing& landing, ReadResult* result) const {
     result->tier = landing.tier;
     result->fleeting = landing.fleeting;
     result->lease = landing.lease;
@@ -220,7 +218,7 @@ class ReadPath::Call final : public FlightWaiter,
     for (const uint32_t index : group.indexes) read.keys.push_back(request_.keys[index]);
     const absl::Time now = context_.clock.Now();
     // A load by force is the owner's own: an attempt that ends before it has nothing of it.
-    const bool whole = request_.options.force_refresh && policy_.origin.enabled();
+    const bool whole = request_.options.force_refresh && policies_.base().origin.enabled();
     const absl::Duration left = LowerDeadline() - now;
     const absl::Time deadline = now + (whole ? left : PeerAttempt(left));
     Attempt attempt{deadline, absl::InfinitePast()};
@@ -241,12 +239,14 @@ class ReadPath::Call final : public FlightWaiter,
   }
 
   // Whether the owner may wait for somebody who fills the key.
-  bool MayBeFilled() const { return policy_.origin.enabled() || request_.options.want_lease; }
+  bool MayBeFilled() const {
+    return policies_.base().origin.enabled() || request_.options.want_lease;
+  }
 
   // Whether the owner, which is alive, still waits for the origin. An attempt takes only a part of
   // our time.
   bool StillLoads(const ReadResult& answer) const {
-    return policy_.origin.enabled() && !request_.options.force_refresh &&
+    return policies_.base().origin.enabled() && !request_.options.force_refresh &&
            answer.state == EntryState::kError && answer.error->reason == reason::kDeadlineExceeded;
   }
 
@@ -396,7 +396,7 @@ class ReadPath::Call final : public FlightWaiter,
   MissPath& misses_;
   const ReadRequest& request_;
   const Namespace& name_space_;
-  const NamespacePolicy& policy_;
+  const SlotPolicies& policies_;
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<ReadResult> results_;
@@ -450,10 +450,10 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
   }
   const TopologyHolder::Snapshot topology = context_.topology.Get();
   const uint16_t self = topology->IndexOf(context_.node_id);
-  const NamespacePolicy& policy =
-      request.policy == nullptr ? name_space->policy() : *request.policy;
+  const SlotPolicies& policies =
+      request.policies == nullptr ? name_space->policies() : *request.policies;
   const bool warms = !request.options.warm_source.empty();
-  const bool watched = WatchesKeys(policy) && !warms;
+  const bool watched = policies.Any(WatchesKeys) && !warms;
   const absl::Duration monotonic = context_.clock.Monotonic();
   const absl::Time wall = context_.clock.Now();
   std::vector<MissedKey> misses;
@@ -490,6 +490,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         continue;
       }
       Entry& entry = answers[n].entry;
+      const NamespacePolicy& policy = policies.Of(key.slot);
       if (watched) {
         switch (OnL1Hit(context_, *name_space, policy, key, entry, monotonic)) {
           case HitFollowUp::kNothing:
@@ -502,7 +503,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
             break;
         }
       }
-      ++hits[name_space->figures->IndexOf(context_.PolicyVersionOf(key.slot))];
+      ++hits[name_space->figures->IndexOf(policies.VersionOf(key.slot))];
       ReadResult& result = results[indexes[n]];
       if (IsAbsence(entry)) {
         if (!warms) Add(name_space->counters.origin.negative_hits, 1);
@@ -544,7 +545,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         ownerless.push_back(i);
       } else if (mirrors_ != nullptr && ReadMirror(request, *name_space, key.key,
                                                    topology->members()[owner], &results[i])) {
-        ++hits[name_space->figures->IndexOf(context_.PolicyVersionOf(key.slot))];
+        ++hits[name_space->figures->IndexOf(policies.VersionOf(key.slot))];
         encoded |= results[i].encoding != Encoding::kIdentity;
       } else {
         AddToGroup(owner, i, &groups);
@@ -581,7 +582,7 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
     callback(std::move(results));
     return;
   }
-  std::make_shared<Call>(*this, context_, misses_, request, *name_space, policy, topology,
+  std::make_shared<Call>(*this, context_, misses_, request, *name_space, policies, topology,
                          std::move(results), std::move(callback), monotonic)
       ->Start(misses, std::move(ownerless), std::move(groups));
 }

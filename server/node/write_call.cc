@@ -112,11 +112,12 @@ void WriteCall::WriteHere(std::vector<uint32_t> indexes) {
       FillInL1(index, *lease);
       continue;
     }
-    results_[index] =
-        l1_writer_.Write(name_space_, policy_, EngineKey(item.key), item, Stored(index));
+    const EntryKey key = EngineKey(item.key);
+    const NamespacePolicy& policy = policies_.Of(key.slot);
+    results_[index] = l1_writer_.Write(name_space_, policy, key, item, Stored(index));
     if (results_[index].state != EntryState::kOk) continue;
     CountWrite(item);
-    lives_[index] = LifeOf(context_, policy_, item, EngineKey(item.key), results_[index].version);
+    lives_[index] = LifeOf(context_, policy, item, key, results_[index].version);
     TellWaiters(index, EngineKey(item.key), results_[index].version);
   }
 }
@@ -211,7 +212,7 @@ void WriteCall::SendToL2(std::vector<uint32_t> indexes, Home home, int attempt) 
 
 std::shared_ptr<SyncReplication::Batch> WriteCall::ExpectRegions(const std::vector<Sent>& sent,
                                                                  Home home) {
-  if (policy_.replication != ReplicationMode::kSync || context_.sync == nullptr ||
+  if (policies_.base().replication != ReplicationMode::kSync || context_.sync == nullptr ||
       home == Home::kElsewhere) {
     return nullptr;
   }
@@ -234,7 +235,7 @@ void WriteCall::AwaitRegions(const std::shared_ptr<SyncReplication::Batch>& expe
     items.push_back(sent[i].index);
   }
   pending_.fetch_add(1, std::memory_order_relaxed);
-  context_.sync->Await(expected, std::move(indexes), policy_.sync_regions,
+  context_.sync->Await(expected, std::move(indexes), policies_.base().sync_regions,
                        [self = shared_from_this(),
                         items = std::move(items)](std::vector<std::vector<std::string>> regions) {
                          for (size_t i = 0; i < regions.size(); ++i) {
@@ -247,7 +248,8 @@ void WriteCall::AwaitRegions(const std::shared_ptr<SyncReplication::Batch>& expe
 const StoredValue& WriteCall::Stored(uint32_t index) {
   std::optional<StoredValue>& stored = stored_[index];
   if (!stored) {
-    stored = Encode(Item(index).value, policy_.compression, name_space_.counters.compression);
+    const WriteItem& item = Item(index);
+    stored = Encode(item.value, PolicyOf(item.key).compression, name_space_.counters.compression);
   }
   return *stored;
 }
@@ -309,7 +311,7 @@ L2Write WriteCall::MakeWrite(uint32_t index, absl::Time now, Version version) {
     const absl::Duration ttl = LifeFor(item, EngineKey(item.key), write.version);
     lives_[index] = ttl;
     write.expires_at = now + ttl;
-    write.retention = ttl + std::max(kExpiryGrace, policy_.stale_max);
+    write.retention = ttl + std::max(kExpiryGrace, policies_.Of(write.key.slot).stale_max);
     tags = EncodeTags(item.tags);
     record.tags = tags;
     if (item.kind == WriteKind::kSet && record.kind == RecordKind::kValue) {
@@ -391,7 +393,7 @@ bool WriteCall::TakeOutcome(const Sent& sent, const L2WriteResult& outcome, Home
 }
 
 bool WriteCall::MayWait(const WriteItem& item, const absl::Status& why) const {
-  return context_.hints != nullptr && policy_.write_without_redis && !item.conditional() &&
+  return context_.hints != nullptr && policies_.base().write_without_redis && !item.conditional() &&
          item.kind != WriteKind::kTouch && item.lease.empty() &&
          (absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why));
 }
@@ -434,16 +436,17 @@ void WriteCall::UpdateL1(const WriteItem& item, const Sent& sent) {
 
 void WriteCall::PutOrErase(const WriteItem& item, const Sent& sent) {
   const absl::Duration now = context_.clock.Monotonic();
-  if (WatchesKeys(policy_)) context_.activity->OnUpdate(sent.key.hash, now);
+  const NamespacePolicy& policy = policies_.Of(sent.key.slot);
+  if (WatchesKeys(policy)) context_.activity->OnUpdate(sent.key.hash, now);
   const RecordKind kind = KindOf(item);
   if (item.kind == WriteKind::kSet && kind != RecordKind::kTombstone &&
       context_.Follows(sent.key.slot)) {
     const absl::Duration life = lives_[sent.index];
     Entry entry = EntryOf(item, Stored(sent.index), sent.version);
-    if (PlaceEntry(context_, name_space_, policy_, sent.key, life, now, Placing::kWrite, &entry)) {
+    if (PlaceEntry(context_, name_space_, policy, sent.key, life, now, Placing::kWrite, &entry)) {
       if (kind == RecordKind::kAbsent) MakeAbsence(&entry);
       NoteEntry(name_space_, TrafficKind::kWrite, sent.key, EntryCharge(sent.key.key.size(), entry),
-                {.given = entry.expires_at - now, .own = OwnLife(policy_, life, life)}, now);
+                {.given = entry.expires_at - now, .own = OwnLife(policy, life, life)}, now);
       context_.engine.PutWritten(sent.key, std::move(entry), now, sent.token);
       TellWaiters(sent.index, sent.key, sent.version);
       return;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/base/hash.h"
 #include "server/node/l1_writer.h"
 #include "server/node/l2_store.h"
 #include "server/node/lease_token.h"
@@ -42,7 +43,7 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
         l1_writer_(l1_writer),
         request_(request),
         name_space_(name_space),
-        policy_(request.policy == nullptr ? name_space.policy() : *request.policy),
+        policies_(request.policies == nullptr ? name_space.policies() : *request.policies),
         topology_(context.topology.Get()),
         results_(request.items.size()),
         stored_(request.items.size()),
@@ -54,7 +55,7 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
                     ? request.items.size()
                     : 0),
         doubts_(closed_.size()),
-        regions_(policy_.replication == ReplicationMode::kSync ? request.items.size() : 0),
+        regions_(policies_.base().replication == ReplicationMode::kSync ? request.items.size() : 0),
         callback_(std::move(callback)) {}
 
   void Start();
@@ -82,6 +83,9 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
   bool CloseFirst(const std::vector<uint32_t>& indexes, std::function<void()> then);
   // Once for each item that has one. False: it is none of this region's; the item's result says so.
   bool ReadLease(uint32_t index);
+  const NamespacePolicy& PolicyOf(std::string_view key) const {
+    return policies_.HasTrial() ? policies_.Of(SlotOf(name_space_.name, key)) : policies_.base();
+  }
   // nullptr: the item has none.
   const LeaseToken* LeaseOf(uint32_t index) const {
     return leases_.empty() || !leases_[index] ? nullptr : &*leases_[index];
@@ -160,7 +164,7 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
   L1Writer& l1_writer_;
   const WriteRequest& request_;
   const Namespace& name_space_;
-  const NamespacePolicy& policy_;  // One for the whole request: L1 and L2 get the same expiry.
+  const SlotPolicies& policies_;  // For the whole request: L1 and L2 get the same expiry.
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<WriteResult> results_;

@@ -74,7 +74,7 @@ void WriteCall::EndLeases(std::vector<uint32_t>* indexes, Home home, LeaseUse us
     const WriteItem& item = Item(index);
     if (item.lease.empty() || item.lease_use != use) return false;
     if (use == LeaseUse::kGiveBack) return true;
-    return policy_.origin.negative_ttl == absl::ZeroDuration() &&
+    return policies_.base().origin.negative_ttl == absl::ZeroDuration() &&
            (home == Home::kElsewhere ||
             !misses_.LeaseRenews(EngineKey(item.key), LeaseOf(index)->version));
   };
@@ -98,14 +98,15 @@ void WriteCall::EndLeases(std::vector<uint32_t>* indexes, Home home, LeaseUse us
 RecordKind WriteCall::KindOf(const WriteItem& item) const {
   if (item.kind == WriteKind::kInvalidate) return RecordKind::kTombstone;
   if (item.lease.empty() || item.lease_use != LeaseUse::kAbsent) return RecordKind::kValue;
-  return policy_.origin.negative_ttl == absl::ZeroDuration() ? RecordKind::kTombstone
-                                                             : RecordKind::kAbsent;
+  return policies_.base().origin.negative_ttl == absl::ZeroDuration() ? RecordKind::kTombstone
+                                                                      : RecordKind::kAbsent;
 }
 
 absl::Duration WriteCall::LifeFor(const WriteItem& item, const EntryKey& key,
                                   Version version) const {
-  return KindOf(item) == RecordKind::kAbsent ? policy_.origin.negative_ttl
-                                             : LifeOf(context_, policy_, item, key, version);
+  return KindOf(item) == RecordKind::kAbsent
+             ? policies_.base().origin.negative_ttl
+             : LifeOf(context_, policies_.Of(key.slot), item, key, version);
 }
 
 void WriteCall::FillInL1(uint32_t index, const LeaseToken& lease) {
@@ -118,7 +119,7 @@ void WriteCall::FillInL1(uint32_t index, const LeaseToken& lease) {
   const absl::Duration life = LifeFor(item, key, lease.version);
   lives_[index] = life;
   Entry entry = EntryOf(item, Stored(index), lease.version);
-  PlaceEntry(context_, name_space_, policy_, key, life, now, Placing::kOnly, &entry);
+  PlaceEntry(context_, name_space_, policies_.Of(key.slot), key, life, now, Placing::kOnly, &entry);
   // Nothing older is in L1 that it might have to remove.
   if (KindOf(item) == RecordKind::kAbsent) MakeAbsence(&entry);
   const PutOutcome put =

@@ -1,28 +1,12 @@
 #include "server/policy/policy_store.h"
 
-#include <string_view>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
-#include "common/base/strings.h"
 #include "server/policy/text.h"
+#include "server/policy/yaml_document.h"
 
 namespace meridian {
-namespace {
-
-// True when there is nothing in a YAML text but blanks, comments and marks of documents.
-bool SaysNothing(std::string_view text) {
-  for (const absl::string_view line : absl::StrSplit(ToAbsl(text), '\n')) {
-    const absl::string_view words = absl::StripAsciiWhitespace(line);
-    if (!words.empty() && words[0] != '#' && words != "---" && words != "...") return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 PolicyStore::PolicyStore(PolicyStoreOptions options, Executor& executor, const Clock& clock,
                          Apply apply, Report report)

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "common/base/strings.h"
 
 namespace meridian {
 
@@ -21,6 +25,14 @@ absl::StatusOr<YAML::Node> LoadYaml(const std::string& file, const std::string& 
     return absl::InvalidArgumentError(
         absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
   }
+}
+
+bool SaysNothing(std::string_view text) {
+  for (const absl::string_view line : absl::StrSplit(ToAbsl(text), '\n')) {
+    const absl::string_view words = absl::StripAsciiWhitespace(line);
+    if (!words.empty() && words[0] != '#' && words != "---" && words != "...") return false;
+  }
+  return true;
 }
 
 }  // namespace meridian

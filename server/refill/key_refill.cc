@@ -159,7 +159,7 @@ RefillOutcome KeyRefill::PutIn(const Batch& batch, size_t i, const L2Record& sto
   const absl::Duration now = context_.clock.Monotonic();
   const Buffer value =
       record->kind == RecordKind::kValue ? Buffer::CopyOf(record->value) : Buffer();
-  const NamespacePolicy& policy = one.name_space.policy();
+  const NamespacePolicy& policy = one.name_space.policies().Of(one.key.slot);
   std::optional<Entry> entry = EntryOfRecord(context_, one.name_space, policy, one.key, *record,
                                              ttl, value, Placing::kAgain, now);
   if (!entry) return RefillOutcome::kRefused;

@@ -61,12 +61,13 @@ class CacheServiceHandlers::Call {
     return reactor;
   }
 
-  // Takes the policy for the whole call. From now on keys are taken in the form in which the
+  // Takes the policies for the whole call. From now on keys are taken in the form in which the
   // namespace caches them. REQUIRES: the namespace's name is valid.
   void PrepareKeys() {
     const Namespace* name_space = service_.context_.namespaces.Resolve(name_space_);
     if (name_space == nullptr) return;
-    policy_ = read.policy = write.policy = &name_space->policy();
+    read.policies = write.policies = &name_space->policies();
+    policy_ = &read.policies->base();  // Keys are formed before their slot is known.
     if (FormsKeys(*policy_)) former_ = name_space;
   }
   bool forms_keys() const { return former_ != nullptr; }

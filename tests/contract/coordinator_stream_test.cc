@@ -71,9 +71,11 @@ class TestCoordinator {
                    clock_.Now());
     prediction_ = std::make_unique<PredictionLead>(
         PredictionOptions{.enabled = true}, *coordinator_, *view_, hot_keys_->history(), *warmer_);
-    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
-                                                           *prediction_, alerts_, advisor_,
-                                                           RolloutTickets::kAbsence);
+    rollouts_ = std::make_unique<RolloutLead>(PolicyRolloutsOptions(), *coordinator_, *view_,
+                                              [] { return std::optional<VersionFigures>(); });
+    service_ = std::make_unique<CoordinatorServiceHandler>(
+        *coordinator_, *warmer_, *hot_keys_, *prediction_, *rollouts_, alerts_, advisor_,
+        RolloutTickets::kAbsence);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -125,6 +127,7 @@ class TestCoordinator {
                            }};
   Advisor advisor_{figures_, clock_, executor_, figure_transport_, nullptr};
   std::unique_ptr<PredictionLead> prediction_;
+  std::unique_ptr<RolloutLead> rollouts_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

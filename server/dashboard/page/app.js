@@ -64,7 +64,6 @@ function showOverview({ data }) {
 const poller = poll({
   ask,
   resting: () => document.hidden,
-  overview: () => state.sources.overview.data,
   tell(name, answer) {
     const epoch = state.sources.overview.data?.epoch;
     state = withAnswer(state, name, answer, Date.now());

@@ -1,11 +1,4 @@
-// What the page asks for, and how often, in milliseconds. A source with `when` is asked only while the
-// overview says that it has something to tell; else `otherwise` is its answer.
-
-// Whether a policy other than the nodes' own files was ever in force.
-export function hasPolicies(overview) {
-  return (overview?.namespaces ?? []).some((one) =>
-    (one.policy_versions ?? []).some((version) => version > 0));
-}
+// What the page asks for, and how often, in milliseconds.
 
 export const SOURCES = {
   overview: { path: '/v1/cluster/overview', every: 1000 },
@@ -13,24 +6,20 @@ export const SOURCES = {
   ring: { path: '/v1/cluster/ring', every: 5000 },
   hotkeys: { path: '/v1/cluster/hotkeys?limit=20', every: 5000 },
   warming: { path: '/v1/cluster/warming', every: 5000 },
-  rollouts: { path: '/v1/cluster/rollouts', every: 5000, when: hasPolicies, otherwise: { rollouts: [] } },
+  rollouts: { path: '/v1/cluster/rollouts', every: 5000 },
   recommendations: { path: '/v1/cluster/recommendations', every: 10000 },
 };
 
 // Asks for everything again and again; one question a source at a time. `ask`: as of api.js.
 // `tell(source, answer)` hears every answer. Rests while `resting()` (the page is not seen).
-// `overview()`: the newest, or null; `later`: setTimeout.
-export function poll({ ask, tell, resting, overview, sources = SOURCES, later = setTimeout }) {
+// `later`: setTimeout.
+export function poll({ ask, tell, resting, sources = SOURCES, later = setTimeout }) {
   const timers = {};
-  const answerOf = async ({ path, when, otherwise }) => {
-    if (!when || when(overview())) return ask(path);
-    return overview() === null ? null : { data: otherwise };
-  };
   const run = async (name) => {
     clearTimeout(timers[name]);
     timers[name] = null;  // Under way.
     try {
-      const answer = resting() ? null : await answerOf(sources[name]);
+      const answer = resting() ? null : await ask(sources[name].path);
       if (answer !== null) tell(name, answer);
     } catch (error) {
       console.error(name, error);  // An answer that cannot be shown is not the last one.

@@ -351,7 +351,7 @@ TEST_F(EntryRulesTest, ACallEndsWithThePolicyThatItBeganWith) {
   for (const bool l1_only : {false, true}) {
     nodes_.clear();
     Start([](NamespacePolicy& policy) { policy.l1_ttl = absl::Seconds(20); }, l1_only);
-    call_policy_ = &node(0).context().namespaces.Resolve(kSpace)->policy();
+    call_policies_ = &node(0).context().namespaces.Resolve(kSpace)->policies();
     PolicyTable later;
     NamespacePolicy policy;
     policy.ttl_jitter = 0;
@@ -367,7 +367,7 @@ TEST_F(EntryRulesTest, ACallEndsWithThePolicyThatItBeganWith) {
       EXPECT_EQ(Show(ReadOne(node(0), "during")), "v@L2");
       EXPECT_EQ(L1Left("during"), absl::Seconds(20));
     }
-    call_policy_ = nullptr;
+    call_policies_ = nullptr;
     WriteOne(node(0), SetOf("after", "v"));
     EXPECT_EQ(L1Left("after"), absl::Seconds(10));
   }

@@ -144,7 +144,7 @@ TEST_F(LeaseWaitTest, WhoComesLateToAFillIsGivenItsValueAndNoLease) {
   MissedKey missed{0, key, node(0).engine().BeginFill(key)};
   Fill("k", "v", LeaseOf("k"));
   struct Late final : FlightWaiter {
-    void Land(uint32_t, const Landing& landing) override { landed = landing; }
+    void Land(const Waiter&, const Landing& landing) override { landed = landing; }
     Landing landed;
   };
   const auto late = std::make_shared<Late>();
@@ -152,7 +152,7 @@ TEST_F(LeaseWaitTest, WhoComesLateToAFillIsGivenItsValueAndNoLease) {
   request.options = Lease();
   request.deadline = clock_.Now() + absl::Seconds(1);
   const Namespace& name_space = *node(0).context().namespaces.Resolve(kSpace);
-  node(0).misses().Get(name_space, name_space.policy(), request, {&missed, 1}, /*around=*/false,
+  node(0).misses().Get(name_space, name_space.policies(), request, {&missed, 1}, /*around=*/false,
                        late);
   executor_.RunDue();
   EXPECT_EQ(late->landed.state, EntryState::kOk);

@@ -47,6 +47,58 @@ TEST_F(NamespacesTest, APolicyThatARequestHoldsOutlivesAReload) {
   EXPECT_EQ(&namespaces.Resolve("task")->policy(), &before) << "an equal policy is kept once";
 }
 
+TEST_F(NamespacesTest, Requirement0_20_ATrialIsForItsSlotsOnly) {
+  Namespaces namespaces(*engine_, Table("task: {ttl: 30s}"));
+  const Namespace* task = namespaces.Resolve("task");
+  const SlotPolicies& before = task->policies();
+  EXPECT_EQ(before.VersionOf(1), 0u);
+  PolicySet set = {.base = Shared("task: {ttl: 30s}"),
+                   .base_version = 3,
+                   .trial = Shared("task: {ttl: 1s}\nlate: {ttl: 2s}"),
+                   .trial_version = 4,
+                   .trial_percent = 10};
+  namespaces.SetPolicies(set);
+  const TrialSlots slots(4, 10);
+  const Namespace* late = namespaces.Resolve("late");
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const bool tried = slots.Has(slot);
+    EXPECT_EQ(task->policies().Of(slot).ttl, absl::Seconds(tried ? 1 : 30)) << slot;
+    EXPECT_EQ(task->policies().VersionOf(slot), tried ? 4u : 3u) << slot;
+    EXPECT_EQ(late->policies().Of(slot).ttl, tried ? absl::Seconds(2) : absl::Hours(1)) << slot;
+    EXPECT_EQ(before.Of(slot).ttl, absl::Seconds(30)) << "of a request that began before";
+  }
+  set.trial_percent = 100;
+  namespaces.SetPolicies(set);
+  EXPECT_FALSE(task->policies().HasTrial());
+  EXPECT_EQ(task->policies().VersionOf(0), 4u);
+  EXPECT_EQ(task->policy().ttl, absl::Seconds(1));
+  EXPECT_EQ(namespaces.policies()->Of("task").ttl, absl::Seconds(1));
+  set.trial = nullptr;
+  namespaces.SetPolicies(set);
+  EXPECT_EQ(task->policy().ttl, absl::Seconds(30)) << "rolled back";
+  EXPECT_EQ(task->policies().base_version(), 3u);
+}
+
+TEST_F(NamespacesTest, ATrialLeavesBudgetsAndFormsOfKeysUntilItIsForAllSlots) {
+  Namespaces namespaces(*engine_, Table("task: {ttl: 30s, max_entries: 50}"));
+  const Namespace* task = namespaces.Resolve("task");
+  const PoolId pool = task->pool(0);
+  PolicySet set = {.base = Shared("task: {ttl: 30s, max_entries: 50}"),
+                   .trial = Shared("task: {ttl: 1s, key: {normalize: trim}}"),
+                   .trial_version = 1,
+                   .trial_percent = 50};
+  namespaces.SetPolicies(set);
+  EXPECT_EQ(task->pool(0), pool);
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    EXPECT_FALSE(task->policies().Of(slot).key.trim) << slot;
+    EXPECT_EQ(task->policies().Of(slot).pools.size(), 1u) << slot;
+  }
+  set.trial_percent = 100;
+  namespaces.SetPolicies(set);
+  EXPECT_TRUE(task->policy().key.trim);
+  EXPECT_EQ(task->pool(0), kSharedPool);
+}
+
 TEST_F(NamespacesTest, BudgetsThatL1CannotHoldAreProblems) {
   Namespaces namespaces(*engine_, Table("task: {max_bytes: 2MiB}\nother: {max_bytes: 1KiB}"));
   ASSERT_EQ(namespaces.Problems().size(), 2u);

@@ -137,7 +137,7 @@ class NodeFixture : public testing::Test {
   std::vector<ReadResult> Read(TestNode& at, const std::vector<std::string>& keys,
                                ReadOptions options = {}) {
     ReadRequest request;
-    request.policy = call_policy_;
+    request.policies = call_policies_;
     request.name_space = kSpace;
     request.keys.assign(keys.begin(), keys.end());
     request.options = options;
@@ -154,7 +154,7 @@ class NodeFixture : public testing::Test {
 
   std::vector<WriteResult> Write(TestNode& at, std::vector<WriteItem> items) {
     WriteRequest request;
-    request.policy = call_policy_;
+    request.policies = call_policies_;
     request.name_space = kSpace;
     request.items = std::move(items);
     request.deadline = clock_.Now() + absl::Seconds(1);
@@ -205,7 +205,7 @@ class NodeFixture : public testing::Test {
     return absl::StrCat(std::string(result.value.view()), "@", tier, result.stale ? " stale" : "");
   }
 
-  const NamespacePolicy* call_policy_ = nullptr;  // Of the requests that follow.
+  const SlotPolicies* call_policies_ = nullptr;  // Of the requests that follow.
   FakeClock clock_;
   FakeExecutor executor_{clock_};
   TimerQueue timers_{clock_, executor_};
