@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "absl/time/time.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "tests/integration/cache_calls.h"
 #include "tests/support/child_process.h"
 #include "tests/support/stub.h"
 #include "tests/support/temp_dir.h"
@@ -36,6 +39,45 @@ const char* const kNodes[] = {"us-node-1", "us-node-2"};
 
 constexpr char kGood[] = "namespaces: {task: {ttl: 5m, l1_ttl: 1m}}";
 constexpr char kBetter[] = "namespaces: {task: {ttl: 10m, l1_ttl: 1m}}";
+constexpr char kBad[] = "namespaces: {task: {ttl: 1s}}";
+
+// Reads keys in turn through one node, and writes what is not there, as a service does.
+class ServiceLoad {
+ public:
+  explicit ServiceLoad(const std::string& address)
+      : stub_(NewStub<cache::v1::CacheService>(address)), thread_([this] { Run(); }) {}
+  ~ServiceLoad() {
+    stopped_ = true;
+    thread_.join();
+  }
+
+ private:
+  static constexpr int kKeys = 3000;
+  static constexpr int kBatch = 100;
+
+  void Run() {
+    for (int turn = 0; !stopped_; ++turn) {
+      std::vector<std::string> keys;
+      for (int i = 0; i < kBatch; ++i) {
+        keys.push_back(absl::StrCat("task:", (turn * kBatch + i) % kKeys));
+      }
+      const cache::v1::BatchGetResponse found = calls::GetAll(*stub_, keys);
+      std::vector<std::string> absent;
+      for (int i = 0; i < found.entries_size(); ++i) {
+        if (found.entries(i).status() == cache::v1::ENTRY_STATUS_MISS) {
+          absent.push_back(keys[static_cast<size_t>(i)]);
+        }
+      }
+      if (!absent.empty()) calls::SetAll(*stub_, absent, "value");
+      // Each key once in three seconds: a life of 1 s is too short for any of them.
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+
+  const std::unique_ptr<calls::Stub> stub_;
+  std::atomic<bool> stopped_{false};
+  std::thread thread_;
+};
 
 class PolicyRolloutTest : public testing::Test {
  protected:
@@ -167,6 +209,39 @@ TEST_F(PolicyRolloutTest, BadFilesAreRefusedWithFieldLineAndReason) {
   EXPECT_THAT(WithFile("diff", kGood).out, HasSubstr("task.ttl: 1h -> 5m"));
   EXPECT_THAT(WithFile("apply", kGood, {"--plan", "10,50"}).err, HasSubstr("plan.percents"));
   EXPECT_EQ(State(), "") << "nothing was begun";
+}
+
+TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInACanaryIsTakenBackByItself) {
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
+  const ServiceLoad load(cluster_->Address(kNodes[0], "data"));
+  std::this_thread::sleep_for(std::chrono::seconds(4));  // Every key is there.
+  ASSERT_EQ(WithFile("apply", kBad, {"--hold", "1h"}).exit_code, 0);
+  // What the cache holds lives on as it was written: the trial is bad from the next write on.
+  const auto stub = NewStub<cache::v1::CacheService>(cluster_->Address(kNodes[0], "data"));
+  for (int i = 0; i < 30; ++i) {
+    std::vector<std::string> keys;
+    for (int k = 0; k < 100; ++k) keys.push_back(absl::StrCat("task:", i * 100 + k));
+    calls::SetAll(*stub, keys, "anew");
+  }
+  ASSERT_TRUE(AwaitState("rolled_back 0"));
+  EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
+  const json rollout = (*Status())["rollout"];
+  EXPECT_EQ(rollout["events"].back()["what"], "rolled_back");
+  EXPECT_EQ(rollout["events"].back()["by"], "hit_rate");
+  EXPECT_THAT(rollout.value("reason", ""), HasSubstr("task: hit_rate"));
+  ASSERT_FALSE(rollout["readings"].empty());
+  EXPECT_TRUE(rollout["readings"][0].value("breached", false)) << rollout["readings"].dump();
+}
+
+TEST_F(PolicyRolloutTest, Requirement0_20_AGoodVersionReachesAllSlotsThoughTheLeaderDies) {
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
+  const ServiceLoad load(cluster_->Address(kNodes[0], "data"));
+  std::this_thread::sleep_for(std::chrono::seconds(4));
+  ASSERT_EQ(WithFile("apply", kBetter).exit_code, 0);
+  ASSERT_TRUE(AwaitState("running 50"));
+  cluster_->Kill(Leader());
+  ASSERT_TRUE(AwaitState("done 100"));
+  EXPECT_TRUE(AwaitPolicies("version 2 of the coordinator: ttl: 10m"));
 }
 
 }  // namespace
