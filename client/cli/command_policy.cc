@@ -13,10 +13,10 @@
 #include "client/cli/commands.h"
 #include "client/cli/coordinator.h"
 #include "client/cli/duration_text.h"
-#include "client/cli/proto_json.h"
 #include "client/cli/session.h"
 #include "client/cli/text_input.h"
 #include "client/cli/text_table.h"
+#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {

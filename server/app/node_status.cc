@@ -54,17 +54,17 @@ AdminSources NodeParts::MakeAdminSources() {
   sources.policies = [this] {
     std::optional<PolicyStoreStatus> status;
     if (policy_store != nullptr) status = policy_store->Status();
-    const PolicyFollowerStatus followed = policy_follower->Status();
-    if (followed.revision == 0 && followed.problem.empty()) return status;
+    const PolicyFollowerStatus assigned = policy_follower->Status();
+    if (assigned.revision == 0 && assigned.problem.empty()) return status;
     if (!status.has_value()) status.emplace();
-    if (followed.base_version > 0) {
-      status->file = absl::StrCat("version ", followed.base_version, " of the coordinator");
+    if (assigned.base_version > 0) {
+      status->file = absl::StrCat("version ", assigned.base_version, " of the coordinator");
     }
-    if (followed.trial_percent > 0) {
+    if (assigned.trial_percent > 0) {
       absl::StrAppend(&status->file, status->file.empty() ? "" : ", ", "version ",
-                      followed.trial_version, " in ", followed.trial_percent, " % of the slots");
+                      assigned.trial_version, " in ", assigned.trial_percent, " % of the slots");
     }
-    if (!followed.problem.empty()) status->problem = followed.problem;
+    if (!assigned.problem.empty()) status->problem = assigned.problem;
     return status;
   };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
@@ -116,11 +116,11 @@ std::vector<std::string> NodeParts::Warnings() const {
     warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,
                                     "; meridianctl region heal ", link.to));
   }
-  if (const PolicyFollowerStatus followed = policy_follower->Status(); !followed.problem.empty()) {
+  if (const PolicyFollowerStatus assigned = policy_follower->Status(); !assigned.problem.empty()) {
     warnings.push_back(
         absl::StrCat("the policies that the coordinator assigns cannot be used, those of before "
                      "stay in force: ",
-                     followed.problem));
+                     assigned.problem));
   }
   if (config.insecure) {
     warnings.push_back("plaintext without authentication is reachable beyond this machine");

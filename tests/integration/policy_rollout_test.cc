@@ -21,6 +21,7 @@
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
 #include "tests/support/child_process.h"
+#include "tests/support/http_page.h"
 #include "tests/support/stub.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_cluster.h"
@@ -204,7 +205,12 @@ TEST_F(PolicyRolloutTest, BadFilesAreRefusedWithFieldLineAndReason) {
   const CommandResult bad = WithFile("apply", "namespaces:\n  task:\n    ttl: soon\n");
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_THAT(bad.err, HasSubstr("policies:3: namespaces.task.ttl: 'soon'"));
-  EXPECT_EQ(WithFile("validate", "namespaces: {task: {tll: 5s}}").exit_code, 1);
+  EXPECT_THAT(WithFile("validate", "namespaces: {task: {tll: 5s}}").err,
+              HasSubstr("policies:1: namespaces.task.tll"));
+  EXPECT_THAT(WithFile("validate", "namespaces: {Task!: {ttl: 5s}}").err, HasSubstr("Task!"));
+  EXPECT_THAT(WithFile("apply", kGood, {"--p99-rise", "-1"}).err,
+              HasSubstr("plan.guards.max_p99_rise"));
+  EXPECT_THAT(Policy({"promote", "7"}).err, HasSubstr("there is no rollout of 7"));
   EXPECT_EQ(WithFile("validate", kGood).out, "valid\n");
   EXPECT_THAT(WithFile("diff", kGood).out, HasSubstr("task.ttl: 1h -> 5m"));
   EXPECT_THAT(WithFile("apply", kGood, {"--plan", "10,50"}).err, HasSubstr("plan.percents"));
@@ -231,6 +237,16 @@ TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInACanaryIsTakenBackByItsel
   EXPECT_THAT(rollout.value("reason", ""), HasSubstr("task: hit_rate"));
   ASSERT_FALSE(rollout["readings"].empty());
   EXPECT_TRUE(rollout["readings"][0].value("breached", false)) << rollout["readings"].dump();
+
+  // The dashboard's source says the same.
+  const absl::StatusOr<HttpPage> page =
+      HttpGet(cluster_->Address(Leader(), "http"), "/v1/cluster/rollouts");
+  ASSERT_TRUE(page.ok() && page->code == 200) << page.status();
+  const json listed = json::parse(page->body, nullptr, false)["rollouts"];
+  ASSERT_EQ(listed.size(), 2u) << page->body;
+  EXPECT_EQ(listed[0]["state"], "ROLLOUT_STATE_ROLLED_BACK");
+  EXPECT_EQ(listed[0]["readings"], rollout["readings"]);
+  EXPECT_EQ(listed[1]["state"], "ROLLOUT_STATE_DONE");
 }
 
 TEST_F(PolicyRolloutTest, Requirement0_20_AGoodVersionReachesAllSlotsThoughTheLeaderDies) {
