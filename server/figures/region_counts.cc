@@ -71,6 +71,14 @@ ReadCounts RegionCounts::ReadsOf(const std::string& name_space) const {
   return sum;
 }
 
+void RegionCounts::Forget(const Reads::key_type& version) {
+  const auto row = reads.find(version);
+  if (row == reads.end()) return;
+  const ReadCounts counts = std::move(row->second);
+  reads.erase(row);
+  reads[{version.first, kForgotten}] += counts;
+}
+
 RegionCounts& RegionCounts::operator+=(const RegionCounts& other) {
   all += other.all;
   for (const auto& [key, value] : other.reads) reads[key] += value;
@@ -80,7 +88,11 @@ RegionCounts& RegionCounts::operator+=(const RegionCounts& other) {
 
 RegionCounts& RegionCounts::operator-=(const RegionCounts& earlier) {
   all -= earlier.all;
-  SubtractEach(earlier.reads, &reads);
+  for (const auto& [key, before] : earlier.reads) {
+    auto row = reads.find(key);
+    if (row == reads.end()) row = reads.find({key.first, kForgotten});
+    if (row != reads.end()) row->second -= before;
+  }
   SubtractEach(earlier.namespaces, &namespaces);
   return *this;
 }

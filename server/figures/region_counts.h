@@ -43,6 +43,8 @@ struct NamespaceCounts {
 struct RegionCounts {
   // Namespace and version of the policies -> reads.
   using Reads = std::map<std::pair<std::string, uint64_t>, ReadCounts>;
+  // Instead of a version: the sum of those that were forgotten.
+  static constexpr uint64_t kForgotten = UINT64_MAX;
 
   NodeCounts all;
   Reads reads;
@@ -50,6 +52,10 @@ struct RegionCounts {
 
   // Of a namespace under all versions.
   ReadCounts ReadsOf(const std::string& name_space) const;
+
+  // A version that nobody uses any more gets no more reads: its row goes, its reads stay in the
+  // sums.
+  void Forget(const Reads::key_type& version);
 
   RegionCounts& operator+=(const RegionCounts& other);
   RegionCounts& operator-=(const RegionCounts& earlier);

@@ -65,6 +65,9 @@ void RegionFigures::Take(const std::string& id, admin::v1::GetFiguresResponse fi
   if (node.answered.has_value() || node.figures.incarnation() != 0) {
     counts_ += Growth(node.figures, figures);
   }
+  for (const admin::v1::NamespaceFigures& row : figures.namespaces()) {
+    told_[{row.namespace_(), row.policy_version()}] = now;
+  }
   if (node.figures.incarnation() != figures.incarnation()) node.history = {};
   node.history.Add(CountsOf(figures).all, now);
   node.answered = now;
@@ -77,7 +80,19 @@ void RegionFigures::Fail(const std::string& id, std::string problem) {
   if (it != nodes_.end() && it->second.is_member) it->second.problem = std::move(problem);
 }
 
+void RegionFigures::ForgetVersions(absl::Duration now) {
+  for (auto it = told_.begin(); it != told_.end();) {
+    if (now - it->second <= kKept) {
+      ++it;
+      continue;
+    }
+    counts_.Forget(it->first);
+    it = told_.erase(it);
+  }
+}
+
 void RegionFigures::Tick(absl::Duration now, absl::Time wall) {
+  ForgetVersions(now);
   const RegionCounts before = history_.empty() ? counts_ : history_.last();
   const double seconds =
       history_.empty() ? 0 : std::max(0.001, absl::ToDoubleSeconds(now - last_tick_));

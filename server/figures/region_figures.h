@@ -4,6 +4,8 @@
 //
 // Nodes that are no longer members, and did not drain, are GONE for kKept: who looks wants to see
 // what is missing.
+// So are versions of the policies that no node has counted reads of any more: later their reads are
+// in the sums only, so that memory does not grow with every rollout.
 // Cost: an answer of a node costs O(its namespaces); memory about 1 KiB a namespace and 10 s.
 // Thread safety: none; it is used on the coordinator's executor.
 
@@ -95,9 +97,12 @@ class RegionFigures {
 
  private:
   void Gone(Node* node, absl::Duration now);
+  void ForgetVersions(absl::Duration now);
 
   std::map<std::string, Node> nodes_;
   RegionCounts counts_;
+  // When a node told its reads of a namespace under a version last.
+  std::map<RegionCounts::Reads::key_type, absl::Duration> told_;
   CountHistory<RegionCounts> history_;
   std::deque<SeriesPoint> series_;
   absl::Duration last_tick_ = -absl::InfiniteDuration();

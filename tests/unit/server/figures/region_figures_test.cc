@@ -54,6 +54,31 @@ TEST(RegionFiguresTest, SumsSurviveANodesRestartAndNeverFall) {
   EXPECT_EQ(figures.counts().ReadsOf("task").miss.count(), 5);
 }
 
+TEST(RegionFiguresTest, AVersionThatNobodyUsesStaysInTheSumsOnly) {
+  RegionFigures figures;
+  figures.SetNodes({Follow("n1")}, Sec(0));
+  const auto take = [&](absl::Duration at, uint64_t version, uint64_t hits) {
+    admin::v1::GetFiguresResponse answer = Answer("n1");
+    AddReads("task", Reads(hits, 0, 0), &answer, version);
+    figures.Take("n1", answer, at);
+    figures.Tick(at, Wall(0));
+  };
+  take(Sec(0), 1, 0);
+  take(Sec(1), 1, 100);
+  take(Sec(2), 2, 7);
+  const absl::Duration later = Sec(2) + RegionFigures::kKept;
+  take(later - Sec(5), 2, 8);
+  EXPECT_EQ(figures.counts().reads.size(), 2u);
+  take(later, 2, 9);
+  ASSERT_EQ(figures.counts().reads.size(), 2u);
+  EXPECT_EQ(figures.counts().reads.count({"task", 1}), 0u);
+  EXPECT_EQ(figures.counts().ReadsOf("task").reads(), 109u) << "sums do not fall";
+  EXPECT_EQ(figures.history().Last(Sec(5)).counts.ReadsOf("task").reads(), 1u)
+      << "nor is what was counted long ago new";
+  take(later + Sec(1), 1, 1);  // It comes back.
+  EXPECT_EQ(figures.counts().reads.at({"task", 1}).reads(), 1u);
+}
+
 TEST(RegionFiguresTest, AVersionThatComesBackCountsAnew) {
   RegionFigures figures;
   figures.SetNodes({Follow("n1")}, Sec(0));
