@@ -244,9 +244,9 @@ TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInACanaryIsTakenBackByItsel
   ASSERT_TRUE(page.ok() && page->code == 200) << page.status();
   const json listed = json::parse(page->body, nullptr, false)["rollouts"];
   ASSERT_EQ(listed.size(), 2u) << page->body;
-  EXPECT_EQ(listed[0]["state"], "ROLLOUT_STATE_ROLLED_BACK");
+  EXPECT_EQ(listed[0]["state"], "ROLLED_BACK");
   EXPECT_EQ(listed[0]["readings"], rollout["readings"]);
-  EXPECT_EQ(listed[1]["state"], "ROLLOUT_STATE_DONE");
+  EXPECT_EQ(listed[1]["state"], "DONE");
 }
 
 TEST_F(PolicyRolloutTest, Requirement0_20_AGoodVersionReachesAllSlotsThoughTheLeaderDies) {
