@@ -1,6 +1,16 @@
-// What it costs to count: the limit is 20 ns.
+// What it costs to count. Goal: 20 ns for each that a read or a call pays, by the best repetition.
+// Exit codes: 0 reached, 1 missed, 2 wrong usage.
 
 #include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "common/telemetry/counter.h"
 #include "common/telemetry/histogram.h"
@@ -40,10 +50,84 @@ void BM_ReadFiguresCount(benchmark::State& state) {
   }
 }
 
+// What ReadPath counts of a call that L1 answers, whatever its number of keys: where they are
+// counted by the version of the policies, how they were answered, and how long they took.
+void BM_ReadCounted(benchmark::State& state) {
+  static auto& figures = *new ReadFigures;
+  static std::atomic<uint64_t> l1_hits{0};
+  absl::Duration took = absl::Microseconds(1);
+  for (auto _ : state) {
+    l1_hits.fetch_add(7, std::memory_order_relaxed);
+    figures.Count(figures.IndexOf(3), ReadTier::kL1, took, 7);
+    took += absl::Microseconds(7);
+    if (took > absl::Milliseconds(50)) took = absl::Microseconds(1);
+  }
+}
+
+// The tiers of one namespace in turn: their histograms are not in the same cache lines.
+void BM_TiersCounted(benchmark::State& state) {
+  static auto& figures = *new ReadFigures;
+  constexpr ReadTier kTiers[] = {ReadTier::kL1, ReadTier::kL2, ReadTier::kMiss};
+  size_t i = 0;
+  for (auto _ : state) {
+    figures.Count(figures.IndexOf(0), kTiers[i++ % 3], absl::Microseconds(300));
+  }
+}
+
 BENCHMARK(BM_CounterAdd)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_HistogramObserve)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_ReadFiguresCount)->ThreadRange(1, 2)->UseRealTime();
+BENCHMARK(BM_ReadCounted)->ThreadRange(1, 2)->UseRealTime();
+BENCHMARK(BM_TiersCounted)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(BM_FamilyWith)->ThreadRange(1, 2)->UseRealTime();
 
+constexpr double kGoalNanos = 20;
+// Found once and kept, which is why BM_FamilyWith has no goal.
+constexpr const char* kGoals[] = {"BM_CounterAdd", "BM_HistogramObserve", "BM_ReadFiguresCount",
+                                  "BM_ReadCounted", "BM_TiersCounted"};
+
+// Prints as ever, and remembers the best of each.
+class Judge final : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    ConsoleReporter::ReportRuns(runs);
+    for (const Run& run : runs) {
+      if (run.error_occurred || run.run_type != Run::RT_Iteration) continue;
+      const double nanos = 1e9 * run.real_accumulated_time /
+                           static_cast<double>(std::max<int64_t>(run.iterations, 1));
+      double& best =
+          best_.emplace(run.run_name.function_name, std::numeric_limits<double>::infinity())
+              .first->second;
+      best = std::min(best, nanos);
+    }
+  }
+
+  bool IsReached() const {
+    bool reached = true;
+    for (const char* name : kGoals) {
+      const auto found = best_.find(name);
+      if (found == best_.end()) continue;  // Not asked for.
+      if (found->second <= kGoalNanos) continue;
+      std::fprintf(stderr, "%s: %.1f ns, the goal is %.0f ns\n", name, found->second, kGoalNanos);
+      reached = false;
+    }
+    return reached;
+  }
+
+ private:
+  std::map<std::string, double> best_;  // In ns.
+};
+
 }  // namespace
+
+int Run(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  Judge judge;
+  benchmark::RunSpecifiedBenchmarks(&judge);
+  return judge.IsReached() ? 0 : 1;
+}
+
 }  // namespace meridian
+
+int main(int argc, char** argv) { return meridian::Run(argc, argv); }

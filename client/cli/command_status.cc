@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
+#include "client/cli/coordinator.h"
 #include "client/cli/duration_text.h"
 #include "client/cli/session.h"
 #include "client/cli/text_table.h"
@@ -20,6 +23,7 @@ namespace {
 
 struct NodeState {
   std::string address;
+  std::optional<double> warmth;  // As its coordinator knows it.
   bool answered = false;
   admin::v1::GetStatusResponse status;
   ResultError error;
@@ -61,9 +65,31 @@ std::string MiB(uint64_t bytes) {
   return absl::StrFormat("%.1f", static_cast<double>(bytes) / (1 << 20));
 }
 
+// Coordinators know how warm their nodes are. One that does not answer leaves it open.
+void AskWarmth(const Session& session, std::vector<NodeState>* nodes) {
+  std::map<std::string, std::map<std::string, double>> known;  // By coordinator, then node.
+  for (NodeState& node : *nodes) {
+    const std::string& coordinator = node.status.coordinator();
+    if (!node.answered || coordinator.empty()) continue;
+    const auto [it, is_new] = known.try_emplace(coordinator);
+    if (is_new) {
+      coordinator::v1::GetStatusResponse response;
+      ResultError error;
+      CallLeader(session, {coordinator}, &coordinator::v1::CoordinatorService::Stub::GetStatus,
+                 coordinator::v1::GetStatusRequest(), &response, &error);
+      for (const coordinator::v1::NodeStatus& one : response.nodes()) {
+        it->second[one.member().id()] = one.warmth();
+      }
+    }
+    if (const auto one = it->second.find(node.status.node()); one != it->second.end()) {
+      node.warmth = one->second;
+    }
+  }
+}
+
 std::string Readable(const std::vector<NodeState>& nodes) {
-  TextTable table({"region", "node", "version", "up", "epoch", "slots", "L1 entries", "L1 MiB",
-                   "L2", "other regions"});
+  TextTable table({"region", "node", "version", "up", "epoch", "slots", "warmth", "L1 entries",
+                   "L1 MiB", "L2", "other regions"});
   std::string remarks;
   std::set<std::string> chains;  // One, unless nodes are configured differently.
   for (const NodeState& node : nodes) {
@@ -79,7 +105,9 @@ std::string Readable(const std::vector<NodeState>& nodes) {
     }
     table.Add({status.region(), status.node(), status.version(),
                DurationText(absl::Seconds(status.uptime_seconds())), absl::StrCat(status.epoch()),
-               absl::StrCat(status.owned_slots()), absl::StrCat(status.l1_entries()),
+               absl::StrCat(status.owned_slots()),
+               node.warmth ? absl::StrFormat("%.2f", *node.warmth) : "-",
+               absl::StrCat(status.l1_entries()),
                absl::StrCat(MiB(status.l1_bytes()), "/", MiB(status.l1_limit_bytes())),
                status.l2_size() == 0 ? "none" : L2Text(status.l2(0)),
                others.empty() ? "-" : others});
@@ -114,6 +142,7 @@ ExitCode RunStatus(const Session& session) {
     node.address = std::move(address);
     nodes.push_back(std::move(node));
   }
+  AskWarmth(session, &nodes);
   const bool wrong_port = std::all_of(nodes.begin(), nodes.end(), [](const NodeState& node) {
     return !node.answered && node.error.code == absl::StatusCode::kUnimplemented;
   });
@@ -123,6 +152,7 @@ ExitCode RunStatus(const Session& session) {
     for (const NodeState& node : nodes) {
       nlohmann::ordered_json object = nlohmann::ordered_json::object();
       if (node.answered) object = ToJson(node.status);
+      if (node.warmth) object["warmth"] = *node.warmth;
       object["admin_address"] = node.address;
       if (!node.answered) object["error"] = {{"message", node.error.message}};
       list.push_back(std::move(object));

@@ -17,8 +17,8 @@ import time
 
 import example_origin
 import fault_proxies
-from processes import (Interrupts, Problem, Process, http_get, metric_samples, read_ready_file,
-                       redis_answers, stop_all, wait_until)
+from processes import (Interrupts, Problem, Process, held_ports, http_get, metric_samples,
+                       read_ready_file, redis_answers, stop_all, wait_until)
 from redis_shapes import RedisShapes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -208,9 +208,12 @@ class Cluster:
                 progress("fault proxies")
                 self._start_all(list(self._proxies(options)), deadline)
             progress("coordinators")
-            self._start_all([self._coordinator(region, i + 1, options)
-                             for region in options.regions for i in range(options.coordinators)],
-                            deadline)
+            with held_ports(len(options.regions) * options.coordinators) as ports:
+                places = [(region, i + 1) for region in options.regions
+                          for i in range(options.coordinators)]
+                http = {place: f"{LOOPBACK}:{port}" for place, port in zip(places, ports)}
+                self._start_all([self._coordinator(*place, http, options) for place in places],
+                                deadline)
             origin = example_origin.free_address(LOOPBACK) if getattr(options, "origin", False) else None
             if origin:
                 policies = self.directory / "run" / "policies.yaml"
@@ -280,11 +283,15 @@ class Cluster:
         part.to = target
         return part
 
-    def _coordinator(self, region, number, options):
+    def _coordinator(self, region, number, http, options):
+        """`http`: the HTTP addresses of all of them, by region and number: they ask each other."""
         name = f"{region}-coordinator-{number}"
-        argv = [options.binaries / "meridian-coordinator", "--id", name, "--region", region]
-        for flag in COORDINATOR_ADDRESSES.values():
-            argv += [flag, f"{LOOPBACK}:0"]
+        argv = [options.binaries / "meridian-coordinator", "--id", name, "--region", region,
+                COORDINATOR_ADDRESSES["grpc"], f"{LOOPBACK}:0",
+                COORDINATOR_ADDRESSES["http"], http[region, number]]
+        others = [f"{other}={address}" for (other, _), address in http.items() if other != region]
+        if others:
+            argv += ["--other-coordinators", ",".join(others)]
         argv += ["--redis", self.redis_url(region), *self._common_flags(name, options),
                  *options.coordinator_flag]
         return self.new_part("coordinator", region, name, argv)

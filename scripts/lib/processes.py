@@ -192,6 +192,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@contextlib.contextmanager
+def held_ports(count):
+    """Ports that nobody is given meanwhile; a server that reuses addresses may listen on them."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            held = stack.enter_context(socket.socket())
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+            ports.append(held.getsockname()[1])
+        yield ports
+
+
 def wait_until(what, process, deadline, check):
     """Polls `check` until it returns something true, and returns that.
 

@@ -205,6 +205,31 @@ auto SetFloors(RolloutWatch::MinHitRates* floors) {
   };
 }
 
+// "eu=127.0.0.1:7413", and "eu=https://coordinator.eu" for what is behind TLS.
+auto SetCoordinators(OtherRegions::Coordinators* target) {
+  return [target](const Texts& texts) -> absl::Status {
+    for (const std::string& text : texts) {
+      if (text.empty()) continue;
+      const size_t equals = text.find('=');
+      if (equals == std::string::npos) {
+        return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " is not REGION=HOST:PORT"));
+      }
+      const std::string region = text.substr(0, equals);
+      const std::string address = text.substr(equals + 1);
+      RETURN_IF_ERROR(CheckName(region));
+      const bool is_url = address.find("://") != std::string::npos;
+      if (!is_url) RETURN_IF_ERROR(CheckAddress(address));
+      ASSIGN_OR_RETURN(HttpUrl url,
+                       ParseHttpUrl(is_url ? address : absl::StrCat("http://", address)));
+      if (url.target != "/") {
+        return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " has a path"));
+      }
+      (*target)[region].push_back(std::move(url));
+    }
+    return absl::OkStatus();
+  };
+}
+
 void AddRolloutOptions(PolicyRolloutsOptions* rollouts, OptionSet* set) {
   coordinator::v1::RolloutPlan* plan = &rollouts->plan;
   RolloutGuardsProto* guards = plan->mutable_guards();
@@ -243,6 +268,42 @@ void AddRolloutOptions(PolicyRolloutsOptions* rollouts, OptionSet* set) {
        SetFloors(&rollouts->min_hit_rates), true});
 }
 
+void AddHttpOptions(CoordinatorConfig* config, OptionSet* set) {
+  set->Add({"alert-webhook", "alerts.webhook", "",
+            "http:// or https:// URL that is told which alerts begin and end, in the JSON of "
+            "Alertmanager's webhook; empty: none",
+            [config](const Texts& texts) -> absl::Status {
+              if (texts[0].empty()) return absl::OkStatus();
+              ASSIGN_OR_RETURN(config->alert_webhook, ParseHttpUrl(texts[0]));
+              return absl::OkStatus();
+            },
+            false, true});
+  set->Add({"other-coordinators", "cluster.other_coordinators", "",
+            "HTTP addresses of the coordinators of other regions, REGION=HOST:PORT (or a URL), one "
+            "for each coordinator: whom /v1/cluster/…?scope=cluster asks, too",
+            SetCoordinators(&config->other_coordinators), true});
+  set->AddString(&config->http_ca,
+                 {"http-ca", "http.ca_file", "",
+                  "PEM file with the authorities that servers of https:// URLs are judged by; "
+                  "empty: those of the system"});
+}
+
+absl::Status CheckHttp(const CoordinatorConfig& config) {
+  bool tls = config.alert_webhook.has_value() && config.alert_webhook->tls;
+  for (const auto& [region, urls] : config.other_coordinators) {
+    if (region == config.region) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--other-coordinators ", region, ": that is this coordinator's own region"));
+    }
+    for (const HttpUrl& url : urls) tls |= url.tls;
+  }
+  if (!config.http_ca.empty() && !tls) {
+    return absl::InvalidArgumentError(
+        "--http-ca needs an https:// URL in --alert-webhook or --other-coordinators");
+  }
+  return absl::OkStatus();
+}
+
 OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
@@ -256,6 +317,10 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   set.Add({"failure-timeout", "membership.failure_timeout", "2s",
            "Silence after which a node is gone",
            SetDuration(&config->failure_timeout, absl::Milliseconds(50), absl::Minutes(5))});
+  set.Add({"hand-off-timeout", "membership.hand_off_timeout", "5s",
+           "How long a join or a leave waits for those that lose slots to hand over what their "
+           "memory has of them, at most 7s: a node that ends waits for 8; 0: not at all",
+           SetDuration(&config->hand_off_timeout, absl::ZeroDuration(), absl::Seconds(7))});
   set.Add({"lease-duration", "leader.lease_duration", "3s",
            "How long a leader leads after its last renewal; a standby takes over then",
            SetDuration(&config->lease_duration, absl::Milliseconds(300), absl::Minutes(1))});
@@ -266,6 +331,7 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   AddWarmingOptions(config, warm_file, &set);
   AddPredictionOptions(config, &set);
   AddRolloutOptions(&config->rollouts, &set);
+  AddHttpOptions(config, &set);
   set.Add({"log-level", "log.level", "info", "trace, debug, info, warn or error",
            SetOneOf(&config->log_level, {"trace", "debug", "info", "warn", "error"})});
   set.Add({"log-format", "log.format", "text", "text or json",
@@ -295,6 +361,7 @@ absl::Status CheckWhole(const CoordinatorConfig& config) {
     }
   }
   if (!config.advertise_address.empty()) RETURN_IF_ERROR(CheckAddress(config.advertise_address));
+  RETURN_IF_ERROR(CheckHttp(config));
   if (config.failure_timeout < 2 * config.heartbeat_interval) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--failure-timeout ", absl::FormatDuration(config.failure_timeout),

@@ -14,6 +14,8 @@
 #include "absl/time/time.h"
 #include "server/coordinator/prediction_lead.h"
 #include "server/figures/analytics.h"
+#include "server/figures/other_regions.h"
+#include "server/policy/http_url.h"
 #include "server/rollout/policy_rollouts.h"
 #include "server/warming/warm_settings.h"
 #include "server/warming/warmer.h"
@@ -29,6 +31,7 @@ struct CoordinatorConfig {
   std::string redis_url;          // Empty: the only coordinator of its region.
   absl::Duration heartbeat_interval;
   absl::Duration failure_timeout;
+  absl::Duration hand_off_timeout;
   absl::Duration lease_duration;
   absl::Duration restart_absence;
   PredictionOptions prediction;
@@ -36,6 +39,9 @@ struct CoordinatorConfig {
   WarmerOptions warmer;
   WarmSettings warming;
   UnitCosts costs;
+  std::optional<HttpUrl> alert_webhook;  // nullopt: nobody is told.
+  OtherRegions::Coordinators other_coordinators;
+  std::string http_ca;    // PEM file; empty: the system's authorities.
   bool insecure = false;  // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

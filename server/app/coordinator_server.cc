@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <optional>
+#include <random>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,7 @@
 #include "server/coordinator/warm_figures.h"
 #include "server/dashboard/page_http.h"
 #include "server/figures/grpc_figure_transport.h"
+#include "server/http_client/http_client.h"
 #include "server/l2/redis_lease_store.h"
 #include "server/node/local_lease_store.h"
 #include "server/policy/redis_url.h"
@@ -48,6 +51,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
   options.membership.region = config.region;
   options.membership.heartbeat_interval = config.heartbeat_interval;
   options.membership.failure_timeout = config.failure_timeout;
+  options.membership.hand_off = config.hand_off_timeout;
   options.membership.takeover_grace = 2 * config.failure_timeout + absl::Seconds(1);
   options.lease.holder = absl::StrCat(config.id, "/", getpid(), "/", absl::ToUnixMicros(now));
   options.lease.ttl = config.lease_duration;
@@ -86,7 +90,9 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->MakeRollouts();
   server->MakeFigures();
   server->AddMetrics();
+  RETURN_IF_ERROR(server->MakeHttpClient());
   RETURN_IF_ERROR(server->Listen());
+  server->MakeWebhook();
   server->figures_->Start();
   server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
                                                                : config.advertise_address);
@@ -176,9 +182,76 @@ void CoordinatorServer::AddMetrics() {
       [&coordinator]() -> std::vector<MetricSample> {
         return {{{}, static_cast<double>(coordinator.counters().heartbeats)}};
       });
+  metrics_.AddCallbackCounters(
+      {"meridian_coordinator_hand_offs_total",
+       "Topologies that waited for a hand-off; late: some node did not end it in time.",
+       {"outcome"}},
+      [&coordinator]() -> std::vector<MetricSample> {
+        const CoordinatorCounters counters = coordinator.counters();
+        return {{{"complete"}, static_cast<double>(counters.hand_offs - counters.late_hand_offs)},
+                {{"late"}, static_cast<double>(counters.late_hand_offs)}};
+      });
   AddWarmingMetrics(*warmer_, metrics_);
   AddPredictionMetrics(*prediction_, metrics_);
   AddRolloutMetrics(rollouts_->rollouts(), metrics_);
+  MakeCertificates();
+}
+
+void CoordinatorServer::MakeCertificates() {
+  std::vector<CertificateFile> files;
+  if (!config_.redis_url.empty()) {
+    const absl::StatusOr<RedisUrl> url = ParseRedisUrl(config_.redis_url);
+    if (url.ok()) files = CertificateFilesOf(*url);
+  }
+  if (!config_.http_ca.empty()) files.push_back({config_.http_ca, /*authorities=*/true});
+  certificates_ = std::make_unique<CertificateExpiry>([files] { return files; }, clock_);
+  certificates_->AddMetrics(metrics_);
+}
+
+absl::Status CoordinatorServer::MakeHttpClient() {
+  if (!config_.alert_webhook.has_value() && config_.other_coordinators.empty()) {
+    return absl::OkStatus();
+  }
+  if (loop_ == nullptr) {
+    ASSIGN_OR_RETURN(loop_, EventLoop::Create("http"));
+  }
+  absl::StatusOr<std::unique_ptr<HttpClient>> client = HttpClient::Create(*loop_, config_.http_ca);
+  if (!client.ok()) {
+    return absl::Status(client.status().code(),
+                        absl::StrCat("--http-ca: ", client.status().message()));
+  }
+  http_client_ = *std::move(client);
+  if (!config_.other_coordinators.empty()) {
+    other_regions_ = std::make_unique<OtherRegions>(config_.other_coordinators, clock_, executor_,
+                                                    *http_client_);
+    cluster_http_->SetOtherRegions(other_regions_.get());
+  }
+  return absl::OkStatus();
+}
+
+void CoordinatorServer::MakeWebhook() {
+  if (!config_.alert_webhook.has_value()) return;
+  AlertWebhookOptions options;
+  options.url = *config_.alert_webhook;
+  options.region = config_.region;
+  options.external_url = absl::StrCat("http://", http_address(), "/");
+  webhook_ = std::make_unique<AlertWebhook>(
+      options, clock_, executor_, *http_client_, metrics_,
+      [random = std::minstd_rand(std::random_device()())]() mutable {
+        return std::uniform_real_distribution<double>(0.0, 1.0)(random);
+      },
+      [name = options.url.authority()](std::string_view problem) {
+        if (problem.empty()) {
+          spdlog::info("alerts: {} takes them", name);
+        } else {
+          spdlog::warn("alerts: {} does not take them: {}", name, problem);
+        }
+      });
+  alerts_->book().SetListener(
+      [this](const coordinator::v1::Alert& alert) { webhook_->Tell(alert); });
+  figures_->AddObserver([this] {
+    if (!figures_->leading()) webhook_->Forget();
+  });
 }
 
 absl::Status CoordinatorServer::Listen() {
@@ -237,6 +310,7 @@ void CoordinatorServer::Stop() {
   http_.reset();
   executor_.Stop();
   figure_transport_.reset();  // Its callbacks post to the executor, which drops them.
+  http_client_.reset();       // Its, too.
   store_.reset();
   loop_.reset();
 }

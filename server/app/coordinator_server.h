@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/telemetry/metric_registry.h"
+#include "server/app/certificate_expiry.h"
 #include "server/app/coordinator_config.h"
 #include "server/coordinator/cluster_http.h"
 #include "server/coordinator/coordinator.h"
@@ -27,7 +28,10 @@
 #include "server/dashboard/metrics_http.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_keeper.h"
+#include "server/figures/alert_webhook.h"
 #include "server/figures/figure_collector.h"
+#include "server/figures/http_sender.h"
+#include "server/figures/other_regions.h"
 #include "server/l2/event_loop.h"
 #include "server/node/lease_store.h"
 #include "server/warming/warmer.h"
@@ -61,6 +65,9 @@ class CoordinatorServer {
   void MakeWarmer();
   void MakeRollouts();
   void MakeFigures();
+  absl::Status MakeHttpClient();
+  void MakeWebhook();
+  void MakeCertificates();
   void AddMetrics();
   absl::Status Listen();
   Readiness GetReadiness() const;
@@ -86,6 +93,11 @@ class CoordinatorServer {
   std::unique_ptr<FigureCollector> figures_;
   std::unique_ptr<AlertKeeper> alerts_;
   std::unique_ptr<Advisor> advisor_;
+  // Its calls post to the executor, too. nullptr: nobody is to be asked.
+  std::unique_ptr<HttpSender> http_client_;
+  std::unique_ptr<OtherRegions> other_regions_;  // These nullptr: there are none.
+  std::unique_ptr<AlertWebhook> webhook_;
+  std::unique_ptr<CertificateExpiry> certificates_;
   std::unique_ptr<ClusterHttp> cluster_http_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -139,4 +139,41 @@ void L2Metrics::AddStates(MetricRegistry& registry,
             [](const L2Sentinel& sentinel) { return sentinel.problem.empty() ? 1.0 : 0.0; });
 }
 
+void AddL2UsageMetrics(MetricRegistry& registry, const std::string& region,
+                       std::function<std::optional<L2Usage>()> usage) {
+  // `value`: nullopt: it has none.
+  const auto add = [&](const char* name, const char* help, auto value) {
+    registry.AddGauges({name, help, {"region"}}, [region, usage, value]() -> Samples {
+      const std::optional<L2Usage> known = usage();
+      if (!known.has_value()) return {};
+      const std::optional<double> number = value(*known);
+      if (!number.has_value()) return {};
+      return {{{region}, *number}};
+    });
+  };
+  using Number = std::optional<double>;
+  add("meridian_l2_memory_used_bytes", "Memory that the servers of the regional Redis use.",
+      [](const L2Usage& known) -> Number { return static_cast<double>(known.used_bytes); });
+  add("meridian_l2_memory_limit_bytes", "Memory that they may use (maxmemory).",
+      [](const L2Usage& known) -> Number {
+        if (known.limit_bytes == 0) return std::nullopt;
+        return static_cast<double>(known.limit_bytes);
+      });
+  add("meridian_l2_saves_ok", "0 when a server of the regional Redis could not write to its disk.",
+      [](const L2Usage& known) -> Number { return known.saves ? 1 : 0; });
+  add("meridian_l2_saved_timestamp_seconds",
+      "When the oldest snapshot of the regional Redis was made, in seconds since 1970.",
+      [](const L2Usage& known) -> Number {
+        return static_cast<double>(absl::ToUnixSeconds(known.saved_at));
+      });
+  registry.AddGauges({"meridian_l2_settings",
+                      "1, with settings of the regional Redis as labels.",
+                      {"region", "eviction_policy", "aof"}},
+                     [region, usage]() -> Samples {
+                       const std::optional<L2Usage> known = usage();
+                       if (!known.has_value()) return {};
+                       return {{{region, known->eviction_policy, known->aof ? "on" : "off"}, 1}};
+                     });
+}
+
 }  // namespace meridian

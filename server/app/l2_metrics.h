@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/l2/l2_observer.h"
 #include "server/node/l2_store.h"
+#include "server/node/l2_usage.h"
 
 namespace meridian {
 
@@ -36,6 +38,11 @@ class L2Metrics {
   CounterFamily& primary_changes_;
   std::vector<std::unique_ptr<RegionObserver>> observers_;
 };
+
+// What the servers of a region's Redis use, as far as it is known. `usage` must be callable as long
+// as `registry`.
+void AddL2UsageMetrics(MetricRegistry& registry, const std::string& region,
+                       std::function<std::optional<L2Usage>()> usage);
 
 }  // namespace meridian
 

@@ -51,8 +51,12 @@ absl::Status NodeParts::MakeStores() {
     spdlog::warn("no Redis is configured: values live in L1 only and do not replicate");
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(regional_store, CreateStore(*loop, config, config.redis_url, clock,
-                                               &l2_metrics->For(config.region)));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<RedisStore> store,
+      CreateStore(*loop, config, config.redis_url, clock, &l2_metrics->For(config.region)));
+  l2_usage = std::make_unique<L2UsageWatch>(*store, *housekeeping, clock);
+  l2_usage->Start();
+  regional_store = std::move(store);
   l2 = std::make_unique<SampledStore>(*regional_store, config.staleness_one_in, clock);
   for (const auto& [region, url] : config.region_redis) {
     ASSIGN_OR_RETURN(region_l2[region],

@@ -35,7 +35,8 @@ absl::Status NodeParts::Listen() {
   topology_streams = std::make_unique<TopologyStreams>(topology);
   cache_service = std::make_unique<CacheServiceHandlers>(
       *context, *reads, *writes, *fence_path, *topology_streams, *watch_streams, *rpc_metrics);
-  peer_service = std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer);
+  peer_service =
+      std::make_unique<PeerServiceHandlers>(*context, *reads, *writes, *explainer, refill.get());
   const AdminSources sources = MakeAdminSources();
   admin_service =
       std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background, sources);

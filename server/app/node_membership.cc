@@ -16,6 +16,9 @@ namespace meridian {
 namespace {
 
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(2);
+// For others to take the slots, and what L1 has of them before.
+constexpr absl::Duration kHandOverTimeout = absl::Seconds(8);
+constexpr absl::Duration kSaveTimeout = absl::Seconds(2);
 constexpr absl::Duration kQuiet = absl::Milliseconds(250);
 constexpr absl::Duration kStoredInterval = absl::Milliseconds(50);
 
@@ -32,6 +35,14 @@ void NodeParts::MakeMembership() {
   options.hot_keys = [this] { return HotKeysToReport(*namespaces, clock.Monotonic()); };
   options.accesses = accesses.get();
   options.policies = policy_follower.get();
+  if (refill != nullptr) {
+    options.planned = [this](const TopologyHolder::Snapshot& planned) {
+      refill->Plan(planned, [this, planned](uint64_t taken) {
+        if (taken > 0) spdlog::info("others have taken {} entries", taken);
+        coordinator_client->SetHandedOff(planned->epoch());
+      });
+    };
+  }
   coordinator_client = std::make_unique<CoordinatorClient>(std::move(options), clock, *housekeeping,
                                                            *coordinator_transport, topology);
   slots_gone = std::make_unique<SlotsGone>(topology, config.id);
@@ -108,14 +119,23 @@ void NodeParts::AwaitStored(absl::Duration until) {
   while (!hints->empty() && clock.Monotonic() < until) absl::SleepFor(kStoredInterval);
 }
 
+// The next owners read it, also when nobody hands anything over to them.
+void NodeParts::SaveHeat() {
+  if (refill == nullptr || !refill->owns_slots()) return;
+  auto saved = std::make_shared<absl::Notification>();  // It may come after this function.
+  refill->SaveHeat([saved] { saved->Notify(); });
+  saved->WaitForNotificationWithTimeout(kSaveTimeout);
+}
+
 void NodeParts::Leave() {
+  SaveHeat();
   if (coordinator_client == nullptr) return;
   if (coordinator_client->status().connected) {
     // It may come after this function.
     auto left = std::make_shared<absl::Notification>();
     coordinator_client->SetState(MemberState::kDraining);
     slots_gone->Await([left] { left->Notify(); });
-    left->WaitForNotificationWithTimeout(kLeaveTimeout);
+    left->WaitForNotificationWithTimeout(kHandOverTimeout);
   }
   auto stopped = std::make_shared<absl::Notification>();
   coordinator_client->Stop([stopped] { stopped->Notify(); });

@@ -4,19 +4,13 @@
 
 #include <utility>
 
+#include "server/node/evictions.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
 namespace {
 
 using Samples = std::vector<MetricSample>;
-
-constexpr std::pair<EvictionCause, const char*> kCauses[] = {
-    {EvictionCause::kSize, "size"},
-    {EvictionCause::kTtl, "ttl"},
-    {EvictionCause::kFence, "fence"},
-    {EvictionCause::kAdmission, "admission"},
-    {EvictionCause::kReplaced, "replaced"}};
 
 Samples TierSamples(const NodeContext& context) {
   Samples samples;
@@ -44,29 +38,15 @@ Samples EngineSamples(const NodeContext& context, uint64_t EngineCounters::*fiel
   return samples;
 }
 
-// Entries that the namespace's admission policy kept out of L1 count as the engine's own refusals
-// do.
-void AddNotAdmitted(const NodeContext& context, Samples* samples) {
-  const std::string admission(EvictionCauseName(EvictionCause::kAdmission));
-  for (const Namespace* name_space : context.namespaces.List()) {
-    const double refused = static_cast<double>(name_space->counters.not_admitted.load());
-    for (MetricSample& sample : *samples) {
-      if (sample.values[0] == admission && sample.values[1] == name_space->name) {
-        sample.value += refused;
-      }
-    }
-  }
-}
-
 Samples EvictionSamples(const NodeContext& context) {
   Samples samples;
-  for (const NamespaceEngineStats& stats : context.engine.Stats()) {
-    for (const auto& [cause, name] : kCauses) {
+  for (const NamespaceEvictions& row : EvictionsOf(context)) {
+    for (size_t cause = 0; cause < kEvictionCauses; ++cause) {
       samples.push_back(
-          {{name, stats.name_space}, static_cast<double>(stats.counters.evicted(cause))});
+          {{std::string(EvictionCauseName(static_cast<EvictionCause>(cause))), row.name_space},
+           static_cast<double>(row.by_cause[cause])});
     }
   }
-  AddNotAdmitted(context, &samples);
   return samples;
 }
 

@@ -31,6 +31,7 @@
 #include "absl/time/time.h"
 #include "common/base/executor.h"
 #include "common/telemetry/metric_registry.h"
+#include "server/app/certificate_expiry.h"
 #include "server/app/l2_metrics.h"
 #include "server/app/node_metrics.h"
 #include "server/app/origin_metrics.h"
@@ -46,6 +47,7 @@
 #include "server/node/explain.h"
 #include "server/node/fence_path.h"
 #include "server/node/fences.h"
+#include "server/node/l2_usage.h"
 #include "server/node/miss_path.h"
 #include "server/node/namespace_what_if.h"
 #include "server/node/node_context.h"
@@ -97,6 +99,7 @@ struct NodeParts {
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<SampledStore> l2;  // In front of:
   std::unique_ptr<L2Store> regional_store;
+  std::unique_ptr<L2UsageWatch> l2_usage;  // nullptr: there is no Redis.
   std::map<std::string, std::unique_ptr<RedisStore>> region_l2;
   std::unique_ptr<GrpcPeerTransport> peers;
   std::unique_ptr<ThreadExecutor> timer_executor;
@@ -112,6 +115,7 @@ struct NodeParts {
   std::unique_ptr<WritePath> writes;
   std::unique_ptr<FencePath> fence_path;
   std::unique_ptr<Explainer> explainer;
+  std::unique_ptr<CertificateExpiry> certificates;
   std::unique_ptr<RpcMetrics> rpc_metrics;
   std::unique_ptr<TopologyStreams> topology_streams;
   std::unique_ptr<WatchHub> watch_hub;
@@ -168,12 +172,14 @@ struct NodeParts {
   void AwaitTicket(absl::Duration until);
   size_t Unstored() const;  // Acknowledged writes that nobody has but this node's memory.
   void AwaitStored(absl::Duration until);
+  void SaveHeat();
   void Leave();
   void AwaitQuiet() const;
   std::function<void()> Drain(absl::Duration timeout, std::function<void(absl::Status)> done);
 
   // node_status.cc
   void MakeMetrics();
+  void MakeCertificates();
   AdminSources MakeAdminSources();
   std::vector<RegionL2> L2States() const;
   std::vector<LinkStatus> Links() const;

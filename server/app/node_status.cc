@@ -1,3 +1,4 @@
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,7 +18,9 @@ void NodeParts::MakeMetrics() {
   AddNodeMetrics(*context, registry);
   AddOriginMetrics(*context, *origins, *misses, registry);
   rpc_metrics = std::make_unique<RpcMetrics>(registry);
+  MakeCertificates();
   if (config.redis_url.empty()) return;
+  AddL2UsageMetrics(registry, config.region, [this] { return l2_usage->Last(); });
   l2_metrics->AddStates(registry, [this] {
     std::vector<std::pair<std::string, L2Health>> states;
     for (RegionL2& state : L2States()) {
@@ -25,6 +28,31 @@ void NodeParts::MakeMetrics() {
     }
     return states;
   });
+}
+
+void NodeParts::MakeCertificates() {
+  std::vector<CertificateFile> of_redis;
+  const auto add = [&of_redis](const std::string& url) {
+    const absl::StatusOr<RedisUrl> parsed = ParseRedisUrl(url);
+    if (!parsed.ok()) return;
+    for (CertificateFile& file : CertificateFilesOf(*parsed)) of_redis.push_back(std::move(file));
+  };
+  if (!config.redis_url.empty()) add(config.redis_url);
+  for (const auto& [region, url] : config.region_redis) add(url);
+  certificates = std::make_unique<CertificateExpiry>(
+      [this, of_redis] {
+        std::vector<CertificateFile> files = of_redis;
+        const auto add_origin = [&files](const NamespacePolicy& policy) {
+          if (policy.origin.ca_file.empty()) return;
+          files.push_back({policy.origin.ca_file, /*authorities=*/true});
+        };
+        const std::shared_ptr<const PolicyTable> policies = namespaces->policies();
+        add_origin(policies->fallback());
+        for (const auto& [name, policy] : policies->named()) add_origin(policy);
+        return files;
+      },
+      clock);
+  certificates->AddMetrics(registry);
 }
 
 AdminSources NodeParts::MakeAdminSources() {
@@ -68,12 +96,17 @@ AdminSources NodeParts::MakeAdminSources() {
     return status;
   };
   sources.set_log_level = [](const std::string& level) { return SetLogLevel(level); };
+  sources.handed_off = [this] { return refill == nullptr ? uint64_t{0} : refill->handed_off(); };
   sources.drain = [this](absl::Duration timeout, std::function<void(absl::Status)> done) {
     return Drain(timeout, std::move(done));
   };
   sources.incarnation = [this] { return incarnation; };
   sources.calls = [this] { return rpc_metrics->Counts(); };
   sources.warmth = [this] { return Warmth(); };
+  sources.l2_usage = [this] {
+    return l2_usage == nullptr ? std::optional<L2Usage>() : l2_usage->Last();
+  };
+  sources.certificates_end = [this] { return certificates->First(); };
   sources.costs = {config.origin_query_cost, config.cost_currency};
   return sources;
 }
@@ -94,6 +127,12 @@ std::vector<std::string> NodeParts::Warnings() const {
     if (!state.health.problem.empty()) {
       warnings.push_back(absl::StrCat("Redis of ", state.region, ": ", state.health.problem));
     }
+  }
+  const std::optional<L2Usage> usage = l2_usage == nullptr ? std::nullopt : l2_usage->Last();
+  if (usage.has_value() && !usage->saves) {
+    warnings.push_back(
+        absl::StrCat("Redis of ", config.region,
+                     " cannot write to its disk: what it has is lost if it restarts"));
   }
   if (const absl::Status status = clock_guard.Check(); !status.ok()) {
     warnings.push_back(std::string(status.message()));

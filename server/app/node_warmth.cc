@@ -3,6 +3,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,10 +25,10 @@ void NodeParts::MakeRefill() {
                     "Share of the hot keys of this node's slots, by weight, that L1 has.",
                     [this] { return Warmth(); });
   if (config.redis_url.empty()) return;
-  warm_readiness = std::make_unique<WarmReadiness>(WarmReadinessOptions{
-      .warmth = config.ready_warmth,
-      .deadline = config.ready_warmth_deadline,
-      .paced = RolloutTickets::kWarm});
+  warm_readiness =
+      std::make_unique<WarmReadiness>(WarmReadinessOptions{.warmth = config.ready_warmth,
+                                                           .deadline = config.ready_warmth_deadline,
+                                                           .paced = RolloutTickets::kWarm});
   Histogram& seconds = registry.AddHistogram(
       "meridian_refill_seconds", "From slots gained to all their hot keys refilled, or given up.",
       {0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60});
@@ -36,8 +37,11 @@ void NodeParts::MakeRefill() {
   options.refill.keys_per_second = static_cast<double>(config.refill_rate);
   options.refill.seed = RandomSeed();
   options.saver.interval = config.heat_interval;
+  options.stage.max_bytes = config.hand_off_max_bytes;
+  options.stage.log_entries = std::min(config.changelog_max_entries, StoreUpkeep::kFewestEntries);
   refill = std::make_unique<Refill>(
-      options, *context, *refill_executor, [this, &seconds](absl::Duration took, uint64_t filled) {
+      options, *context, *peers, *refill_executor,
+      [this, &seconds](absl::Duration took, uint64_t filled) {
         seconds.Observe(took);
         spdlog::info("refilled {} hot keys in {}, warmth {:.2f}", filled,
                      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))), Warmth());
@@ -51,6 +55,25 @@ void NodeParts::MakeRefill() {
         for (size_t i = 0; i < kRefillOutcomes; ++i) {
           samples.push_back({{RefillOutcomeName(static_cast<RefillOutcome>(i))},
                              static_cast<double>(refill->counters()[i].load())});
+        }
+        return samples;
+      });
+  registry.AddCallbackCounters(
+      {"meridian_hand_off_sent_total",
+       "Entries that other nodes have taken from this one before they got its slots.",
+       {}},
+      [this] {
+        return std::vector<MetricSample>{{{}, static_cast<double>(refill->handed_off())}};
+      });
+  registry.AddCallbackCounters(
+      {"meridian_hand_off_entries_total",
+       "Entries that other nodes have handed over to this one, by what became of them.",
+       {"outcome"}},
+      [this] {
+        std::vector<MetricSample> samples;
+        for (size_t i = 0; i < kRefillOutcomes; ++i) {
+          samples.push_back({{RefillOutcomeName(static_cast<RefillOutcome>(i))},
+                             static_cast<double>(refill->taken()[i].load())});
         }
         return samples;
       });

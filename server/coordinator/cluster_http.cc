@@ -1,19 +1,22 @@
 #include "server/coordinator/cluster_http.h"
 
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "common/base/strings.h"
 #include "common/rpc/error.h"
 #include "common/rpc/proto_json.h"
+#include "server/coordinator/cluster_scope.h"
 #include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/policy_calls.h"
-#include "server/coordinator/warm_calls.h"
+#include "server/coordinator/warming_json.h"
 #include "server/figures/analytics_http.h"
 #include "server/node/limits.h"
 
@@ -24,8 +27,8 @@ using nlohmann::ordered_json;
 using AnalyticsAnswer = std::variant<admin::v1::GetAnalyticsResponse, HttpReply>;
 
 constexpr absl::Duration kNodeTimeout = absl::Seconds(1);
-constexpr uint32_t kMaxWarmJobs = 100;
 constexpr uint32_t kMaxRollouts = 20;
+constexpr char kPaths[] = "/v1/cluster/";  // That know ?scope=.
 constexpr uint32_t kDefaultHotKeys = 50;
 
 // What the HTTP thread waits for. Shared: the answer may come after it has gone.
@@ -47,25 +50,6 @@ const char* StateName(MemberState state) {
   return state == MemberState::kJoining   ? "JOINING"
          : state == MemberState::kServing ? "SERVING"
                                           : "DRAINING";
-}
-
-// By source and namespace, summed over the nodes.
-ordered_json WarmedJson(const std::vector<admin::v1::GetFiguresResponse>& answers) {
-  std::map<std::pair<std::string, std::string>, admin::v1::WarmedFigures> sums;
-  for (const admin::v1::GetFiguresResponse& answer : answers) {
-    for (const admin::v1::WarmedFigures& row : answer.warmed()) {
-      admin::v1::WarmedFigures& sum = sums[{row.source(), row.namespace_()}];
-      sum.set_source(row.source());
-      sum.set_namespace_(row.namespace_());
-      sum.set_warmed_entries(sum.warmed_entries() + row.warmed_entries());
-      sum.set_used_entries(sum.used_entries() + row.used_entries());
-      sum.set_unused_entries(sum.unused_entries() + row.unused_entries());
-      sum.set_displaced_entries(sum.displaced_entries() + row.displaced_entries());
-    }
-  }
-  ordered_json list = ordered_json::array();
-  for (const auto& [key, row] : sums) list.push_back(ToJson(row));
-  return list;
 }
 
 }  // namespace
@@ -98,7 +82,52 @@ HttpReply ClusterHttp::Ask(std::function<void(Done done)> ask) {
   return *std::move(waiting->value);
 }
 
+struct ClusterHttp::Others {
+  Waiting<std::vector<RegionAnswer>> answers;
+};
+
+std::shared_ptr<ClusterHttp::Others> ClusterHttp::AskOthers(const std::string& target) {
+  auto others = std::make_shared<Others>();
+  parts_.coordinator.executor().Post([this, others, target] {
+    const auto done = [others](std::vector<RegionAnswer> answers) {
+      others->answers.value = std::move(answers);
+      others->answers.there.Notify();
+    };
+    if (others_ == nullptr) {
+      done({});
+    } else {
+      others_->Ask(target, done);
+    }
+  });
+  return others;
+}
+
 std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
+  if (!absl::StartsWith(request.path, kPaths)) return AnswerRegion(request);
+  std::variant<ScopedQuery, HttpReply> scope = TakeScope(request.query);
+  if (auto* error = std::get_if<HttpReply>(&scope)) return std::move(*error);
+  HttpRequest own = request;
+  own.query = std::get<ScopedQuery>(scope).rest;
+  if (!std::get<ScopedQuery>(scope).cluster) return AnswerRegion(own);
+  const absl::Duration until = parts_.coordinator.clock().Monotonic() + kPatience;
+  std::optional<HttpReply> reply = AnswerRegion(own);
+  if (!reply.has_value() || reply->code != 200) return reply;
+  const std::shared_ptr<Others> others =
+      AskOthers(absl::StrCat(own.path, own.query.empty() ? "" : "?", own.query));
+  std::vector<RegionAnswer> regions = {{.region = parts_.coordinator.options().membership.region,
+                                        .body = std::move(reply->body),
+                                        .age = absl::ZeroDuration()}};
+  const absl::Duration left =
+      std::max(until - parts_.coordinator.clock().Monotonic(), absl::ZeroDuration());
+  if (!others->answers.there.WaitForNotificationWithTimeout(left)) {
+    return NotReady("no answer within 2 s");
+  }
+  for (RegionAnswer& other : *others->answers.value) regions.push_back(std::move(other));
+  return ClusterReply(regions, own.path == "/v1/cluster/overview",
+                      parts_.coordinator.clock().Now());
+}
+
+std::optional<HttpReply> ClusterHttp::AnswerRegion(const HttpRequest& request) {
   std::optional<HttpReply> analytics =
       AnswerAnalytics(request, /*by_node=*/true, [this](const HttpQuery& query) -> AnalyticsAnswer {
         auto found = std::make_shared<std::optional<admin::v1::GetAnalyticsResponse>>();
@@ -270,16 +299,10 @@ void ClusterHttp::HotKeys(const HttpQuery& query, Done done) {
 }
 
 HttpReply ClusterHttp::Warming() {
-  coordinator::v1::ListWarmJobsRequest request;
-  request.set_page_size(kMaxWarmJobs);
-  coordinator::v1::ListWarmJobsResponse jobs;
-  const grpc::Status status = meridian::ListWarmJobs(parts_.warmer, request, &jobs);
-  if (!status.ok()) return ErrorOf(status);
-  ordered_json json;
-  json["jobs"] = ToJson(jobs)["jobs"];
-  json["warmed"] =
-      WarmedJson(parts_.collector.figures().Answers(parts_.coordinator.clock().Monotonic()));
-  return JsonReply(json);
+  const Clock& clock = parts_.coordinator.clock();
+  const absl::StatusOr<ordered_json> json = WarmingJson(
+      parts_.warmer, parts_.collector.figures().Answers(clock.Monotonic()), clock.Now());
+  return json.ok() ? JsonReply(*json) : NotReady(ToStd(json.status().message()));
 }
 
 HttpReply ClusterHttp::Rollouts() const {

@@ -10,6 +10,7 @@
 #define MERIDIAN_SERVER_COORDINATOR_CLUSTER_HTTP_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -22,6 +23,7 @@
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
 #include "server/figures/figure_collector.h"
+#include "server/figures/other_regions.h"
 #include "server/figures/overview_json.h"
 #include "server/warming/warmer.h"
 
@@ -45,11 +47,22 @@ class ClusterHttp {
 
   ClusterHttp(const Parts& parts, UnitCosts costs);
 
+  // Whom ?scope=cluster asks, too; without them there is only this region. REQUIRES: before the
+  // first Answer.
+  void SetOtherRegions(OtherRegions* others) { others_ = others; }
+
   // nullopt: the path is none of these.
   std::optional<HttpReply> Answer(const HttpRequest& request);
 
  private:
   using Done = std::function<void(HttpReply)>;
+
+  // What other regions answer, when they have.
+  struct Others;
+
+  // Of this region alone.
+  std::optional<HttpReply> AnswerRegion(const HttpRequest& request);
+  std::shared_ptr<Others> AskOthers(const std::string& target);
 
   // Runs `ask` on the executor of the leader and waits for what it gives to `done`.
   HttpReply Ask(std::function<void(Done done)> ask);
@@ -66,6 +79,7 @@ class ClusterHttp {
   const Parts parts_;
   const UnitCosts costs_;
   const absl::Duration started_;
+  OtherRegions* others_ = nullptr;  // nullptr: none are known.
   // What was made of the last second. On the executor.
   absl::Time overview_of_ = absl::InfinitePast();
   HttpReply overview_;

@@ -143,7 +143,26 @@ std::optional<Topology> ClusterMembership::Tick(absl::Duration now) {
       if (node.member.state == MemberState::kJoining) node.member.state = MemberState::kServing;
     }
   }
-  if (!changed_) return std::nullopt;
+  if (changed_) {
+    std::optional<Topology> next = Next();
+    if (!next.has_value()) return std::nullopt;
+    if (!CanHandOff(*next)) return Publish(*std::move(next));
+    if (!plan_.has_value()) plan_due_ = now + options_.hand_off;
+    plan_ = *std::move(next);
+    events_.push_back(absl::StrCat("epoch ", epoch_, " is planned"));
+  }
+  if (!plan_.has_value()) return std::nullopt;
+  const bool late = !AllHandedOff();
+  if (late && now < plan_due_) return std::nullopt;
+  ++hand_offs_;
+  if (late) {
+    ++late_hand_offs_;
+    events_.push_back(absl::StrCat("epoch ", plan_->epoch(), " waits no longer for the hand-off"));
+  }
+  return Publish(*std::move(plan_));
+}
+
+std::optional<Topology> ClusterMembership::Next() {
   std::vector<Member> members;
   for (const auto& [id, node] : nodes_) members.push_back(node.member);
   absl::StatusOr<Topology> topology =
@@ -152,13 +171,46 @@ std::optional<Topology> ClusterMembership::Tick(absl::Duration now) {
   if (!topology.ok()) return std::nullopt;
   ++epoch_;
   changed_ = false;
-  has_history_ = true;
   return *std::move(topology);
+}
+
+Topology ClusterMembership::Publish(Topology next) {
+  has_history_ = true;
+  plan_.reset();
+  plan_due_ = absl::InfiniteDuration();
+  published_ = next;
+  return next;
+}
+
+bool ClusterMembership::CanHandOff(const Topology& next) const {
+  if (options_.hand_off <= absl::ZeroDuration() || !published_.has_value()) return false;
+  bool moves = false;
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const Member* const owner = published_->OwnerOf(slot);
+    const Member* const heir = next.OwnerOf(slot);
+    if (owner == nullptr) continue;
+    const auto it = nodes_.find(owner->id);
+    if (it == nodes_.end() || !SameButState(*owner, it->second.member)) return false;
+    if (heir != nullptr && heir->id != owner->id) moves = true;
+  }
+  return moves;
+}
+
+bool ClusterMembership::AllHandedOff() const {
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const Member* const owner = published_->OwnerOf(slot);
+    const Member* const heir = plan_->OwnerOf(slot);
+    if (owner == nullptr || heir == nullptr || heir->id == owner->id) continue;
+    const auto it = nodes_.find(owner->id);
+    if (it != nodes_.end() && it->second.handed_off_epoch < plan_->epoch()) return false;
+  }
+  return true;
 }
 
 absl::Duration ClusterMembership::NextDue() const {
   absl::Duration due = join_due_;
-  if (changed_) due = -absl::InfiniteDuration();
+  if (changed_ || (plan_.has_value() && AllHandedOff())) due = -absl::InfiniteDuration();
+  due = std::min(due, plan_due_);
   for (const auto& [id, node] : nodes_) {
     if (!all_silent_) due = std::min(due, node.last_heard + options_.failure_timeout);
   }
@@ -194,6 +246,7 @@ void ClusterMembership::NoteReport(const NodeReport& report, absl::Duration now,
   node->last_heard = now;
   node->epoch = report.epoch;
   node->warmth = report.warmth;
+  node->handed_off_epoch = report.handed_off_epoch;
   const bool drains = report.member.state == MemberState::kDraining;
   const bool drained = node->member.state == MemberState::kDraining;
   if (drains && !drained) {

@@ -1,8 +1,11 @@
 // ClusterMembership decides who is a member of the region: joining -> serving -> draining -> gone.
 // A pure state machine: time is passed in, nothing is sent.
 //
-// Nodes that join are gathered for `settle`, so that a cluster that starts makes few epochs. A node
-// that drains, fails or leaves changes the topology at once. When every node falls silent the last
+// Nodes that join are gathered for `settle`, so that a cluster that starts makes few epochs. When
+// slots move between nodes that all live, the next topology is planned first: those that lose slots
+// may hand over what they hold of them, and it is published when they have, or after `hand_off`. A
+// later change replaces the plan, but not the time that it has; a node that fails, or is back after
+// a restart, changes the topology at once. When every node falls silent the last
 // topology stays: then the coordinator is more likely cut off than they are all dead. Silence while
 // the coordinator itself was paused (a gap between calls) is not held against anybody.
 //
@@ -34,6 +37,8 @@ struct MembershipOptions {
   absl::Duration settle = absl::Milliseconds(100);    // How long joins are gathered.
   // After a change of leader: how long the members may take to find the new one.
   absl::Duration takeover_grace = absl::Seconds(6);
+  // How long a planned topology waits for those that lose slots by it; zero: nothing is planned.
+  absl::Duration hand_off = absl::ZeroDuration();
 };
 
 // What a node says of itself.
@@ -42,6 +47,7 @@ struct NodeReport {
   uint64_t epoch = 0;  // That it uses.
   double warmth = 0;
   std::vector<std::string> unreachable_peers;
+  uint64_t handed_off_epoch = 0;  // Of the last planned topology that it has handed over for.
 };
 
 // What is known of a node.
@@ -77,6 +83,13 @@ class ClusterMembership {
   // REQUIRES: called at least every heartbeat_interval; a longer gap counts as a pause.
   std::optional<Topology> Tick(absl::Duration now);
 
+  // What is published next, when those who lose slots by it have handed over what they hold;
+  // nullptr: nothing is planned.
+  const Topology* planned() const { return plan_.has_value() ? &*plan_ : nullptr; }
+  // Planned topologies that were published, and of these, those for which somebody was late.
+  uint64_t hand_offs() const { return hand_offs_; }
+  uint64_t late_hand_offs() const { return late_hand_offs_; }
+
   // When Tick should be called next, in the monotonic time that was passed in.
   absl::Duration NextDue() const;
 
@@ -93,6 +106,7 @@ class ClusterMembership {
     absl::Duration last_heard;  // In the future while a grace period runs.
     uint64_t epoch = 0;
     double warmth = 0;
+    uint64_t handed_off_epoch = 0;
   };
 
   using NodeMap = std::map<std::string, Node>;
@@ -101,6 +115,12 @@ class ClusterMembership {
   void NoteJoin(absl::Duration now);
   void NoteReport(const NodeReport& report, absl::Duration now, Node* node);
   void ForgetSilentNodes(absl::Duration now);
+  // The topology of the present members, or nullopt; takes the next epoch.
+  std::optional<Topology> Next();
+  // Whether slots move, and all that have them can hand them over.
+  bool CanHandOff(const Topology& next) const;
+  bool AllHandedOff() const;
+  Topology Publish(Topology next);
   NodeMap::iterator Forget(NodeMap::iterator it, std::string_view why);
 
   const MembershipOptions options_;
@@ -110,8 +130,13 @@ class ClusterMembership {
   bool changed_ = false;      // Publish at the next Tick.
   bool all_silent_ = false;
   absl::Duration last_call_ = absl::InfiniteDuration();
-  absl::Duration join_due_ = absl::InfiniteDuration();     // When joining nodes begin to serve.
-  absl::Duration join_limit_ = absl::InfiniteDuration();   // join_due_ moves no further than this.
+  absl::Duration join_due_ = absl::InfiniteDuration();    // When joining nodes begin to serve.
+  absl::Duration join_limit_ = absl::InfiniteDuration();  // join_due_ moves no further than this.
+  std::optional<Topology> published_;                     // By this leader.
+  std::optional<Topology> plan_;
+  absl::Duration plan_due_ = absl::InfiniteDuration();  // Of the first plan since published_.
+  uint64_t hand_offs_ = 0;
+  uint64_t late_hand_offs_ = 0;
   absl::Duration hold_until_ = -absl::InfiniteDuration();  // Nothing is published before this.
   std::vector<std::string> events_;
 };

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -64,7 +65,9 @@ CoordinatorCounters Coordinator::counters() const {
           heartbeats_.load(std::memory_order_relaxed),
           nodes(MemberState::kJoining),
           nodes(MemberState::kServing),
-          nodes(MemberState::kDraining)};
+          nodes(MemberState::kDraining),
+          hand_offs_.load(std::memory_order_relaxed),
+          late_hand_offs_.load(std::memory_order_relaxed)};
 }
 
 void Coordinator::HandleElected(uint64_t token) {
@@ -79,6 +82,7 @@ void Coordinator::HandleLost(const std::string& why) {
   token_ = 0;
   ready_ = false;
   membership_.reset();
+  planned_.reset();
   pending_.reset();
   policies_.reset();
   storing_ = false;
@@ -186,8 +190,22 @@ void Coordinator::Tick() {
     ++counts[static_cast<size_t>(node.member.state) & 3];
   }
   for (size_t i = 0; i < 4; ++i) nodes_by_state_[i].store(counts[i], std::memory_order_relaxed);
+  hand_offs_.store(membership_->hand_offs(), std::memory_order_relaxed);
+  late_hand_offs_.store(membership_->late_hand_offs(), std::memory_order_relaxed);
+  TellPlanned();
   StorePending();
   ScheduleTick();
+}
+
+void Coordinator::TellPlanned() {
+  const Topology* const plan = membership_->planned();
+  if (plan == nullptr) return planned_.reset();
+  if (planned_ != nullptr && planned_->epoch() == plan->epoch()) return;
+  planned_ = std::make_shared<const Topology>(*plan);
+  const std::set<Subscriber*> subscribers = subscribers_;
+  for (Subscriber* subscriber : subscribers) {
+    if (subscribers_.count(subscriber) > 0) subscriber->OnPlanned();
+  }
 }
 
 void Coordinator::StorePending() {

@@ -47,6 +47,8 @@ struct CoordinatorCounters {
   uint64_t nodes_joining = 0;
   uint64_t nodes_serving = 0;
   uint64_t nodes_draining = 0;
+  uint64_t hand_offs = 0;       // Planned topologies that this leader has published,
+  uint64_t late_hand_offs = 0;  // and those of them that somebody was late for.
 };
 
 class Coordinator {
@@ -61,6 +63,7 @@ class Coordinator {
     // This coordinator leads, under this token, and topology() is its predecessor's.
     virtual void OnLeading(uint64_t /*token*/) {}
     virtual void OnTopology(const TopologyHolder::Snapshot& topology) = 0;
+    virtual void OnPlanned() {}           // planned() is another one.
     virtual void OnLeadershipLost() = 0;  // May unsubscribe.
     // The nodes are to use others from now on.
     virtual void OnPolicies(const Policies& /*policies*/) {}
@@ -79,6 +82,8 @@ class Coordinator {
   // The last one that this process published.
   TopologyHolder::Snapshot topology() const { return holder_.Get(); }
   CoordinatorCounters counters() const;
+  // What is published next, once it was handed over for; nullptr: nothing. On the executor.
+  const TopologyHolder::Snapshot& planned() const { return planned_; }
 
   // What the nodes of the region are to use, as the leader has it stored; on the executor.
   const Policies& policies() const { return policies_; }
@@ -106,6 +111,7 @@ class Coordinator {
   void HandleLoaded(uint64_t token, const absl::StatusOr<std::optional<std::string>>& value);
   void Tick();
   void ScheduleTick();
+  void TellPlanned();
   void StorePending();
   void HandleStored(uint64_t token, const Topology& topology, const absl::Status& status);
   void LogEvents();
@@ -123,13 +129,16 @@ class Coordinator {
 
   uint64_t token_ = 0;                           // Of the current leadership.
   std::optional<ClusterMembership> membership_;  // Set while leading, after loading.
-  std::optional<Topology> pending_;              // To be stored, then published.
+  TopologyHolder::Snapshot planned_;
+  std::optional<Topology> pending_;  // To be stored, then published.
   bool storing_ = false;
   uint64_t tick_generation_ = 0;  // Only the Tick that was scheduled last runs.
   absl::Duration tick_at_ = absl::InfiniteDuration();  // When it runs.
 
   std::atomic<bool> ready_{false};
   std::atomic<uint64_t> heartbeats_{0};
+  std::atomic<uint64_t> hand_offs_{0};
+  std::atomic<uint64_t> late_hand_offs_{0};
   std::atomic<uint64_t> nodes_by_state_[4] = {};  // By MemberState.
 };
 

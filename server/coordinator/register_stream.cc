@@ -19,6 +19,7 @@ NodeReport ReportOf(const coordinator::v1::RegisterRequest& request) {
   report.member = FromProto(request.member());
   report.epoch = request.epoch();
   report.warmth = request.warmth();
+  report.handed_off_epoch = request.handed_off_epoch();
   report.unreachable_peers = {request.unreachable_peers().begin(),
                               request.unreachable_peers().end()};
   return report;
@@ -155,6 +156,9 @@ void RegisterStream::MaybeWrite() {
     *response_.mutable_policies() = *policies;
     sent_policies_ = policies->revision();
   }
+  if (coordinator_.planned() != nullptr) {
+    ToProto(*coordinator_.planned(), response_.mutable_planned());
+  }
   answer_due_ = false;
   writing_ = true;
   StartWrite(&response_);
@@ -166,6 +170,11 @@ void RegisterStream::OnTopology(const TopologyHolder::Snapshot& topology) {
 }
 
 void RegisterStream::OnPolicies(const Coordinator::Policies&) {
+  answer_due_ = true;
+  MaybeWrite();
+}
+
+void RegisterStream::OnPlanned() {
   answer_due_ = true;
   MaybeWrite();
 }

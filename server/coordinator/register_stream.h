@@ -37,6 +37,7 @@ class RegisterStream final : public grpc::ServerBidiReactor<coordinator::v1::Reg
   void OnDone() override;
 
   void OnTopology(const TopologyHolder::Snapshot& topology) override;
+  void OnPlanned() override;
   void OnLeadershipLost() override;
   void OnPolicies(const Coordinator::Policies& policies) override;
 

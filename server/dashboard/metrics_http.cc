@@ -2,20 +2,17 @@
 
 #include <civetweb.h>
 
-#include <algorithm>
 #include <cassert>
 #include <charconv>
-#include <cstring>
 #include <optional>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
+#include "server/dashboard/host_header.h"
 
 namespace meridian {
 namespace {
@@ -41,12 +38,6 @@ std::optional<HostPort> ParseHostPort(std::string_view address) {
   if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
   if (result.port < 0 || result.port > 65535) return std::nullopt;
   return result;
-}
-
-// An address in numbers, IPv6 in brackets: no name that somebody else can make lead here.
-bool IsAddress(std::string_view host) {
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') return true;
-  return host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 bool IsLoopbackHost(std::string_view host) {
@@ -142,33 +133,6 @@ absl::Status MetricsHttp::Listen() {
   return absl::OkStatus();
 }
 
-std::optional<HttpReply> MetricsHttp::CheckHost(const char* host,
-                                                std::string_view http_version) const {
-  if (host == nullptr) {
-    if (http_version == "1.0") return std::nullopt;
-    return JsonError(400, "HOST_INVALID", "there is no Host");
-  }
-  std::string_view name = host;
-  const size_t bracket = name.rfind(']');
-  const size_t colon = name.rfind(':');
-  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
-    if (name.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) {
-      return JsonError(400, "HOST_INVALID", "Host is not NAME or NAME:PORT");
-    }
-    name = name.substr(0, colon);
-  }
-  const bool legal = !name.empty() && name.size() <= 255 &&
-                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                       return absl::ascii_isalnum(c) || std::strchr("-._[]:", c) != nullptr;
-                     });
-  if (!legal) return JsonError(400, "HOST_INVALID", "Host is not NAME or NAME:PORT");
-  if (loopback_ && !IsAddress(name) && !absl::EqualsIgnoreCase(ToAbsl(name), "localhost")) {
-    return JsonError(421, "HOST_UNEXPECTED",
-                     "this server listens on loopback only; Host must be localhost or an address");
-  }
-  return std::nullopt;
-}
-
 HttpReply MetricsHttp::ReplyTo(std::string_view method, const HttpRequest& request) const {
   const std::string& path = request.path;
   const bool is_read = method == "GET" || method == "HEAD";
@@ -206,7 +170,7 @@ int MetricsHttp::OnRequest(mg_connection* connection) {
   const auto* self = static_cast<const MetricsHttp*>(request->user_data);
   const std::string_view method = request->request_method;
   std::optional<HttpReply> refused =
-      self->CheckHost(mg_get_header(connection, "Host"), request->http_version);
+      RefuseHost(mg_get_header(connection, "Host"), request->http_version, self->loopback_);
   const HttpReply reply =
       refused.has_value()
           ? *std::move(refused)

@@ -3,10 +3,11 @@
 // and, by handlers, pages of JSON (docs/http_api.md).
 //
 // Promise: only GET and HEAD, no bodies read, nothing from the file system, no cookie; a query of
-//   kMaxQueryBytes at most, and a Host that a page elsewhere cannot have led here when it listens on
-//   loopback only; a client that is slow holds a thread for kRequestTimeout at most.
+//   kMaxQueryBytes at most, and a Host that a page elsewhere cannot have led here when it listens
+//   on loopback only; a client that is slow holds a thread for kRequestTimeout at most.
 // Cost: options.threads and one more of its own (civetweb: one that accepts and those that answer).
-// Thread safety: the callbacks are called by all of these, concurrently; never after the destructor.
+// Thread safety: the callbacks are called by all of these, concurrently; never after the
+// destructor.
 
 #ifndef MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
 #define MERIDIAN_SERVER_DASHBOARD_METRICS_HTTP_H_
@@ -70,8 +71,6 @@ class MetricsHttp {
   absl::Status Listen();
   void Knock() const;
   HttpReply ReplyTo(std::string_view method, const HttpRequest& request) const;
-  // nullopt: the request may be answered. `host`: nullptr when there is none.
-  std::optional<HttpReply> CheckHost(const char* host, std::string_view http_version) const;
   static int OnRequest(mg_connection* connection);
   static int OnLogMessage(const mg_connection* connection, const char* message);
 

@@ -40,6 +40,8 @@ class Rules {
 
   void Nodes() {
     std::set<uint64_t> epochs;
+    uint64_t l2_used = 0;
+    uint64_t l2_limit = 0;
     for (const auto& [id, node] : figures_.nodes()) {
       if (!node.IsAlive(now_)) {
         Add("MeridianNodeDown", kCritical, {}, {{"node", id}}, 1,
@@ -52,12 +54,18 @@ class Rules {
       const admin::v1::GetStatusResponse& status = node.figures.status();
       if (node.known.member.state == MemberState::kServing) epochs.insert(status.epoch());
       Redis(id, status);
+      l2_used = std::max(l2_used, node.figures.l2_used_bytes());  // All look at the same.
+      l2_limit = std::max(l2_limit, node.figures.l2_limit_bytes());
       const double filled = Share(status.l1_bytes(), status.l1_limit_bytes());
       if (filled > kMaxFilled) {
         Add("MeridianMemoryHigh", kWarning, absl::Minutes(1), {{"node", id}}, filled,
             absl::StrFormat("L1 of node %s is filled to %.0f %%", id, 100 * filled));
       }
       Certificate(id, node.figures.certificate_expires_unix_ms());
+    }
+    if (const double filled = Share(l2_used, l2_limit); filled > kMaxFilled) {
+      Add("MeridianMemoryHigh", kWarning, absl::Minutes(1), {{"tier", "l2"}}, filled,
+          absl::StrFormat("the regional Redis uses %.0f %% of its memory", 100 * filled));
     }
     if (epochs.size() > 1) {
       Add("MeridianEpochsDisagree", kWarning, absl::Seconds(10), {},
@@ -205,8 +213,10 @@ class Rules {
     if (left > absl::Hours(14 * 24)) return;
     Add("MeridianCertificateExpires", left < absl::Hours(3 * 24) ? kCritical : kWarning, {},
         {{"node", id}}, absl::ToDoubleSeconds(left),
-        absl::StrFormat("the certificate of node %s expires in %.1f days", id,
-                        absl::ToDoubleHours(left) / 24));
+        left < absl::ZeroDuration()
+            ? absl::StrFormat("a certificate that node %s uses has expired", id)
+            : absl::StrFormat("a certificate that node %s uses expires in %.1f days", id,
+                              absl::ToDoubleHours(left) / 24));
   }
 
   void Worse(const char* what, double value, std::string summary) {

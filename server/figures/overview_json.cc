@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "common/engine/engine_stats.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
@@ -87,6 +89,21 @@ ReadCounts SumOfReads(const std::vector<admin::v1::GetFiguresResponse>& answers)
   return sum;
 }
 
+// Since the start, by cause.
+ordered_json EvictionsJson(const std::vector<admin::v1::GetFiguresResponse>& answers) {
+  ordered_json json;
+  for (size_t cause = 0; cause < kEvictionCauses; ++cause) {
+    const std::string name(EvictionCauseName(static_cast<EvictionCause>(cause)));
+    uint64_t sum = 0;
+    for (const admin::v1::GetFiguresResponse& answer : answers) {
+      const auto found = answer.evictions().find(name);
+      if (found != answer.evictions().end()) sum += found->second;
+    }
+    json[name] = sum;
+  }
+  return json;
+}
+
 ordered_json TotalsJson(const RegionFigures& figures, const OverviewFrame& frame,
                         const std::vector<admin::v1::GetFiguresResponse>& answers,
                         absl::Duration now) {
@@ -115,6 +132,7 @@ ordered_json TotalsJson(const RegionFigures& figures, const OverviewFrame& frame
   totals["l1_entries"] = entries;
   totals["l1_bytes"] = bytes;
   totals["l1_limit_bytes"] = limit;
+  totals["evictions"] = EvictionsJson(answers);
   totals["l2_used_bytes"] = l2_used;
   totals["l2_limit_bytes"] = l2_limit;
   totals["resident_bytes"] = resident;

@@ -29,6 +29,8 @@ constexpr double kHotShare = 0.20;     // Of the reads of a region, of one key.
 constexpr double kUneven = 1.5;        // Times the mean load of a node.
 constexpr double kBusyReads = 50;      // A second; below, load is never uneven.
 constexpr double kRedisUsed = 0.30;
+constexpr uint64_t kSmallRedis = uint64_t{64} << 20;  // Less saves nothing.
+constexpr absl::Duration kFilledAfter = absl::Minutes(10);
 constexpr double kSelective = 0.20;  // Hits a stored value.
 
 std::string Percent(double share) { return absl::StrFormat("%.1f %%", 100 * share); }
@@ -59,6 +61,8 @@ class Rules {
       limit_ += answer.status().l1_limit_bytes();
       l2_used_ = std::max(l2_used_, answer.l2_used_bytes());
       l2_limit_ = std::max(l2_limit_, answer.l2_limit_bytes());
+      uptime_ =
+          std::max(uptime_, absl::Seconds(static_cast<int64_t>(answer.status().uptime_seconds())));
     }
   }
 
@@ -120,15 +124,17 @@ class Rules {
 
   // Requirement 0-04: used against provisioned.
   void RedisTooLarge() {
-    if (l2_used_ == 0 || l2_limit_ == 0) return;
+    // One that was begun a moment ago is still filled.
+    if (l2_used_ == 0 || l2_limit_ == 0 || uptime_ < kFilledAfter) return;
     const double used = Share(l2_used_, l2_limit_);
-    if (used >= kRedisUsed) return;
+    const uint64_t enough = std::max(2 * l2_used_, kSmallRedis);
+    if (used >= kRedisUsed || enough >= l2_limit_) return;
     Recommendation& row = Add("redis_over_provisioned", "info", "");
     row.set_summary(absl::StrCat("the regional Redis uses ", Percent(used), " of its memory"));
     Evidence("used", absl::StrCat(l2_used_ >> 20, " MiB"), &row);
     Evidence("provisioned", absl::StrCat(l2_limit_ >> 20, " MiB"), &row);
-    row.set_command(absl::StrCat("redis-cli CONFIG SET maxmemory ", (2 * l2_used_) >> 20, "mb"));
-    row.set_gain(absl::StrCat((l2_limit_ - 2 * l2_used_) >> 20, " MiB less to pay for"));
+    row.set_command(absl::StrCat("redis-cli CONFIG SET maxmemory ", enough >> 20, "mb"));
+    row.set_gain(absl::StrCat((l2_limit_ - enough) >> 20, " MiB less to pay for"));
   }
 
   std::vector<Recommendation> Take() {
@@ -301,6 +307,7 @@ class Rules {
   std::map<std::string, admin::v1::NamespaceStats> stats_;
   uint64_t used_ = 0;
   uint64_t limit_ = 0;
+  absl::Duration uptime_;  // Of the oldest node.
   uint64_t l2_used_ = 0;
   uint64_t l2_limit_ = 0;
   std::vector<Recommendation> rows_;

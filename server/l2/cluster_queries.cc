@@ -51,12 +51,16 @@ std::string ChangeMarkOf(std::string_view info) {
   return mark;
 }
 
+absl::Status NoServers() {
+  return absl::UnavailableError("L2_UNAVAILABLE: the servers of the Redis Cluster are not known");
+}
+
 }  // namespace
 
 void ClusterRoute::Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) {
   const std::shared_ptr<const Map> map = CurrentMap();
   if (map == nullptr) {
-    done(absl::UnavailableError("L2_UNAVAILABLE: the servers of the Redis Cluster are not known"));
+    done(NoServers());
     return;
   }
   const uint64_t fingerprint = map->table.Fingerprint();
@@ -92,50 +96,63 @@ void ClusterRoute::Scan(std::string from, size_t count, absl::Time deadline, Sca
       });
 }
 
-// One INFO of each primary.
-struct ClusterRoute::Counting {
-  std::vector<std::string> marks;  // Empty: that server does not say.
+// The same of each primary.
+struct ClusterRoute::Asking {
+  std::vector<RedisReplies> replies;
   size_t left = 0;
-  size_t failed = 0;
-  absl::Status error;
-  CountDone done;
+  EachDone done;
 };
+
+void ClusterRoute::AskEachOf(const Map& map, const std::vector<RedisCommand>& commands,
+                             absl::Time deadline, EachDone done) {
+  auto asking = std::make_shared<Asking>();
+  asking->replies.resize(map.clients.size());
+  asking->left = map.clients.size();
+  asking->done = std::move(done);
+  for (size_t i = 0; i < map.clients.size(); ++i) {
+    map.clients[i]->Submit(RedisLane::kRead, commands, deadline,
+                           [this, asking, i](RedisReplies replies) {
+                             // One at a time: some may fail on the stack of this call.
+                             loop_.Post([asking, i, replies = std::move(replies)]() mutable {
+                               asking->replies[i] = std::move(replies);
+                               if (--asking->left == 0) asking->done(std::move(asking->replies));
+                             });
+                           });
+  }
+}
+
+void ClusterRoute::AskEach(std::vector<RedisCommand> commands, absl::Time deadline, EachDone done) {
+  const std::shared_ptr<const Map> map = CurrentMap();
+  if (map == nullptr) {
+    done({RedisReplies(commands.size(), NoServers())});
+    return;
+  }
+  AskEachOf(*map, commands, deadline, std::move(done));
+}
 
 void ClusterRoute::ChangeCount(absl::Time deadline, CountDone done) {
   const std::shared_ptr<const Map> map = CurrentMap();
   if (map == nullptr) {
-    done(absl::UnavailableError("L2_UNAVAILABLE: the servers of the Redis Cluster are not known"));
+    done(NoServers());
     return;
   }
-  auto counting = std::make_shared<Counting>();
-  counting->marks.resize(map->clients.size());
-  counting->left = map->clients.size();
-  counting->done = std::move(done);
-  const auto one_answered = [fingerprint = map->table.Fingerprint()](Counting& all) {
-    if (--all.left > 0) return;
-    if (all.failed == all.marks.size()) return all.done(all.error);
-    std::string marks = absl::StrCat(fingerprint, ":");
-    for (const std::string& mark : all.marks) {
-      if (mark.empty()) return all.done(uint64_t{0});  // A server that does not say: not known.
-      marks += mark;
-    }
-    all.done(std::max<uint64_t>(Hash64(marks), 1));
-  };
-  for (size_t i = 0; i < map->clients.size(); ++i) {
-    map->clients[i]->Submit(
-        RedisLane::kRead, {RedisCommand::Plain("changes", CommandOf({"INFO", "persistence"}))},
-        deadline, [this, counting, i, one_answered](const RedisReplies& replies) {
-          loop_.Post([counting, i, one_answered, status = replies[0].status(),
-                      mark = replies[0].ok() ? ChangeMarkOf(replies[0]->text()) : std::string()] {
-            if (!status.ok()) {
-              counting->error = status;
-              ++counting->failed;
-            }
-            counting->marks[i] = mark;
-            one_answered(*counting);
-          });
-        });
-  }
+  AskEachOf(*map, {RedisCommand::Plain("changes", CommandOf({"INFO", "persistence"}))}, deadline,
+            [fingerprint = map->table.Fingerprint(),
+             done = std::move(done)](const std::vector<RedisReplies>& servers) {
+              std::string marks = absl::StrCat(fingerprint, ":");
+              size_t failed = 0;
+              bool known = true;
+              for (const RedisReplies& replies : servers) {
+                const std::string mark =
+                    replies[0].ok() ? ChangeMarkOf(replies[0]->text()) : std::string();
+                failed += replies[0].ok() ? 0 : 1;
+                known &= !mark.empty();
+                marks += mark;
+              }
+              if (failed == servers.size()) return done(servers.back()[0].status());
+              // A server that does not say: not known.
+              done(known ? std::max<uint64_t>(Hash64(marks), 1) : uint64_t{0});
+            });
 }
 
 std::vector<uint32_t> ClusterRoute::AwaySlots() const {

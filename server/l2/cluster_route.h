@@ -49,13 +49,15 @@ class ClusterRoute final : public RedisRoute {
               RedisDone done) override ABSL_LOCKS_EXCLUDED(mu_);
   void Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  void AskEach(std::vector<RedisCommand> commands, absl::Time deadline, EachDone done) override
+      ABSL_LOCKS_EXCLUDED(mu_);
   void ChangeCount(absl::Time deadline, CountDone done) override ABSL_LOCKS_EXCLUDED(mu_);
   L2Health Health() const override ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<uint32_t> AwaySlots() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Call;
-  struct Counting;
+  struct Asking;
 
   // The table with a client for every primary in it.
   struct Map {
@@ -74,6 +76,8 @@ class ClusterRoute final : public RedisRoute {
   };
 
   std::shared_ptr<const Map> CurrentMap() const ABSL_LOCKS_EXCLUDED(mu_);
+  void AskEachOf(const Map& map, const std::vector<RedisCommand>& commands, absl::Time deadline,
+                 EachDone done);
   std::shared_ptr<RedisClient> ClientAt(const RedisAddress& address, bool replica = false);
   std::shared_ptr<RedisClient> ReplicaOf(uint16_t slot) ABSL_LOCKS_EXCLUDED(mu_);
   void Install(SlotTable table) ABSL_LOCKS_EXCLUDED(mu_);

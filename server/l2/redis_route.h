@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -32,6 +33,7 @@ struct ScanPage {
 };
 using ScanDone = std::function<void(absl::StatusOr<ScanPage>)>;
 using CountDone = std::function<void(absl::StatusOr<uint64_t>)>;
+using EachDone = std::function<void(std::vector<RedisReplies>)>;
 
 // A number that moves with every batch that may append to a changelog: a key of its own, except on
 // Redis Cluster, where no key could be in the same slot as all changelogs.
@@ -52,6 +54,13 @@ class RedisRoute {
   // The next page of a walk through all keys; `from` is empty at first and then the last page's
   // `next`. kAborted: the data has moved meanwhile, begin anew.
   virtual void Scan(std::string from, size_t count, absl::Time deadline, ScanDone done) = 0;
+
+  // Asks every server that the data is on the same, which must not be about a key; replies by
+  // server, in any order.
+  virtual void AskEach(std::vector<RedisCommand> commands, absl::Time deadline, EachDone done) {
+    Submit(RedisLane::kRead, std::move(commands), deadline,
+           [done = std::move(done)](RedisReplies replies) { done({std::move(replies)}); });
+  }
 
   // See L2Store::ChangeCount.
   virtual void ChangeCount(absl::Time deadline, CountDone done) = 0;

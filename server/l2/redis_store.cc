@@ -12,6 +12,7 @@
 #include "server/l2/changelog_replies.h"
 #include "server/l2/cluster_slots.h"
 #include "server/l2/resp_writer.h"
+#include "server/l2/usage_replies.h"
 #include "server/node/l2_write_check.h"
 
 namespace meridian {
@@ -588,6 +589,13 @@ void RedisStore::ServerTime(absl::Time deadline, TimeCallback callback) {
                    }
                    callback(absl::FromUnixSeconds(seconds) + absl::Microseconds(micros));
                  });
+}
+
+void RedisStore::FetchUsage(absl::Time deadline, UsageCallback callback) {
+  route_->AskEach(UsageCommands(), deadline,
+                  [callback = std::move(callback)](const std::vector<RedisReplies>& servers) {
+                    callback(TakeUsage(servers));
+                  });
 }
 
 L2Health RedisStore::Health() const { return route_->Health(); }

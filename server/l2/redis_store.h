@@ -19,6 +19,7 @@
 #include "server/l2/l2_observer.h"
 #include "server/l2/redis_route.h"
 #include "server/node/l2_store.h"
+#include "server/node/l2_usage.h"
 
 namespace meridian {
 
@@ -32,7 +33,7 @@ struct RedisStoreOptions {
   absl::Status Validate() const;
 };
 
-class RedisStore final : public L2Store {
+class RedisStore final : public L2Store, public L2UsageSource {
  public:
   // Begins to connect and returns at once; a Redis that is down is no error here.
   // `observer` may be nullptr. References outlive the store.
@@ -53,9 +54,9 @@ class RedisStore final : public L2Store {
   void FetchCursors(std::string source_region, std::vector<uint32_t> slots, absl::Time deadline,
                     PositionsCallback callback) override;
   // The cursor stays where it is when a write failed for a reason that may pass (anything but a key
-  // of a foreign type); the results say so. What is too much for one script goes in parts, one after
-  // the other: what was to follow a part that failed is not sent, and has the status of the write
-  // that failed. It says what the store refuses, to who asks what to do about the call.
+  // of a foreign type); the results say so. What is too much for one script goes in parts, one
+  // after the other: what was to follow a part that failed is not sent, and has the status of the
+  // write that failed. It says what the store refuses, to who asks what to do about the call.
   void ApplyReplicated(std::string source_region, uint32_t slot, LogPosition cursor,
                        std::vector<L2Write> writes, absl::Time deadline,
                        ApplyCallback callback) override;
@@ -71,6 +72,7 @@ class RedisStore final : public L2Store {
   void SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after, absl::Time deadline,
                        TombstonesCallback callback) override;
   void ServerTime(absl::Time deadline, TimeCallback callback) override;
+  void FetchUsage(absl::Time deadline, UsageCallback callback) override;
   L2Health Health() const override;
   std::vector<uint32_t> AwaySlots() const override { return route_->AwaySlots(); }
   uint64_t Generation() const override { return route_->generations().newest(); }

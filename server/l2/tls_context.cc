@@ -29,7 +29,7 @@ absl::Status FileError(const char* what, const std::string& file) {
   const std::string reason = ReasonOf(ERR_get_error());
   ERR_clear_error();
   return absl::InvalidArgumentError(
-      absl::StrCat("Redis TLS: ", what, " '", file, "' cannot be used: ", reason));
+      absl::StrCat("TLS: ", what, " '", file, "' cannot be used: ", reason));
 }
 
 bool IsIpAddress(const std::string& host) {
@@ -54,7 +54,7 @@ std::string ProblemOfError(unsigned long error) {  // NOLINT: OpenSSL's type.
       return absl::StrCat("TLS: the server does not trust our certificate: ", ReasonOf(error));
     case SSL_R_WRONG_VERSION_NUMBER:
       return absl::StrCat(
-          "TLS: the server does not speak TLS; is it redis:// instead of rediss://? ",
+          "TLS: the server does not speak TLS; is the URL without TLS (redis://, http://)? ",
           ReasonOf(error));
     default:
       return absl::StrCat("TLS: ", ReasonOf(error));

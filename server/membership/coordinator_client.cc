@@ -62,6 +62,14 @@ void CoordinatorClient::SetWarmth(double warmth) {
   executor_.Post([this, warmth] { warmth_ = warmth; });
 }
 
+void CoordinatorClient::SetHandedOff(uint64_t epoch) {
+  executor_.Post([this, epoch] {
+    if (epoch != planned_epoch_) return;  // Of an earlier plan.
+    handed_off_epoch_ = epoch;
+    SendHeartbeat();
+  });
+}
+
 CoordinatorClientStatus CoordinatorClient::status() const {
   absl::MutexLock lock(&mu_);
   return status_;
@@ -83,6 +91,7 @@ void CoordinatorClient::Connect(const std::string& address) {
   }
   heard_at_ = clock_.Monotonic();
   hot_keys_due_ = heard_at_;
+  planned_epoch_ = handed_off_epoch_ = 0;
   stream_ = transport_.Open(
       address, {[this, executor = &executor_, stream](CoordinatorReply reply) {
                   executor->Post([this, stream, reply = std::move(reply)]() mutable {
@@ -115,15 +124,28 @@ void CoordinatorClient::HandleReply(uint64_t stream, CoordinatorReply reply) {
     options_.policies->Follow(*reply.policies);
     if (!reply.topology.has_value()) SendHeartbeat();  // The coordinator learns it at once.
   }
-  if (!reply.topology.has_value()) return;
-  const uint64_t epoch = reply.topology->epoch();
-  const size_t members = reply.topology->members().size();
-  if (reply.topology->region() != options_.region) {
-    spdlog::error("refusing a topology of region '{}'", reply.topology->region());
-  } else if (topology_.Offer(*std::move(reply.topology))) {
+  // First what is, then what comes.
+  if (reply.topology.has_value()) TakeTopology(*std::move(reply.topology));
+  if (reply.planned.has_value()) HandlePlanned(*std::move(reply.planned));
+}
+
+void CoordinatorClient::TakeTopology(Topology next) {
+  const uint64_t epoch = next.epoch();
+  const size_t members = next.members().size();
+  if (next.region() != options_.region) {
+    spdlog::error("refusing a topology of region '{}'", next.region());
+  } else if (topology_.Offer(std::move(next))) {
     spdlog::info("epoch {}: {} members", epoch, members);
     SendHeartbeat();  // The coordinator learns at once which epoch is in use here.
   }
+}
+
+void CoordinatorClient::HandlePlanned(Topology planned) {
+  if (planned.epoch() == planned_epoch_ || planned.region() != options_.region) return;
+  planned_epoch_ = planned.epoch();
+  if (options_.planned == nullptr) return SetHandedOff(planned_epoch_);
+  spdlog::info("epoch {} is planned: {} members", planned.epoch(), planned.members().size());
+  options_.planned(std::make_shared<const Topology>(std::move(planned)));
 }
 
 void CoordinatorClient::HandleEnd(uint64_t stream, const StreamEnd& end) {
@@ -170,6 +192,7 @@ void CoordinatorClient::SendHeartbeat() {
                              clock_.Now(),
                              warmth_,
                              {},
+                             handed_off_epoch_,
                              {},
                              {},
                              0,

@@ -49,6 +49,9 @@ struct CoordinatorClientOptions {
   // Takes the policies that a coordinator assigns, and says which are followed; called on the
   // executor. Not owned, outlives the client; nullptr: nobody follows.
   PolicyFollower* policies = nullptr;
+  // Told once of each topology that is planned, on the executor; SetHandedOff answers. nullptr:
+  // this node hands nothing over, and says so at once.
+  std::function<void(TopologyHolder::Snapshot planned)> planned = nullptr;
 };
 
 // For status pages.
@@ -71,6 +74,9 @@ class CoordinatorClient {
   // kDraining: gives the slots away; the coordinator is told at once.
   void SetState(MemberState state);
   void SetWarmth(double warmth);
+  // What this node loses by the planned topology of this epoch was handed over, or is not going to
+  // be. The coordinator is told at once.
+  void SetHandedOff(uint64_t epoch);
 
   CoordinatorClientStatus status() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -78,6 +84,8 @@ class CoordinatorClient {
   void Connect(const std::string& address);
   void TryNext();
   void HandleReply(uint64_t stream, CoordinatorReply reply);
+  void TakeTopology(Topology next);
+  void HandlePlanned(Topology planned);
   void HandleEnd(uint64_t stream, const StreamEnd& end);
   void Beat(uint64_t stream);
   void SendHeartbeat();
@@ -93,6 +101,8 @@ class CoordinatorClient {
   // Used on the executor only.
   Member member_;
   double warmth_ = 1;
+  uint64_t planned_epoch_ = 0;     // That this stream's coordinator has told last.
+  uint64_t handed_off_epoch_ = 0;  // Of it, when it was handed over for.
   std::minstd_rand random_;
   Backoff backoff_;
   size_t next_ = 0;            // Index of the coordinator to try next.

@@ -28,6 +28,7 @@ struct NodeHeartbeat {
   absl::Time now;
   double warmth = 0;
   std::vector<std::string> unreachable_peers;
+  uint64_t handed_off_epoch = 0;                // Of the last planned topology; 0: none.
   std::optional<std::vector<HotKey>> hot_keys;  // Absent: as they were.
   std::vector<SampledAccess> accesses;          // Since the heartbeat before; oldest first.
   uint32_t callers_per_access_sample = 0;
@@ -38,8 +39,9 @@ struct NodeHeartbeat {
 
 struct CoordinatorReply {
   std::optional<Topology> topology;  // Newer than the node's; absent: nothing new.
-  absl::Duration heartbeat_interval;
-  std::optional<AssignedPolicies> policies = {};  // Absent: as they were.
+  absl::Duration heartbeat_interval = absl::ZeroDuration();
+  std::optional<Topology> planned = std::nullopt;  // What comes next; absent: nothing is planned.
+  std::optional<AssignedPolicies> policies = std::nullopt;  // Absent: as they were.
 };
 
 // Why a stream ended.

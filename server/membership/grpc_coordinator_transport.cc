@@ -24,6 +24,7 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
   request.mutable_now()->set_seconds(ns / 1'000'000'000);
   request.mutable_now()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
   request.set_warmth(heartbeat.warmth);
+  request.set_handed_off_epoch(heartbeat.handed_off_epoch);
   for (const std::string& id : heartbeat.unreachable_peers) request.add_unreachable_peers(id);
   for (const SampledAccess& access : heartbeat.accesses) {
     coordinator::v1::Access* added = request.mutable_accesses()->add_accesses();
@@ -121,15 +122,8 @@ class GrpcCoordinatorTransport::Call final
     }
     CoordinatorReply reply;
     reply.heartbeat_interval = absl::Milliseconds(response_.heartbeat_interval_ms());
-    if (response_.has_topology()) {
-      absl::StatusOr<Topology> topology = FromProto(response_.topology());
-      if (!topology.ok()) {
-        malformed_ = std::string(topology.status().message());
-        Cancel();
-      } else {
-        reply.topology = *std::move(topology);
-      }
-    }
+    if (response_.has_topology()) reply.topology = Parse(response_.topology());
+    if (response_.has_planned()) reply.planned = Parse(response_.planned());
     if (response_.has_policies()) reply.policies = FromProto(response_.policies());
     if (malformed_.empty()) events_.on_reply(std::move(reply));
     StartRead(&response_);
@@ -151,6 +145,15 @@ class GrpcCoordinatorTransport::Call final
   }
 
  private:
+  // nullopt: it cannot be used, and the call ends.
+  std::optional<Topology> Parse(const cache::v1::Topology& proto) {
+    absl::StatusOr<Topology> topology = FromProto(proto);
+    if (topology.ok()) return *std::move(topology);
+    malformed_ = std::string(topology.status().message());
+    Cancel();
+    return std::nullopt;
+  }
+
   GrpcCoordinatorTransport& transport_;
   std::unique_ptr<coordinator::v1::CoordinatorService::Stub> stub_;
   const Events events_;

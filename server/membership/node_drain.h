@@ -37,7 +37,7 @@ class NodeDrain {
   using Unstored = std::function<size_t()>;
 
   // The others have at least so long to take the slots, however late the node's turn comes.
-  static constexpr absl::Duration kLeastHandover = absl::Seconds(5);
+  static constexpr absl::Duration kLeastHandover = absl::Seconds(10);
 
   // Of the node `id`. References outlive this; callbacks that wait are not called after it.
   // `unstored` may be called on any thread.

@@ -8,6 +8,7 @@
 #include "common/rpc/server_settings.h"
 #include "common/rpc/topology_proto.h"
 #include "server/node/entry_proto.h"
+#include "server/node/hand_off_proto.h"
 
 namespace meridian {
 namespace {
@@ -289,6 +290,53 @@ void GrpcPeerTransport::GetFence(const Member& to, const Fence& fence, absl::Tim
         }
         Release(&call, &stub);
       });
+}
+
+// One message and its answer. Keeps itself alive until gRPC is done with it.
+class GrpcPeerTransport::HandOffCall final
+    : public grpc::ClientWriteReactor<peer::v1::HandOffRequest> {
+ public:
+  HandOffCall(GrpcPeerTransport& transport, std::shared_ptr<Stub> stub, HandOffDone done)
+      : transport_(transport), stub_(std::move(stub)), done_(std::move(done)) {}
+
+  void Begin(std::shared_ptr<HandOffCall> self) {
+    self_ = std::move(self);
+    stub_->async()->HandOff(&context, &response_, this);
+    StartWriteLast(&request, grpc::WriteOptions());
+    StartCall();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    if (status.ok()) {
+      (void)transport_.versions_.Merge(response_.header().hlc());
+      done_(response_.accepted_entries());
+    } else {
+      done_(ToAbslStatus(status));
+    }
+    std::shared_ptr<HandOffCall> self = std::move(self_);
+    std::shared_ptr<Stub> stub = std::move(stub_);
+    transport_.Release(&self, &stub);  // May delete this.
+  }
+
+  grpc::ClientContext context;
+  peer::v1::HandOffRequest request;
+
+ private:
+  GrpcPeerTransport& transport_;
+  std::shared_ptr<Stub> stub_;
+  const HandOffDone done_;
+  peer::v1::HandOffResponse response_;
+  std::shared_ptr<HandOffCall> self_;
+};
+
+void GrpcPeerTransport::HandOff(const Member& to, uint64_t epoch, std::vector<HandOffItem> items,
+                                absl::Time deadline, HandOffDone done) {
+  auto call = std::make_shared<HandOffCall>(*this, StubFor(to.peer_address), std::move(done));
+  FillHeader(epoch, "", call->request.mutable_header());
+  for (const HandOffItem& item : items) ToProto(item, call->request.add_entries());
+  call->context.set_deadline(absl::ToChronoTime(deadline));
+  Began(to.peer_address, Context(call, &call->context));
+  call->Begin(call);
 }
 
 }  // namespace meridian

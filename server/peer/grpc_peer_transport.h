@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -23,11 +24,12 @@
 #include "common/base/version.h"
 #include "meridian/peer/v1/peer_service.grpc.pb.h"
 #include "server/node/clock_guard.h"
+#include "server/node/hand_off.h"
 #include "server/node/peer_transport.h"
 
 namespace meridian {
 
-class GrpcPeerTransport final : public PeerTransport {
+class GrpcPeerTransport final : public PeerTransport, public HandOffTransport {
  public:
   // Nothing is owned; all outlive every callback. `clock_guard` is told the clocks of others, as
   // their replies show them.
@@ -48,6 +50,8 @@ class GrpcPeerTransport final : public PeerTransport {
                  AnswerCallback callback) override;
   void GetFence(const Member& to, const Fence& fence, absl::Time deadline,
                 ClockCallback callback) override;
+  void HandOff(const Member& to, uint64_t epoch, std::vector<HandOffItem> items,
+               absl::Time deadline, HandOffDone done) override;
 
   // Drops the channels of addresses that `topology` does not name and cancels the calls to them:
   // who waits for a node that is gone goes around it now.
@@ -58,6 +62,7 @@ class GrpcPeerTransport final : public PeerTransport {
 
  private:
   using Stub = peer::v1::PeerService::Stub;
+  class HandOffCall;
 
   std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
   void FillHeader(uint64_t epoch, std::string_view request_id, peer::v1::PeerHeader* header);

@@ -249,6 +249,10 @@ void AddWarmthOptions(NodeConfig* config, OptionSet* set) {
             "Keys a second that are read from Redis into L1 when slots are gained, the hottest "
             "first, at most 10000; 0: none",
             SetInteger(&config->refill_rate, 0, 10'000)});
+  set->AddBytes(&config->hand_off_max_bytes, 0,
+                {"hand-off-max-bytes", "warmth.hand_off_max_bytes", "256MiB",
+                 "Memory beside L1 for what other nodes hand over of slots that this one is about "
+                 "to gain; 0: nothing is taken"});
   set->Add({"heat-interval", "warmth.heat_interval", "10s",
             "How often the hot keys of each slot are saved in Redis for its next owner",
             SetDuration(&config->heat_interval, absl::Milliseconds(100))});

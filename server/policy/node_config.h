@@ -38,6 +38,7 @@ struct NodeConfig {
   uint64_t mirror_max_bytes = 0;  // 0: no mirrors.
   uint32_t sample_callers = 0;  // One of so many is sampled for prediction; 0: none.
   uint64_t refill_rate = 0;       // Keys a second; 0: no refill.
+  uint64_t hand_off_max_bytes = 0;  // Kept aside of what others hand over; 0: nothing is taken.
   absl::Duration heat_interval;   // Between two rounds of saving what is hot.
   double ready_warmth = 0;        // 0 to 1.
   absl::Duration ready_warmth_deadline;

@@ -20,11 +20,21 @@ HeatSaver::HeatSaver(HeatSaverOptions options, const NodeContext& context, const
                      HeatTable& table, TaskGate gate)
     : options_(options), context_(context), keys_(keys), table_(table), gate_(std::move(gate)) {}
 
-void HeatSaver::Start() {
-  gate_.PostAfter(options_.interval, [this] { BeginRound(); });
+void HeatSaver::Start() { BeginRoundAfter(options_.interval); }
+
+void HeatSaver::Hurry(std::function<void()> done) {
+  hurried_.push_back(std::move(done));
+  if (!in_round_) BeginRoundAfter(absl::ZeroDuration());
+}
+
+void HeatSaver::BeginRoundAfter(absl::Duration delay) {
+  gate_.PostAfter(delay, [this, round = ++next_round_] {
+    if (round == next_round_) BeginRound();
+  });
 }
 
 void HeatSaver::BeginRound() {
+  in_round_ = true;
   round_began_ = context_.clock.Monotonic();
   place_ = {};
   wanted_.assign(kSlotCount, false);
@@ -43,7 +53,7 @@ void HeatSaver::Walk() {
   std::vector<ResidentKey> keys;
   const bool more = context_.engine.Walk(&place_, options_.walk_buckets, wanted_, now, &keys);
   for (const ResidentKey& key : keys) Note(key, now);
-  gate_.PostAfter(options_.tick, [this, more] { more ? Walk() : Finish(); });
+  gate_.PostAfter(Pause(), [this, more] { more ? Walk() : Finish(); });
 }
 
 void HeatSaver::Note(const ResidentKey& key, absl::Duration now) {
@@ -88,7 +98,7 @@ void HeatSaver::Finish() {
   table_.Update();
   if (!batch.empty() && context_.CheckClock().ok()) return Save(std::move(batch));
   if (found_.empty()) return EndRound();
-  gate_.PostAfter(options_.tick, [this] { Finish(); });
+  gate_.PostAfter(Pause(), [this] { Finish(); });
 }
 
 HeatDigest HeatSaver::DigestOf(const HeatDigest& last, bool fades,
@@ -146,6 +156,7 @@ void HeatSaver::Saved(const std::vector<Saving>& batch, const std::vector<L2Writ
   for (size_t i = 0; i < batch.size(); ++i) {
     const bool applied = results[i].status.ok() && results[i].outcome == L2WriteOutcome::kApplied;
     if (results[i].status.ok() && !applied) (void)context_.versions.Merge(results[i].stored.hlc);
+    if (!results[i].status.ok() && !hurried_.empty()) found_.clear();  // Nobody waits for more.
     if (!applied) continue;  // The next round tries again.
     saved_.fetch_add(1, std::memory_order_relaxed);
     HeatTable::Slot* const slot = table_.Find(batch[i].slot, batch[i].generation);
@@ -154,12 +165,14 @@ void HeatSaver::Saved(const std::vector<Saving>& batch, const std::vector<L2Writ
     slot->saved_at = context_.clock.Monotonic();
   }
   if (found_.empty()) return EndRound();
-  gate_.PostAfter(options_.tick, [this] { Finish(); });
+  gate_.PostAfter(Pause(), [this] { Finish(); });
 }
 
 void HeatSaver::EndRound() {
+  in_round_ = false;
   const absl::Duration took = context_.clock.Monotonic() - round_began_;
-  gate_.PostAfter(std::max(options_.tick, options_.interval - took), [this] { BeginRound(); });
+  BeginRoundAfter(std::max(options_.tick, options_.interval - took));
+  for (const std::function<void()>& done : std::exchange(hurried_, {})) done();
 }
 
 }  // namespace meridian

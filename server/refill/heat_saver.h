@@ -8,6 +8,9 @@
 // something else than the saved one (HeatDigest::Overlap below kSame), or when half of that one's
 // life is over.
 //
+// A node that is about to lose slots has it hurry: the round that is under way, or one that begins
+// now, goes on without pauses.
+//
 // Promise: a slot that is still being refilled is left alone: what its last owner knew of it stays.
 // Cost: `walk_buckets` entries of L1 are looked at every `tick`, which is what bounds a round of a
 //   large L1; kMaxKeys keys a slot in memory during a round; a call of L2 for save_slots digests,
@@ -20,6 +23,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -54,6 +58,10 @@ class HeatSaver {
 
   void Start();
 
+  // Saves now what is known; `done` is called when that round is over, as far as L2 answers.
+  // REQUIRES: behind the gate, after Start.
+  void Hurry(std::function<void()> done);
+
   // Digests that L2 has taken, since the start.
   uint64_t saved() const { return saved_.load(std::memory_order_relaxed); }
 
@@ -70,7 +78,9 @@ class HeatSaver {
     std::string bytes;
   };
 
+  void BeginRoundAfter(absl::Duration delay);
   void BeginRound();
+  absl::Duration Pause() const { return hurried_.empty() ? options_.tick : absl::ZeroDuration(); }
   void Walk();
   void Note(const ResidentKey& key, absl::Duration now);
   void Finish();
@@ -86,6 +96,9 @@ class HeatSaver {
   HeatTable& table_;
   const TaskGate gate_;
 
+  uint64_t next_round_ = 0;  // Tells the round that is due from one that Hurry has replaced.
+  bool in_round_ = false;
+  std::vector<std::function<void()>> hurried_;  // Who waits for the end of the round.
   absl::Duration round_began_;
   Engine::WalkPlace place_;
   std::vector<bool> wanted_;  // Slots of this round.

@@ -133,16 +133,10 @@ void KeyRefill::Run(std::vector<L2Key> keys, absl::Duration timeout, Done done) 
 }
 
 RefillOutcome KeyRefill::Take(const Batch& batch, size_t i, const L2Record& stored) {
-  const Batch::One& one = *batch.wanted[i];
   if (absl::IsDeadlineExceeded(stored.status)) return RefillOutcome::kLate;
   if (absl::IsUnavailable(stored.status)) return RefillOutcome::kError;
   if (!stored.status.ok()) return RefillOutcome::kFailed;
   if (!CanJudge()) return RefillOutcome::kError;  // It could when it asked: later, again.
-  // A write that waits for L2 is newer, and was put into L1 if it may be there.
-  if (context_.hints != nullptr && !context_.hints->empty() &&
-      context_.hints->Find(one.name.name_space, one.name.key)) {
-    return RefillOutcome::kRefused;
-  }
   if (stored.record.empty()) return RefillOutcome::kGone;
   return PutIn(batch, i, stored);
 }
@@ -156,17 +150,28 @@ RefillOutcome KeyRefill::PutIn(const Batch& batch, size_t i, const L2Record& sto
   if (record->kind == RecordKind::kTombstone || ttl <= absl::ZeroDuration()) {
     return RefillOutcome::kGone;
   }
-  const absl::Duration now = context_.clock.Monotonic();
   const Buffer value =
       record->kind == RecordKind::kValue ? Buffer::CopyOf(record->value) : Buffer();
-  const NamespacePolicy& policy = one.name_space.policies().Of(one.key.slot);
-  std::optional<Entry> entry = EntryOfRecord(context_, one.name_space, policy, one.key, *record,
-                                             ttl, value, Placing::kAgain, now);
+  return Put(one.name_space, one.key, *record, ttl, value, one.token);
+}
+
+RefillOutcome KeyRefill::Put(const Namespace& name_space, const EntryKey& key, const Record& record,
+                             absl::Duration ttl, const Buffer& value, const FillToken& token) {
+  if (WaitsForL2(name_space.name, key.key)) return RefillOutcome::kRefused;
+  const absl::Duration now = context_.clock.Monotonic();
+  const NamespacePolicy& policy = name_space.policies().Of(key.slot);
+  std::optional<Entry> entry =
+      EntryOfRecord(context_, name_space, policy, key, record, ttl, value, Placing::kAgain, now);
   if (!entry) return RefillOutcome::kRefused;
-  if (!HasRoom(one.name_space, policy, one.key.key.size(), *entry)) return RefillOutcome::kNoRoom;
-  const PutOutcome put = context_.engine.PutFill(one.key, *std::move(entry), now, one.token);
+  if (!HasRoom(name_space, policy, key.key.size(), *entry)) return RefillOutcome::kNoRoom;
+  const PutOutcome put = context_.engine.PutFill(key, *std::move(entry), now, token);
   if (put == PutOutcome::kStored) return RefillOutcome::kFilled;
   return put == PutOutcome::kStale ? RefillOutcome::kResident : RefillOutcome::kRefused;
+}
+
+bool KeyRefill::WaitsForL2(std::string_view name_space, std::string_view key) const {
+  return context_.hints != nullptr && !context_.hints->empty() &&
+         context_.hints->Find(name_space, key);
 }
 
 }  // namespace meridian

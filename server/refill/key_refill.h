@@ -20,9 +20,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/base/buffer.h"
 #include "common/engine/entry.h"
+#include "common/engine/fill_token.h"
 #include "server/node/l2_store.h"
+#include "server/node/namespaces.h"
 #include "server/node/node_context.h"
+#include "server/node/record.h"
 
 namespace meridian {
 
@@ -69,10 +73,18 @@ class KeyRefill {
   // Calls `done` once, on the store's thread or before it returns.
   void Run(std::vector<L2Key> keys, absl::Duration timeout, Done done);
 
+  // Puts a record into L1 that is as new as what L2 had at some time after `token` was made. `ttl`:
+  // what is left of its life; `value`: its stored bytes. Asks whoever else may know better: the
+  // hint log, fences, the policy.
+  RefillOutcome Put(const Namespace& name_space, const EntryKey& key, const Record& record,
+                    absl::Duration ttl, const Buffer& value, const FillToken& token);
+
  private:
   struct Batch;
 
   RefillOutcome Take(const Batch& batch, size_t i, const L2Record& stored);
+  // A write that waits for L2 is newer, and was put into L1 if it may be there.
+  bool WaitsForL2(std::string_view name_space, std::string_view key) const;
   // As HasRoom, and in the entry's pool.
   bool HasRoom(const Namespace& name_space, const NamespacePolicy& policy, size_t key_size,
                const Entry& entry) const;

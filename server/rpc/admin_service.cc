@@ -282,7 +282,7 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::ListHotKeys(
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
                                                       const admin::v1::DrainRequest* request,
-                                                      admin::v1::DrainResponse*) {
+                                                      admin::v1::DrainResponse* response) {
   if (request->timeout_ms() > kMaxDrainMs) {
     ErrorDetails details;
     details.field = "timeout_ms";
@@ -292,10 +292,13 @@ grpc::ServerUnaryReactor* AdminServiceHandlers::Drain(Context* context,
                                         std::move(details)));
   }
   const uint64_t timeout_ms = request->timeout_ms() == 0 ? kDrainMs : request->timeout_ms();
-  return CancellableCall::Start([this, timeout_ms](const CancellableCall::End& end) {
-    return sources_.drain(absl::Milliseconds(timeout_ms), [end](const absl::Status& status) {
+  return CancellableCall::Start([this, timeout_ms, response](const CancellableCall::End& end) {
+    const auto drained = [this, end, response,
+                          before = sources_.handed_off()](const absl::Status& status) {
+      response->set_handed_off_entries(sources_.handed_off() - before);
       end(status.ok() ? grpc::Status::OK : ToGrpcStatus(FromStatus(status)));
-    });
+    };
+    return sources_.drain(absl::Milliseconds(timeout_ms), drained);
   });
 }
 grpc::ServerUnaryReactor* AdminServiceHandlers::WhatIf(Context* context,

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "server/figures/analytics.h"
 #include "server/node/l2_store.h"
+#include "server/node/l2_usage.h"
 #include "server/policy/policy_store.h"
 #include "server/replication/region_diff.h"
 #include "server/replication/replication_link.h"
@@ -46,9 +47,12 @@ struct AdminSources {
   std::function<absl::StatusOr<std::string>(const std::string&)> set_log_level;  // The one before.
   // Gives the node's slots away, within the time; answers later, and only then ends the process.
   std::function<std::function<void()>(absl::Duration, std::function<void(absl::Status)>)> drain;
+  std::function<uint64_t()> handed_off;   // Entries that others have taken, since the start.
   std::function<uint64_t()> incarnation;  // Of this start of the process.
   std::function<CallCounts()> calls;
   std::function<double()> warmth;
+  std::function<std::optional<L2Usage>()> l2_usage;  // nullopt: not known.
+  std::function<absl::Time()> certificates_end;      // Of the first; InfiniteFuture: none.
   UnitCosts costs;
 };
 

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "common/rpc/topology_proto.h"
 #include "common/telemetry/process_metrics.h"
 #include "server/figures/figures_proto.h"
+#include "server/node/evictions.h"
 #include "server/node/limits.h"
 #include "server/node/warmed_figures.h"
 #include "server/policy/build_info.h"
@@ -50,13 +52,11 @@ void FillNamespaces(const NodeContext& context, admin::v1::GetStatusResponse* re
 
 void FillEvictions(const NodeContext& context,
                    google::protobuf::Map<std::string, uint64_t>* evictions) {
-  const std::vector<NamespaceEngineStats> stats = context.engine.Stats();
-  for (const EvictionCause cause :
-       {EvictionCause::kSize, EvictionCause::kTtl, EvictionCause::kFence, EvictionCause::kAdmission,
-        EvictionCause::kReplaced}) {
-    uint64_t sum = 0;
-    for (const NamespaceEngineStats& row : stats) sum += row.counters.evicted(cause);
-    (*evictions)[std::string(EvictionCauseName(cause))] = sum;
+  for (const NamespaceEvictions& row : EvictionsOf(context)) {
+    for (size_t cause = 0; cause < kEvictionCauses; ++cause) {
+      (*evictions)[std::string(EvictionCauseName(static_cast<EvictionCause>(cause)))] +=
+          row.by_cause[cause];
+    }
   }
 }
 
@@ -154,6 +154,14 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
   response->set_cpu_seconds(ProcessCpuSeconds());
   response->set_resident_bytes(ProcessResidentBytes());
   response->set_warmth(sources.warmth());
+  if (const std::optional<L2Usage> usage = sources.l2_usage(); usage.has_value()) {
+    response->set_l2_used_bytes(usage->used_bytes);
+    response->set_l2_limit_bytes(usage->limit_bytes);
+  }
+  if (const absl::Time end = sources.certificates_end(); end != absl::InfiniteFuture()) {
+    response->set_certificate_expires_unix_ms(
+        static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixMillis(end), 1)));
+  }
 }
 
 admin::v1::GetAnalyticsResponse AnalyticsOfNode(const NodeContext& context,

@@ -11,6 +11,7 @@
 #include "server/node/entry_proto.h"
 #include "server/node/limits.h"
 #include "server/rpc/call_timing.h"
+#include "server/rpc/hand_off_reader.h"
 #include "server/rpc/undelivered_leases.h"
 
 namespace meridian {
@@ -40,8 +41,13 @@ std::optional<Error> CheckWrite(const peer::v1::Write& write, int index) {
 }  // namespace
 
 PeerServiceHandlers::PeerServiceHandlers(const NodeContext& context, ReadPath& reads,
-                                         WritePath& writes, Explainer& explainer)
-    : context_(context), reads_(reads), writes_(writes), explainer_(explainer) {}
+                                         WritePath& writes, Explainer& explainer,
+                                         HandOffTarget* hand_off)
+    : context_(context),
+      reads_(reads),
+      writes_(writes),
+      explainer_(explainer),
+      hand_off_(hand_off) {}
 
 void PeerServiceHandlers::FillHeader(peer::v1::PeerHeader* header) const {
   header->set_epoch(context_.topology.Get()->epoch());
@@ -165,8 +171,14 @@ grpc::ServerUnaryReactor* PeerServiceHandlers::Ping(grpc::CallbackServerContext*
 }
 
 grpc::ServerReadReactor<peer::v1::HandOffRequest>* PeerServiceHandlers::HandOff(
-    grpc::CallbackServerContext*, peer::v1::HandOffResponse*) {
-  return new FailedReader<peer::v1::HandOffRequest>(NotBuiltStatus("PeerService.HandOff"));
+    grpc::CallbackServerContext*, peer::v1::HandOffResponse* response) {
+  if (hand_off_ == nullptr) {
+    return new FailedReader<peer::v1::HandOffRequest>(
+        MakeError(grpc::StatusCode::UNIMPLEMENTED, reason::kNotBuilt,
+                  "without a regional store nobody would tell what is handed over is overtaken"));
+  }
+  FillHeader(response->mutable_header());
+  return new HandOffReader(*hand_off_, context_.versions, response);
 }
 
 grpc::ServerUnaryReactor* PeerServiceHandlers::PushFence(grpc::CallbackServerContext* context,

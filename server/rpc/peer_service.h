@@ -1,4 +1,5 @@
-// PeerServiceHandlers is peer.v1.PeerService: batches that other nodes forward to the owner, this node.
+// PeerServiceHandlers is peer.v1.PeerService: batches that other nodes forward to the owner, this
+// node.
 //
 // It never forwards again. A sender whose clock is more than 60 s ahead is refused with CLOCK_SKEW.
 // Thread safety: gRPC calls the methods concurrently; nothing here blocks.
@@ -12,6 +13,7 @@
 
 #include "meridian/peer/v1/peer_service.grpc.pb.h"
 #include "server/node/explain.h"
+#include "server/node/hand_off.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
 #include "server/node/write_path.h"
@@ -20,9 +22,10 @@ namespace meridian {
 
 class PeerServiceHandlers final : public peer::v1::PeerService::CallbackService {
  public:
-  // Nothing is owned; everything outlives the gRPC server.
+  // Nothing is owned; everything outlives the gRPC server. `hand_off` takes what others hand over;
+  // nullptr: nobody does.
   PeerServiceHandlers(const NodeContext& context, ReadPath& reads, WritePath& writes,
-                      Explainer& explainer);
+                      Explainer& explainer, HandOffTarget* hand_off = nullptr);
 
   // Batches that were forwarded here so far.
   uint64_t batches() const { return batches_.load(std::memory_order_relaxed); }
@@ -58,6 +61,7 @@ class PeerServiceHandlers final : public peer::v1::PeerService::CallbackService 
   ReadPath& reads_;
   WritePath& writes_;
   Explainer& explainer_;
+  HandOffTarget* const hand_off_;
   std::atomic<uint64_t> batches_{0};
 };
 

@@ -114,6 +114,7 @@ class Warmer {
   // Of one namespace unless it is empty. kUnavailable when this does not lead.
   absl::StatusOr<std::vector<WarmSources::View>> ListSources(const std::string& name_space) const;
 
+  const WarmSettings& settings() const { return settings_; }
   WarmCounters counters() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -213,6 +213,44 @@ TEST_F(MetricsHttpTest, ConnectionsThatABrowserOpensAheadHoldNobodyUp) {
   for (const int fd : idle) close(fd);
 }
 
+TEST_F(MetricsHttpTest, BodiesAreNotReadHoweverLargeTheySayTheyAre) {
+  for (const char* header :
+       {"Content-Length: 5", "Content-Length: 999999999999", "Content-Length: -1",
+        "Content-Length: x", "Content-Length: 18446744073709551616", "Transfer-Encoding: chunked",
+        "Transfer-Encoding: nonsense", "Content-Length: 5\r\nContent-Length: 6",
+        "Expect: 100-continue\r\nContent-Length: 9"}) {
+    for (const char* method : {"GET", "POST", "PUT"}) {
+      const std::string answer = Exchange(
+          http_->port(), absl::StrCat(method, " /v1/echo HTTP/1.1\r\nHost: localhost\r\n", header,
+                                      "\r\n\r\nffffffff\r\n", std::string(50'000, 'x')));
+      // Refused as such, or answered as if it had no body; never carried out.
+      EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 4"), StartsWith("HTTP/1.1 200 OK")))
+          << method << " " << header;
+      if (std::string_view(method) != "GET") EXPECT_THAT(answer, Not(HasSubstr("200 OK")));
+    }
+  }
+  EXPECT_THAT(Request("GET", "/livez"), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(MetricsHttpTest, StrangeUrlsGetCleanErrorsOnTheSameMachine) {
+  for (const char* target :
+       {"http://localhost/v1/echo%", "//evil.example/v1/echo", "/v1/echo\\..\\..", "/%00",
+        "/%c0%af", "/%zz", "/%", "*", "v1/echo", "/v1/echo;a=b", "/v1/echo/../../../../etc/passwd",
+        "/v1/%2e%2e/%2e%2e/etc/passwd", "/\x01", "/\xff\xfe"}) {
+    const std::string answer = Request("GET", target);
+    EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 "),
+                                       StartsWith("HTTP/1.1 200 OK\r\n")))
+        << target;
+    EXPECT_THAT(answer, Not(HasSubstr("root:"))) << target;
+  }
+  // Whatever is in the path is shown as text of JSON and nothing else.
+  const std::string shown = Request("GET", "/%22%3Cscript%3Ealert(1)%3C/script%3E%0d%0aX:%20y");
+  EXPECT_THAT(shown, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 ")));
+  EXPECT_THAT(shown, Not(HasSubstr("\r\nX: y")));
+  EXPECT_THAT(shown, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+  EXPECT_THAT(shown, Not(HasSubstr("text/html")));
+}
+
 TEST_F(MetricsHttpTest, SurvivesWhatIsNotHttp) {
   Exchange(http_->port(), "\x16\x03\x01\x02\r\n\r\n");
   Exchange(http_->port(), "GET\r\n\r\n");

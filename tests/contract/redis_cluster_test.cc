@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -367,6 +368,21 @@ TEST_F(RedisClusterTest, ADeadServerTakesItsSlotsWithItAndNothingElse) {
       [&] { return ApplyStatus(Put(of_server[2], 2, "back"), absl::Milliseconds(500)).ok(); },
       absl::Seconds(60)));
   EXPECT_EQ(ValueOf(of_server[2]), "back");
+}
+
+TEST_F(RedisClusterTest, WhatTheClusterUsesIsTheSumOfItsPrimariesOrNotKnown) {
+  StartCluster();
+  constexpr size_t kBytes = size_t{2} << 20;
+  const uint64_t before = Usage()->used_bytes;
+  std::set<size_t> owners;
+  for (int i = 0; owners.size() < 3; ++i) {
+    const std::string key = absl::StrCat("k", i);
+    if (!owners.insert(cluster_->OwnerOf(RedisSlotOf(key))).second) continue;
+    ASSERT_TRUE(ApplyStatus(Put(key, 1, std::string(kBytes, 'v'))).ok());
+  }
+  EXPECT_GT(Usage()->used_bytes, before + 3 * kBytes);
+  cluster_->server(1).Kill();
+  EXPECT_FALSE(Usage().ok()) << "the others alone would look like less";
 }
 
 TEST_F(RedisClusterTest, AReplicaAnswersReadsAndThenTakesOver) {

@@ -183,11 +183,10 @@ class RedisStoreTest : public ::testing::Test {
   std::vector<L2Record> FetchFromPrimary(std::vector<L2Key> keys, absl::Duration timeout) {
     absl::Notification done;
     std::vector<L2Record> records;
-    store_->FetchFromPrimary(std::move(keys), clock_.Now() + timeout,
-                             [&](std::vector<L2Record> r) {
-                               records = std::move(r);
-                               done.Notify();
-                             });
+    store_->FetchFromPrimary(std::move(keys), clock_.Now() + timeout, [&](std::vector<L2Record> r) {
+      records = std::move(r);
+      done.Notify();
+    });
     done.WaitForNotification();
     return records;
   }
@@ -213,6 +212,17 @@ class RedisStoreTest : public ::testing::Test {
                          });
     done.WaitForNotification();
     return cursor;
+  }
+
+  absl::StatusOr<L2Usage> Usage() {
+    absl::Notification done;
+    absl::StatusOr<L2Usage> answer = absl::UnknownError("");
+    store_->FetchUsage(clock_.Now() + absl::Seconds(10), [&](absl::StatusOr<L2Usage> usage) {
+      answer = std::move(usage);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return answer;
   }
 
   SystemClock clock_;

@@ -300,6 +300,22 @@ TEST_F(RedisStoreTest, HealthNamesAMemoryPolicyThatWouldEvictChangelogs) {
   EXPECT_THAT(store_->Health().problem, HasSubstr("set maxmemory-policy volatile-lfu"));
 }
 
+TEST_F(RedisStoreTest, TheServerTellsWhatItUses) {
+  StartRedis({"--maxmemory", "100mb", "--maxmemory-policy", "volatile-lfu"});
+  OpenStore();
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  const absl::StatusOr<L2Usage> before = Usage();
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(before->limit_bytes, uint64_t{100} << 20);
+  EXPECT_EQ(before->eviction_policy, "volatile-lfu");
+  EXPECT_FALSE(before->aof);
+  EXPECT_TRUE(before->saves);
+  EXPECT_LT(absl::AbsDuration(before->saved_at - absl::Now()), absl::Minutes(5)) << "its start";
+  constexpr size_t kBytes = size_t{4} << 20;
+  ASSERT_TRUE(ApplyStatus(Put("large", 1, std::string(kBytes, 'v'))).ok());
+  EXPECT_GT(Usage()->used_bytes, before->used_bytes + kBytes);
+}
+
 TEST_F(RedisStoreTest, ADestroyedStoreAnswersWhatIsPending) {
   StartRedis();
   OpenStore();

@@ -166,7 +166,7 @@ TEST_F(RedisTlsTest, AFileThatIsNotThereIsSaidInWords) {
   tls.ca_file = "/nowhere/ca.pem";
   auto context = TlsContext::Create(tls);
   EXPECT_EQ(std::string(context.status().message()),
-            "Redis TLS: the CA file '/nowhere/ca.pem' cannot be used: No such file or directory");
+            "TLS: the CA file '/nowhere/ca.pem' cannot be used: No such file or directory");
 }
 
 // Otherwise the check of the name would silently be none.

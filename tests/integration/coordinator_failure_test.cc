@@ -120,6 +120,48 @@ TEST_F(CoordinatorFailureTest, TheStandbyLeadsSoonWithAHigherTokenAndNobodyNotic
   std::printf("the standby led after %s\n", absl::FormatDuration(takeover).c_str());
 }
 
+// It wakes up in the belief that it leads, with a plan or a topology of its own in its hands.
+TEST_F(CoordinatorFailureTest, AFrozenLeaderChangesNothingWhenItGoesOnAfterAnotherOneLeads) {
+  CheckedLoad load(*client_, {.stale_bound = kNoStaleness});
+  ASSERT_TRUE(load.Progress(500));
+  const GetStatusResponse first = *Leader();
+  const std::string standby = first.id() == kCoordinators[0] ? kCoordinators[1] : kCoordinators[0];
+  cluster_->Stop(first.id());
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        const std::optional<GetStatusResponse> status = StatusOf(standby);
+        return status && status->leader() && status->nodes_size() == 2;
+      },
+      kLimit));
+  const uint64_t token = StatusOf(standby)->fencing_token();
+  EXPECT_GT(token, first.fencing_token());
+  cluster_->AddNode("us");  // What the old one knows nothing of.
+  ASSERT_TRUE(WaitUntil([&] { return TopologyOf("us-node-1").members_size() == 3; }, kLimit));
+  const uint64_t epoch = TopologyOf("us-node-1").epoch();
+  ASSERT_TRUE(load.Progress(500));
+
+  cluster_->Cont(first.id());
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        const std::optional<GetStatusResponse> status = StatusOf(first.id());
+        return status && !status->leader();
+      },
+      kLimit))
+      << "it goes on leading";
+  ASSERT_TRUE(load.Progress(1000));
+  for (const char* node : {"us-node-1", "us-node-2", "us-node-3"}) {
+    EXPECT_EQ(TopologyOf(node).epoch(), epoch) << node;
+    EXPECT_EQ(TopologyOf(node).members_size(), 3) << node;
+  }
+  const std::optional<GetStatusResponse> leader = StatusOf(standby);
+  ASSERT_TRUE(leader.has_value());
+  EXPECT_TRUE(leader->leader());
+  EXPECT_EQ(leader->fencing_token(), token);
+  EXPECT_EQ(leader->nodes_size(), 3);
+  load.Stop();
+  EXPECT_EQ(load.errors(), 0u) << load.error_text();
+}
+
 TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorTheTopologyStaysAndItsEpochsGoOnLater) {
   CheckedLoad load(*client_, {.stale_bound = kNoStaleness});
   const cache::v1::Topology before = TopologyOf("us-node-1");

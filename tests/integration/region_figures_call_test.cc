@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/integration/cache_calls.h"
+#include "tests/integration/http_json.h"
 #include "tests/support/child_process.h"
 #include "tests/support/http_page.h"
 #include "tests/support/stub.h"
@@ -31,19 +32,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kLimit = absl::Seconds(60);
-
-// nullptr: no answer, or none of 200.
-json Fetch(const std::string& address, const std::string& path) {
-  const absl::StatusOr<HttpPage> page = HttpGet(address, path);
-  if (!page.ok() || page->code != 200) return nullptr;
-  return json::parse(page->body, nullptr, /*allow_exceptions=*/false);
-}
-
-// A list of the answer, by value: a loop over a part of a temporary would outlive it.
-json FetchList(const std::string& address, const std::string& path, const std::string& list) {
-  const json answer = Fetch(address, path);
-  return answer.contains(list) ? answer[list] : json::array();
-}
 
 // A service that looks aside: it stores what it does not find. Each key is asked for about once a
 // second, at random.
@@ -91,7 +79,7 @@ TEST(RegionFiguresCallTest, CountsAreThoseOfTheNodesAndADeadNodeIsAnAlertWithinF
   const auto cluster = StartTestCluster({.regions = {"us"}, .nodes = 3});
   ASSERT_NE(cluster, nullptr);
   const std::string http = cluster->Address("us-coordinator-1", "http");
-  const auto overview = [&] { return Fetch(http, "/v1/cluster/overview"); };
+  const auto overview = [&] { return FetchJson(http, "/v1/cluster/overview"); };
   {
     const LookAsideLoad load(cluster->Address("us-node-1", "data"));
     ASSERT_TRUE(WaitUntil(
@@ -118,12 +106,12 @@ TEST(RegionFiguresCallTest, CountsAreThoseOfTheNodesAndADeadNodeIsAnAlertWithinF
       },
       kLimit))
       << overview()["namespaces"].dump(1);
-  const json stats = Fetch(http, "/v1/cache/stats?namespace=task");
+  const json stats = FetchJson(http, "/v1/cache/stats?namespace=task");
   EXPECT_EQ(stats["metrics"]["total_requests"],
             of_metrics("l1") + of_metrics("l2") + of_metrics("miss"));
   EXPECT_EQ(stats["ttl_seconds"], 3600.0);
-  EXPECT_EQ(Fetch(http, "/v1/cache/status")["current_mode"], "dual");
-  EXPECT_EQ(Fetch(http, "/v1/cluster/ring")["owners"].size(), 1024u);
+  EXPECT_EQ(FetchJson(http, "/v1/cache/status")["current_mode"], "dual");
+  EXPECT_EQ(FetchJson(http, "/v1/cluster/ring")["owners"].size(), 1024u);
   EXPECT_EQ(HttpGet(http, "/v1/cache/stats?node=nobody")->code, 404);
   EXPECT_EQ(HttpGet(http, "/v1/cluster/overview?x=1")->code, 400);
 
@@ -161,9 +149,9 @@ TEST(RegionFiguresCallTest, FollowingTheRecommendationForATtlThatIsTooShortBring
   const std::string http = cluster->Address("us-coordinator-1", "http");
   const LookAsideLoad load(cluster->Address("us-node-1", "data"));
   const auto hit_rate_over = [&](absl::Duration time) {
-    const json before = Fetch(http, "/v1/cluster/overview")["totals"];
+    const json before = FetchJson(http, "/v1/cluster/overview")["totals"];
     absl::SleepFor(time);
-    const json after = Fetch(http, "/v1/cluster/overview")["totals"];
+    const json after = FetchJson(http, "/v1/cluster/overview")["totals"];
     const double hits = after["hits"].get<double>() - before["hits"].get<double>();
     const double misses = after["misses"].get<double>() - before["misses"].get<double>();
     return hits / (hits + misses);
@@ -171,14 +159,13 @@ TEST(RegionFiguresCallTest, FollowingTheRecommendationForATtlThatIsTooShortBring
   json advice;
   ASSERT_TRUE(WaitUntil(
       [&] {
-        for (const json& one :
-             FetchList(http, "/v1/cluster/recommendations", "recommendations")) {
+        for (const json& one : FetchList(http, "/v1/cluster/recommendations", "recommendations")) {
           if (one["name"] == "ttl_too_short") advice = one;
         }
         return !advice.is_null();
       },
       kLimit, absl::Milliseconds(500)))
-      << Fetch(http, "/v1/cluster/recommendations").dump(1);
+      << FetchJson(http, "/v1/cluster/recommendations").dump(1);
   EXPECT_EQ(advice["namespace"], "task");
   EXPECT_THAT(advice["summary"].get<std::string>(), testing::HasSubstr("its TTL is 1s"));
   const double before = hit_rate_over(absl::Seconds(15));

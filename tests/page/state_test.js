@@ -8,7 +8,7 @@ import { reading, rolloutState } from '../../server/dashboard/page/rollouts.js';
 import { poll } from '../../server/dashboard/page/sources.js';
 import { at, connection, initialState, newAlerts, nodeHealth, panelState, precision, regionMatrix,
   warmingCalendar, withAnswer } from '../../server/dashboard/page/state.js';
-import { hourOf } from '../../server/dashboard/page/warming.js';
+import { budgetsText, hourOf } from '../../server/dashboard/page/warming.js';
 
 const DOWN = { error: { code: 0, reason: 'UNREACHABLE', message: 'nobody answers' } };
 const figures = (second) => ({ data: { timestamp: `2026-11-22T08:00:0${second}Z`, nodes: [] } });
@@ -111,6 +111,14 @@ test('the worst job of an hour gives it its colour', () => {
   assert.deepEqual(hourOf([job('DONE'), job('FAILED')]), { level: 'bad', text: '2' });
   assert.deepEqual(hourOf([job('DONE')]), { level: 'good', text: '1' });
   assert.deepEqual(hourOf([]), { level: null, text: '' });
+});
+
+test('budgets in a sentence', () => {
+  assert.equal(budgetsText({ default_keys_per_second: 1000, namespaces: {}, origins: {} }),
+    'Keys a second at most: 1,000/s a namespace.');
+  assert.equal(budgetsText({ default_keys_per_second: 5, namespaces: { task: 200 }, origins: { users: 0.5 } }),
+    'Keys a second at most: 5/s a namespace, but task 200/s; of origins users 0.5/s.');
+  assert.equal(budgetsText(undefined), '');
 });
 
 test('precision is of what is known, and of nothing it is not known', () => {

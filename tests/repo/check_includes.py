@@ -7,8 +7,8 @@ Of each library (meridian_library in a CMakeLists.txt of common/, server/ or cli
   - what it includes of ours belongs to itself or to a library of a lower layer that it declares,
     in DEPS when a header of its own includes it (PRIVATE_DEPS are for sources);
   - generated code and gRPC are declared as meridian::proto;
-  - hiredis and libevent are included in server/l2 only; the public headers of client/cpp know no
-    gRPC and no generated code; nothing includes tests/ or bench/;
+  - hiredis is included in server/l2 only, libevent there and in server/http_client; the public
+    headers of client/cpp know no gRPC and no generated code; nothing includes tests/ or bench/;
   - every source of its folder is listed, and every header is listed or included by its own files
     only (a private header), so that none is dead.
 Exit codes: 0 clean, 1 not. Also prints, as a report only, the files over their size budget.
@@ -28,7 +28,8 @@ KEYWORDS = ("NAME", "LAYER", "HDRS", "SRCS", "DEPS", "PRIVATE_DEPS", "GRPC")
 CALL = re.compile(r"\bmeridian_(library|executable)\s*\(([^()]*)\)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
 OURS = ("common/", "server/", "client/")
-REDIS = re.compile(r"^(hiredis/|event2/|event\.h$)")
+ONLY_IN = ((re.compile(r"^hiredis/"), ("server/l2",)),
+           (re.compile(r"^(event2/|event\.h$)"), ("server/l2", "server/http_client")))
 BUDGETS = {".h": 200, ".cc": 500}
 
 
@@ -96,8 +97,9 @@ def check_file(root, library, file, owner_of):
         place = f"{file}:{line}: "
         if include.startswith(("tests/", "bench/")):
             yield place + f"{include}: nothing may include tests or benchmarks"
-        elif REDIS.match(include) and library.folder != "server/l2":
-            yield place + f"{include}: only server/l2 may know of it"
+        elif folders := next((folders for pattern, folders in ONLY_IN
+                              if pattern.match(include) and library.folder not in folders), None):
+            yield place + f"{include}: only {' and '.join(folders)} may know of it"
         elif needs_proto(include):
             if not declared & {"meridian::proto", "gRPC::grpc++"}:
                 yield place + f"{include}: {library.name} does not declare meridian::proto"

@@ -66,6 +66,8 @@ class CheckIncludesTest(unittest.TestCase):
     def test_redis_is_known_in_one_folder(self):
         self.assert_finds("only server/l2", {
             "server/node/read.cc": "#include <hiredis/hiredis.h>\n"})
+        self.assert_finds("only server/l2 and server/http_client", {
+            "server/node/read.cc": "#include <event2/http.h>\n"})
 
     def test_nothing_includes_tests(self):
         self.assert_finds("nothing may include tests", {

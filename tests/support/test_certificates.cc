@@ -30,12 +30,13 @@ void AddExtension(X509* certificate, X509* issuer, int kind, const std::string& 
 }
 
 // Not yet signed.
-X509* NewCertificate(EVP_PKEY* key, const std::string& name, long serial) {  // NOLINT
+X509* NewCertificate(EVP_PKEY* key, const std::string& name, long serial,  // NOLINT
+                     absl::Duration valid = absl::Seconds(kValidSeconds)) {
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial);
   X509_gmtime_adj(X509_getm_notBefore(certificate), -kValidSeconds);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), kValidSeconds);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), absl::ToInt64Seconds(valid));
   X509_set_pubkey(certificate, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
@@ -76,10 +77,11 @@ TestAuthority::~TestAuthority() {
   EVP_PKEY_free(key_);
 }
 
-TestCertificate TestAuthority::Issue(const std::string& file, const std::string& names) {
+TestCertificate TestAuthority::Issue(const std::string& file, const std::string& names,
+                                     absl::Duration valid) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   Check(key != nullptr, "a key");
-  X509* certificate = NewCertificate(key, file, 2);
+  X509* certificate = NewCertificate(key, file, 2, valid);
   X509_set_issuer_name(certificate, X509_get_subject_name(certificate_));
   AddExtension(certificate, certificate_, NID_subject_alt_name, names);
   Check(X509_sign(certificate, key_, EVP_sha256()) > 0, "signing");

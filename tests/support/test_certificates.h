@@ -1,13 +1,15 @@
 // TestAuthority is a certificate authority of a test: it signs certificates and writes them to
 // files.
 //
-// Keys are EC P-256; everything is valid for an hour. Thread safety: none.
+// Keys are EC P-256; everything is valid for an hour, unless it is said. Thread safety: none.
 
 #ifndef MERIDIAN_TESTS_SUPPORT_TEST_CERTIFICATES_H_
 #define MERIDIAN_TESTS_SUPPORT_TEST_CERTIFICATES_H_
 
 #include <memory>
 #include <string>
+
+#include "absl/time/time.h"
 
 struct evp_pkey_st;
 struct x509_st;
@@ -29,7 +31,8 @@ class TestAuthority {
   const std::string& ca_file() const { return ca_file_; }
 
   // `names` as OpenSSL writes them: "DNS:redis.test,IP:127.0.0.1".
-  TestCertificate Issue(const std::string& file, const std::string& names);
+  TestCertificate Issue(const std::string& file, const std::string& names,
+                        absl::Duration valid = absl::Hours(1));
 
  private:
   const std::string directory_;

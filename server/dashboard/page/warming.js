@@ -1,5 +1,5 @@
-// Warming: who made jobs in which hour of the last day, the latest jobs, and what they brought
-// against what was asked for.
+// Warming: who made jobs in which hour of the last day, the latest jobs, what they brought against
+// what was asked for, when schedules run next, and what each source may read.
 
 import { badge, el, keyed, setAttribute, setBadge, setText } from './dom.js';
 import { ago, clock, enumWord, format, parseTime } from './format.js';
@@ -60,6 +60,16 @@ function progressCell(cell, job) {
     (job.error ? `: ${job.error}` : ''));
 }
 
+// The budgets that were configured, in a sentence.
+export function budgetsText(budgets) {
+  if (!budgets) return '';
+  const list = (rates) => Object.entries(rates ?? {})
+    .map(([name, rate]) => `${name} ${format('rate', rate)}`).join(', ');
+  const namespaces = list(budgets.namespaces), origins = list(budgets.origins);
+  return `Keys a second at most: ${format('rate', budgets.default_keys_per_second)} a namespace` +
+    (namespaces ? `, but ${namespaces}` : '') + (origins ? `; of origins ${origins}` : '') + '.';
+}
+
 export function warmingPanel() {
   const jobs = table(document.querySelector('#warming .jobs'), {
     caption: 'Latest warm jobs', key: (job) => job.id,
@@ -70,6 +80,29 @@ export function warmingPanel() {
       { title: 'progress', cell: progressCell },
       { title: 'queued', cell: (cell, job) =>
         setText(cell, ago(parseTime(job.create_time), Date.now())) },
+    ],
+  });
+  const schedules = table(document.querySelector('#warming .schedules'), {
+    caption: 'Schedules', key: (item) => item.name,
+    columns: [
+      { title: 'schedule', value: (item) => item.name },
+      { title: 'namespace', value: (item) => item.namespace },
+      { title: 'time table', value: (item) => `${item.cron} ${item.time_zone}` },
+      { title: 'next run', cell: (cell, item) => setText(cell, item.next_run ?? 'never') },
+      { title: 'keys', kind: 'count', value: (item) => item.keys },
+      { title: 'which', value: (item) => (item.hot_keys ? 'the hottest' : 'by name') },
+      { title: 'missed runs', value: (item) => item.missed },
+    ],
+  });
+  const sources = table(document.querySelector('#warming .sources'), {
+    caption: 'Budgets', key: (item) => `${item.source} ${item.namespace}`,
+    columns: [
+      { title: 'source', value: (item) => item.source },
+      { title: 'namespace', value: (item) => item.namespace },
+      { title: 'may read', kind: 'rate', value: (item) => item.budget },
+      { title: 'precision of late', kind: 'percent', value: (item) => item.precision ?? null },
+      { title: 'net benefit', kind: 'number', value: (item) => item.net_benefit },
+      { title: 'refused keys', kind: 'count', value: (item) => item.refused_keys ?? 0 },
     ],
   });
   const warmed = table(document.querySelector('#warming .warmed'), {
@@ -86,12 +119,15 @@ export function warmingPanel() {
   });
   return panel('warming', {
     source: 'warming', empty: 'Nothing was warmed yet.',
-    isEmpty: (answer) => !answer.jobs?.length && !answer.warmed?.length,
+    isEmpty: (answer) => !answer.jobs?.length && !answer.warmed?.length && !answer.schedules?.length,
     render: (answer) => {
       calendar(document.querySelector('#warming .calendar-place'),
         warmingCalendar(answer.jobs ?? [], Date.now()));
       jobs((answer.jobs ?? []).slice(0, SHOWN_JOBS));
       warmed(answer.warmed ?? []);
+      schedules(answer.schedules ?? []);
+      sources(answer.sources ?? []);
+      setText(document.querySelector('#warming .budgets'), budgetsText(answer.budgets));
     },
   });
 }

@@ -85,6 +85,24 @@ TEST_F(AlertRulesTest, Requirement2_14_MemoryAbove90PercentIsAWarning) {
   EXPECT_THAT(Names(), ElementsAre("MeridianMemoryHigh warning"));
 }
 
+TEST_F(AlertRulesTest, Requirement2_14_RedisAbove90PercentOfItsMemoryIsOneWarning) {
+  figures_.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.set_l2_used_bytes(90);
+  answer.set_l2_limit_bytes(100);
+  Grow(answer);
+  figures_.Take("n2", answer, now_);
+  EXPECT_THAT(Names(), IsEmpty());
+  answer.set_l2_used_bytes(91);
+  At(21, answer);
+  figures_.Take("n2", answer, now_);
+  EXPECT_THAT(Names(), ElementsAre("MeridianMemoryHigh warning"));
+  answer.set_l2_limit_bytes(0);
+  figures_.Take("n2", answer, now_);
+  At(22, answer);
+  EXPECT_THAT(Names(), IsEmpty()) << "it has no limit";
+}
+
 TEST_F(AlertRulesTest, Requirement2_14_WarmingThatFailsForMoreThan10PercentIsAWarning) {
   Grow(Answer("n1"));
   warming_.Add({{{"task", {1000, 500}}}}, Sec(0));

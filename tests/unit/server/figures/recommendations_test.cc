@@ -201,12 +201,21 @@ TEST_F(RecommendationsTest, Requirement0_04_ARedisThatIsTooLarge) {
   admin::v1::GetFiguresResponse answer = Answer("n1");
   answer.set_l2_used_bytes(uint64_t{45} << 20);
   answer.set_l2_limit_bytes(uint64_t{10} << 30);
+  answer.mutable_status()->set_uptime_seconds(599);
   Grow(answer);
+  EXPECT_THAT(Names(), IsEmpty()) << "it may still be filled";
+  answer.mutable_status()->set_uptime_seconds(600);
+  figures_.Take("n1", answer, kNow);
   ASSERT_THAT(Names(), ElementsAre("redis_over_provisioned info"));
+  EXPECT_EQ(All()[0].command(), "redis-cli CONFIG SET maxmemory 90mb");
   EXPECT_EQ(All()[0].evidence().at("used"), "45 MiB");
   answer.set_l2_limit_bytes(uint64_t{100} << 20);
   figures_.Take("n1", answer, kNow);
   EXPECT_THAT(Names(), IsEmpty());
+  answer.set_l2_used_bytes(uint64_t{1} << 20);
+  answer.set_l2_limit_bytes(uint64_t{64} << 20);
+  figures_.Take("n1", answer, kNow);
+  EXPECT_THAT(Names(), IsEmpty()) << "there is nothing to save";
 }
 
 TEST_F(RecommendationsTest, NamespacesThatAreDoubtfulAreThoseBelow80PercentLowestFirst) {

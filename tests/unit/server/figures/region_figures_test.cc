@@ -161,7 +161,11 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   };
   EXPECT_TRUE(json(Sec(0))["totals"]["hit_rate"].is_null());
   EXPECT_TRUE(json(Sec(0))["totals"]["latency"]["l1"]["p99_ms"].is_null());
-  figures.Take("n1", With(Reads(60, 20, 20)), Sec(1));
+  admin::v1::GetFiguresResponse answer = With(Reads(60, 20, 20));
+  (*answer.mutable_evictions())["size"] = 5;
+  (*answer.mutable_evictions())["ttl"] = 7;
+  (*answer.mutable_evictions())["of another release"] = 9;
+  figures.Take("n1", answer, Sec(1));
   figures.Tick(Sec(1), Wall(1));
   figures.SetNodes({Follow("n1")}, Sec(1));
   const nlohmann::ordered_json now = json(Sec(1));
@@ -169,6 +173,9 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   EXPECT_EQ(now["epoch"], 7);
   EXPECT_EQ(now["totals"]["nodes_alive"], 1);
   EXPECT_EQ(now["totals"]["hits"], 80);
+  EXPECT_EQ(now["totals"]["evictions"],
+            (nlohmann::ordered_json{
+                {"size", 5}, {"ttl", 7}, {"fence", 0}, {"admission", 0}, {"replaced", 0}}));
   // Requirement 4-09: the three shares.
   EXPECT_DOUBLE_EQ(now["totals"]["l1_hit_rate"], 0.6);
   EXPECT_DOUBLE_EQ(now["totals"]["l2_hit_rate"], 0.2);

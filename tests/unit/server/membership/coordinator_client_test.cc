@@ -36,6 +36,10 @@ class CoordinatorClientTest : public ::testing::Test {
     options.backoff.jitter = 0;
     options.hot_keys = [this] { return hot_keys_; };
     options.accesses = &accesses_;
+    options.planned = [this](const TopologyHolder::Snapshot& planned) {
+      planned_.push_back(planned->epoch());
+      current_.push_back(topology_.Get()->epoch());
+    };
     client_ =
         std::make_unique<CoordinatorClient>(options, clock_, executor_, transport_, topology_);
     client_->Start(self);
@@ -43,8 +47,9 @@ class CoordinatorClientTest : public ::testing::Test {
   }
 
   void Answer(std::optional<Topology> topology = std::nullopt,
-              absl::Duration interval = absl::Milliseconds(500)) {
-    transport_.last().events.on_reply({std::move(topology), interval});
+              absl::Duration interval = absl::Milliseconds(500),
+              std::optional<Topology> planned = std::nullopt) {
+    transport_.last().events.on_reply({std::move(topology), interval, std::move(planned)});
     executor_.RunDue();
   }
   void End(const std::string& reason, const std::string& leader = "") {
@@ -58,6 +63,8 @@ class CoordinatorClientTest : public ::testing::Test {
   TopologyHolder topology_;
   AccessSampler accesses_{1};
   std::vector<HotKey> hot_keys_ = {{"task", "k", 7}};
+  std::vector<uint64_t> planned_;  // Epochs, and that which was in use when they were told.
+  std::vector<uint64_t> current_;
   std::unique_ptr<CoordinatorClient> client_;
 };
 
@@ -184,6 +191,31 @@ TEST_F(CoordinatorClientTest, WhatCallersAskForIsToldOnceWithItsTime) {
     EXPECT_EQ(heartbeat.callers_per_access_sample, 1u);
   }
   EXPECT_EQ(told, 1u);
+}
+
+TEST_F(CoordinatorClientTest, WhatIsPlannedIsToldOnceAndAnsweredWhenItIsHandedOver) {
+  Answer(Make(4), absl::Milliseconds(500), Make(5));
+  Answer(std::nullopt, absl::Milliseconds(500), Make(5));
+  EXPECT_THAT(planned_, ElementsAre(5));
+  EXPECT_THAT(current_, ElementsAre(4)) << "what is comes before what comes next";
+  EXPECT_EQ(transport_.last().sent.back().handed_off_epoch, 0u);
+  client_->SetHandedOff(5);
+  executor_.RunDue();
+  EXPECT_EQ(transport_.last().sent.back().handed_off_epoch, 5u);
+  // Another plan: an answer to the last one is late.
+  Answer(std::nullopt, absl::Milliseconds(500), Make(6));
+  const size_t sent = transport_.last().sent.size();
+  client_->SetHandedOff(5);
+  executor_.RunDue();
+  EXPECT_EQ(transport_.last().sent.size(), sent);
+  client_->SetHandedOff(6);
+  executor_.RunDue();
+  EXPECT_EQ(transport_.last().sent.back().handed_off_epoch, 6u);
+  // The next leader plans for itself, perhaps with the same number.
+  End("NOT_LEADER", "c:3");
+  EXPECT_EQ(transport_.last().sent.back().handed_off_epoch, 0u);
+  Answer(std::nullopt, absl::Milliseconds(500), Make(6));
+  EXPECT_THAT(planned_, ElementsAre(5, 6, 6));
 }
 
 TEST_F(CoordinatorClientTest, DrainingIsSaidAtOnceAndStopEndsTheStream) {

@@ -11,7 +11,9 @@ class HeatSaverTest : public RefillFixture {
  protected:
   void SetUp() override {
     StartNodes(1);
-    StartRefill({.refill = {}, .saver = {.interval = kRound}});
+    RefillOptions options;
+    options.saver.interval = kRound;
+    StartRefill(options);
     FollowAll();
     executor_.RunFor(absl::Seconds(1));
   }

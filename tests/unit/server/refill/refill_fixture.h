@@ -24,7 +24,7 @@ class RefillFixture : public NodeFixture {
   // The only node: it owns every slot.
   void StartRefill(RefillOptions options = {}) {
     refill_ = std::make_unique<Refill>(
-        options, node(0).context(), executor_,
+        options, node(0).context(), no_transport_, executor_,
         [this](absl::Duration took, uint64_t filled) { settled_.emplace_back(took, filled); });
     refill_->Start();
     executor_.RunDue();
@@ -75,6 +75,13 @@ class RefillFixture : public NodeFixture {
     return refill_->counters()[static_cast<size_t>(outcome)];
   }
 
+  struct NoTransport final : HandOffTransport {
+    void HandOff(const Member&, uint64_t, std::vector<HandOffItem>, absl::Time,
+                 HandOffDone done) override {
+      done(absl::UnavailableError("nobody"));
+    }
+  };
+  NoTransport no_transport_;
   std::vector<std::pair<absl::Duration, uint64_t>> settled_;
   std::unique_ptr<Refill> refill_;
 };

@@ -76,24 +76,34 @@ class NodeStack {
   }
   // The value, "miss" or the reason of the error.
   std::string Read(const std::string& key) {
-    ReadRequest request;
-    request.name_space = "task";
-    request.keys = {key};
-    request.deadline = node_.clock.Now() + absl::Seconds(1);
-    std::string answer;
-    reads_->Read(request, [&](std::vector<ReadResult> results) {
-      answer = results[0].state == EntryState::kError ? results[0].error->reason
-               : results[0].state == EntryState::kOk  ? std::string(results[0].value.view())
-                                                      : "miss";
-    });
-    world_.executor.RunFor(absl::Milliseconds(1));
-    return answer;
+    const ReadResult result = ReadResultOf(key);
+    if (result.state == EntryState::kError) return result.error->reason;
+    return result.state == EntryState::kOk ? std::string(result.value.view()) : "miss";
   }
+  // Which tier has the answer.
+  Tier ReadFrom(const std::string& key) { return ReadResultOf(key).tier; }
   L2Store& store() { return store_; }
   ReplicationWorld::Node& node() { return node_; }
   const std::string& region() const { return region_; }
 
  private:
+  ReadResult ReadResultOf(const std::string& key) {
+    ReadRequest request;
+    request.name_space = "task";
+    request.keys = {key};
+    request.deadline = node_.clock.Now() + absl::Seconds(1);
+    ReadResult answer;
+    bool answered = false;
+    reads_->Read(request, [&](std::vector<ReadResult> results) {
+      answer = std::move(results[0]);
+      answered = true;
+    });
+    world_.executor.RunFor(absl::Milliseconds(1));
+    for (int i = 0; i < 1000 && !answered; ++i) world_.executor.RunFor(absl::Milliseconds(1));
+    EXPECT_TRUE(answered) << key;
+    return answer;
+  }
+
   ReplicationWorld& world_;
   const std::string region_;
   ReplicationWorld::Node& node_;

@@ -1,0 +1,52 @@
+#include "server/rpc/hand_off_reader.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/error.h"
+#include "server/node/hand_off_proto.h"
+#include "server/node/limits.h"
+
+namespace meridian {
+
+HandOffReader::HandOffReader(HandOffTarget& target, HybridClock& versions,
+                             peer::v1::HandOffResponse* response)
+    : target_(target), versions_(versions), response_(response) {
+  StartRead(&request_);
+}
+
+void HandOffReader::OnReadDone(bool ok) {
+  if (!ok) return Finish(grpc::Status::OK);
+  if (const grpc::Status status = CheckRequest(); !status.ok()) return Finish(status);
+  std::vector<HandOffItem> items;
+  items.reserve(static_cast<size_t>(request_.entries_size()));
+  for (const peer::v1::HandOffEntry& entry : request_.entries()) items.push_back(FromProto(entry));
+  target_.Take(epoch_, std::move(items), [this](const absl::StatusOr<uint64_t>& taken) {
+    if (!taken.ok()) return Finish(ToGrpcStatus(FromStatus(taken.status())));
+    response_->set_accepted_entries(response_->accepted_entries() + *taken);
+    StartRead(&request_);
+  });
+}
+
+grpc::Status HandOffReader::CheckRequest() {
+  if (request_.has_header()) {
+    epoch_ = request_.header().epoch();
+    if (request_.header().hlc() != 0) {
+      const absl::Status merged = versions_.Merge(request_.header().hlc());
+      if (!merged.ok()) return ToGrpcStatus(FromStatus(merged));
+    }
+  }
+  if (request_.entries_size() == 0) return grpc::Status::OK;  // Asks whether some could be taken.
+  if (const auto error =
+          limits::CheckBatch(static_cast<size_t>(request_.entries_size()), 0, "entries")) {
+    return ToGrpcStatus(*error);
+  }
+  for (int i = 0; i < request_.entries_size(); ++i) {
+    const auto error = CheckHandOffEntry(request_.entries(i), absl::StrCat("entries[", i, "]"));
+    if (error) return ToGrpcStatus(*error);
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace meridian

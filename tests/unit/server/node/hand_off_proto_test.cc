@@ -1,0 +1,84 @@
+// Entries that are handed over, on the wire and back; and what no node of ours sends.
+
+#include "server/node/hand_off_proto.h"
+
+#include <functional>
+#include <string>
+
+#include "common/engine/tag_list.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/node/heat_namespace.h"
+#include "server/node/limits.h"
+
+namespace meridian {
+namespace {
+
+using ::testing::HasSubstr;
+
+HandOffItem Item() {
+  return {.name_space = "task",
+          .key = std::string("k\0\xff", 3),
+          .value = Buffer::CopyOf("value"),
+          .version = {.hlc = 77, .region = 3},
+          .ttl = absl::Seconds(9),
+          .heat = 12,
+          .tags = EncodeTags({"blue", "red"}),
+          .encoding = Encoding::kZlib,
+          .raw_size = 500};
+}
+
+peer::v1::HandOffEntry Sent() {
+  peer::v1::HandOffEntry proto;
+  ToProto(Item(), &proto);
+  return proto;
+}
+
+TEST(HandOffProtoTest, EverythingArrives) {
+  ASSERT_FALSE(CheckHandOffEntry(Sent(), "entries[0]").has_value());
+  const HandOffItem item = FromProto(Sent());
+  EXPECT_EQ(item.name_space, Item().name_space);
+  EXPECT_EQ(item.key, Item().key);
+  EXPECT_EQ(item.value.view(), "value");
+  EXPECT_EQ(item.version, Item().version);
+  EXPECT_EQ(item.ttl, Item().ttl);
+  EXPECT_EQ(item.heat, 12u);
+  EXPECT_EQ(item.tags, Item().tags);
+  EXPECT_EQ(item.encoding, Encoding::kZlib);
+  EXPECT_EQ(item.raw_size, 500u);
+}
+
+TEST(HandOffProtoTest, WhatNoNodeSendsIsRefusedWithItsField) {
+  const struct {
+    std::string field;
+    std::function<void(peer::v1::HandOffEntry*)> damage;
+  } cases[] = {
+      {"namespace", [](auto* entry) { entry->set_namespace_("NO"); }},
+      {"namespace", [](auto* entry) { entry->set_namespace_(std::string(kHeatNamespace)); }},
+      {"key", [](auto* entry) { entry->set_key(""); }},
+      {"key", [](auto* entry) { entry->set_key(std::string(2000, 'k')); }},
+      {"value", [](auto* entry) { entry->set_value(std::string((8 << 20) + 1, 'v')); }},
+      {"version", [](auto* entry) { entry->clear_version(); }},
+      {"version", [](auto* entry) { entry->mutable_version()->set_region(70'000); }},
+      {"ttl_ms", [](auto* entry) { entry->set_ttl_ms(0); }},
+      {"ttl_ms", [](auto* entry) { entry->set_ttl_ms(uint64_t{366} * 24 * 3600 * 1000); }},
+      {"encoding", [](auto* entry) { entry->clear_encoding(); }},
+      {"raw_size", [](auto* entry) { entry->set_raw_size(uint64_t{1} << 40); }},
+      {"raw_size", [](auto* entry) { entry->set_encoding(cache::v1::ENCODING_IDENTITY); }},
+      {"tags", [](auto* entry) { entry->add_tags(std::string(2000, 't')); }},
+      {"tags",
+       [](auto* entry) {
+         for (int i = 0; i < 1000; ++i) entry->add_tags("t");
+       }},
+  };
+  for (const auto& one : cases) {
+    peer::v1::HandOffEntry proto = Sent();
+    one.damage(&proto);
+    const std::optional<Error> error = CheckHandOffEntry(proto, "entries[7]");
+    ASSERT_TRUE(error.has_value()) << one.field;
+    EXPECT_THAT(error->details.field, HasSubstr(one.field));
+  }
+}
+
+}  // namespace
+}  // namespace meridian
