@@ -183,10 +183,8 @@ void Client::Impl::StartWrite(NodeCall<Request, Response>* call, WriteCallback d
 
 uint16_t Client::Impl::NodeForGet(const Plan& plan, std::string_view name_space,
                                   std::string_view key, const GetOptions& options) {
-  // What the near cache takes is asked of the owner: only its word may be kept.
-  const bool spreads = options_.spread_hot_keys && near_ == nullptr && !options.force_refresh &&
-                       !options.want_lease &&
-                       hot_spread_.Spreads(name_space, key, clock_.Monotonic());
+  const bool spreads =
+      MaySpread(options) && hot_spread_.Spreads(name_space, key, clock_.Monotonic());
   return spreads ? plan.view->table.AnyNode(hot_spread_.NextTurn())
                  : NodeOf(*plan.view, plan.any_node, name_space, key);
 }
@@ -306,12 +304,22 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
   std::vector<GetResult> results(keys.size());
   std::vector<uint32_t> asked;  // Of the keys, when the near cache has some.
   BatchSplitter splitter(plan.view->table, name_space, plan.any_node);
+  // Who waits for leases does so at their owners, one after the other.
+  const bool may_spread = MaySpread(options) && !options.want_lease;
+  const absl::Duration now = may_spread ? clock_.Monotonic() : absl::ZeroDuration();
+  std::optional<uint16_t> spread;  // One node for all hot keys of the batch.
   for (uint32_t i = 0; i < keys.size(); ++i) {
     if (near != nullptr) {
       if (near->Get(name_space, keys[i], options, &results[i])) continue;
       asked.push_back(i);
     }
-    splitter.Add(keys[i], keys[i].size() + kFramingBytes);
+    const size_t bytes = keys[i].size() + kFramingBytes;
+    if (may_spread && hot_spread_.SpreadsOfBatch(name_space, keys[i], now)) {
+      if (!spread) spread = plan.view->table.AnyNode(hot_spread_.NextTurn());
+      splitter.AddTo(*spread, bytes);
+    } else {
+      splitter.Add(keys[i], bytes);
+    }
   }
   if (near != nullptr && asked.empty()) return done(std::move(results));
   std::vector<BatchPart> parts = splitter.Take();

@@ -91,6 +91,11 @@ class Client::Impl {
   };
   Plan PlanCall(const CallOptions& options, absl::Duration default_timeout);
 
+  // Whether hot keys of such reads may be asked of any node. What the near cache takes is asked of
+  // the owner: only its word may be kept.
+  bool MaySpread(const GetOptions& options) const {
+    return options_.spread_hot_keys && near_ == nullptr && !options.force_refresh;
+  }
   // The node to ask for the key.
   uint16_t NodeForGet(const Plan& plan, std::string_view name_space, std::string_view key,
                       const GetOptions& options);

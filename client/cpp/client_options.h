@@ -35,7 +35,8 @@ struct ClientOptions {
   absl::Duration near_cache_ttl = absl::Minutes(1);     // None is kept longer, whatever its TTL.
   std::vector<std::string> near_cache_namespaces = {};  // Empty: all.
 
-  // Ask any node, not only the owner, for a key that is a large part of all Gets of this client. For
+  // Ask any node, not only the owner, for a key that is a large part of what this client reads (with
+  // Get, or with BatchGet without want_lease). For
   // clusters whose nodes keep mirrors (--mirror-max-bytes): then such a value may be as old as one
   // of the near cache, but not older than a write of this client that took less than 10 s.
   bool spread_hot_keys = false;

@@ -13,6 +13,10 @@ BatchSplitter::BatchSplitter(const RoutingTable& table, std::string_view name_sp
 void BatchSplitter::Add(std::string_view key, size_t bytes) {
   uint16_t node = table_.OwnerOf(SlotOf(name_space_, key));
   if (node == RoutingTable::kAnyNode) node = fallback_node_;
+  AddTo(node, bytes);
+}
+
+void BatchSplitter::AddTo(uint16_t node, size_t bytes) {
   uint32_t& open = open_part_[node];
   if (open == kNoPart || parts_[open].positions.size() >= limits_.max_entries ||
       parts_[open].bytes + bytes > limits_.max_bytes) {

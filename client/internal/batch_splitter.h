@@ -38,6 +38,8 @@ class BatchSplitter {
   // The next item of the batch; `bytes` is its size on the wire, about. An item that is larger
   // than the limit gets a part of its own.
   void Add(std::string_view key, size_t bytes);
+  // The same of an item that goes to a certain node, whoever owns its key.
+  void AddTo(uint16_t node, size_t bytes);
 
   std::vector<BatchPart> Take() { return std::move(parts_); }
 

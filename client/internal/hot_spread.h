@@ -1,9 +1,9 @@
-// HotSpread tells a client which of its Gets any node may answer: those of a key that is a large
-// part of all its Gets. Nodes keep mirrors of keys that they are asked for that often.
+// HotSpread tells a client which of its reads any node may answer: those of a key that is a large
+// part of all that it reads. Nodes keep mirrors of keys that they are asked for that often.
 //
 // Promise: a key that this client has written is read from its owner for kAfterWrite, longer than a
 //   mirror may be behind: a client reads its own writes.
-// Cost: a hash and a short lock a Get; 2 KiB. Thread safety: all methods may be called
+// Cost: a hash and a short lock a Get, of keys of a batch one lock for four; 2 KiB. Thread safety: all methods may be called
 // concurrently.
 
 #ifndef MERIDIAN_CLIENT_INTERNAL_HOT_SPREAD_H_
@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
+#include "common/base/chance.h"
 #include "common/base/hash.h"
 #include "common/near/hot_keys.h"
 
@@ -29,8 +30,13 @@ class HotSpread {
   // A Get of the key; true: any node will do.
   bool Spreads(std::string_view name_space, std::string_view key, absl::Duration now) {
     const uint64_t hash = HashOf(name_space, key);
-    return hot_.Count(hash, now) && written_ns_[hash % kWritten].load(std::memory_order_relaxed) <
-                                        absl::ToInt64Nanoseconds(now - kAfterWrite);
+    return hot_.Count(hash, now) && IsLongUnwritten(hash, now);
+  }
+  // The same of a key of a BatchGet; one in kBatchSample of them is counted.
+  bool SpreadsOfBatch(std::string_view name_space, std::string_view key, absl::Duration now) {
+    const uint64_t hash = HashOf(name_space, key);
+    const bool is_hot = OneIn(kBatchSample) ? hot_.Count(hash, now) : hot_.IsHot(hash);
+    return is_hot && IsLongUnwritten(hash, now);
   }
 
   // Which node to ask for such a key: they take turns. Not by the turns of all calls: a key that is
@@ -44,9 +50,14 @@ class HotSpread {
   }
 
  private:
+  static constexpr uint32_t kBatchSample = 4;
   static constexpr size_t kWritten = 256;  // A key that shares its place is not spread either.
   static uint64_t HashOf(std::string_view name_space, std::string_view key) {
     return Hash64(key, Hash64(name_space));
+  }
+  bool IsLongUnwritten(uint64_t hash, absl::Duration now) const {
+    return written_ns_[hash % kWritten].load(std::memory_order_relaxed) <=
+           absl::ToInt64Nanoseconds(now - kAfterWrite);
   }
 
   HotKeys hot_;

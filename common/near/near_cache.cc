@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,7 +39,8 @@ absl::StatusOr<std::unique_ptr<NearCache>> NearCache::Create(NearCacheOptions op
   RETURN_IF_ERROR(options.Validate());
   EngineOptions engine_options;
   engine_options.capacity_bytes = options.capacity_bytes;
-  engine_options.shard_bits = EngineOptions::ShardBitsFor(options.capacity_bytes, 0, 0);
+  engine_options.shard_bits =
+      EngineOptions::ShardBitsFor(options.capacity_bytes, 0, std::thread::hardware_concurrency());
   engine_options.hash_seed = options.hash_seed;
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(engine_options));
   return std::unique_ptr<NearCache>(new NearCache(options, std::move(engine)));
@@ -64,12 +66,12 @@ bool NearCache::Serves(uint32_t slot, absl::Duration now) const {
 bool NearCache::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
   if (!Serves(key.slot, now)) {
     if (source_of_[key.slot].load(std::memory_order_relaxed) != kNoSource) {
-      silent_.fetch_add(1, std::memory_order_relaxed);
+      silent_.Add();
     }
     return false;
   }
   if (!engine_->Get(key, now, entry)) return false;
-  hits_.fetch_add(1, std::memory_order_relaxed);
+  hits_.Add();
   return true;
 }
 
@@ -162,8 +164,8 @@ void NearCache::Advance(absl::Duration now) { engine_->Advance(now, kAdvanceEntr
 
 NearCacheStats NearCache::Stats() const {
   NearCacheStats stats;
-  stats.hits = hits_.load(std::memory_order_relaxed);
-  stats.silent = silent_.load(std::memory_order_relaxed);
+  stats.hits = hits_.value();
+  stats.silent = silent_.value();
   stats.fills = fills_.load(std::memory_order_relaxed);
   stats.refused = refused_.load(std::memory_order_relaxed);
   stats.changes = changes_.load(std::memory_order_relaxed);

@@ -417,8 +417,9 @@ class ReadPath::Call final : public FlightWaiter,
 
 bool ReadPath::ReadMirror(const ReadRequest& request, const Namespace& name_space,
                           std::string_view key, const Member& owner, ReadResult* result) {
-  // Who wants what is true now, or the right to fill the key, asks its owner.
-  if (request.options.force_refresh || request.options.want_lease) return false;
+  // Who wants what is true now asks the owner. Who wants the right to fill a missing key finds that
+  // it is not missing.
+  if (request.options.force_refresh) return false;
   if (!request.options.warm_source.empty()) return false;  // The copy is the mirror's affair.
   ReadResult mirrored;
   if (!mirrors_->Read(request.name_space, key, owner, &mirrored)) return false;

@@ -79,8 +79,12 @@ class CacheServiceHandlers::Call {
   // The key as it is cached.
   std::string_view Formed(std::string_view key) {
     if (former_ == nullptr) return key;
-    return FormKey(policy_->key, key, &forms_.emplace_back());
+    const std::string_view formed = FormKey(policy_->key, key, &forms_.emplace_back());
+    renames_ |= formed != key;
+    return formed;
   }
+  // Whether some key is cached under another name than the caller's: by that name events tell of it.
+  bool renames_keys() const { return renames_; }
   // True, and counted, when the caller's key is not to be cached.
   bool Bypasses(std::string_view key) {
     if (former_ == nullptr || !IsBypassed(*policy_, key)) return false;
@@ -111,6 +115,7 @@ class CacheServiceHandlers::Call {
   const std::string name_space_;
   const absl::Duration began_;
   const Namespace* former_ = nullptr;  // Set when its policy forms keys.
+  bool renames_ = false;
   const NamespacePolicy* policy_ = nullptr;
   std::deque<std::string> forms_;  // What formed keys point into.
 };
@@ -144,7 +149,7 @@ void CacheServiceHandlers::Sample(const cache::v1::RequestHeader& header, const 
 
 uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call,
                                                 const std::vector<ReadResult>& results) const {
-  if (context_.watch == nullptr || call.forms_keys()) return 0;
+  if (context_.watch == nullptr || call.renames_keys()) return 0;
   for (const ReadResult& result : results) {
     if (result.fleeting) return 0;
   }

@@ -27,6 +27,7 @@
 #include "tests/support/http_page.h"
 #include "tests/support/redis_process.h"
 #include "tests/support/stub.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
 
@@ -38,6 +39,8 @@ using calls::kSpace;
 constexpr size_t kNodes = 6;
 constexpr int kReads = 6000;
 constexpr char kHot[] = "h:hot";
+constexpr char kFormed[] = "formed";  // A namespace that caches keys under names of its own.
+constexpr char kPolicies[] = "namespaces: {formed: {key: {normalize: [trim, lowercase]}}}";
 constexpr absl::Duration kSoon = absl::Seconds(20);
 constexpr absl::Duration kBound = absl::Seconds(3);
 
@@ -61,8 +64,10 @@ class HotKeyTest : public testing::Test {
     auto redis = RedisProcess::Start();
     ASSERT_TRUE(redis.ok()) << std::string(redis.status().message());
     redis_ = *std::move(redis);
+    WriteFile(dir_ / "node.yaml", kPolicies);
     auto nodes =
-        TestNode::StartPeers(kNodes, {"--mirror-max-bytes", "8MiB", "--redis", redis_->url()});
+        TestNode::StartPeers(kNodes, {"--mirror-max-bytes", "8MiB", "--redis", redis_->url(),
+                                      "--config", dir_ / "node.yaml"});
     ASSERT_TRUE(nodes.ok()) << std::string(nodes.status().message());
     nodes_ = *std::move(nodes);
     for (const auto& node : nodes_) {
@@ -74,6 +79,8 @@ class HotKeyTest : public testing::Test {
     nodes_.clear();
     redis_.reset();
   }
+  static inline TempDir dir_;
+
   void SetUp() override { ASSERT_EQ(stubs_.size(), kNodes); }
 
   static std::unique_ptr<Client> NewClient(bool spread) {
@@ -205,6 +212,82 @@ TEST_F(HotKeyTest, HalfOfTheTrafficOnOneKeyHeatsNoNodeMuchAboveTheMean) {
                      return calls::GetAll(*stubs_[node], {KeyOfRead(i)}).entries(0).value();
                    }),
             1.25);
+}
+
+// Of two keys each; "v" when both are right.
+TEST_F(HotKeyTest, BatchesWithOneKeyInCommonHeatNoNodeMuchAboveTheMean) {
+  std::vector<std::string> keys = {kHot};
+  for (int i = 0; i < 600; ++i) keys.push_back(absl::StrCat("key:", i));
+  calls::SetAll(*stubs_[0], keys, "v");
+  const auto batch = [](int i) {
+    return std::vector<std::string>{kHot, absl::StrCat("key:", i % 600)};
+  };
+  const auto through = [&](Client& client) {
+    return [&](int i) -> std::string {
+      const std::vector<std::string> asked = batch(i);
+      const std::vector<std::string_view> views(asked.begin(), asked.end());
+      for (const GetResult& result : client.BatchGet(kSpace, views)) {
+        if (result.value != "v") return result.value;
+      }
+      return "v";
+    };
+  };
+  const std::unique_ptr<Client> plain = NewClient(/*spread=*/false);
+  const std::unique_ptr<Client> spreading = NewClient(/*spread=*/true);
+  EXPECT_GT(HeatOf("batches of routing clients", through(*plain)), 2.0) << "it is the owner's work";
+  EXPECT_LT(HeatOf("batches of routing clients that spread hot keys", through(*spreading)), 1.25);
+  EXPECT_LT(HeatOf("batches of callers of any node",
+                   [&](int i) -> std::string {
+                     const auto node = static_cast<size_t>(i) % kNodes;
+                     // The other key is not always the same node's.
+                     const auto response = calls::GetAll(*stubs_[node], batch(i / 7));
+                     const bool right = response.entries(0).value() == response.entries(1).value();
+                     return right ? response.entries(0).value() : "they differ";
+                   }),
+            1.25);
+}
+
+TEST_F(HotKeyTest, AKeyThatItsNamespaceFormsIsMirroredUnderTheNameThatItHasThere) {
+  const auto set = [](size_t node, const std::string& key, const std::string& value) {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    cache::v1::SetRequest request;
+    request.set_namespace_(kFormed);
+    request.mutable_entry()->set_key(key);
+    request.mutable_entry()->set_value(value);
+    cache::v1::SetResponse response;
+    const grpc::Status status = stubs_[node]->Set(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  };
+  const auto get = [](size_t node, const std::string& key) {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    cache::v1::GetRequest request;
+    request.set_namespace_(kFormed);
+    request.set_key(key);
+    cache::v1::GetResponse response;
+    const grpc::Status status = stubs_[node]->Get(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.entry().value();
+  };
+  const std::vector<std::string> names = {"q:hot?", "Q:Hot?", " q:HOT? "};
+  set(0, names[1], "first");
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        const double before = MirrorHits();
+        for (size_t i = 0; i < 600; ++i) get(i % kNodes, names[i % names.size()]);
+        return MirrorHits() - before >= 450;  // Of 500.
+      },
+      kSoon));
+  for (size_t writer = 0; writer < 3; ++writer) {
+    const std::string value = absl::StrCat("by ", writer);
+    set(writer, names[2 - writer], value);
+    for (const std::string& name : names) EXPECT_EQ(get(writer, name), value) << "at once";
+    for (size_t node = 0; node < kNodes; ++node) {
+      EXPECT_TRUE(WaitUntil([&] { return get(node, names[0]) == value; }, kBound));
+    }
+    for (size_t i = 0; i < 60; ++i) EXPECT_EQ(get(i % kNodes, names[1]), value) << "and never back";
+  }
 }
 
 TEST_F(HotKeyTest, AMirroredValueFollowsItsWrites) {

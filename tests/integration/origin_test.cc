@@ -174,6 +174,20 @@ TEST_F(OriginTest, Requirement4_03_ForceRefreshComputesTheDashboardAnew) {
   force.force_refresh = true;
   EXPECT_THAT(Read("dashboard", key, force), HasSubstr("completed"));
   EXPECT_EQ(Stats().keys(), 2);
+
+  // A row of user 7 changes in the database, and the cache has what was computed before, as it has
+  // when somebody changes rows without telling it.
+  const std::string before = Read("dashboard", key);
+  ASSERT_FALSE(absl::StrContains(before, "abandoned"));
+  Update("assessment", "7", "", "abandoned");
+  ASSERT_TRUE(client_->Set("dashboard", key, before).ok());
+  EXPECT_EQ(Read("dashboard", key), before) << "nobody has told it";
+  EXPECT_THAT(Read("dashboard", key, force), HasSubstr("abandoned"));
+  const uint64_t keys = Stats().keys();
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_THAT(Read("dashboard", key), HasSubstr("abandoned")) << "for all who ask later";
+  }
+  EXPECT_EQ(Stats().keys(), keys) << "and they are answered by the cache";
 }
 
 TEST_F(OriginTest, Requirement4_04_FilteredListsAreNotCachedAndANewOneReplacesTheOld) {

@@ -49,6 +49,23 @@ TEST(BatchSplitterTest, EveryItemIsInOnePartOfItsOwnerInOrder) {
   EXPECT_THAT(seen, ::testing::Each(1));
 }
 
+TEST(BatchSplitterTest, WhatIsSentToACertainNodeJoinsItsPart) {
+  const RoutingTable table = TableOf(3);
+  BatchSplitter splitter(table, "ns", 0);
+  const uint16_t owner = table.OwnerOf(SlotOf("ns", "a"));
+  const auto other = static_cast<uint16_t>((owner + 1) % 3);
+  splitter.Add("a", 10);
+  splitter.AddTo(other, 20);
+  splitter.AddTo(owner, 30);
+  const std::vector<BatchPart> parts = splitter.Take();
+  ASSERT_THAT(parts, SizeIs(2));
+  EXPECT_EQ(parts[0].node, owner);
+  EXPECT_THAT(parts[0].positions, ElementsAre(0, 2));
+  EXPECT_EQ(parts[0].bytes, 40u);
+  EXPECT_EQ(parts[1].node, other);
+  EXPECT_THAT(parts[1].positions, ElementsAre(1));
+}
+
 TEST(BatchSplitterTest, OneOwnerIsOnePart) {
   const RoutingTable table = TableOf(1);
   BatchSplitter splitter(table, "ns", 0);

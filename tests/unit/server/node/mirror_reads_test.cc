@@ -117,10 +117,18 @@ TEST_F(MirrorReadsTest, ExplainShowsAMirrorAsAPlaceOfItsOwnAndAsksTheStoreOnlyWh
   EXPECT_EQ(all[1].tier, Tier::kL2);
 }
 
-TEST_F(MirrorReadsTest, ReadsByForceAndForALeaseAreTheOwners) {
+TEST_F(MirrorReadsTest, ReadsByForceAreTheOwners) {
   EXPECT_EQ(ShowAt0(Force()), "owner's");
-  EXPECT_EQ(ShowAt0(Lease()), "owner's");
   EXPECT_TRUE(mirrors_.owners.empty());
+}
+
+TEST_F(MirrorReadsTest, WhoWantsALeaseIsServedWhatIsThereAndGetsOneOfTheOwnerWhenNothingIs) {
+  EXPECT_EQ(ShowAt0(Lease()), "mirror's");
+  EXPECT_EQ(ReadOne(node(0), theirs_, Lease()).lease, "") << "there is nothing to fill";
+  const std::string missing = KeyOwnedBy(1, 1);
+  const ReadResult miss = ReadOne(node(0), missing, Lease());
+  EXPECT_EQ(miss.state, EntryState::kMiss);
+  EXPECT_NE(miss.lease, "");
 }
 
 TEST_F(MirrorReadsTest, PeersAreNotServedFromMirrors) {

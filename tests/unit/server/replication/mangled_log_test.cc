@@ -23,7 +23,6 @@ class MangledLogTest : public testing::TestWithParam<uint64_t> {
  protected:
   MangledLogTest() {
     wire_.mangler_seed = GetParam();
-    wire_.delay = absl::Milliseconds(2);
     world_.Start();
     Run(absl::Seconds(1));
     node_ = std::make_unique<NodeStack>(world_, "us", 0);
