@@ -1,6 +1,7 @@
 #include "server/figures/other_regions.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -58,7 +59,9 @@ void OtherRegions::Try(const std::shared_ptr<Attempt>& attempt) {
   HttpCall call;
   call.url = urls[(first_[attempt->region] + attempt->tried) % urls.size()];
   call.url.target = attempt->target;
-  call.timeout = attempt->until - clock_.Monotonic();
+  // What is left, in equal parts: one that is silent leaves time for the next.
+  call.timeout =
+      (attempt->until - clock_.Monotonic()) / static_cast<int64_t>(urls.size() - attempt->tried);
   call.max_answer_bytes = kMaxBytes;
   sender_.Send(std::move(call),
                [this, executor = &executor_, attempt](absl::StatusOr<HttpAnswer> answer) {

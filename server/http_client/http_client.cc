@@ -27,7 +27,8 @@ struct HttpClient::Exchange {
         done(std::move(then)),
         deadline(owner.loop_, [this] {
           client.Finish(this, absl::DeadlineExceededError(absl::StrCat(
-                                  "no answer within ", absl::FormatDuration(call.timeout))));
+                                  "no answer within ", absl::FormatDuration(absl::Ceil(
+                                                           call.timeout, absl::Milliseconds(1))))));
         }) {}
   ~Exchange() {
     if (connection != nullptr) evhttp_connection_free(connection);

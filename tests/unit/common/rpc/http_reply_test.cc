@@ -38,7 +38,7 @@ TEST(HttpQueryTest, EmptyPartsAndValuesAreNothing) {
 }
 
 TEST(HttpQueryTest, WhatIsUnknownOrTwiceThereIsNamed) {
-  EXPECT_THAT(Refusal("colour=red"), HasSubstr("no parameter \"colour\" here"));
+  EXPECT_THAT(Refusal("colour=red"), HasSubstr("no parameter 'colour' here"));
   EXPECT_THAT(Refusal("colour=red"), HasSubstr("there are: namespace, limit"));
   EXPECT_THAT(Refusal("limit=1&limit=2"), HasSubstr("is there twice"));
   EXPECT_THAT(Refusal("limit=1&%6cimit=2"), HasSubstr("is there twice")) << "the same, encoded";
@@ -55,7 +55,7 @@ TEST(HttpQueryTest, WhatCannotBeDecodedIsShownSafely) {
 TEST(HttpQueryTest, ManyParametersAreNoMoreThanTheirFirstFault) {
   std::string query;
   for (int i = 0; i < 10'000; ++i) query += "&x=1";
-  EXPECT_THAT(Refusal(query), HasSubstr("no parameter \"x\" here"));
+  EXPECT_THAT(Refusal(query), HasSubstr("no parameter 'x' here"));
 }
 
 TEST(JsonReplyTest, BytesThatAreNoTextBecomeReplacements) {

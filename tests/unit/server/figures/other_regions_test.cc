@@ -31,10 +31,10 @@ class OtherRegionsTest : public testing::Test {
     others_.Ask(target, [this](std::vector<RegionAnswer> answers) { answers_ = answers; });
   }
   // "host target" of the call that has waited longest, which is answered.
-  template <typename... Answer>
-  std::string Answer(Answer... answer) {
+  template <typename... Parts>
+  std::string Answer(Parts... parts) {
     if (sender_.sent.empty()) return "";
-    const HttpCall call = sender_.Answer(answer...);
+    const HttpCall call = sender_.Answer(parts...);
     executor_.RunDue();
     return absl::StrCat(call.url.host, " ", call.url.target);
   }
@@ -128,10 +128,22 @@ TEST_F(OtherRegionsTest, WhenNoneOfThemLeadsTheirReasonIsTold) {
   EXPECT_EQ((*answers_)[1].problem, "HTTP 404");
 }
 
+TEST_F(OtherRegionsTest, ASilentCoordinatorLeavesTimeForTheNext) {
+  Ask();
+  EXPECT_EQ(sender_.sent[0].call.timeout, OtherRegions::kTimeout) << "there is one of asia";
+  Answer(200, "of asia");
+  const absl::Duration half = OtherRegions::kTimeout / 2;
+  EXPECT_EQ(sender_.sent[0].call.timeout, half);
+  clock_.Advance(half);
+  Answer(absl::DeadlineExceededError("late"));
+  ASSERT_EQ(sender_.sent.size(), 1u);
+  EXPECT_EQ(sender_.sent[0].call.timeout, half);
+  EXPECT_EQ(Answer(200, "of eu"), "eu-2 /v1/cluster/overview");
+}
+
 TEST_F(OtherRegionsTest, ACoordinatorThatTookAllTheTimeIsNotTheFirstTheNextTime) {
   Ask();
   Answer(200, "of asia");
-  EXPECT_EQ(sender_.sent[0].call.timeout, OtherRegions::kTimeout);
   clock_.Advance(OtherRegions::kTimeout);
   EXPECT_EQ(Answer(absl::DeadlineExceededError("late")), "eu-1 /v1/cluster/overview");
   ASSERT_TRUE(answers_.has_value()) << "there is no time for another";

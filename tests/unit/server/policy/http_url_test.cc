@@ -59,7 +59,7 @@ TEST(HttpUrlTest, WhatIsNoneIsRefusedWithTheReason) {
       {"http://receiver:65536", "1-65535"},
       {"http://receiver:", "1-65535"},
       {"http://receiver:80x", "1-65535"},
-      {"http://::1", "1-65535"},
+      {"http://::1", "no host"},
       {"http://[::1", "'[' without ']'"},
       {"http://[receiver]", "no IPv6 address"},
       {"http://[::1]80", "unexpected text"},
