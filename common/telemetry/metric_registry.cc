@@ -1,12 +1,12 @@
 #include "common/telemetry/metric_registry.h"
 
-#include <prometheus/text_serializer.h>
-
 #include <algorithm>
 #include <cassert>
 #include <map>
 #include <memory>
 #include <utility>
+
+#include "common/telemetry/prometheus_text.h"
 
 namespace meridian {
 namespace {
@@ -163,16 +163,22 @@ prometheus::MetricFamily MetricRegistry::CollectHistogramCallback(
 
 prometheus::MetricFamily MetricRegistry::CollectCallback(const CallbackFamily& callback) const {
   const MetricInfo& info = callback.info;
-  std::map<std::vector<std::string>, double> sums;
-  for (MetricSample& sample : callback.samples()) {
-    LimitLabels(info, &sample.values);
-    sums[std::move(sample.values)] += sample.value;
-  }
+  std::vector<MetricSample> samples = callback.samples();
+  for (MetricSample& sample : samples) LimitLabels(info, &sample.values);
+  std::sort(samples.begin(), samples.end(),
+            [](const MetricSample& a, const MetricSample& b) { return a.values < b.values; });
   prometheus::MetricFamily family = EmptyFamily(info, callback.type);
-  for (const auto& [values, sum] : sums) {
+  family.metric.reserve(samples.size());
+  for (size_t i = 0; i < samples.size();) {
+    double sum = 0;
+    size_t next = i;
+    for (; next < samples.size() && samples[next].values == samples[i].values; ++next) {
+      sum += samples[next].value;
+    }
     ClientMetric& metric = family.metric.emplace_back();
-    metric.label = LabelsOf(info, values);
+    metric.label = LabelsOf(info, samples[i].values);
     (callback.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = sum;
+    i = next;
   }
   return family;
 }
@@ -204,7 +210,9 @@ std::vector<prometheus::MetricFamily> MetricRegistry::Collect() const {
 }
 
 std::string MetricRegistry::PrometheusText() const {
-  return prometheus::TextSerializer().Serialize(Collect());
+  std::string text;
+  for (const prometheus::MetricFamily& family : Collect()) AppendPrometheusText(family, &text);
+  return text;
 }
 
 }  // namespace meridian
