@@ -2,18 +2,14 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/coordinator.h"
 #include "client/cli/session.h"
-#include "client/cli/text_input.h"
+#include "client/cli/style.h"
 #include "client/cli/text_table.h"
-#include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
 namespace {
@@ -37,33 +33,28 @@ std::string LabelsText(const Alert& alert) {
   return absl::StrJoin(labels, ",", absl::PairFormatter("="));
 }
 
-ExitCode RunAlerts(const Session& session, const AlertsArguments& arguments) {
-  ResultError error;
-  const std::vector<std::string> addresses =
-      CoordinatorAddresses(session, arguments.coordinator, &error);
-  if (addresses.empty()) return session.Fail(error);
-  coordinator::v1::ListAlertsRequest request;
-  request.set_include_resolved(arguments.all);
-  ListAlertsResponse answer;
-  if (!CallLeader(session, addresses, &coordinator::v1::CoordinatorService::Stub::ListAlerts,
-                  request, &answer, &error)) {
-    return session.Fail(error);
-  }
-  if (session.json()) {
-    session.PrintJson(ToJson(answer));
-    return kExitOk;
-  }
+void Show(const Session& session, const ListAlertsResponse& answer) {
   if (answer.alerts().empty()) {
     session.Print("no alerts");
-    return kExitOk;
+    return;
   }
+  const Style style = session.OutStyle();
   TextTable table({"state", "severity", "alert", "about", "since", "summary"});
   for (const Alert& alert : answer.alerts()) {
-    table.Add({alert.state(), alert.severity(), alert.name(), LabelsText(alert),
-               TimeText(alert.since()), alert.summary()});
+    const bool fires = alert.state() == "firing";
+    table.Add({alert.state(),
+               fires ? style.Severity(alert.severity(), alert.severity()) : alert.severity(),
+               alert.name(), LabelsText(alert), TimeText(alert.since()), alert.summary()});
   }
   session.Print(table.ToText());
-  return kExitOk;
+}
+
+ExitCode RunAlerts(const Session& session, const AlertsArguments& arguments) {
+  coordinator::v1::ListAlertsRequest request;
+  request.set_include_resolved(arguments.all);
+  return ShowFromLeader<ListAlertsResponse>(
+      session, arguments.coordinator, &coordinator::v1::CoordinatorService::Stub::ListAlerts,
+      request, [&session](const ListAlertsResponse& answer) { Show(session, answer); });
 }
 
 }  // namespace
@@ -72,11 +63,7 @@ void AddAlerts(CLI::App& app, CommandContext context) {
   auto arguments = std::make_shared<AlertsArguments>();
   CLI::App* command = app.add_subcommand("alerts", "Show what is wrong in a region");
   command->add_flag("--all", arguments->all, "Also those that ended, the last 200");
-  command
-      ->add_option("--coordinator", arguments->coordinator,
-                   "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
-                   "nodes follow)")
-      ->check(EmptyProblem);
+  AddCoordinatorOption(*command, arguments->coordinator);
   command->footer(
       "The region's leading coordinator looks each second. pending: the condition holds, not yet "
       "for "

@@ -15,6 +15,7 @@ namespace {
 struct DrainArguments {
   std::string node;
   std::string within = "30s";
+  bool yes = false;
 };
 
 // Beyond the node's own patience, for its answer.
@@ -46,6 +47,11 @@ ExitCode RunDrain(const Session& session, const DrainArguments& arguments) {
   ResultError error;
   const std::string address = AdminAddressOf(session, arguments.node, &error);
   if (address.empty()) return session.Fail(error);
+  if (!session.Confirm(
+          absl::StrCat("this gives the slots of ", arguments.node, " away and ends its process"),
+          arguments.yes)) {
+    return kExitUsage;
+  }
   const absl::Duration within = *ParseDuration(arguments.within);
   session.Note(absl::StrCat(arguments.node, ": giving its slots away"));
   admin::v1::DrainRequest request;
@@ -74,13 +80,14 @@ void AddDrain(CLI::App& app, CommandContext context) {
   command->add_option("--within", arguments->within, "Give up after this time, and serve on")
       ->check(PositiveDurationProblem)
       ->capture_default_str();
+  command->add_flag("-y,--yes", arguments->yes, "do not ask: it is meant");
   command->footer(
       "What starts the process again (systemd, Kubernetes) brings the node back. The last node of "
       "a\n"
       "region is not drained.\n\n"
       "Examples:\n"
       "  meridianctl drain us-node-1\n"
-      "  meridianctl drain us-node-1 --within 10s --region us");
+      "  meridianctl drain us-node-1 --within 10s --region us --yes");
   command->callback([context, arguments] {
     context.action = [context, arguments] { return RunDrain(context.session, *arguments); };
   });

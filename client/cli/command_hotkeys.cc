@@ -164,11 +164,7 @@ void AddHotKeys(CLI::App& app, CommandContext context) {
       ->add_option("--hour-of-week", arguments->hour,
                    "hours since Monday 00:00 UTC: what that hour of the last weeks was like")
       ->check(WholeNumber(0, kLastHour));
-  command
-      ->add_option("--coordinator", arguments->coordinator,
-                   "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
-                   "nodes follow)")
-      ->check(EmptyProblem);
+  AddCoordinatorOption(*command, arguments->coordinator);
   command->footer(
       "The region's leading coordinator knows those of all nodes, some seconds old; where there is "
       "none, and\nwith --admin, nodes are asked; exit code 5 when one does not answer. What near "

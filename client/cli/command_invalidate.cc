@@ -23,6 +23,7 @@ struct InvalidateArguments {
   std::string prefix;
   bool all = false;
   bool cascade = false;
+  bool yes = false;
 };
 
 // By tag, prefix or namespace: one call, one fence.
@@ -89,6 +90,11 @@ ExitCode RunInvalidate(const Session& session, const InvalidateArguments& argume
     session.Note("error: --cascade is of keys: what depends on those of a prefix is not known");
     return kExitUsage;
   }
+  if (arguments.all && !session.Confirm(absl::StrCat("this deletes every entry of ",
+                                                     arguments.name_space, ", in all regions"),
+                                        arguments.yes)) {
+    return kExitUsage;
+  }
   if (arguments.keys.empty()) return RunFence(session, arguments);
   const auto keys = ReadList(arguments.keys);
   if (!keys.ok()) return session.Fail(keys.status());
@@ -114,7 +120,8 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   command->add_option("--tag", arguments->tag, "every entry with this tag")->check(EmptyProblem);
   command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon")
       ->check(EmptyProblem);
-  command->add_flag("--all", arguments->all, "the whole namespace");
+  command->add_flag("--all", arguments->all, "the whole namespace; asks first");
+  command->add_flag("-y,--yes", arguments->yes, "do not ask: it is meant");
   command->add_flag("--cascade", arguments->cascade,
                     "of keys: and every entry that depends on them");
   command->footer(
@@ -130,7 +137,7 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
       "  meridianctl invalidate auth --prefix auth:user:123:\n"
       "  meridianctl invalidate task --tag project:7\n"
       "  meridianctl invalidate context context:7 --cascade\n"
-      "  meridianctl invalidate recommend --all");
+      "  meridianctl invalidate recommend --all --yes");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunInvalidate(context.session, *arguments); };
   });

@@ -2,15 +2,12 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/coordinator.h"
 #include "client/cli/session.h"
-#include "client/cli/text_input.h"
-#include "common/rpc/proto_json.h"
+#include "client/cli/style.h"
 
 namespace meridian::cli {
 namespace {
@@ -24,9 +21,10 @@ struct RecommendationsArguments {
 };
 
 // A paragraph: what, why, what to do, what it brings.
-std::string Readable(const Recommendation& recommendation) {
-  std::string text = absl::StrCat("[", recommendation.severity(), "] ", recommendation.name(), ": ",
-                                  recommendation.summary());
+std::string Readable(const Recommendation& recommendation, const Style& style) {
+  std::string text =
+      absl::StrCat("[", style.Severity(recommendation.severity(), recommendation.severity()), "] ",
+                   style.Bold(recommendation.name()), ": ", recommendation.summary());
   const std::map<std::string, std::string> evidence(recommendation.evidence().begin(),
                                                     recommendation.evidence().end());
   for (const auto& [what, value] : evidence) absl::StrAppend(&text, "\n    ", what, ": ", value);
@@ -38,27 +36,17 @@ std::string Readable(const Recommendation& recommendation) {
 }
 
 ExitCode Run(const Session& session, const RecommendationsArguments& arguments) {
-  ResultError error;
-  const std::vector<std::string> addresses =
-      CoordinatorAddresses(session, arguments.coordinator, &error);
-  if (addresses.empty()) return session.Fail(error);
   coordinator::v1::ListRecommendationsRequest request;
   request.set_namespace_(arguments.name_space);
-  ListRecommendationsResponse answer;
-  if (!CallLeader(session, addresses,
-                  &coordinator::v1::CoordinatorService::Stub::ListRecommendations, request, &answer,
-                  &error)) {
-    return session.Fail(error);
-  }
-  if (session.json()) {
-    session.PrintJson(ToJson(answer));
-    return kExitOk;
-  }
-  if (answer.recommendations().empty()) session.Print("nothing to recommend");
-  for (const Recommendation& recommendation : answer.recommendations()) {
-    session.Print(Readable(recommendation));
-  }
-  return kExitOk;
+  return ShowFromLeader<ListRecommendationsResponse>(
+      session, arguments.coordinator,
+      &coordinator::v1::CoordinatorService::Stub::ListRecommendations, request,
+      [&session](const ListRecommendationsResponse& answer) {
+        if (answer.recommendations().empty()) session.Print("nothing to recommend");
+        for (const Recommendation& recommendation : answer.recommendations()) {
+          session.Print(Readable(recommendation, session.OutStyle()));
+        }
+      });
 }
 
 }  // namespace
@@ -68,11 +56,7 @@ void AddRecommendations(CLI::App& app, CommandContext context) {
   CLI::App* command =
       app.add_subcommand("recommendations", "Show what would make a region's cache better");
   command->add_option("namespace", arguments->name_space, "Only of this data type");
-  command
-      ->add_option("--coordinator", arguments->coordinator,
-                   "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
-                   "nodes follow)")
-      ->check(EmptyProblem);
+  AddCoordinatorOption(*command, arguments->coordinator);
   command->footer(
       "The region's leading coordinator looks at the figures of the last minutes, and asks nodes "
       "what\nanother TTL or size would have brought for the traffic that they have seen.\n\n"

@@ -106,9 +106,15 @@ struct DiffArguments {
   std::vector<std::string> regions;
   bool repair = false;
   bool spread_doubtful = false;
+  bool yes = false;
 };
 
 ExitCode RunDiff(const Session& session, const DiffArguments& arguments) {
+  if (arguments.spread_doubtful &&
+      !session.Confirm("this gives every region values that may have been deleted",
+                       arguments.yes)) {
+    return kExitUsage;
+  }
   admin::v1::DiffRegionsRequest request;
   for (const std::string& region : arguments.regions) request.add_regions(region);
   request.set_repair(arguments.repair);
@@ -154,6 +160,7 @@ struct CutArguments {
   std::string region;
   std::string reason;
   bool both_ways = false;
+  bool yes = false;
 };
 
 // Nodes of one region that is to stop or resume sending to `to`.
@@ -245,15 +252,26 @@ ExitCode RunCut(const Session& session, const CutArguments& arguments, bool cut)
   ResultError error;
   const std::vector<Sender> senders = SendersTo(session, arguments, &error);
   if (senders.empty()) return session.Fail(error);
+  if (cut && !session.Confirm(absl::StrCat("this stops replication to ", arguments.region,
+                                           arguments.both_ways ? ", and from it" : "",
+                                           ": the regions drift apart until `region heal`"),
+                              arguments.yes)) {
+    return kExitUsage;
+  }
   ExitCode code = kExitOk;
+  nlohmann::ordered_json done = nlohmann::ordered_json::array();
   for (const Sender& sender : senders) {
     std::string from;
     if (!SetCut(session, sender, cut, arguments.reason, &from, &error)) {
       code = session.Fail(error);
       continue;
     }
-    session.Print(absl::StrCat(from, " -> ", sender.to, ": ", cut ? "cut" : "replicates"));
-    for (const std::string& address : WaitForNodes(session, sender, cut)) {
+    if (!session.json()) {
+      session.Print(absl::StrCat(from, " -> ", sender.to, ": ", cut ? "cut" : "replicates"));
+    }
+    const std::vector<std::string> waiting = WaitForNodes(session, sender, cut);
+    done.push_back({{"from", from}, {"to", sender.to}, {"cut", cut}, {"not_yet", waiting}});
+    for (const std::string& address : waiting) {
       session.Note(absl::StrCat("warning: ", address,
                                 " does not answer, or does not obey yet; it "
                                 "does so when it reaches the Redis of ",
@@ -261,6 +279,7 @@ ExitCode RunCut(const Session& session, const CutArguments& arguments, bool cut)
       code = kExitFailed;
     }
   }
+  if (session.json()) session.PrintJson(done);
   return code;
 }
 
@@ -274,6 +293,7 @@ void AddCut(CLI::App& region, CommandContext context, bool cut) {
                     "what the region sends to the others, too; needs the cluster file");
   if (cut) {
     command->add_option("--reason", arguments->reason, "why, for those who look at it later");
+    command->add_flag("-y,--yes", arguments->yes, "do not ask: it is meant");
     command->footer(
         "Changes wait in the changelogs and are sent after `region heal`. Every region of the "
         "cluster\nfile stops sending, or the one that --region names. Nodes that are restarted "
@@ -281,7 +301,7 @@ void AddCut(CLI::App& region, CommandContext context, bool cut) {
         "too.\n\n"
         "Examples:\n"
         "  meridianctl region cut asia --reason \"new Redis\"\n"
-        "  meridianctl region cut asia --region us");
+        "  meridianctl region cut asia --region us --yes");
   } else {
     command->footer("Examples:\n  meridianctl region heal asia");
   }
@@ -314,6 +334,7 @@ void AddRegion(CLI::App& app, CommandContext context) {
   diff->add_flag("--spread-doubtful", arguments->spread_doubtful,
                  "also old values that a region lacks and may have deleted")
       ->needs(repair);
+  diff->add_flag("-y,--yes", arguments->yes, "with --spread-doubtful: do not ask, it is meant");
   diff->footer(
       "A key that changes meanwhile may be counted: ask again. Exit code 1 when keys differ.\n\n"
       "Examples:\n"

@@ -1,13 +1,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cli/commands.h"
+#include "client/cli/progress_line.h"
 #include "client/cli/replay_batches.h"
 #include "client/cli/replay_checks.h"
 #include "client/cli/replay_ledger.h"
@@ -25,6 +21,7 @@
 #include "client/cli/replay_trace.h"
 #include "client/cli/replay_workload.h"
 #include "client/cli/session.h"
+#include "client/cli/signal_watch.h"
 #include "common/base/number_option.h"
 #include "common/base/status_macros.h"
 
@@ -91,72 +88,18 @@ absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const std::vector<ClusterRe
   return connected;
 }
 
-// The only thing that a signal handler may touch.
-std::atomic<int> received_signal{0};
-static_assert(std::atomic<int>::is_always_lock_free);
-
-// While it lives, SIGINT and SIGTERM only put themselves down in `received_signal`; a second one
-// ends the process as usual.
-class SignalWatch {
- public:
-  SignalWatch() {
-    struct sigaction action = {};
-    action.sa_handler = [](int signal) { received_signal = signal; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &interrupt_);
-    sigaction(SIGTERM, &action, &terminate_);
-  }
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-  ~SignalWatch() {
-    sigaction(SIGINT, &interrupt_, nullptr);
-    sigaction(SIGTERM, &terminate_, nullptr);
-  }
-
- private:
-  struct sigaction interrupt_ = {};
-  struct sigaction terminate_ = {};
-};
-
-// Tells how far the replay is: one line that changes on a terminal, else one line every 5 s.
-class ProgressTeller {
- public:
-  ProgressTeller(const ReplayRunner::Progress& progress, uint64_t expected)
-      : progress_(progress), expected_(expected), thread_([this] { Run(); }) {}
-  ~ProgressTeller() {
-    end_.Notify();
-    thread_.join();
-    if (StderrIsTerminal()) std::fputc('\n', stderr);
-  }
-
- private:
-  void Run() {
-    const bool terminal = StderrIsTerminal();
-    const absl::Duration every = terminal ? absl::Milliseconds(250) : absl::Seconds(5);
-    while (!end_.WaitForNotificationWithTimeout(every)) Tell(terminal);
-    if (terminal) Tell(true);
-  }
-
-  void Tell(bool terminal) {
-    const uint64_t requests = progress_.requests;
-    const uint64_t gets = progress_.gets;
-    const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start_), 1e-3);
-    std::string text = absl::StrFormat(
-        "%d%s requests, %.0f/s, hit rate %.1f %%, errors %d, mismatches %d", requests,
-        expected_ == 0 ? "" : absl::StrCat(" of ", expected_),
-        static_cast<double>(requests) / seconds,
-        gets == 0 ? 0.0 : 100.0 * static_cast<double>(progress_.hits) / static_cast<double>(gets),
-        progress_.errors.load(), progress_.mismatches.load());
-    std::fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", text.c_str());
-    std::fflush(stderr);
-  }
-
-  const ReplayRunner::Progress& progress_;
-  const uint64_t expected_;
-  const absl::Time start_ = absl::Now();
-  absl::Notification end_;
-  std::thread thread_;  // Last: uses everything above.
-};
+// How far the replay is, for people.
+std::string ProgressText(const ReplayRunner::Progress& progress, uint64_t expected,
+                         absl::Time start) {
+  const uint64_t requests = progress.requests;
+  const uint64_t gets = progress.gets;
+  const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start), 1e-3);
+  return absl::StrFormat(
+      "%d%s requests, %.0f/s, hit rate %.1f %%, errors %d, mismatches %d", requests,
+      expected == 0 ? "" : absl::StrCat(" of ", expected), static_cast<double>(requests) / seconds,
+      gets == 0 ? 0.0 : 100.0 * static_cast<double>(progress.hits) / static_cast<double>(gets),
+      progress.errors.load(), progress.mismatches.load());
+}
 
 uint64_t ExpectedRequests(const ReplayArguments& arguments, size_t regions) {
   const uint64_t requests =
@@ -183,14 +126,16 @@ absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArgument
   ReplayBatches batches(*source, options);
   ReplayRunner runner(regions, *source, batches, ledger, session.timeout());
   {
-    const ProgressTeller teller(runner.progress(), ExpectedRequests(arguments, regions.size()));
     const absl::Time start = absl::Now();
+    const uint64_t expected = ExpectedRequests(arguments, regions.size());
+    const ProgressLine line(
+        [&runner, expected, start] { return ProgressText(runner.progress(), expected, start); });
     const SignalWatch watch;
-    report.stats = runner.Run(arguments.concurrency, received_signal);
+    report.stats = runner.Run(arguments.concurrency, SignalWatch::received());
     report.elapsed = absl::Now() - start;
   }
   RETURN_IF_ERROR(batches.status());
-  report.signal = received_signal;
+  report.signal = SignalWatch::received();
   report.interrupted = runner.gave_up() || report.signal != 0;
   if (report.interrupted) return report;
   if (arguments.verify_propagation > 0 && regions.size() > 1) {

@@ -249,77 +249,55 @@ ExitCode RunEvent(const Session& session, const WarmArguments& arguments) {
     }
     (*event->mutable_fields())[field.substr(0, equals)] = field.substr(equals + 1);
   }
-  ResultError error;
-  coordinator::v1::ReportEventsResponse answer;
-  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
-  if (addresses.empty() ||
-      !CallLeader(session, addresses, &Stub::ReportEvents, request, &answer, &error)) {
-    return session.Fail(error);
-  }
-  if (session.json()) {
-    session.PrintJson(ToJson(answer));
-  } else {
-    session.Print(answer.matched_events() > 0 ? "taken" : "taken; no rule is for it");
-  }
-  return kExitOk;
+  return ShowFromLeader<coordinator::v1::ReportEventsResponse>(
+      session, arguments.coordinator, &Stub::ReportEvents, request,
+      [&session](const coordinator::v1::ReportEventsResponse& answer) {
+        session.Print(answer.matched_events() > 0 ? "taken" : "taken; no rule is for it");
+      });
 }
 
 ExitCode RunSources(const Session& session, const WarmArguments& arguments) {
   coordinator::v1::ListWarmSourcesRequest request;
   request.set_namespace_(arguments.name_space);
-  ResultError error;
-  coordinator::v1::ListWarmSourcesResponse answer;
-  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
-  if (addresses.empty() ||
-      !CallLeader(session, addresses, &Stub::ListWarmSources, request, &answer, &error)) {
-    return session.Fail(error);
-  }
-  if (session.json()) {
-    session.PrintJson(ToJson(answer));
-    return kExitOk;
-  }
-  TextTable table({"source", "namespace", "warmed", "used", "unused", "displaced", "precision",
-                   "net benefit", "keys/s", "refused"});
-  for (const coordinator::v1::WarmSource& source : answer.sources()) {
-    table.Add({source.source(), source.namespace_(), absl::StrCat(source.warmed_entries()),
-               absl::StrCat(source.used_entries()), absl::StrCat(source.unused_entries()),
-               absl::StrCat(source.displaced_entries()),
-               source.has_precision() ? absl::StrFormat("%.2f", source.precision()) : "-",
-               absl::StrFormat("%+.2f", source.net_benefit()),
-               absl::StrFormat("%.4g", source.budget()), absl::StrCat(source.refused_keys())});
-  }
-  session.Print(table.ToText());
-  return kExitOk;
+  return ShowFromLeader<coordinator::v1::ListWarmSourcesResponse>(
+      session, arguments.coordinator, &Stub::ListWarmSources, request,
+      [&session](const coordinator::v1::ListWarmSourcesResponse& answer) {
+        TextTable table({"source", "namespace", "warmed", "used", "unused", "displaced",
+                         "precision", "net benefit", "keys/s", "refused"});
+        for (const coordinator::v1::WarmSource& source : answer.sources()) {
+          table.Add({source.source(), source.namespace_(), absl::StrCat(source.warmed_entries()),
+                     absl::StrCat(source.used_entries()), absl::StrCat(source.unused_entries()),
+                     absl::StrCat(source.displaced_entries()),
+                     source.has_precision() ? absl::StrFormat("%.2f", source.precision()) : "-",
+                     absl::StrFormat("%+.2f", source.net_benefit()),
+                     absl::StrFormat("%.4g", source.budget()),
+                     absl::StrCat(source.refused_keys())});
+        }
+        session.Print(table.ToText());
+      });
 }
 
 ExitCode RunExplain(const Session& session, const WarmArguments& arguments) {
   coordinator::v1::ExplainPredictionRequest request;
   request.set_namespace_(arguments.name_space);
   request.set_key(arguments.event_key);
-  ResultError error;
-  coordinator::v1::ExplainPredictionResponse answer;
-  const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
-  if (addresses.empty() ||
-      !CallLeader(session, addresses, &Stub::ExplainPrediction, request, &answer, &error)) {
-    return session.Fail(error);
-  }
-  if (session.json()) {
-    session.PrintJson(ToJson(answer));
-    return kExitOk;
-  }
-  session.Print(absl::StrFormat("confidence %.2f, %s the threshold of %.2f", answer.confidence(),
-                                answer.confidence() >= answer.threshold() ? "not below" : "below",
-                                answer.threshold()));
-  if (answer.signals().empty()) {
-    session.Print("no signal expects it");
-    return kExitOk;
-  }
-  TextTable table({"signal", "confidence", "evidence"});
-  for (const coordinator::v1::PredictionSignal& signal : answer.signals()) {
-    table.Add({signal.signal(), absl::StrFormat("%.2f", signal.confidence()), signal.evidence()});
-  }
-  session.Print(table.ToText());
-  return kExitOk;
+  return ShowFromLeader<coordinator::v1::ExplainPredictionResponse>(
+      session, arguments.coordinator, &Stub::ExplainPrediction, request,
+      [&session](const coordinator::v1::ExplainPredictionResponse& answer) {
+        session.Print(absl::StrFormat(
+            "confidence %.2f, %s the threshold of %.2f", answer.confidence(),
+            answer.confidence() >= answer.threshold() ? "not below" : "below", answer.threshold()));
+        if (answer.signals().empty()) {
+          session.Print("no signal expects it");
+          return;
+        }
+        TextTable table({"signal", "confidence", "evidence"});
+        for (const coordinator::v1::PredictionSignal& signal : answer.signals()) {
+          table.Add(
+              {signal.signal(), absl::StrFormat("%.2f", signal.confidence()), signal.evidence()});
+        }
+        session.Print(table.ToText());
+      });
 }
 
 using Arguments = std::shared_ptr<WarmArguments>;
@@ -382,10 +360,7 @@ void AddWarm(CLI::App& app, CommandContext context) {
   auto arguments = std::make_shared<WarmArguments>();
   CLI::App* warm = app.add_subcommand("warm", "Load keys into memory before they are asked for");
   warm->require_subcommand(1);
-  warm->add_option("--coordinator", arguments->coordinator,
-                   "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
-                   "nodes follow)")
-      ->check(EmptyProblem);
+  AddCoordinatorOption(*warm, arguments->coordinator);
   CLI::App* list = warm->add_subcommand("list", "Show the jobs, newest first");
   list->add_flag("--live", arguments->live, "only those that are not over");
   list->footer("Examples:\n  meridianctl warm list --region us\n  meridianctl warm list --json");

@@ -42,9 +42,15 @@ void AddHotKeys(CLI::App& app, CommandContext context);
 void AddAlerts(CLI::App& app, CommandContext context);
 void AddRecommendations(CLI::App& app, CommandContext context);
 void AddStaleness(CLI::App& app, CommandContext context);
+void AddPerf(CLI::App& app, CommandContext context);
 void AddReplay(CLI::App& app, CommandContext context);
 void AddWhatIf(CLI::App& app, CommandContext context);
 void AddVersion(CLI::App& app, CommandContext context);
+void AddCompletion(CLI::App& app, CommandContext context);
+void AddContext(CLI::App& app, CommandContext context);
+void AddDoctor(CLI::App& app, CommandContext context);
+void AddMan(CLI::App& app, CommandContext context);
+void AddTop(CLI::App& app, CommandContext context);
 void AddWarm(CLI::App& app, CommandContext context);
 
 }  // namespace meridian::cli

@@ -1,5 +1,9 @@
 #include "client/cli/coordinator.h"
 
+#include <CLI/CLI.hpp>
+
+#include "client/cli/text_input.h"
+
 namespace meridian::cli {
 
 std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
@@ -27,6 +31,14 @@ std::vector<std::string> CoordinatorAddresses(const Session& session, const std:
     error->message = "the nodes follow no coordinator: give one with --coordinator HOST:PORT";
   }
   return {};
+}
+
+void AddCoordinatorOption(CLI::App& command, std::string& coordinator) {
+  command
+      .add_option("--coordinator", coordinator,
+                  "HOST:PORT of a coordinator (default: of the cluster file, or the one that the "
+                  "nodes follow)")
+      ->check(EmptyProblem);
 }
 
 }  // namespace meridian::cli

@@ -13,8 +13,13 @@
 #include "client/cli/admin.h"
 #include "client/cli/session.h"
 #include "common/rpc/error.h"
+#include "common/rpc/proto_json.h"
 #include "common/rpc/server_settings.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+
+namespace CLI {
+class App;
+}
 
 namespace meridian::cli {
 
@@ -45,6 +50,27 @@ bool CallLeader(const Session& session, std::vector<std::string> addresses, Meth
     }
   }
   return false;
+}
+
+// Adds --coordinator.
+void AddCoordinatorOption(CLI::App& command, std::string& coordinator);
+
+// Asks the leader and prints its answer: as JSON with --json, else as `show` does.
+template <typename Response, typename Method, typename Request, typename Show>
+ExitCode ShowFromLeader(const Session& session, const std::string& coordinator, Method method,
+                        const Request& request, Show show) {
+  ResultError error;
+  Response answer;
+  const std::vector<std::string> addresses = CoordinatorAddresses(session, coordinator, &error);
+  if (addresses.empty() || !CallLeader(session, addresses, method, request, &answer, &error)) {
+    return session.Fail(error);
+  }
+  if (session.json()) {
+    session.PrintJson(meridian::ToJson(answer));  // Others may be nearer.
+  } else {
+    show(answer);
+  }
+  return kExitOk;
 }
 
 }  // namespace meridian::cli

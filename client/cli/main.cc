@@ -5,71 +5,27 @@
 #include <exception>
 #include <string>
 
-#include "client/cli/commands.h"
+#include "client/cli/all_commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/session.h"
 #include "client/cli/suggestion.h"
-#include "client/cli/text_input.h"
 
 namespace meridian::cli {
 namespace {
 
-void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
-  app.add_option("--target", options.targets,
-                 "HOST:PORT of a node (repeatable; default: MERIDIAN_TARGET, then 127.0.0.1:7400)")
-      ->take_all()
-      ->expected(1);
-  app.add_option("--region", options.region, "use this region's nodes of the cluster file")
-      ->check(EmptyProblem);
-  app.add_option(
-         "--cluster", options.cluster,
-         "cluster file (default: MERIDIAN_CLUSTER, then .cluster/cluster.json here or above)")
-      ->check(EmptyProblem);
-  app.add_option("--admin", options.admin,
-                 "HOST:PORT of AdminService (default: as the topology says)")
-      ->check(EmptyProblem);
-  app.add_option("--timeout", options.timeout, "deadline of every call, such as 500ms or 5s")
-      ->capture_default_str();
-  app.add_flag("--json", options.json, "print JSON with the protos' field names");
-  app.add_flag("-v,--verbose", options.verbose, "say more, on standard error");
-}
-
-void AddCommands(CLI::App& app, CommandContext context) {
-  AddGet(app, context);
-  AddSet(app, context);
-  AddInvalidate(app, context);
-  AddMget(app, context);
-  AddMset(app, context);
-  AddTouch(app, context);
-  AddExplain(app, context);
-  AddRing(app, context);
-  AddDrain(app, context);
-  AddPolicies(app, context);
-  AddPolicy(app, context);
-  AddWhatIf(app, context);
-  AddStatus(app, context);
-  AddRegion(app, context);
-  AddStaleness(app, context);
-  AddHotKeys(app, context);
-  AddAlerts(app, context);
-  AddRecommendations(app, context);
-  AddWarm(app, context);
-  AddReplay(app, context);
-  AddVersion(app, context);
+// What the options and the environment say together.
+absl::Status Settle(const CLI::App& app, Session& session) {
+  if (session.offline()) return absl::OkStatus();
+  const absl::Status context =
+      session.ApplyContext(/*timeout_given=*/app.get_option("--timeout")->count() > 0);
+  return context.ok() ? session.Prepare() : context;
 }
 
 ExitCode Run(int argc, char** argv) {
   CLI::App app("Meridian, a multi-region cache, from the command line.", "meridianctl");
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.set_help_all_flag("--help-all", "help of every command");
-  app.footer(
-      "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 not reachable.\n"
-      "`meridianctl COMMAND --help` shows examples.");
   Session session;
   Action action;
-  AddGlobalOptions(app, session.options());
-  AddCommands(app, CommandContext{session, action});
+  AddAllCommands(app, CommandContext{session, action});
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -83,9 +39,7 @@ ExitCode Run(int argc, char** argv) {
     }
     return kExitUsage;
   }
-  // `version` asks nobody.
-  const bool asks = !app.got_subcommand("version");
-  if (const absl::Status status = session.Prepare(); asks && !status.ok()) {
+  if (const absl::Status status = Settle(app, session); !status.ok()) {
     session.Fail(status);
     return kExitUsage;
   }

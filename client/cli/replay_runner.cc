@@ -11,23 +11,6 @@
 #include "common/base/strings.h"
 
 namespace meridian::cli {
-namespace {
-
-// Index of kReplayTiers.
-size_t TierOf(const GetResult& result) {
-  if (!result.hit()) return 3;
-  switch (result.source) {
-    case ResultSource::kL2:
-      return 1;
-    case ResultSource::kOrigin:
-      return 2;
-    default:
-      return 0;
-  }
-}
-
-}  // namespace
-
 struct ReplayRunner::Work {
   const ReplayBatch& batch;
   const std::string& name_space;
@@ -41,6 +24,18 @@ struct ReplayRunner::Work {
   std::vector<size_t> invalidations = {};
   bool failed = false;
 };
+
+size_t ReplayTierOf(const GetResult& result) {
+  if (!result.hit()) return 3;
+  switch (result.source) {
+    case ResultSource::kL2:
+      return 1;
+    case ResultSource::kOrigin:
+      return 2;
+    default:
+      return 0;
+  }
+}
 
 uint64_t ReplayKeyHash(std::string_view key_text) { return Hash64(key_text); }
 
@@ -95,7 +90,8 @@ void ReplayRunner::ReadOne(Work& work, size_t i) {
   options.timeout = timeout_;
   const absl::Time start = absl::Now();
   const GetResult result = work.client.Get(work.name_space, work.keys[i], options);
-  if (result.error == nullptr) work.stats.get_latency[TierOf(result)].Add(absl::Now() - start);
+  if (result.error == nullptr)
+    work.stats.get_latency[ReplayTierOf(result)].Add(absl::Now() - start);
   Take(work, i, result);
 }
 
@@ -120,7 +116,7 @@ void ReplayRunner::Take(Work& work, size_t i, const GetResult& result) {
     NoteError(work, work.keys[i], result.error.get());
     return;
   }
-  ++work.region.by_tier[TierOf(result)];
+  ++work.region.by_tier[ReplayTierOf(result)];
   if (!result.hit()) {
     work.writes.push_back(i);
     return;

@@ -70,6 +70,9 @@ class ReplayRunner {
   std::atomic<int> failed_in_a_row_{0};
 };
 
+// Index of kReplayTiers.
+size_t ReplayTierOf(const GetResult& result);
+
 // xxh3 of the key's text: what MakeReplayValue wants.
 uint64_t ReplayKeyHash(std::string_view key_text);
 

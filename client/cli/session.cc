@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/contexts.h"
 #include "client/cli/duration_text.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
@@ -18,9 +19,9 @@ namespace {
 
 constexpr char kDefaultTarget[] = "127.0.0.1:7400";
 
-bool WantsColour() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  return StderrIsTerminal() && (no_colour == nullptr || *no_colour == '\0');
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
 }
 
 // A whole line of JSON; bytes that are no UTF-8 do not stop it.
@@ -31,6 +32,51 @@ std::string Dump(const nlohmann::ordered_json& json) {
 }  // namespace
 
 bool StderrIsTerminal() { return isatty(STDERR_FILENO) == 1; }
+
+absl::Status Session::ApplyContext(bool timeout_given) {
+  std::string name = options_.context.empty() ? Variable("MERIDIAN_CONTEXT") : options_.context;
+  const bool named = !name.empty();
+  if (!named && (!Variable("MERIDIAN_TARGET").empty() || !Variable("MERIDIAN_CLUSTER").empty())) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<ContextsFile> file = LoadContexts(ContextsPath());
+  if (!file.ok()) {
+    return absl::IsNotFound(file.status()) && !named ? absl::OkStatus() : file.status();
+  }
+  if (!named) name = file->current;
+  if (name.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Context context, file->Find(name));
+  if (!timeout_given && !context.timeout.empty()) options_.timeout = context.timeout;
+  // Addresses of two clusters must not mix.
+  if (!options_.targets.empty() || !options_.admin.empty() || !options_.cluster.empty()) {
+    return absl::OkStatus();
+  }
+  options_.cluster = context.cluster;
+  if (!options_.region.empty() && !context.cluster.empty()) return absl::OkStatus();
+  options_.admin = context.admin;
+  if (options_.region.empty()) {
+    options_.region = context.region;
+    options_.targets = context.targets;
+  }
+  cluster_of_context_ = !context.cluster.empty();
+  return absl::OkStatus();
+}
+
+bool Session::Confirm(std::string_view what, bool yes) const {
+  if (yes) return true;
+  if (isatty(STDIN_FILENO) == 0 || !StderrIsTerminal()) {
+    Note(absl::StrCat("error: ", ToAbsl(what), ": --yes says that it is meant"));
+    return false;
+  }
+  std::fprintf(stderr, "%.*s. Go on? [y/N] ", static_cast<int>(what.size()), what.data());
+  char answer[16] = {};
+  if (std::fgets(answer, sizeof(answer), stdin) != nullptr &&
+      (answer[0] == 'y' || answer[0] == 'Y')) {
+    return true;
+  }
+  Note("nothing was done");
+  return false;
+}
 
 absl::Status Session::Prepare() {
   const std::optional<absl::Duration> timeout = ParseDuration(options_.timeout);
@@ -63,8 +109,11 @@ absl::StatusOr<std::vector<std::string>> Session::Targets() const {
     ASSIGN_OR_RETURN(const ClusterRegion region, file.Region(options_.region));
     return region.DataAddresses();
   }
-  const char* from_environment = std::getenv("MERIDIAN_TARGET");
-  if (from_environment != nullptr && *from_environment != '\0') {
+  if (cluster_of_context_) {
+    ASSIGN_OR_RETURN(const ClusterFile file, Cluster());
+    return file.regions.front().DataAddresses();  // A file without regions is refused.
+  }
+  if (const std::string from_environment = Variable("MERIDIAN_TARGET"); !from_environment.empty()) {
     return std::vector<std::string>(absl::StrSplit(from_environment, ','));
   }
   return std::vector<std::string>{kDefaultTarget};
@@ -78,6 +127,10 @@ absl::StatusOr<std::unique_ptr<Client>> Session::Connect() const {
 void Session::Print(std::string_view text) const {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
+}
+
+void Session::PrintRaw(std::string_view text) const {
+  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 void Session::PrintValue(std::string_view value) const {
@@ -99,8 +152,8 @@ ExitCode Session::Fail(const absl::Status& status) const {
 }
 
 ExitCode Session::Fail(const ResultError& error) const {
-  const std::string label = WantsColour() ? "\033[31merror:\033[0m " : "error: ";
-  std::string text = label;
+  const Style style(WantsColour(options_.colour, STDERR_FILENO));
+  std::string text = style.Red("error:") + " ";
   if (!error.reason.empty()) absl::StrAppend(&text, error.reason, ": ");
   absl::StrAppend(&text, error.message);
   const std::string advice = Advice(error);

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "client/cli/cluster_file.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/style.h"
 #include "client/cpp/client.h"
 
 namespace meridian::cli {
@@ -26,6 +27,8 @@ struct GlobalOptions {
   std::string region;
   std::string cluster;
   std::string timeout = "5s";
+  std::string context;
+  std::string colour = "auto";
   bool json = false;
   bool verbose = false;
 };
@@ -37,12 +40,20 @@ class Session {
   bool json() const { return options_.json; }
   bool verbose() const { return options_.verbose; }
 
+  // Fills in what the context says (contexts.h): --context; MERIDIAN_CONTEXT; without both, and
+  // without MERIDIAN_TARGET and MERIDIAN_CLUSTER, the current one. What an option says stays.
+  absl::Status ApplyContext(bool timeout_given);
+  // For commands that ask no node: addresses do not matter.
+  void WorkOffline() { offline_ = true; }
+  bool offline() const { return offline_; }
+
   // Checks the options that only text can hold, and that --region is one of the cluster file; to be
   // called once they are parsed.
   absl::Status Prepare();
   absl::Duration timeout() const { return timeout_; }
 
-  // --target; else the nodes of --region; else MERIDIAN_TARGET; else 127.0.0.1:7400.
+  // --target; else the nodes of --region; else of the first region of the context's cluster file;
+  // else MERIDIAN_TARGET; else 127.0.0.1:7400.
   absl::StatusOr<std::vector<std::string>> Targets() const;
   // A client for Targets().
   absl::StatusOr<std::unique_ptr<Client>> Connect() const;
@@ -58,11 +69,20 @@ class Session {
 
   // `text` and a line end to standard output.
   void Print(std::string_view text) const;
+  // The text as it is.
+  void PrintRaw(std::string_view text) const;
   // The bytes as they are, so that they can go into a file; a line end only for a terminal.
   void PrintValue(std::string_view value) const;
   void PrintJson(const nlohmann::ordered_json& json) const;
   // A message to standard error.
   void Note(std::string_view text) const;
+
+  // Of standard output.
+  Style OutStyle() const { return Style(WantsColour(options_.colour, 1)); }
+
+  // Before something is destroyed: true when `yes` (--yes) or a person at a terminal says so; else
+  // says what to do, for kExitUsage. `what` begins with "this".
+  bool Confirm(std::string_view what, bool yes) const;
 
   // Tells people what went wrong and what to do; returns the exit code for it.
   ExitCode Fail(const absl::Status& status) const;
@@ -73,13 +93,14 @@ class Session {
   std::string Advice(const ResultError& error) const;
 
   GlobalOptions options_;
+  bool offline_ = false;
+  bool cluster_of_context_ = false;
   absl::Duration timeout_ = absl::Seconds(5);
 };
 
 // 4 for missing rights, 5 for nodes that are away or slow, 1 for everything else.
 ExitCode ExitCodeOf(const ResultError& error);
 
-// For people: colours only on a terminal, and never with NO_COLOR.
 bool StderrIsTerminal();
 
 }  // namespace meridian::cli

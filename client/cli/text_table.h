@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "client/cli/style.h"
+
 namespace meridian::cli {
 
 class TextTable {
@@ -21,14 +23,16 @@ class TextTable {
     std::vector<size_t> widths;
     for (const auto& row : rows_) {
       widths.resize(std::max(widths.size(), row.size()), 0);
-      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+      for (size_t i = 0; i < row.size(); ++i) {
+        widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+      }
     }
     std::string text;
     for (const auto& row : rows_) {
       if (!text.empty()) text += '\n';
       for (size_t i = 0; i < row.size(); ++i) {
         text += row[i];
-        if (i + 1 < row.size()) text.append(widths[i] - row[i].size() + 2, ' ');
+        if (i + 1 < row.size()) text.append(widths[i] - DisplayWidth(row[i]) + 2, ' ');
       }
     }
     return text;

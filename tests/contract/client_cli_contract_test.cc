@@ -197,7 +197,7 @@ TEST_F(ClientCliContractTest, TextsThatAreNotUtf8AreRefusedByName) {
   const std::string bad = "\"$(printf '\\377')\"";
   refused("get " + bad + " k", "NAMESPACE_INVALID");
   refused("explain " + bad + " k", "NAMESPACE_INVALID");
-  refused("invalidate " + bad + " --all", "NAMESPACE_INVALID");
+  refused("invalidate " + bad + " --all --yes", "NAMESPACE_INVALID");
   refused("set task k v --tag " + bad, "TAG_INVALID");
   refused("invalidate task --tag " + bad, "TAG_INVALID");
   refused("set task k v --state-hint " + bad, "FIELD_INVALID");

@@ -251,7 +251,7 @@ TEST_F(CliTest, ManyKeysAreInvalidatedAtOnce) {
   EXPECT_EQ(Ctl({"invalidate", "fenced", "--tag", "team:1"}).exit_code, kOk);
   EXPECT_EQ(get("user:2:a"), kNotFound);
   EXPECT_EQ(get("other"), kOk);
-  EXPECT_EQ(Ctl({"invalidate", "fenced", "--all"}).exit_code, kOk);
+  EXPECT_EQ(Ctl({"invalidate", "fenced", "--all", "--yes"}).exit_code, kOk);
   EXPECT_EQ(get("other"), kNotFound);
   ASSERT_EQ(Ctl({"set", "fenced", "user:1:a", "new"}).exit_code, kOk);
   EXPECT_EQ(get("user:1:a"), kOk);

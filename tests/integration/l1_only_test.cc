@@ -120,7 +120,7 @@ TEST(L1OnlyTest, WhoWaitsForALeaseAtAnOwnerThatLosesTheSlotAsksTheNextOne) {
                         absl::Seconds(10)));
   const CommandResult drained =
       RunCommand({ProgramPath("meridianctl"), "drain", "alone", "--target",
-                  cluster->Address("us-node-1", "data"), "--within", "10s"});
+                  cluster->Address("us-node-1", "data"), "--within", "10s", "--yes"});
   const cache::v1::Entry next = waiting.get();
   EXPECT_EQ(next.status(), cache::v1::ENTRY_STATUS_MISS);
   EXPECT_NE(next.lease(), "") << "it was not told\n" << drained.err;

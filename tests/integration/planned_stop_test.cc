@@ -110,7 +110,7 @@ TEST(PlannedDrainTest, ServesOnUntilRedisHasWhatWasAccepted) {
   ASSERT_GT(held("us-node-2"), 0);
   const auto drain = [&](const std::string& within) {
     return RunCommand({ProgramPath("meridianctl"), "drain", "us-node-2", "--target",
-                       cluster->Address("us-node-1", "data"), "--within", within});
+                       cluster->Address("us-node-1", "data"), "--within", within, "--yes"});
   };
   // The coordinator leads by the same Redis: it may say that it does not, before the node is asked.
   const CommandResult refused = drain("2s");

@@ -96,7 +96,8 @@ TEST_F(RegionDiffCallTest, MendsWhatDiffersAndSpreadsWhatIsDoubtfulOnlyWhenItIsT
   Lose("doubtful");
   EXPECT_EQ(Counts({"--repair"}), "1 differ, 0 mended, 1 doubtful: 1");
   EXPECT_FALSE(EuHas("doubtful"));
-  EXPECT_EQ(Counts({"--repair", "--spread-doubtful"}), "1 differ, 1 mended, 1 doubtful: 0");
+  EXPECT_EQ(Counts({"--repair", "--spread-doubtful", "--yes"}),
+            "1 differ, 1 mended, 1 doubtful: 0");
   EXPECT_TRUE(EuHas("doubtful"));
   EXPECT_EQ(Counts({}), "0 differ, 0 mended, 0 doubtful: 0");
 }

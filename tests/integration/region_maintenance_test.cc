@@ -88,7 +88,7 @@ TEST_F(RegionMaintenanceTest, ACutStopsAllNodesSurvivesARestartAndIsVisible) {
   ASSERT_TRUE(us->Set("task", "k", "old").ok());
   ASSERT_TRUE(WaitUntil([&] { return eu->Get("task", "k").hit(); }, kLong));
 
-  const CommandResult cut = Run({"region", "cut", "eu", "--reason", "new disks"});
+  const CommandResult cut = Run({"region", "cut", "eu", "--reason", "new disks", "--yes"});
   ASSERT_EQ(cut.exit_code, 0) << cut.out << cut.err;
   EXPECT_EQ(cut.out, "us -> eu: cut\n");
   EXPECT_EQ(State("us", "eu"), "cut");
@@ -124,7 +124,7 @@ TEST_F(RegionMaintenanceTest, ACutStopsAllNodesSurvivesARestartAndIsVisible) {
   ASSERT_EQ(heal.exit_code, 0) << heal.out << heal.err;
   EXPECT_TRUE(WaitUntil([&] { return eu->Get("task", "k").value == "new"; }, kLong));
   EXPECT_TRUE(WaitUntil([&] { return State("us", "eu") == "streaming"; }, kLong));
-  EXPECT_NE(Run({"region", "cut", "mars"}).exit_code, 0);
+  EXPECT_NE(Run({"region", "cut", "mars", "--yes"}).exit_code, 0);
 }
 
 TEST_F(RegionMaintenanceTest, TheSameKeysWrittenInBothCutRegionsEndOnTheNewestVersion) {
@@ -132,7 +132,7 @@ TEST_F(RegionMaintenanceTest, TheSameKeysWrittenInBothCutRegionsEndOnTheNewestVe
   auto eu = cluster_->NewClient("eu", patient_);
   WriteKeys(*us, "first", 0, kKeys);
   ASSERT_TRUE(WaitUntil([&] { return Differing() == 0; }, kLong));
-  const CommandResult cut = Run({"region", "cut", "eu", "--both-ways"});
+  const CommandResult cut = Run({"region", "cut", "eu", "--both-ways", "--yes"});
   ASSERT_EQ(cut.exit_code, 0) << cut.out << cut.err;
   ASSERT_EQ(State("us", "eu"), "cut");
   ASSERT_EQ(State("eu", "us"), "cut");

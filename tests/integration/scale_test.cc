@@ -47,7 +47,7 @@ class ScaleTest : public ::testing::Test {
   }
   CommandResult Drain(const std::string& node) {
     return RunCommand({ProgramPath("meridianctl"), "drain", node, "--target",
-                       cluster_->Address("us-node-1", "data")});
+                       cluster_->Address("us-node-1", "data"), "--yes"});
   }
 
   std::unique_ptr<TestCluster> cluster_;

@@ -1,0 +1,164 @@
+#include "client/cli/doctor_facts.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "client/cli/admin.h"
+#include "client/cli/ask_nodes.h"
+#include "client/cli/coordinator.h"
+
+namespace meridian::cli {
+namespace {
+
+using admin::v1::AdminService;
+using coordinator::v1::CoordinatorService;
+
+// Nodes that disagree get so long to agree before it counts.
+constexpr absl::Duration kSettle = absl::Seconds(2);
+
+// Names of the address book by admin address.
+std::map<std::string, std::string> BookedNames(const Session& session) {
+  std::map<std::string, std::string> names;
+  if (!session.options().targets.empty() || !session.options().admin.empty()) return names;
+  if (const auto file = session.Cluster(); file.ok()) {
+    for (const ClusterRegion& region : file->regions) {
+      for (const ClusterNode& node : region.nodes) names[node.admin] = node.name;
+    }
+  }
+  return names;
+}
+
+void AskEach(const Session& session, const std::vector<std::string>& addresses,
+             const std::map<std::string, std::string>& names, ClusterFacts* facts,
+             ResultError* error) {
+  const auto rings = AskNodes<admin::v1::GetRingResponse>(
+      session, addresses, &AdminService::Stub::GetRing, admin::v1::GetRingRequest());
+  auto figures = AskNodes<admin::v1::GetFiguresResponse>(
+      session, addresses, &AdminService::Stub::GetFigures, admin::v1::GetFiguresRequest());
+  for (size_t i = 0; i < figures.size(); ++i) {
+    NodeFacts node;
+    node.address = figures[i].address;
+    if (const auto name = names.find(node.address); name != names.end()) node.name = name->second;
+    node.asked = figures[i].asked;
+    node.took = figures[i].took;
+    if (figures[i].answered) {
+      node.figures = std::move(figures[i].response);
+      if (rings[i].answered) node.ring = rings[i].response;
+    } else {
+      node.problem = figures[i].error.message;
+      *error = figures[i].error;
+    }
+    facts->nodes.push_back(std::move(node));
+  }
+}
+
+// Members that the rings name and nobody has asked.
+std::map<std::string, std::string> OtherMembers(const ClusterFacts& facts) {
+  std::set<std::string> asked;
+  for (const NodeFacts& node : facts.nodes) asked.insert(node.address);
+  std::map<std::string, std::string> others;
+  for (const NodeFacts& node : facts.nodes) {
+    for (const admin::v1::RingMember& entry : node.ring.members()) {
+      const std::string& address = entry.member().admin_address();
+      if (!address.empty() && asked.count(address) == 0) others[address] = entry.member().id();
+    }
+  }
+  return others;
+}
+
+std::set<std::string> CoordinatorsOf(const Session& session, const ClusterFacts& facts) {
+  std::set<std::string> addresses;
+  for (const NodeFacts& node : facts.nodes) {
+    if (!node.status().coordinator().empty()) addresses.insert(node.status().coordinator());
+  }
+  const std::vector<std::string> regions = facts.Regions();
+  if (!session.options().targets.empty() || !session.options().admin.empty()) return addresses;
+  if (const auto file = session.Cluster(); file.ok()) {
+    for (const ClusterRegion& region : file->regions) {
+      if (std::find(regions.begin(), regions.end(), region.name) == regions.end()) continue;
+      addresses.insert(region.coordinators.begin(), region.coordinators.end());
+    }
+  }
+  return addresses;
+}
+
+void AskCoordinators(const Session& session, ClusterFacts* facts) {
+  for (const std::string& address : CoordinatorsOf(session, *facts)) {
+    CoordinatorFacts coordinator;
+    coordinator.address = address;
+    ResultError error;
+    if (!CallNode<CoordinatorService>(session, address, &CoordinatorService::Stub::GetStatus,
+                                      coordinator::v1::GetStatusRequest(), &coordinator.status,
+                                      &error)) {
+      coordinator.problem = error.message;
+    }
+    coordinator::v1::ListAlertsResponse alerts;
+    if (coordinator.status.leader() &&
+        CallNode<CoordinatorService>(session, address, &CoordinatorService::Stub::ListAlerts,
+                                     coordinator::v1::ListAlertsRequest(), &alerts, &error)) {
+      for (coordinator::v1::Alert& alert : *alerts.mutable_alerts()) {
+        (*alert.mutable_labels())["region"] = coordinator.status.region();
+        facts->alerts.push_back(std::move(alert));
+      }
+    }
+    facts->coordinators.push_back(std::move(coordinator));
+  }
+}
+
+bool EpochsAgree(const ClusterFacts& facts) {
+  std::map<std::string, uint64_t> epochs;
+  for (const NodeFacts& node : facts.nodes) {
+    if (!node.answered()) continue;
+    const auto [known, is_new] = epochs.try_emplace(node.status().region(), node.status().epoch());
+    if (!is_new && known->second != node.status().epoch()) return false;
+  }
+  return true;
+}
+
+bool FetchNodes(const Session& session, const std::vector<std::string>& addresses,
+                const std::map<std::string, std::string>& names, ClusterFacts* facts,
+                ResultError* error) {
+  facts->nodes.clear();
+  AskEach(session, addresses, names, facts, error);
+  const std::map<std::string, std::string> others = OtherMembers(*facts);
+  std::vector<std::string> more;
+  for (const auto& [address, name] : others) more.push_back(address);
+  AskEach(session, more, others, facts, error);
+  return std::any_of(facts->nodes.begin(), facts->nodes.end(),
+                     [](const NodeFacts& node) { return node.answered(); });
+}
+
+}  // namespace
+
+std::string NodeFacts::Label() const {
+  if (!status().node().empty()) return status().node();
+  return name.empty() ? address : name;
+}
+
+std::vector<std::string> ClusterFacts::Regions() const {
+  std::set<std::string> regions;
+  for (const NodeFacts& node : nodes) {
+    if (node.answered()) regions.insert(node.status().region());
+  }
+  return {regions.begin(), regions.end()};
+}
+
+bool FetchFacts(const Session& session, ClusterFacts* facts, ResultError* error) {
+  const std::vector<std::string> addresses = AllAdminAddresses(session, error);
+  if (addresses.empty()) return false;
+  const std::map<std::string, std::string> names = BookedNames(session);
+  if (!FetchNodes(session, addresses, names, facts, error)) return false;
+  if (!EpochsAgree(*facts)) {  // A change is on its way, or something is wrong: that stays.
+    absl::SleepFor(kSettle);
+    if (!FetchNodes(session, addresses, names, facts, error)) return false;
+  }
+  AskCoordinators(session, facts);
+  facts->now = absl::Now();
+  facts->own_version = MERIDIAN_VERSION;
+  return true;
+}
+
+}  // namespace meridian::cli

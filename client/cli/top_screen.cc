@@ -1,0 +1,115 @@
+#include "client/cli/top_screen.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/text_table.h"
+
+namespace meridian::cli {
+namespace {
+
+std::string MiB(uint64_t bytes, uint64_t limit) {
+  const auto mib = [](uint64_t b) { return static_cast<double>(b) / (1 << 20); };
+  return limit == 0 ? absl::StrFormat("%.1f", mib(bytes))
+                    : absl::StrFormat("%.1f/%.0f", mib(bytes), mib(limit));
+}
+
+std::string Percent(double share) { return absl::StrFormat("%.1f", 100 * share); }
+
+void AddRow(const TopRow& row, const Style& style, TextTable* table) {
+  if (!row.problem.empty()) {
+    table->Add({row.region.empty() ? "-" : row.region, row.node, style.Red("away")});
+    return;
+  }
+  const auto rated = [&](const std::string& text) { return row.has_rates ? text : "-"; };
+  const auto read = [&](double part) { return row.Reads() > 0 ? Percent(row.Share(part)) : "-"; };
+  const bool fails = row.failed_calls > 0;
+  const std::string failed = absl::StrFormat("%.1f", row.failed_calls);
+  table->Add({row.region, row.node == "all" ? style.Bold("all") : row.node,
+              rated(absl::StrFormat("%.0f", row.calls)),
+              rated(absl::StrFormat("%.0f", row.Reads())), read(row.l1_hits), read(row.l2_hits),
+              read(row.misses), rated(absl::StrFormat("%.2f", row.QuantileMs(0.50))),
+              rated(absl::StrFormat("%.2f", row.QuantileMs(0.99))),
+              rated(fails ? style.Red(failed) : failed), MiB(row.l1_bytes, row.l1_limit_bytes),
+              row.l2_used_bytes == 0 ? "-" : MiB(row.l2_used_bytes, row.l2_limit_bytes),
+              DurationText(row.lag), rated(Percent(row.cpu))});
+}
+
+}  // namespace
+
+std::vector<TopRow> TopView::Regions() const {
+  std::map<std::string, std::pair<int, TopRow>> regions;
+  for (const TopRow& node : nodes) {
+    if (!node.problem.empty()) continue;
+    auto& [count, sum] = regions[node.region];
+    ++count;
+    AddTo(&sum, node);
+  }
+  std::vector<TopRow> sums;
+  for (auto& [name, region] : regions) {
+    if (region.first < 2) continue;
+    region.second.node = "all";
+    sums.push_back(std::move(region.second));
+  }
+  return sums;
+}
+
+std::string TopText(const TopView& view, const Style& style) {
+  TextTable table({"region", "node", "calls/s", "reads/s", "L1 %", "L2 %", "miss %", "p50 ms",
+                   "p99 ms", "failed/s", "L1 MiB", "Redis MiB", "lag", "CPU %"});
+  for (const TopRow& row : view.nodes) AddRow(row, style, &table);
+  for (const TopRow& row : view.Regions()) AddRow(row, style, &table);
+  std::string text =
+      absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%S", view.at, absl::LocalTimeZone()), ", ",
+                   view.nodes.size(), " nodes\n\n", table.ToText());
+  for (const TopRow& row : view.nodes) {
+    if (!row.problem.empty()) {
+      absl::StrAppend(&text, "\n", style.Red(row.node), ": ", row.problem);
+    }
+  }
+  if (view.hot_keys.empty()) return text + "\n\nno hot keys";
+  TextTable hot({"region", "node", "namespace", "hot key", "reads/s"});
+  for (const TopHotKey& key : view.hot_keys) {
+    hot.Add({key.region, key.node, key.name_space, key.key, absl::StrFormat("%.1f", key.rate)});
+  }
+  return absl::StrCat(text, "\n\n", hot.ToText());
+}
+
+nlohmann::ordered_json TopJson(const TopView& view) {
+  nlohmann::ordered_json nodes = nlohmann::ordered_json::array();
+  for (const TopRow& row : view.nodes) nodes.push_back(ToJson(row));
+  nlohmann::ordered_json regions = nlohmann::ordered_json::array();
+  for (const TopRow& row : view.Regions()) regions.push_back(ToJson(row));
+  nlohmann::ordered_json keys = nlohmann::ordered_json::array();
+  for (const TopHotKey& key : view.hot_keys) {
+    keys.push_back({{"region", key.region},
+                    {"node", key.node},
+                    {"namespace", key.name_space},
+                    {"key", key.key},
+                    {"reads_per_second", key.rate}});
+  }
+  return {{"at", absl::FormatTime(absl::RFC3339_sec, view.at, absl::UTCTimeZone())},
+          {"nodes", std::move(nodes)},
+          {"regions", std::move(regions)},
+          {"hot_keys", std::move(keys)}};
+}
+
+std::string InPlace(const std::string& text, size_t rows, size_t columns) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  if (rows > 1 && lines.size() > rows - 1) lines.resize(rows - 1);
+  std::string screen = "\033[H";
+  for (std::string& line : lines) {
+    // Only lines without colours are cut: a code must not be.
+    if (columns > 0 && DisplayWidth(line) > columns && line.find('\033') == std::string::npos) {
+      line.resize(columns);
+    }
+    absl::StrAppend(&screen, line, "\033[K\r\n");
+  }
+  return screen + "\033[J";
+}
+
+}  // namespace meridian::cli

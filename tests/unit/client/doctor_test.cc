@@ -1,0 +1,284 @@
+// What `meridianctl doctor` finds: one thing wrong at a time.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "client/cli/doctor_checks.h"
+#include "client/cli/doctor_facts.h"
+
+namespace meridian::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+constexpr absl::Time kNow = absl::FromUnixSeconds(1'795'000'000);
+
+NodeFacts Node(const std::string& name) {
+  NodeFacts node;
+  node.address = name + ":7402";
+  node.asked = kNow;
+  node.took = absl::Milliseconds(2);
+  node.figures.set_node(name);
+  node.figures.set_region("us");
+  node.figures.set_at_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(kNow)));
+  node.figures.set_certificate_expires_unix_ms(
+      static_cast<uint64_t>(absl::ToUnixMillis(kNow + absl::Hours(24 * 90))));
+  node.figures.set_l2_used_bytes(10);
+  node.figures.set_l2_limit_bytes(100);
+  admin::v1::GetStatusResponse& status = *node.figures.mutable_status();
+  status.set_node(name);
+  status.set_region("us");
+  status.set_version("0.1.0");
+  status.set_epoch(7);
+  status.set_coordinator("c1:7410");
+  status.set_l1_bytes(10);
+  status.set_l1_limit_bytes(100);
+  admin::v1::L2Status& l2 = *status.add_l2();
+  l2.set_region("us");
+  l2.set_address("redis:6379");
+  l2.set_connected(true);
+  l2.set_breaker("closed");
+  for (const char* id : {"n1", "n2"}) {
+    admin::v1::RingMember& entry = *node.ring.add_members();
+    entry.mutable_member()->set_id(id);
+    entry.mutable_member()->set_state(cache::v1::MEMBER_STATE_SERVING);
+    entry.set_slots(512);
+  }
+  return node;
+}
+
+// A cluster of which there is nothing to say.
+ClusterFacts Healthy() {
+  ClusterFacts facts;
+  facts.now = kNow;
+  facts.own_version = "0.1.0";
+  facts.nodes = {Node("n1"), Node("n2")};
+  for (const char* address : {"c1:7410", "c2:7410"}) {
+    CoordinatorFacts coordinator;
+    coordinator.address = address;
+    coordinator.status.set_region("us");
+    coordinator.status.set_leader(address[1] == '1');
+    facts.coordinators.push_back(coordinator);
+  }
+  return facts;
+}
+
+admin::v1::GetStatusResponse& StatusOf(NodeFacts& node) { return *node.figures.mutable_status(); }
+
+// "critical redis_away n1"
+std::vector<std::string> Found(const ClusterFacts& facts) {
+  std::vector<std::string> found;
+  for (const Finding& finding : Examine(facts)) {
+    found.push_back(std::string(SeverityName(finding.severity)) + " " + finding.check + " " +
+                    finding.about);
+  }
+  return found;
+}
+
+TEST(DoctorTest, AHealthyClusterIsNotComplainedOf) {
+  EXPECT_THAT(Found(Healthy()), IsEmpty());
+  EXPECT_EQ(ExitCodeOf(Examine(Healthy())), kExitOk);
+  EXPECT_THAT(FindingsText(Healthy(), {}, Style(false)), HasSubstr("nothing to complain of"));
+}
+
+TEST(DoctorTest, NodesAreAwayDisagreeOrAreOfOtherReleases) {
+  ClusterFacts facts = Healthy();
+  facts.nodes[1] = {};
+  facts.nodes[1].address = "n2:7402";
+  facts.nodes[1].name = "n2";
+  facts.nodes[1].problem = "refused";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical node_down n2"));
+  facts = Healthy();
+  StatusOf(facts.nodes[1]).set_epoch(8);
+  StatusOf(facts.nodes[1]).set_version("0.2.0");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning epochs us", "warning versions cluster"));
+  facts = Healthy();
+  facts.own_version = "0.3.0";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info versions meridianctl"));
+}
+
+TEST(DoctorTest, ClocksThatAreOffAreTold) {
+  ClusterFacts facts = Healthy();
+  facts.nodes.push_back(Node("n3"));
+  const auto ahead = [&](absl::Duration by) {
+    facts.nodes[2].figures.set_at_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(kNow + by)));
+    return Found(facts);
+  };
+  EXPECT_THAT(ahead(absl::Milliseconds(900)), IsEmpty());
+  EXPECT_THAT(ahead(absl::Seconds(5)), UnorderedElementsAre("warning clock n3"));
+  EXPECT_THAT(ahead(-absl::Seconds(31)), UnorderedElementsAre("critical clock n3"));
+  // A slow answer says less about a clock.
+  facts.nodes[2].took = absl::Seconds(20);
+  EXPECT_THAT(ahead(absl::Seconds(15)), IsEmpty());
+  // All of them against this machine.
+  facts = Healthy();
+  for (NodeFacts& node : facts.nodes) node.asked += absl::Minutes(5);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info clock meridianctl"));
+}
+
+TEST(DoctorTest, WithoutACoordinatorNothingReacts) {
+  ClusterFacts facts = Healthy();
+  facts.coordinators[0].problem = "refused";
+  facts.coordinators[1].problem = "refused";
+  for (NodeFacts& node : facts.nodes) {
+    StatusOf(node).clear_coordinator();
+    StatusOf(node).add_warnings("no coordinator answers, the last topology stays: refused");
+  }
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical coordinator_unheard us"));
+  facts = Healthy();
+  facts.coordinators[0].status.set_leader(false);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical no_leader us"));
+  facts = Healthy();
+  facts.coordinators.pop_back();
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info single_coordinator us"));
+  facts.coordinators.clear();
+  for (NodeFacts& node : facts.nodes) StatusOf(node).clear_coordinator();
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info static_peers us"));
+}
+
+TEST(DoctorTest, WhatIsWrongWithRedisIsTold) {
+  ClusterFacts facts = Healthy();
+  admin::v1::L2Status& l2 = *StatusOf(facts.nodes[0]).mutable_l2(0);
+  l2.set_breaker("open");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_circuit n1"));
+  l2.set_connected(false);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical redis_away n1"));
+  l2.set_connected(true);
+  l2.set_breaker("closed");
+  l2.set_problem("maxmemory-policy is allkeys-lru, which evicts changelogs and cursors");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_settings n1"));
+  l2.clear_problem();
+  l2.add_endpoints()->set_connected(true);
+  l2.mutable_endpoints(0)->set_breaker("closed");
+  l2.add_endpoints()->set_breaker("open");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical redis_server n1"));
+  StatusOf(facts.nodes[0]).clear_l2();
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info redis_none n1"));
+}
+
+TEST(DoctorTest, MemoryNearFullIsTold) {
+  ClusterFacts facts = Healthy();
+  StatusOf(facts.nodes[1]).set_l1_bytes(91);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning l1_full n2"));
+  facts = Healthy();
+  facts.nodes[1].figures.set_l2_used_bytes(95);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_memory us"));
+  facts = Healthy();
+  for (NodeFacts& node : facts.nodes) node.figures.set_l2_limit_bytes(0);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info redis_maxmemory us"));
+}
+
+TEST(DoctorTest, SlotsWithoutAnOwnerAndNodesOnTheirOwn) {
+  ClusterFacts facts = Healthy();
+  facts.nodes[0].ring.mutable_members(0)->set_slots(500);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical slots us"));
+  facts = Healthy();
+  facts.nodes[0].ring.mutable_members(1)->mutable_member()->set_state(
+      cache::v1::MEMBER_STATE_DRAINING);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info member_state n2"));
+  facts = Healthy();
+  facts.nodes.pop_back();
+  facts.nodes[0].ring.clear_members();
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info single_node us"));
+}
+
+TEST(DoctorTest, PlaintextIsANoteOnOneMachineAndAWarningBeyond) {
+  ClusterFacts facts = Healthy();
+  facts.nodes[0].figures.clear_certificate_expires_unix_ms();
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info plaintext cluster"));
+  StatusOf(facts.nodes[0])
+      .add_warnings("plaintext without authentication is reachable beyond this machine");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning plaintext cluster"));
+}
+
+TEST(DoctorTest, CertificatesAreToldBeforeTheyExpire) {
+  ClusterFacts facts = Healthy();
+  const auto left = [&](absl::Duration time) {
+    facts.nodes[0].figures.set_certificate_expires_unix_ms(
+        static_cast<uint64_t>(absl::ToUnixMillis(kNow + time)));
+    return Found(facts);
+  };
+  EXPECT_THAT(left(absl::Hours(24 * 15)), IsEmpty());
+  EXPECT_THAT(left(absl::Hours(24 * 13)), UnorderedElementsAre("warning certificate n1"));
+  EXPECT_THAT(left(absl::Hours(48)), UnorderedElementsAre("critical certificate n1"));
+  EXPECT_THAT(left(-absl::Hours(1)), UnorderedElementsAre("critical certificate n1"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("has expired"));
+}
+
+TEST(DoctorTest, ReplicationThatIsLateCutOrLost) {
+  ClusterFacts facts = Healthy();
+  admin::v1::ReplicationLink& link = *facts.nodes[1].figures.add_links();
+  link.set_from("us");
+  link.set_to("eu");
+  link.set_state("streaming");
+  *facts.nodes[0].figures.add_links() = link;  // The other node is well.
+  EXPECT_THAT(Found(facts), IsEmpty());
+  link.set_lag_ms(5'000);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning replication_lag us -> eu"));
+  link.set_lag_ms(61'000);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical replication_lag us -> eu"));
+  link.set_state("disconnected");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical replication_lost us -> eu"));
+  link.set_state("cut");
+  link.set_repairing_slots(3);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning replication_cut us -> eu",
+                                                 "warning suspect_slots us -> eu"));
+}
+
+TEST(DoctorTest, AlertsFireUnlessTheSameWasFound) {
+  ClusterFacts facts = Healthy();
+  coordinator::v1::Alert alert;
+  alert.set_name("MeridianRedisAway");
+  alert.set_severity("critical");
+  alert.set_state("firing");
+  (*alert.mutable_labels())["node"] = "n1";
+  (*alert.mutable_labels())["region"] = "us";
+  facts.alerts = {alert};
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical alert us"));
+  EXPECT_THAT(Examine(facts)[0].advice, HasSubstr("docs/runbooks/MeridianRedisAway.md"));
+  StatusOf(facts.nodes[0]).mutable_l2(0)->set_connected(false);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical redis_away n1"));
+  (*facts.alerts[0].mutable_labels())["node"] = "n2";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical redis_away n1", "critical alert us"));
+  facts = Healthy();
+  alert.set_state("pending");
+  facts.alerts = {alert};
+  EXPECT_THAT(Found(facts), IsEmpty());
+}
+
+TEST(DoctorTest, WhatANodeWarnsOfItselfIsPassedOn) {
+  ClusterFacts facts = Healthy();
+  StatusOf(facts.nodes[0]).add_warnings("not ready: it waits for its hot keys");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning node_warning n1"));
+}
+
+TEST(DoctorTest, TheWorstDecidesTheExitCodeAndComesFirst) {
+  ClusterFacts facts = Healthy();
+  facts.own_version = "9";
+  EXPECT_EQ(ExitCodeOf(Examine(facts)), kExitOk) << "a note";
+  StatusOf(facts.nodes[0]).set_l1_bytes(99);
+  EXPECT_EQ(ExitCodeOf(Examine(facts)), kExitWarning);
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_connected(false);
+  const std::vector<Finding> findings = Examine(facts);
+  EXPECT_EQ(ExitCodeOf(findings), kExitCritical);
+  EXPECT_EQ(findings.front().check, "redis_away");
+  EXPECT_EQ(findings.back().severity, FindingSeverity::kInfo);
+  EXPECT_THAT(FindingsText(facts, findings, Style(false)),
+              AllOf(HasSubstr("1 critical, 1 warnings, 1 notes"), HasSubstr("do: "),
+                    Not(HasSubstr("\033"))));
+  EXPECT_THAT(FindingsText(facts, findings, Style(true)), HasSubstr("\033[31mcritical"));
+  const auto json = FindingsJson(facts, findings);
+  EXPECT_EQ(json["worst"], "critical");
+  EXPECT_EQ(json["findings"].size(), 3u);
+}
+
+}  // namespace
+}  // namespace meridian::cli
