@@ -138,8 +138,12 @@ class Run {
   void Warm(uint64_t number) {
     const EntryKey key = KeyOf(number);
     Lookup answer;
-    engine_->GetBatch({&key, 1}, now_, &answer, LookKind::kWarming);
-    if (answer.found) return;
+    if (options_.source == "schedule") {  // Of hot keys: they are loaded anew.
+      answer.token = engine_->BeginFill(key);
+    } else {
+      engine_->GetBatch({&key, 1}, now_, &answer, LookKind::kWarming);
+      if (answer.found) return;
+    }
     Entry entry = Fresh(number);
     entry.warm_source = source_;
     engine_->PutFill(key, std::move(entry), now_, answer.token);

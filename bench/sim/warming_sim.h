@@ -20,7 +20,8 @@
 namespace meridian::sim {
 
 struct WarmingOptions {
-  // Or "prediction"; "rule": what Trace::related says; "schedule": every hot_interval the hot keys.
+  // Or "prediction"; "rule": what Trace::related says; "schedule": every hot_interval the hot keys,
+  // loaded anew although they are in memory.
   std::string source = "none";
   size_t capacity_entries = 0;
   double ceiling = 1000;  // Keys a second.

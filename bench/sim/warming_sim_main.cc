@@ -37,8 +37,8 @@ Trace PersonaTrace() {
   return MakeTrace("persona", std::move(requests));
 }
 
-// The goals for prediction: right half of the time where it spends 1 % of the requests or more; less
-// than that where there is nothing to be known.
+// The goals for prediction: right half of the time where it spends 1 % of the requests or more;
+// less than that where there is nothing to be known.
 bool ReachesGoals(const WarmingResult& result, bool is_shuffled) {
   if (result.spending() < 0.01) return true;
   return !is_shuffled && result.precision() >= 0.5;
@@ -91,12 +91,17 @@ int Main(int argc, char** argv) {
   app.add_option("--delay", delay_seconds, "seconds until a read is learnt from")
       ->capture_default_str()
       ->check(FiniteNumber(0.0, 60.0));
+  double interval_seconds = 30;
+  app.add_option("--interval", interval_seconds, "seconds between refreshes of the hot keys")
+      ->capture_default_str()
+      ->check(FiniteNumber(1.0, 86400.0));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   options.delay = absl::Seconds(delay_seconds);
+  options.hot_interval = absl::Seconds(interval_seconds);
   absl::PrintF(
       "trace,order,size,source,requests,hit_ratio,gain,read,warmed,used,unused,displaced,"
       "precision,late_spending,budget\n");

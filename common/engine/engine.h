@@ -146,7 +146,9 @@ class Engine {
   // no trace, nothing is stored and what is older is removed: kOvertaken.
   PutOutcome PutWritten(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
 
-  // A fill copies a value from a lower tier: BeginFill before reading there, PutFill after.
+  // A fill copies a value from a lower tier: BeginFill before reading there, PutFill after. When
+  // this version is there already and would end sooner, it lives as long as the entry now:
+  // kRenewed. Who reads it below although it is here has renewed it.
   FillToken BeginFill(const EntryKey& key) const;
   PutOutcome PutFill(const EntryKey& key, Entry entry, absl::Duration now, FillToken token);
 
@@ -168,8 +170,8 @@ class Engine {
   bool IsBehind(const EntryKey& key, Version version) const;
 
   // Makes every entry of a slot invisible, and voids its fills; memory comes back as Advance and
-  // eviction reach the entries. O(1), but for every 32nd drop of one slot, which frees all dropped
-  // entries itself: an entry keeps 6 bits of its generation, and must not live to see them again.
+  // eviction reach the entries. O(1), but for every 16th drop of one slot, which frees all dropped
+  // entries itself: an entry keeps 5 bits of its generation, and must not live to see them again.
   // For slots that changed their owner, and for gaps. A dropped entry no longer keeps older
   // versions of its key out.
   void DropSlot(uint32_t slot) ABSL_LOCKS_EXCLUDED(drop_mu_);

@@ -34,7 +34,7 @@ namespace meridian {
 class EntryNode {
  public:
   static constexpr size_t kMaxKeySize = std::numeric_limits<uint16_t>::max();
-  static constexpr uint32_t kGenerations = 64;  // generation() is kept modulo this.
+  static constexpr uint32_t kGenerations = 32;  // generation() is kept modulo this.
 
   struct Deleter {
     void operator()(EntryNode* node) const { Destroy(node); }
@@ -117,6 +117,10 @@ class EntryNode {
     if (hits_ < kMaxEntryHits) ++hits_;
   }
 
+  // Whether the shard's WarmLedger has a mark of it.
+  bool is_marked() const { return marked_ != 0; }
+  void set_marked(bool marked) { marked_ = marked ? 1 : 0; }
+
   // Each for one owner alone: the table (or the list of removed nodes), the policy, the wheel.
   NodeHandle chain = 0;
   uint32_t policy_index = 0;
@@ -169,7 +173,8 @@ class EntryNode {
   uint16_t policy_bits = 0;
 
  private:
-  uint16_t generation_ : 6;
+  uint16_t generation_ : 5;
+  uint16_t marked_ : 1;
   uint16_t hits_ : 6;
   uint16_t weight_ : 3;
   uint16_t has_extra_ : 1;

@@ -20,6 +20,9 @@ constexpr size_t kLeastMarks = 64;
 constexpr size_t kMostMarks = 16384;
 constexpr size_t kVictims = 2048;  // That it drove out.
 
+// Two looks at one record tell its expiry apart by no more than this: by two clocks.
+constexpr int64_t kSameExpiryNs = 10'000'000;
+
 int64_t Nanos(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
 
 }  // namespace
@@ -99,7 +102,7 @@ bool Shard::GetLocked(const EntryKey& key, absl::Duration now, Entry* entry) {
     return false;
   }
   ++CountersOf(key.name_space).hits;
-  if (node->hits() == 0) EndMark(*node, &WarmedCounts::used);
+  if (node->is_marked()) UseMark(*node, key, now);
   node->CountHit();
   PolicyOf(*node).OnHit(*node);
   node->CopyTo(entry);
@@ -121,10 +124,22 @@ WarmLedger& Shard::Ledger() {
   return *warmed_;
 }
 
-void Shard::EndMark(const EntryNode& node, uint64_t WarmedCounts::*count) {
-  if (warmed_ == nullptr || !warmed_->has_marks()) return;
+void Shard::Mark(EntryNode& node, const EntryKey& key, Warming warming, int64_t due_ns) {
+  ++Ledger().Of(key.name_space, warming.source).warmed;
+  node.set_marked(Ledger().Mark(key.hash, warming.source, due_ns, warming.now_ns));
+}
+
+void Shard::UseMark(EntryNode& node, const EntryKey& key, absl::Duration now) {
+  if (!warmed_->IsDue(key.hash, Nanos(now))) return;
+  node.set_marked(false);
+  const WarmSourceId source = warmed_->TakeMark(key.hash);
+  if (source != 0) ++warmed_->Of(key.name_space, source).used;
+}
+
+void Shard::EndMark(EntryNode& node) {
+  node.set_marked(false);
   const WarmSourceId source = warmed_->TakeMark(hasher_.Of(node.name_space(), node.key()));
-  if (source != 0) ++(warmed_->Of(node.name_space(), source).*count);
+  if (source != 0) ++warmed_->Of(node.name_space(), source).unused;
 }
 
 bool Shard::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
@@ -183,6 +198,7 @@ FillToken Shard::BeginFill(const EntryKey& key) const {
 PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutKind kind,
                       FillToken token) {
   const Version version = entry.version;
+  const absl::Duration expires_at = entry.expires_at;
   Warming warming{kind == PutKind::kFill ? entry.warm_source : WarmSourceId{0}, Nanos(now)};
   const bool expired = absl::Floor(entry.expires_at, kExpiryUnit) <= now;
   const size_t charge = EntryCharge(key.key.size(), entry, charge_);
@@ -206,28 +222,19 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
     if (kind != PutKind::kFill) MakeWay(key, version, Nanos(now), nullptr, nullptr, &removed);
     return PutOutcome::kOvertaken;
   }
-  // What is there already is renewed, not brought: whoever brought it keeps its mark.
-  WarmSourceId mark = warming.source;
-  const bool renews = mark != 0 && FindVisible(key, now) != nullptr;
-  if (renews) mark = warmed_ == nullptr ? WarmSourceId{0} : warmed_->TakeMark(key.hash);
+  // What lives on by itself is a hit until it ends, whoever loads it anew before.
+  const EntryNode* const live = warming.source != 0 ? FindVisible(key, now) : nullptr;
+  const int64_t due_ns = live != nullptr ? live->expires_ns() : 0;
   bool placed = false;
   if (!MakeWay(key, version, Nanos(now), node.get(), &placed, &removed)) {
-    if (renews && mark != 0) warmed_->Mark(key.hash, mark);
-    return PutOutcome::kStale;
+    return kind == PutKind::kFill ? Renew(key, version, expires_at, warming) : PutOutcome::kStale;
   }
-  if (too_large || expired) {
-    if (renews && mark != 0) ++warmed_->Of(key.name_space, mark).unused;
-    return too_large ? PutOutcome::kTooLarge : PutOutcome::kExpired;
-  }
+  if (too_large || expired) return too_large ? PutOutcome::kTooLarge : PutOutcome::kExpired;
   EngineCounters& counters = CountersOf(key.name_space);
   ++(kind == PutKind::kFill ? counters.fills : counters.puts);
-  const bool stays = Insert(node.release(), placed, warming, &removed);
-  if (mark != 0) {
-    WarmedCounts& warmed = Ledger().Of(key.name_space, mark);
-    if (stays) Ledger().Mark(key.hash, mark);
-    if (stays && !renews) ++warmed.warmed;
-    if (!stays && renews) ++warmed.unused;
-  }
+  EntryNode* const added = node.release();
+  const bool stays = Insert(added, placed, warming, &removed);
+  if (stays && warming.source != 0) Mark(*added, key, warming, due_ns);
   if (grew) Compact(&removed);
   return PutOutcome::kStored;
 }
@@ -255,6 +262,32 @@ bool Shard::MakeWay(const EntryKey& key, Version version, int64_t now_ns, EntryN
   *placed = true;
   Unlink(old, removed);
   return true;
+}
+
+PutOutcome Shard::Renew(const EntryKey& key, Version version, absl::Duration expires_at,
+                        Warming warming) {
+  EntryNode* const node = table_.Find(key);
+  if (!IsCurrent(*node) || node->version() != version) return PutOutcome::kStale;
+  const int64_t before_ns = node->expires_ns();
+  const int64_t after_ns = Nanos(expires_at);
+  const bool longer = after_ns > before_ns && after_ns - before_ns > kSameExpiryNs;
+  if (longer) SetExpiry(*node, expires_at);
+  if (longer && warming.source != 0) {
+    if (node->is_marked()) EndMark(*node);
+    Mark(*node, key, warming, before_ns);
+  } else if (warming.source != 0) {
+    // Loaded anew for nothing: it would have lived as long.
+    WarmedCounts& counts = Ledger().Of(key.name_space, warming.source);
+    ++counts.warmed;
+    ++counts.unused;
+  }
+  return longer ? PutOutcome::kRenewed : PutOutcome::kStale;
+}
+
+void Shard::SetExpiry(EntryNode& node, absl::Duration at) {
+  wheel_.Remove(node);
+  node.set_expires_at(at);
+  wheel_.Add(node);
 }
 
 bool Shard::Insert(EntryNode* node, bool placed, Warming warming, Removed* removed) {
@@ -348,7 +381,7 @@ void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
 }
 
 void Shard::Unlink(EntryNode* node, Removed* removed) {
-  if (node->hits() == 0) EndMark(*node, &WarmedCounts::unused);
+  if (node->is_marked()) EndMark(*node);
   const size_t charge = node->charge(charge_);
   pools_.Subtract(node->pool(), charge);
   EngineCounters& counters = CountersOf(node->name_space());
@@ -381,11 +414,7 @@ bool Shard::Adjust(const EntryKey& key, Version version, const Adjustment& adjus
   absl::MutexLock lock(&mu_);
   EntryNode* node = table_.Find(key);
   if (node == nullptr || !IsCurrent(*node) || node->version() != version) return false;
-  if (adjustment.expires_at.has_value()) {
-    wheel_.Remove(*node);
-    node->set_expires_at(*adjustment.expires_at);
-    wheel_.Add(*node);
-  }
+  if (adjustment.expires_at.has_value()) SetExpiry(*node, *adjustment.expires_at);
   if (!adjustment.pool.has_value()) return true;
   const PoolId pool = pools_.Resolve(*adjustment.pool);
   if (pool == node->pool()) return true;

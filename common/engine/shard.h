@@ -129,6 +129,11 @@ class alignas(64) Shard {
     WarmSourceId source = 0;
     int64_t now_ns = 0;
   };
+  // A fill found a newer version, or this one, that lives on: as long as the fill's entry from now
+  // on, if that is longer.
+  PutOutcome Renew(const EntryKey& key, Version version, absl::Duration expires_at, Warming warming)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetExpiry(EntryNode& node, absl::Duration at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `placed`: the policy knows the node already. False: it was not admitted.
   bool Insert(EntryNode* node, bool placed, Warming warming, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -136,9 +141,14 @@ class alignas(64) Shard {
   bool EvictUntilFits(const EntryNode* newcomer, Warming warming, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   WarmLedger& Ledger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The node leaves, or is hit for the first time.
-  void EndMark(const EntryNode& node, uint64_t WarmedCounts::*count)
+  // What warming has brought, or loaded anew: `due_ns` as for WarmLedger::Mark.
+  void Mark(EntryNode& node, const EntryKey& key, Warming warming, int64_t due_ns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A marked node is hit.
+  void UseMark(EntryNode& node, const EntryKey& key, absl::Duration now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A marked node leaves, or is loaded anew.
+  void EndMark(EntryNode& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountMiss(const EntryKey& key, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Moves the entries of a sparse page to others, when there is one.
   void Compact(Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -2,14 +2,17 @@
 // yet, and what was evicted for them.
 //
 // An entry is marked when a read that warms put it in. The mark ends with the first hit (used) or
-//   with the entry (unused). What was evicted to make room for it is remembered for kSoon: when it
-//   is asked for meanwhile, it was displaced. So for each source and namespace
-//   warmed >= used + unused, and the difference is resident and waits for its first hit.
+//   with the entry (unused). Of what was there already and was loaded anew, only a hit after its
+//   old expiry is use: before, it would have been a hit anyway; and when it is loaded anew once
+//   more, the last load has its mark, and the one before was in vain. What was evicted to make room
+//   for it is remembered for kSoon: when it is asked for meanwhile, it was displaced. So for each
+//   source and namespace warmed >= used + unused, and the difference is resident and waits for its
+//   first hit.
 // Bounded: marks and victims are cells of 8 bytes in sets of eight. When a set has no room an entry
 //   is counted as warmed but not followed; the oldest victim of a set gives way. About one look in
 //   500 million takes a stranger's mark.
-// Cost: nothing is allocated before the first mark. A hit asks only when it is its entry's first
-//   one, a miss only when there are victims: one cache line.
+// Cost: nothing is allocated before the first mark. The shard asks only of entries that say of
+//   themselves that they are marked, and at a miss only when there are victims: one cache line.
 // Thread safety: none; the shard's lock covers it.
 
 #ifndef MERIDIAN_COMMON_ENGINE_WARM_LEDGER_H_
@@ -33,9 +36,9 @@ using WarmSourceId = uint8_t;
 inline constexpr WarmSourceId kMaxWarmSources = 15;
 
 struct WarmedCounts {
-  uint64_t warmed = 0;     // Entries that were not in memory, and stayed.
+  uint64_t warmed = 0;     // Loads: entries that stayed, and those loaded anew that were there.
   uint64_t used = 0;       // Of these, those that were hit.
-  uint64_t unused = 0;     // Of these, those that ended without a hit.
+  uint64_t unused = 0;     // Of these, those that ended without one, or brought no longer life.
   uint64_t displaced = 0;  // Evicted for them, and asked for again soon after.
 
   WarmedCounts& operator+=(const WarmedCounts& other);
@@ -51,10 +54,13 @@ class WarmLedger {
   // `marks`, `victims`: how many it has room for, about.
   WarmLedger(size_t marks, size_t victims);
 
-  // `hash` is the EntryKey's.
-  void Mark(uint64_t hash, WarmSourceId source);
+  // `hash` is the EntryKey's. `due_ns`: hits before are no use; 0: all are. Kept in steps of 125
+  // ms, rounded up, half a year ahead at most. False: there is no room.
+  bool Mark(uint64_t hash, WarmSourceId source, int64_t due_ns, int64_t now_ns);
+  // Whether a hit now is use; also when there is no mark.
+  bool IsDue(uint64_t hash, int64_t now_ns);
   // Takes the mark out and says whose it was; 0: there is none.
-  WarmSourceId TakeMark(uint64_t hash) { return has_marks() ? marks_.Take(hash) : 0; }
+  WarmSourceId TakeMark(uint64_t hash) { return marks_.Take(hash); }
   bool has_marks() const { return marks_.used() > 0; }
 
   void AddVictim(uint64_t hash, WarmSourceId source, int64_t now_ns);
@@ -68,13 +74,15 @@ class WarmLedger {
   void AddTo(Books* books) const;
 
  private:
-  // Set-associative: fingerprint, source and a time in seconds.
+  // Set-associative: fingerprint, source and a time in ticks.
   class Cells {
    public:
     explicit Cells(size_t room);
-    // When the set is full: over its oldest, or not at all.
-    void Put(uint64_t hash, WarmSourceId source, uint32_t seconds, bool over_oldest);
-    WarmSourceId Take(uint64_t hash, uint32_t* seconds = nullptr);
+    // When the set is full: over its oldest, or not at all, and false.
+    bool Put(uint64_t hash, WarmSourceId source, uint32_t ticks, bool over_oldest);
+    WarmSourceId Take(uint64_t hash, uint32_t* ticks = nullptr);
+    // nullptr: there is none.
+    uint64_t* Find(uint64_t hash);
     size_t used() const { return used_; }
 
    private:

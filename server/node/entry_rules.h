@@ -26,7 +26,8 @@ enum class Placing : uint8_t {
   kFill,   // A read found it in L2: promotion and admission decide.
   kWrite,  // It was written to L2: admission decides.
   kOnly,   // There is no L2: it goes into L1.
-  kAgain,  // It was in the L1 of the slot's last owner, which has asked: it goes into L1.
+  kAgain,  // It is in L1, or was in that of the slot's last owner, which has asked: it goes into
+           // L1.
 };
 
 // Gives `entry`, of which L2 has a copy for `remaining`, its expiry, pool and weight. False: it is

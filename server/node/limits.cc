@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/strings.h"
 #include "common/engine/fence_table.h"
 #include "server/node/dependencies.h"
 #include "server/node/lease_token.h"
+#include "server/node/warm_source_names.h"
 
 namespace meridian::limits {
 namespace {
@@ -24,6 +26,8 @@ std::string Sub(std::string_view field, std::string_view name) {
 bool IsNamespaceChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
 }
+
+void AppendName(std::string* text, std::string_view name) { text->append(name); }
 
 std::optional<Error> CheckTags(const cache::v1::SetEntry& entry, std::string_view field) {
   if (entry.tags_size() > kMaxTags) {
@@ -103,12 +107,11 @@ std::optional<Error> CheckWritableNamespace(std::string_view name_space) {
 std::optional<Error> CheckOptions(const cache::v1::ReadOptions& options) {
   const std::string& source = options.warm_source();
   if (source.empty()) return std::nullopt;
-  if (source.size() > kMaxNamespaceBytes ||
-      !std::all_of(source.begin(), source.end(), IsNamespaceChar)) {
-    return Invalid(
-        reason::kFieldInvalid,
-        absl::StrCat("options.warm_source ", QuoteKey(source), " is not [a-z0-9_.-]{1,64}"),
-        "options.warm_source");
+  if (!IsWarmSource(source)) {
+    return Invalid(reason::kFieldInvalid,
+                   absl::StrCat("options.warm_source ", QuoteKey(source), " is none of ",
+                                absl::StrJoin(kWarmSourceNames, ", ", AppendName)),
+                   "options.warm_source");
   }
   if (options.want_lease()) {
     return Invalid(reason::kFieldInvalid,

@@ -130,10 +130,9 @@ bool MissPath::IsLate(const Flight& flight, const Waiter& waiter, const Landing&
 
 std::optional<Landing> MissPath::OldOf(Flight& flight) const {
   // It stays until the load or lease has ended: what came meanwhile may have deleted it.
-  if (flight.old &&
-      (flight.watch.newest() > flight.old->version ||
-       context_.IsFenced(flight.name_space.id, flight.key(), flight.old->tags.view(),
-                         flight.old->written_hlc()))) {
+  if (flight.old && (flight.watch.newest() > flight.old->version ||
+                     context_.IsFenced(flight.name_space.id, flight.key(), flight.old->tags.view(),
+                                       flight.old->written_hlc()))) {
     flight.old.reset();
   }
   return flight.old;
@@ -346,8 +345,12 @@ void MissPath::FillL1(Flight& flight, const Record& record, absl::Duration ttl,
                       const Buffer& value) {
   const EntryKey& key = flight.key();
   const absl::Duration now = context_.clock.Monotonic();
-  std::optional<Entry> entry = EntryOfRecord(context_, flight.name_space, flight.policy, key,
-                                             record, ttl, value, Placing::kFill, now);
+  // What L1 has already was admitted when it came, and is only renewed.
+  const bool renews =
+      flight.kind == FlightKind::kForced && !context_.engine.IsBehind(key, record.version);
+  std::optional<Entry> entry =
+      EntryOfRecord(context_, flight.name_space, flight.policy, key, record, ttl, value,
+                    renews ? Placing::kAgain : Placing::kFill, now);
   if (!entry) return;
   FillToken token;
   {

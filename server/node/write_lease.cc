@@ -124,7 +124,7 @@ void WriteCall::FillInL1(uint32_t index, const LeaseToken& lease) {
   if (KindOf(item) == RecordKind::kAbsent) MakeAbsence(&entry);
   const PutOutcome put =
       !token ? PutOutcome::kOvertaken : context_.engine.PutFill(key, std::move(entry), now, *token);
-  if (put == PutOutcome::kOvertaken || put == PutOutcome::kStale) {
+  if (put == PutOutcome::kOvertaken || put == PutOutcome::kStale || put == PutOutcome::kRenewed) {
     LoseLeaseToNewer(key, Home::kHere, lease.version, &result);
     return;
   }

@@ -166,7 +166,8 @@ RefillOutcome KeyRefill::Put(const Namespace& name_space, const EntryKey& key, c
   if (!HasRoom(name_space, policy, key.key.size(), *entry)) return RefillOutcome::kNoRoom;
   const PutOutcome put = context_.engine.PutFill(key, *std::move(entry), now, token);
   if (put == PutOutcome::kStored) return RefillOutcome::kFilled;
-  return put == PutOutcome::kStale ? RefillOutcome::kResident : RefillOutcome::kRefused;
+  const bool is_there = put == PutOutcome::kStale || put == PutOutcome::kRenewed;
+  return is_there ? RefillOutcome::kResident : RefillOutcome::kRefused;
 }
 
 bool KeyRefill::WaitsForL2(std::string_view name_space, std::string_view key) const {

@@ -51,8 +51,11 @@ class CacheServiceHandlers::Call {
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
 
   void Finish(const grpc::Status& status) {
-    service_.metrics_.OnCall(method_, name_space_, status.error_code(),
-                             service_.context_.clock.Monotonic() - began_);
+    // Nobody waits for a read that warms; `read` has its options once they were found to be valid.
+    if (read.options.warm_source.empty()) {
+      service_.metrics_.OnCall(method_, name_space_, status.error_code(),
+                               service_.context_.clock.Monotonic() - began_);
+    }
     reactor_->Finish(status);
   }
   grpc::ServerUnaryReactor* Refuse(const Error& error) {
@@ -214,6 +217,7 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext*
   }
   call->read.keys = {key};
   call->read.options = FromProto(request->options());
+  if (!call->read.options.warm_source.empty()) metrics_.OnWarmRead(request->namespace_(), 1);
   call->read.request_id = request->header().request_id();
   Sample(request->header(), *call);
   reads_.Read(call->read, [this, call, request, response](std::vector<ReadResult> results) {

@@ -1,6 +1,7 @@
 // RpcMetrics counts the calls of CacheService: requests by method, code and namespace, and how long
-// they took by method. Cost of OnCall: two lookups of a series, some 200 ns a call, whatever its
-// batch. Thread safety: OnCall may be called concurrently.
+// they took by method. Reads that warm are not among them: nobody waits for those. Cost of OnCall:
+// two lookups of a series, some 200 ns a call, whatever its batch. Thread safety: OnCall may be
+// called concurrently.
 
 #ifndef MERIDIAN_SERVER_RPC_RPC_METRICS_H_
 #define MERIDIAN_SERVER_RPC_RPC_METRICS_H_

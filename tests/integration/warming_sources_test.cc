@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
@@ -34,12 +35,12 @@ const char* const kNodes[] = {"us-node-1", "us-node-2"};
 
 class WarmingSourcesTest : public testing::Test {
  protected:
-  void Start(const std::string& yaml) {
+  void Start(const std::string& yaml, const std::vector<std::string>& node_flags = {}) {
     WriteFile(dir_ / "warming.yaml", yaml);
     cluster_ =
         StartTestCluster({.regions = {"us"},
                           .coordinators = 2,
-                          .node_flags = {},
+                          .node_flags = node_flags,
                           .coordinator_flags = {absl::StrCat("--warm-file=", dir_ / "warming.yaml"),
                                                 "--warm-settle=3s", "--lease-duration=1s"}});
     ASSERT_NE(cluster_, nullptr);
@@ -80,6 +81,13 @@ class WarmingSourcesTest : public testing::Test {
     }
     return sum;
   }
+  double OfNodes(const std::string& metric, const std::vector<std::string>& labels) const {
+    double sum = 0;
+    for (const char* name : kNodes) {
+      sum += FetchMetric(cluster_->Address(name, "http"), metric, labels);
+    }
+    return sum;
+  }
   void Set(const std::vector<std::string>& keys) {
     const cache::v1::BatchSetResponse set = calls::SetAll(*node_, keys, "value");
     for (const auto& result : set.results()) {
@@ -92,18 +100,37 @@ class WarmingSourcesTest : public testing::Test {
   std::unique_ptr<calls::Stub> node_;
 };
 
-// 0-11: they are in memory, and are loaded from behind it all the same.
+// 0-11: they are in memory, and are loaded from behind it all the same: so they stay there. Nobody
+// waits for that, and it is in nobody's figures.
 TEST_F(WarmingSourcesTest, HotKeysAreLoadedAnewAlthoughTheyAreInMemory) {
-  Start("schedules: {hot: {cron: '@every 1s', namespace: task, top: 2}}");
+  constexpr absl::Duration kL1Ttl = absl::Seconds(8);
+  WriteFile(dir_ / "policies.yaml", "namespaces:\n  task: {ttl: 1h, l1_ttl: 8s, ttl_jitter: 0}\n");
+  Start("schedules: {hot: {cron: '@every 1s', namespace: task, top: 2}}",
+        {absl::StrCat("--policies=", dir_ / "policies.yaml")});
   const std::vector<std::string> hot = {"hot:1", "hot:2"};
   Set(hot);
+  double calls = 0;
+  const auto read = [&] {
+    for (int i = 0; i < 99; ++i) calls::GetAll(*node_, hot);
+    calls += 100;
+    return calls::GetAll(*node_, hot);
+  };
   ASSERT_TRUE(WaitUntil(
       [&] {
-        for (int i = 0; i < 100; ++i) calls::GetAll(*node_, hot);
+        read();
         return WarmedKeys("schedule", "l2") >= 4;
       },
       kLimit));
+  const absl::Time end = absl::Now() + kL1Ttl + absl::Seconds(3);
+  while (absl::Now() < end) {
+    const cache::v1::BatchGetResponse got = read();
+    for (const auto& entry : got.entries()) ASSERT_EQ(entry.source(), cache::v1::SOURCE_L1);
+    absl::SleepFor(absl::Milliseconds(200));
+  }
   EXPECT_EQ(WarmedKeys("schedule", "resident"), 0);
+  EXPECT_EQ(OfNodes("meridian_requests_total", {"method=\"BatchGet\""}), calls);
+  EXPECT_EQ(OfNodes("meridian_request_duration_seconds_count", {"method=\"BatchGet\""}), calls);
+  EXPECT_GE(OfNodes("meridian_warm_reads_total", {}), 4);
 }
 
 // 0-07, 1-04: when all nodes are new, once, though the leader dies besides.

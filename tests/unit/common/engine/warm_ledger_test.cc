@@ -1,5 +1,6 @@
 #include "common/engine/warm_ledger.h"
 
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -15,12 +16,13 @@ class WarmLedgerTest : public ::testing::Test {
  protected:
   std::string Name(int i) { return absl::StrCat("key:", i); }
 
+  // `expires`: after kNow.
   PutOutcome Fill(const std::string& name, bool warms, uint64_t version = 1,
-                  absl::Duration ttl = absl::Hours(1)) {
+                  absl::Duration expires = absl::Hours(1), absl::Duration now = kNow) {
     const EntryKey key = KeyOf(*engine_, "task", name);
-    Entry entry = MakeEntry("v", V(version), kNow + ttl);
+    Entry entry = MakeEntry("v", V(version), kNow + expires);
     if (warms) entry.warm_source = engine_->InternWarmSource("rule");
-    return engine_->PutFill(key, std::move(entry), kNow, engine_->BeginFill(key));
+    return engine_->PutFill(key, std::move(entry), now, engine_->BeginFill(key));
   }
   bool Get(const std::string& name, absl::Duration now = kNow) {
     Entry entry;
@@ -70,19 +72,95 @@ TEST_F(WarmLedgerTest, WhatExpiresOrIsReplacedUnaskedIsUnused) {
   EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 2, 0}));
 }
 
-TEST_F(WarmLedgerTest, WhatWasThereAlreadyIsNotBrought) {
-  Fill("a", false);
-  EXPECT_EQ(Fill("a", true), PutOutcome::kStale);
-  EXPECT_EQ(Fill("a", true, 2), PutOutcome::kStored);
-  EXPECT_TRUE(Get("a"));
-  EXPECT_EQ(Counts(), (WarmedCounts{0, 0, 0, 0}));
-  // What was brought and is brought again is one entry, that may still be used.
-  Fill("b", true);
-  EXPECT_EQ(Fill("b", true), PutOutcome::kStale);
-  EXPECT_EQ(Fill("b", true, 2), PutOutcome::kStored);
-  EXPECT_EQ(Counts(), (WarmedCounts{1, 0, 0, 0}));
-  EXPECT_TRUE(Get("b"));
-  EXPECT_EQ(Counts(), (WarmedCounts{1, 1, 0, 0}));
+constexpr absl::Duration kMinute = absl::Minutes(1);
+
+TEST_F(WarmLedgerTest, AFillOfTheSameVersionGivesItsLaterExpiryAndNothingElse) {
+  Fill("a", false, 2, kMinute);
+  EXPECT_EQ(Fill("a", false, 2, 2 * kMinute), PutOutcome::kRenewed);
+  EXPECT_EQ(Fill("a", false, 2, kMinute), PutOutcome::kStale);
+  EXPECT_EQ(Fill("a", false, 1, 9 * kMinute), PutOutcome::kStale) << "an older value";
+  EXPECT_TRUE(Get("a", kNow + 2 * kMinute - absl::Seconds(1)));
+  EXPECT_FALSE(Get("a", kNow + 2 * kMinute));
+  // The wheel knows of it.
+  engine_->Advance(kNow + 2 * kMinute - absl::Seconds(1), 100);
+  EXPECT_EQ(engine_->entries(), 1u);
+  engine_->Advance(kNow + 2 * kMinute + absl::Seconds(1), 100);
+  EXPECT_EQ(engine_->entries(), 0u);
+  EXPECT_EQ(CountersOf(*engine_, "task").fills, 1u);
+}
+
+TEST_F(WarmLedgerTest, NothingIsRenewedAgainstAFenceOrADelete) {
+  const EntryKey key = KeyOf(*engine_, "task", "a");
+  const auto renew = [&](FillToken token) {
+    return engine_->PutFill(key, MakeEntry("v", V(1), kNow + 2 * kMinute), kNow, token);
+  };
+  Fill("a", false, 1, kMinute);
+  const FillToken before = engine_->BeginFill(key);
+  engine_->Erase(key, V(2));
+  EXPECT_EQ(renew(before), PutOutcome::kOvertaken);
+  EXPECT_FALSE(Get("a"));
+
+  Fill("a", false, 1, kMinute);
+  ASSERT_TRUE(engine_->fences().Add(key.name_space, FenceScope::kNamespace, "", 5));
+  EXPECT_EQ(renew(engine_->BeginFill(key)), PutOutcome::kOvertaken);
+  EXPECT_FALSE(Get("a"));
+}
+
+// A hit before the entry's old expiry would have been one without the load.
+TEST_F(WarmLedgerTest, WhatIsLoadedAnewIsUsedByAHitAfterItsOldExpiry) {
+  for (const uint64_t version : {1, 2}) {  // The same value, or another one.
+    const std::string name = Name(static_cast<int>(version));
+    const WarmedCounts before = Counts();
+    Fill(name, false, 1, kMinute);
+    EXPECT_TRUE(Get(name));
+    EXPECT_EQ(Fill(name, true, version, 3 * kMinute),
+              version == 1 ? PutOutcome::kRenewed : PutOutcome::kStored);
+    EXPECT_EQ(Counts().warmed, before.warmed + 1);
+    EXPECT_TRUE(Get(name));
+    EXPECT_TRUE(Get(name, kNow + kMinute - absl::Seconds(1)));
+    EXPECT_EQ(Counts().used, before.used);
+    EXPECT_TRUE(Get(name, kNow + kMinute + absl::Seconds(1)));
+    EXPECT_TRUE(Get(name, kNow + kMinute + absl::Seconds(2)));
+    EXPECT_EQ(Counts().used, before.used + 1) << "once";
+  }
+  engine_->Clear();
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 2, 0, 0}));
+}
+
+TEST_F(WarmLedgerTest, WhatIsLoadedAnewAndEndsWithoutSuchAHitIsUnused) {
+  for (const uint64_t version : {1, 2}) {
+    Fill("a", false, 1, kMinute);
+    Fill("a", true, version, 3 * kMinute);
+    EXPECT_TRUE(Get("a", kNow + kMinute - absl::Seconds(1)));
+    engine_->Clear();
+    EXPECT_EQ(Counts(), (WarmedCounts{version, 0, version, 0}));
+  }
+}
+
+// A refresh every second of what lives a minute: of all the loads only the last may be use.
+TEST_F(WarmLedgerTest, WhatIsLoadedAnewAgainAndAgainWasLoadedInVain) {
+  Fill("a", false, 1, kMinute);
+  for (int second = 1; second <= 30; ++second) {
+    const absl::Duration now = kNow + absl::Seconds(second);
+    Fill("a", true, 1, absl::Seconds(second) + kMinute, now);
+    EXPECT_TRUE(Get("a", now));
+  }
+  EXPECT_EQ(Counts(), (WarmedCounts{30, 0, 29, 0}));
+  EXPECT_TRUE(Get("a", kNow + kMinute + absl::Milliseconds(29'500)));
+  EXPECT_EQ(Counts(), (WarmedCounts{30, 1, 29, 0}));
+  // And when it makes no life longer, at once.
+  EXPECT_EQ(Fill("a", true, 1, kMinute + absl::Seconds(30)), PutOutcome::kStale);
+  EXPECT_EQ(Counts(), (WarmedCounts{31, 1, 30, 0}));
+}
+
+TEST_F(WarmLedgerTest, WhatIsLoadedAnewKeepsItsHits) {
+  Fill("a", false, 1, kMinute);
+  for (int i = 0; i < 5; ++i) Get("a");
+  Fill("a", true, 1, 2 * kMinute);
+  Get("a");
+  Entry entry;
+  ASSERT_TRUE(engine_->Peek(KeyOf(*engine_, "task", "a"), kNow, &entry));
+  EXPECT_EQ(entry.hits, 6);
 }
 
 TEST_F(WarmLedgerTest, OnlyWhatStaysCounts) {
@@ -140,7 +218,7 @@ TEST(WarmLedgerCellsTest, AFullLedgerFollowsNoMoreAndForgetsTheOldestVictim) {
   WarmLedger ledger(8, 8);
   const auto hash = [](uint64_t i) { return i << 20; };  // All of one set.
   for (uint64_t i = 1; i <= 20; ++i) {
-    ledger.Mark(hash(i), 1);
+    EXPECT_EQ(ledger.Mark(hash(i), 1, 0, 0), i <= 8);
     ledger.AddVictim(hash(i), 1, static_cast<int64_t>(i) * 1'000'000'000);
   }
   int marks = 0;
@@ -159,6 +237,27 @@ TEST(WarmLedgerCellsTest, AFullLedgerFollowsNoMoreAndForgetsTheOldestVictim) {
   EXPECT_FALSE(ledger.has_victims());
 }
 
+TEST(WarmLedgerCellsTest, AMarkIsDueAtItsTimeAlsoWhenTheTicksComeRound) {
+  const auto at = [](absl::Duration time) { return absl::ToInt64Nanoseconds(time); };
+  const absl::Duration year = absl::Hours(24 * 365);
+  for (const absl::Duration now : {absl::ZeroDuration(), kNow, year, 3 * year}) {
+    for (const absl::Duration life : {absl::Seconds(1), absl::Hours(1), absl::Hours(24 * 100)}) {
+      WarmLedger ledger(8, 8);
+      EXPECT_TRUE(ledger.Mark(7, 1, at(now + life), at(now)));
+      EXPECT_FALSE(ledger.IsDue(7, at(now)));
+      EXPECT_FALSE(ledger.IsDue(7, at(now + life - absl::Milliseconds(1)))) << now << " " << life;
+      EXPECT_TRUE(ledger.IsDue(7, at(now + life + absl::Milliseconds(250)))) << now << " " << life;
+    }
+    WarmLedger ledger(8, 8);
+    EXPECT_TRUE(ledger.Mark(7, 1, std::numeric_limits<int64_t>::max(), at(now)));
+    EXPECT_FALSE(ledger.IsDue(7, at(now + absl::Hours(24 * 100)))) << "it never ended";
+    EXPECT_TRUE(ledger.Mark(8, 1, 0, at(now)));
+    EXPECT_TRUE(ledger.IsDue(8, at(now)));
+    EXPECT_EQ(ledger.TakeMark(7), 1);
+    EXPECT_TRUE(ledger.IsDue(7, at(now))) << "there is none";
+  }
+}
+
 // The books balance whatever happens: what is neither used nor unused waits in memory.
 TEST_F(WarmLedgerTest, EveryMarkEnds) {
   uint64_t random = 1;
@@ -168,8 +267,13 @@ TEST_F(WarmLedgerTest, EveryMarkEnds) {
     switch (random >> 40 & 7) {
       case 0:
       case 1:
-      case 2:
         Fill(name, true, 1 + static_cast<uint64_t>(i));
+        break;
+      case 2:
+        // The same version, with another life.
+        if (Entry entry; engine_->Peek(KeyOf(*engine_, "task", name), kNow, &entry)) {
+          Fill(name, true, entry.version.hlc, absl::Seconds(random >> 50 & 1023));
+        }
         break;
       case 3:
         Fill(name, false, 1 + static_cast<uint64_t>(i));
@@ -182,7 +286,7 @@ TEST_F(WarmLedgerTest, EveryMarkEnds) {
     }
     const WarmedCounts counts = Counts();
     ASSERT_LE(counts.used + counts.unused, counts.warmed);
-    ASSERT_LE(counts.warmed - counts.used - counts.unused, engine_->entries());
+    ASSERT_LE(counts.warmed - counts.used - counts.unused, engine_->entries()) << i;
   }
   engine_->Clear();
   const WarmedCounts counts = Counts();

@@ -5,7 +5,9 @@
 
 #include "server/node/limits.h"
 #include "server/node/read_path.h"
+#include "server/node/warm_source_names.h"
 #include "tests/unit/server/node/node_fixture.h"
+#include "tests/unit/server/node/origin_fixture.h"
 
 namespace meridian {
 namespace {
@@ -16,6 +18,12 @@ class WarmReadsTest : public NodeFixture {
     ReadOptions options;
     options.omit_value = true;
     options.warm_source = "rule";
+    return options;
+  }
+  static ReadOptions Forced() {
+    ReadOptions options = Warming();
+    options.omit_value = false;
+    options.force_refresh = true;
     return options;
   }
   static WarmedCounts CountsAt(TestNode& node) {
@@ -86,6 +94,50 @@ TEST_F(WarmReadsTest, WhatL1DoesNotKeepIsNotWarmed) {
   EXPECT_EQ(CountsAt(node(0)), WarmedCounts{});
 }
 
+// A hot key that is read anew again and again stays in L1, for as long as L2 has it.
+TEST_F(WarmReadsTest, AForcedReadKeepsInL1WhatL2StillHas) {
+  PolicyTable policies;
+  ASSERT_TRUE(
+      policies.ReadText("p", "task: {l1_ttl: 6s, ttl_jitter: 0, promotion_misses: 3}").ok());
+  StartNodes(1, false, policies);
+  WriteOne(node(0), SetOf("long", "v", absl::Hours(1)));
+  WriteOne(node(0), SetOf("short", "v", absl::Seconds(20)));
+  for (int i = 0; i < 14; ++i) {  // 19.6 s.
+    EXPECT_EQ(Show(ReadOne(node(0), "long")), "v@L1") << i;
+    EXPECT_EQ(Show(ReadOne(node(0), "short")), "v@L1") << i;
+    clock_.Advance(absl::Milliseconds(1400));
+    EXPECT_EQ(Show(ReadOne(node(0), "long", Forced())), "v@L2");
+    EXPECT_EQ(Show(ReadOne(node(0), "short", Forced())), "v@L2");
+  }
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Show(ReadOne(node(0), "long")), "v@L1");
+  EXPECT_EQ(Show(ReadOne(node(0), "short")), "miss") << "it lives longer than in L2";
+  // Nor longer than until it is deleted.
+  WriteOne(node(0), InvalidateOf("long"));
+  EXPECT_EQ(Show(ReadOne(node(0), "long", Forced())), "miss");
+  EXPECT_EQ(Show(ReadOne(node(0), "long")), "miss");
+}
+
+class WarmOriginReadsTest : public OriginFixture {};
+
+TEST_F(WarmOriginReadsTest, LoadsThatRenewAreFollowedToo) {
+  Start(1);
+  origin_.rows["k"] = "v";
+  ReadThrough("k");
+  ReadOptions forced = Force();
+  forced.warm_source = "schedule";
+  for (int i = 0; i < 10; ++i) {
+    clock_.Advance(absl::Seconds(1));
+    ReadThrough("k", forced);
+    EXPECT_THAT(ReadThrough("k"), testing::EndsWith("@L1"));
+  }
+  const auto counts = [&] { return node(0).engine().WarmedStats().at(0).counts; };
+  EXPECT_EQ(counts(), (WarmedCounts{10, 0, 9, 0}));
+  clock_.Advance(absl::Milliseconds(59'500));  // It would have ended half a second ago.
+  EXPECT_THAT(ReadThrough("k"), testing::EndsWith("@L1"));
+  EXPECT_EQ(counts(), (WarmedCounts{10, 1, 9, 0}));
+}
+
 TEST(WarmOptionsTest, WhatIsWrongIsRefusedWithItsField) {
   cache::v1::ReadOptions options;
   EXPECT_FALSE(limits::CheckOptions(options).has_value());
@@ -94,10 +146,21 @@ TEST(WarmOptionsTest, WhatIsWrongIsRefusedWithItsField) {
   options.set_want_lease(true);
   EXPECT_EQ(limits::CheckOptions(options)->details.field, "options.want_lease");
   options.set_want_lease(false);
-  options.set_warm_source(std::string(65, 'a'));
-  EXPECT_EQ(limits::CheckOptions(options)->details.field, "options.warm_source");
-  options.set_warm_source("Rule one");
-  EXPECT_EQ(limits::CheckOptions(options)->reason, reason::kFieldInvalid);
+  for (const std::string_view known : kWarmSourceNames) {
+    options.set_warm_source(std::string(known));
+    EXPECT_FALSE(limits::CheckOptions(options).has_value()) << known;
+  }
+  // The books have few names: strangers' would take the place of those that there are.
+  for (const char* unknown : {"ruler", "Rule", "rul", "other", "s1"}) {
+    options.set_warm_source(unknown);
+    const std::optional<Error> error = limits::CheckOptions(options);
+    ASSERT_TRUE(error.has_value()) << unknown;
+    EXPECT_EQ(error->reason, reason::kFieldInvalid);
+    EXPECT_EQ(error->details.field, "options.warm_source");
+    EXPECT_EQ(error->message, absl::StrCat("options.warm_source '", unknown,
+                                           "' is none of manual, prediction, rule, schedule, "
+                                           "startup"));
+  }
   cache::v1::RequestHeader header;
   header.set_session(std::string(64, 's'));
   EXPECT_FALSE(limits::CheckHeader(header).has_value());
