@@ -26,7 +26,7 @@ class TokenBucket {
     return tokens_;
   }
 
-  // REQUIRES: Available(now) >= count.
+  // More than there is: whoever comes next waits until it is made good.
   void Take(double count, absl::Duration now) { tokens_ = Available(now) - count; }
 
   // How long until `count` tokens are there. REQUIRES: count <= burst.

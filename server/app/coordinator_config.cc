@@ -151,8 +151,8 @@ void AddPredictionOptions(CoordinatorConfig* config, OptionSet* set) {
               return absl::OkStatus();
             }});
   set->Add({"prediction-keys", "prediction.keys", "50000",
-            "Keys that it knows at most, each about 500 bytes",
-            SetCount(&prediction.predictor.max_keys, 100, 10'000'000)});
+            "Keys that it knows, 100..200000, each about 500 bytes",
+            SetCount(&prediction.predictor.max_keys, 100, 200'000)});
   set->Add({"prediction-window", "prediction.window", "60s",
             "What one caller asks for within this time is asked for together",
             SetDuration(&prediction.predictor.window, absl::Seconds(1), absl::Hours(1))});

@@ -59,16 +59,6 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
   return options;
 }
 
-WarmCounts CountsOf(const WarmMetrics& metrics) {
-  WarmCounts counts;
-  metrics.keys.ForEach([&counts](const std::vector<std::string>& labels, const Counter& counter) {
-    WarmedKeys& keys = counts.namespaces[labels[0]];
-    keys.all += counter.value();
-    if (labels[2] == "failed") keys.failed += counter.value();
-  });
-  return counts;
-}
-
 }  // namespace
 
 CoordinatorServer::CoordinatorServer(const CoordinatorConfig& config) : config_(config) {}
@@ -146,14 +136,14 @@ void CoordinatorServer::MakeFigures() {
         return nodes;
       });
   figures_->AddObserver([this] {
-    for (const auto& [id, node] : figures_->figures().nodes()) {
-      if (node.is_member && node.answered) {
-        warmer_->ReportFigures(id, WarmFiguresOf(node.figures));
-      }
-    }
+    ReportWarmFigures(figures_->figures(), clock_.Monotonic(),
+                      [this](const std::string& node, const WarmFigures& figures) {
+                        warmer_->ReportFigures(node, figures);
+                      });
   });
-  alerts_ =
-      std::make_unique<AlertKeeper>(*figures_, clock_, [this] { return CountsOf(*warm_metrics_); });
+  alerts_ = std::make_unique<AlertKeeper>(*figures_, clock_, [this] {
+    return WarmCountsOf(*warm_metrics_, warmer_->counters().sources);
+  });
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
                                        [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
   cluster_http_ = std::make_unique<ClusterHttp>(

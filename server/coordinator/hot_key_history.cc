@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
@@ -22,9 +23,24 @@ absl::Time HourOf(absl::Time time) {
   return absl::FromCivil(absl::ToCivilHour(time, absl::UTCTimeZone()), absl::UTCTimeZone());
 }
 
+// Keeps the hottest of each namespace, then the second of each, and so on; hottest first.
+void KeepFairly(size_t limit, size_t bytes, std::vector<HotKey>* keys) {
+  KeepHottest(keys->size(), keys);
+  std::map<std::string, size_t> seen;            // By namespace.
+  std::vector<std::pair<size_t, size_t>> turns;  // Which of its namespace, and of all.
+  for (size_t i = 0; i < keys->size(); ++i) turns.emplace_back(seen[(*keys)[i].name_space]++, i);
+  std::sort(turns.begin(), turns.end());
+  std::vector<HotKey> kept;
+  for (size_t i = 0; i < turns.size() && i < limit; ++i) {
+    kept.push_back(std::move((*keys)[turns[i].second]));
+  }
+  KeepBytes(bytes, &kept);
+  KeepHottest(kept.size(), &kept);
+  *keys = std::move(kept);
+}
+
 void Bound(std::vector<HotKey>* keys) {
-  KeepHottest(HotKeyHistory::kMaxKeys, keys);
-  KeepBytes(HotKeyHistory::kMaxBytes, keys);
+  KeepFairly(HotKeyHistory::kMaxKeys, HotKeyHistory::kMaxBytes, keys);
 }
 
 void ToProto(const std::vector<HotKey>& keys, ProtoKeys* proto) {
@@ -118,7 +134,7 @@ void HotKeyHistory::LookNow() {
   if (hour.sums.size() > 4 * kMaxKeys) {
     std::vector<HotKey> sums;
     for (const auto& [name, sum] : hour.sums) sums.push_back({name.first, name.second, sum});
-    KeepHottest(2 * kMaxKeys, &sums);
+    KeepFairly(2 * kMaxKeys, 2 * kMaxBytes, &sums);
     hour.sums.clear();
     for (HotKey& key : sums) {
       hour.sums[{std::move(key.name_space), std::move(key.key)}] = key.per_second;
@@ -218,6 +234,20 @@ void HotKeyHistory::NoteStatus(const absl::Status& status) {
     spdlog::info("the history of hot keys is stored again");
   }
   failing_ = !status.ok();
+}
+
+void HotKeyHistory::LoadHourOf(absl::Time time, Profile done) {
+  const absl::Time began = HourOf(time);
+  store_.GetValue(KeyOf(HourOfWeek(began)),
+                  [executor = &executor_, began, done = std::move(done)](Value value) {
+                    executor->Post([began, done, value = std::move(value)] {
+                      if (!value.ok()) return done(value.status());
+                      const absl::StatusOr<HotKeyHour> stored = FromText(*value);
+                      if (!stored.ok()) return done(stored.status());
+                      const bool is_it = stored->began_unix_seconds() == absl::ToUnixSeconds(began);
+                      done(is_it ? FromProto(stored->keys()) : std::vector<HotKey>());
+                    });
+                  });
 }
 
 void HotKeyHistory::Load(int hour, Profile done) {

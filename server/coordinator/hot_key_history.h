@@ -7,6 +7,8 @@
 //   the same hour goes on with the means as if it had looked itself.
 // What cannot be loaded or stored is tried anew with every look, also after the hour is over, for
 //   the last kMaxOpenHours; what nobody has looked at is a hole.
+// Namespaces share its room: one that has few keys keeps them all, however hot those of others are,
+//   and the others have what it leaves, each as much (max-min fairness).
 // Cost: at most kMaxKeys keys and kMaxBytes of names twice an hour of the week, in the store; a few
 //   times that in memory.
 // Thread safety: all methods and callbacks on the executor. REQUIRES: the executor is stopped
@@ -48,7 +50,7 @@ class HotKeyHistory {
   using Look = std::function<std::vector<HotKey>()>;
   using Profile = std::function<void(const absl::StatusOr<std::vector<HotKey>>&)>;
 
-  // `lease` is the leader's; `look` says what is hot now, hottest first: the first kMaxKeys count.
+  // `lease` is the leader's; `look` says what is hot now, in all namespaces.
   HotKeyHistory(std::string lease, LeaseStore& store, Executor& executor, const Clock& clock,
                 Look look);
 
@@ -59,6 +61,9 @@ class HotKeyHistory {
   // The profile of an hour as it is stored, hottest first. `done` is called on the executor.
   // kDataLoss: what is stored cannot be read. REQUIRES: 0 <= hour < kHours.
   void Load(int hour, Profile done);
+  // What was hot in the very hour of `time`, without the weeks before; empty: nobody looked at it,
+  // or its place is another week's.
+  void LoadHourOf(absl::Time time, Profile done);
 
  private:
   using Name = std::pair<std::string, std::string>;  // Namespace and key.

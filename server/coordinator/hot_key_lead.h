@@ -24,11 +24,14 @@ namespace meridian {
 
 class HotKeyLead final : public Coordinator::Subscriber, public HotKeySource {
  public:
+  // For the history, which bounds it by namespace.
+  static constexpr size_t kMostLookedAt = 20 * HotKeyHistory::kMaxKeys;
+
   // Neither is owned; both outlive this. REQUIRES: the coordinator has not started.
   HotKeyLead(Coordinator& coordinator, LeaseStore& store)
       : coordinator_(coordinator),
         history_(coordinator.options().lease.name, store, coordinator.executor(),
-                 coordinator.clock(), [this] { return Now({}, HotKeyHistory::kMaxKeys); }) {
+                 coordinator.clock(), [this] { return Now({}, kMostLookedAt); }) {
     coordinator_.Subscribe(this);
   }
   ~HotKeyLead() override { coordinator_.Unsubscribe(this); }

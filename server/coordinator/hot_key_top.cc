@@ -34,7 +34,7 @@ struct Sum {
 
 }  // namespace
 
-void TopOfHours(HotKeyHistory& history, const std::vector<int>& hours, std::vector<HotKey> now,
+void TopOfHours(const std::vector<HourLoad>& hours, std::vector<HotKey> now,
                 const std::string& name_space, size_t limit, HotKeySource::Done done) {
   auto sum = std::make_shared<Sum>();
   sum->hours_left = hours.size();
@@ -43,8 +43,8 @@ void TopOfHours(HotKeyHistory& history, const std::vector<int>& hours, std::vect
   sum->done = std::move(done);
   sum->Add(now);
   if (hours.empty()) return sum->Finish();
-  for (const int hour : hours) {
-    history.Load(hour, [sum](const absl::StatusOr<std::vector<HotKey>>& profile) {
+  for (const HourLoad& load : hours) {
+    load([sum](const absl::StatusOr<std::vector<HotKey>>& profile) {
       if (profile.ok()) {
         ++sum->loaded;
         sum->Add(*profile);
@@ -56,21 +56,34 @@ void TopOfHours(HotKeyHistory& history, const std::vector<int>& hours, std::vect
   }
 }
 
+HourLoad HourOfTheWeek(HotKeyHistory& history, absl::Time time) {
+  return [&history, hour = HourOfWeek(time)](HotKeyHistory::Profile done) {
+    history.Load(hour, std::move(done));
+  };
+}
+
+std::vector<HourLoad> LastHours(HotKeyHistory& history, absl::Time now, int hours) {
+  std::vector<HourLoad> loads;
+  for (int i = 0; i < hours; ++i) {
+    loads.push_back([&history, time = now - absl::Hours(i)](HotKeyHistory::Profile done) {
+      history.LoadHourOf(time, std::move(done));
+    });
+  }
+  return loads;
+}
+
 void HotKeyLead::Top(HotKeyWindow window, const std::string& name_space, size_t limit, Done done) {
   const absl::Time now = coordinator_.clock().Now();
-  std::vector<int> hours;
   switch (window) {
     case HotKeyWindow::kNow:
       return done(Now(name_space, limit));
     case HotKeyWindow::kNextHour:
-      hours.push_back(HourOfWeek(now + absl::Hours(1)));
-      return TopOfHours(history_, hours, {}, name_space, limit, std::move(done));
+      return TopOfHours({HourOfTheWeek(history_, now + absl::Hours(1))}, {}, name_space, limit,
+                        std::move(done));
     case HotKeyWindow::kDay:
     case HotKeyWindow::kTwoDays:
-      for (int i = 0; i < (window == HotKeyWindow::kDay ? 24 : 48); ++i)
-        hours.push_back(HourOfWeek(now - absl::Hours(i)));
-      return TopOfHours(history_, hours, Now(name_space, limit), name_space, limit,
-                        std::move(done));
+      return TopOfHours(LastHours(history_, now, window == HotKeyWindow::kDay ? 24 : 48),
+                        Now(name_space, limit), name_space, limit, std::move(done));
   }
 }
 

@@ -6,6 +6,10 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 namespace meridian {
 namespace {
 
@@ -13,6 +17,19 @@ constexpr char kKey[] = "warm/prediction";
 constexpr char kSource[] = "prediction";
 constexpr absl::Duration kLoadRetry = absl::Seconds(1);
 constexpr int kDays = 7;
+constexpr char kPartsLine[] = "parts\t";  // The first line of the first part: how many there are.
+
+// The first one has the name that all of it had before there were several.
+std::string KeyOf(size_t part) { return part == 0 ? kKey : absl::StrCat(kKey, "/", part); }
+
+size_t PartsIn(absl::string_view first_part) {
+  size_t parts = 1;
+  if (absl::ConsumePrefix(&first_part, kPartsLine) &&
+      !absl::SimpleAtoi(first_part.substr(0, first_part.find('\n')), &parts)) {
+    return 1;
+  }
+  return std::min(parts, PredictionLead::kMaxParts);
+}
 
 int DaysBefore(int hour, int days) {
   return (hour - 24 * days + HotKeyHistory::kHours * kDays) % HotKeyHistory::kHours;
@@ -36,7 +53,7 @@ void PredictionLead::OnLeading(uint64_t token) {
   if (!options_.enabled) return;
   token_ = token;
   saved_at_ = coordinator_.clock().Monotonic();
-  Load();
+  LoadPart(0);
 }
 
 void PredictionLead::OnLeadershipLost() {
@@ -48,25 +65,32 @@ void PredictionLead::OnLeadershipLost() {
   profiles_missing_ = 0;
   hour_ = -1;
   changed_ = false;
+  writer_.reset();
+  first_part_.reset();
+  stored_parts_ = 1;
 }
 
-void PredictionLead::Load() {
+void PredictionLead::LoadPart(size_t part) {
   Executor& executor = coordinator_.executor();
-  store_.GetValue(kKey, [this, &executor, generation = generation_](
-                            absl::StatusOr<std::optional<std::string>> value) {
-    executor.Post([this, &executor, generation, value = std::move(value)] {
+  store_.GetValue(KeyOf(part), [this, &executor, part, generation = generation_](
+                                   absl::StatusOr<std::optional<std::string>> value) {
+    executor.Post([this, &executor, part, generation, value = std::move(value)] {
       if (generation != generation_) return;
-      if (!value.ok()) {
-        executor.PostAfter(kLoadRetry, [this, generation] {
-          if (generation == generation_) Load();
-        });
-        return;
-      }
-      if (value->has_value()) predictor_.Restore(**value, coordinator_.clock().Monotonic());
-      spdlog::info("prediction begins with {} keys", predictor_.keys());
-      Look();
+      if (value.ok()) return HandlePart(part, *value);
+      executor.PostAfter(kLoadRetry, [this, part, generation] {
+        if (generation == generation_) LoadPart(part);
+      });
     });
   });
+}
+
+void PredictionLead::HandlePart(size_t part, const std::optional<std::string>& value) {
+  if (value.has_value()) predictor_.Restore(*value, coordinator_.clock().Monotonic());
+  if (part == 0 && value.has_value()) stored_parts_ = PartsIn(*value);
+  if (part + 1 < stored_parts_) return LoadPart(part + 1);
+  spdlog::info("prediction begins with {} keys and {} pairs", predictor_.keys(),
+               predictor_.pairs());
+  Look();
 }
 
 void PredictionLead::Report(std::vector<SampledAccess> accesses) {
@@ -81,7 +105,7 @@ void PredictionLead::Look() {
   LearnWaiting();
   LookAtHour(coordinator_.clock().Now());
   QueuePredictions(now);
-  if (changed_ && now - saved_at_ >= kSave) Save(now);
+  if (changed_ && !writer_.has_value() && now - saved_at_ >= kSave) BeginSave(now);
   keys_.store(predictor_.keys(), std::memory_order_relaxed);
   coordinator_.executor().PostAfter(kLook, [this, generation = generation_] {
     if (generation == generation_) Look();
@@ -154,20 +178,63 @@ void PredictionLead::HandleHour(int hour, const absl::StatusOr<std::vector<HotKe
   predictor_.LearnHours(profiles_[hour_], days);
 }
 
-void PredictionLead::Save(absl::Duration now) {
+void PredictionLead::BeginSave(absl::Duration now) {
   saved_at_ = now;
   changed_ = false;
+  parts_ = 0;
+  writer_.emplace(predictor_, PredictorWriterOptions());
+  SaveSlice();
+}
+
+// A part, or what can be made of one now. Each line stands for itself: a leader that dies in the
+// middle leaves parts of two times, and the next one reads both.
+void PredictionLead::SaveSlice() {
+  writer_->Step(coordinator_.clock().Monotonic());
+  std::vector<FencedWrite> writes;
+  while (std::optional<std::string> part = writer_->TakePart()) {
+    if (parts_ == 0) {
+      first_part_ = *std::move(part);
+    } else {
+      writes.push_back({KeyOf(parts_), *std::move(part)});
+    }
+    ++parts_;
+  }
+  if (writer_->done()) {
+    const std::string head = absl::StrCat(kPartsLine, std::max<size_t>(parts_, 1), "\n");
+    writes.push_back({KeyOf(0), absl::StrCat(head, first_part_.value_or(""))});
+    for (size_t part = std::max<size_t>(parts_, 1); part < stored_parts_; ++part) {
+      writes.push_back({KeyOf(part), std::nullopt});
+    }
+    first_part_.reset();
+    return PutParts(std::move(writes), /*is_last=*/true);
+  }
+  if (!writes.empty()) return PutParts(std::move(writes), /*is_last=*/false);
+  coordinator_.executor().PostAfter(kSlice, [this, generation = generation_] {
+    if (generation == generation_) SaveSlice();
+  });
+}
+
+void PredictionLead::PutParts(std::vector<FencedWrite> writes, bool is_last) {
+  stored_parts_ = std::max(stored_parts_, parts_);
   Executor& executor = coordinator_.executor();
-  store_.PutFenced(
-      coordinator_.options().lease.name, token_, kKey, predictor_.ToText(kMaxText, now),
-      [this, &executor, generation = generation_](const absl::Status& status) {
-        if (status.ok()) return;
-        executor.Post([this, generation, status] {
-          if (generation != generation_) return;
-          spdlog::warn("what prediction has learnt is not saved: {}", status.ToString());
-          changed_ = true;  // In a minute again.
-        });
-      });
+  store_.PutAllFenced(coordinator_.options().lease.name, token_, std::move(writes),
+                      [this, &executor, is_last, generation = generation_](absl::Status status) {
+                        executor.Post([this, is_last, generation, status] {
+                          if (generation == generation_) HandlePut(status, is_last);
+                        });
+                      });
+}
+
+void PredictionLead::HandlePut(const absl::Status& status, bool is_last) {
+  if (!status.ok()) {
+    spdlog::warn("what prediction has learnt is not saved: {}", status.ToString());
+    changed_ = true;  // In a minute again.
+    writer_.reset();
+    return;
+  }
+  if (!is_last) return SaveSlice();
+  writer_.reset();
+  stored_parts_ = std::max<size_t>(parts_, 1);
 }
 
 absl::StatusOr<PredictionLead::Explanation> PredictionLead::Explain(std::string_view name_space,

@@ -6,9 +6,12 @@
 //   for each namespace: the surest keys, as many as the budget of the source allows for the next
 //   seconds; the others are refused. Once an hour, a little before it begins, it looks at what was
 //   hot in it.
-// What it has learnt is one value of at most kMaxText in the LeaseStore, written once a minute
-//   under the leader's fencing token: a change of leader costs that minute, and who asked for what
-//   last.
+// What it has learnt is in the LeaseStore, under the leader's fencing token: the keys and pairs
+//   that were looked at most, with what follows them, in values of 64 KiB, 8 MiB together at most
+//   (all of 50 000 keys and their pairs, as a rule; see PredictorWriter). They are written anew
+//   each minute, a little at a time, so that the leases of the same executor do not wait, and read
+//   so. A change of leader costs what was learnt since the last time that was finished, what did
+//   not fit, and who asked for what last.
 // Thread safety: counters() may be called by any thread; else made and destroyed while the executor
 //   does not run, and used on it.
 
@@ -32,6 +35,7 @@
 #include "server/node/access_sampler.h"
 #include "server/node/lease_store.h"
 #include "server/warming/predictor.h"
+#include "server/warming/predictor_writer.h"
 #include "server/warming/warmer.h"
 
 namespace meridian {
@@ -44,9 +48,10 @@ struct PredictionOptions {
 class PredictionLead final : public Coordinator::Subscriber {
  public:
   static constexpr size_t kMaxWaiting = 20'000;  // Accesses between two looks.
-  static constexpr size_t kMaxText = size_t{512} << 10;
   static constexpr absl::Duration kLook = absl::Seconds(1);
-  static constexpr absl::Duration kSave = absl::Minutes(1);
+  static constexpr absl::Duration kSave = absl::Minutes(1);  // From its beginning to the next.
+  static constexpr absl::Duration kSlice = absl::Milliseconds(20);  // Between two steps of it.
+  static constexpr size_t kMaxParts = 1000;
   static constexpr absl::Duration kBeforeTheHour = absl::Minutes(5);
   static constexpr absl::Duration kJobDeadline = absl::Seconds(30);
   static constexpr int32_t kPriority = -100;  // Whatever somebody asked for goes first.
@@ -82,13 +87,18 @@ class PredictionLead final : public Coordinator::Subscriber {
   void OnLeadershipLost() override;
 
  private:
-  void Load();
+  // The first part, which says how many there are, and then the others one by one.
+  void LoadPart(size_t part);
+  void HandlePart(size_t part, const std::optional<std::string>& value);
   void Look();
   void LearnWaiting();
   void QueuePredictions(absl::Duration now);
   void LookAtHour(absl::Time now);
   void HandleHour(int hour, const absl::StatusOr<std::vector<HotKey>>& profile);
-  void Save(absl::Duration now);
+  void BeginSave(absl::Duration now);
+  void SaveSlice();
+  void PutParts(std::vector<FencedWrite> writes, bool is_last);
+  void HandlePut(const absl::Status& status, bool is_last);
 
   const PredictionOptions options_;
   Coordinator& coordinator_;
@@ -104,7 +114,11 @@ class PredictionLead final : public Coordinator::Subscriber {
   std::map<int, std::vector<HotKey>> profiles_;  // Of these hours, as they come.
   size_t profiles_missing_ = 0;
   absl::Duration saved_at_;
-  bool changed_ = false;  // Since it was saved.
+  bool changed_ = false;                   // Since it was saved.
+  std::optional<PredictorWriter> writer_;  // While it is saved.
+  std::optional<std::string> first_part_;  // Which is written last.
+  size_t parts_ = 0;                       // Of writer_, that are written or on their way.
+  size_t stored_parts_ = 0;                // That the store may have.
 
   std::atomic<uint64_t> accesses_{0};
   std::atomic<uint64_t> queued_{0};

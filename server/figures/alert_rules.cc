@@ -20,7 +20,8 @@ constexpr double kMaxSlowdown = 0.05;
 // Below these, a ratio says nothing.
 constexpr uint64_t kFewReads = 100;
 constexpr uint64_t kFewCalls = 20;
-constexpr uint64_t kFewWarmed = 100;
+constexpr uint64_t kFewWarmed = 10;
+constexpr uint64_t kFewEntries = 100;
 
 constexpr absl::Duration kLate = absl::Seconds(2);
 constexpr absl::Duration kStuck = absl::Seconds(60);
@@ -164,30 +165,21 @@ class Rules {
   }
 
   void Warming(const CountHistory<WarmCounts>& warming) {
-    if (!warming.empty()) {
-      const auto window = warming.Last(absl::Minutes(15));
-      for (const auto& [name, keys] : window.counts.namespaces) {
-        const double failed = Share(keys.failed, keys.all);
-        if (keys.all < kFewWarmed || failed <= kMaxWarmFailures) continue;
+    const auto window = warming.Last(absl::Minutes(15));
+    for (const auto& [name, keys] : window.counts.namespaces) {
+      const double failed = Share(keys.failed, keys.all);
+      if (keys.all >= kFewWarmed && failed > kMaxWarmFailures) {
         Add("MeridianWarmingFails", kWarning, {}, {{"namespace", name}}, failed,
             absl::StrFormat("%.0f %% of the keys of %s that warm jobs read fail", 100 * failed,
                             name));
       }
-    }
-    std::map<std::string, std::pair<uint64_t, uint64_t>> used;  // By namespace: used, over.
-    for (const admin::v1::GetFiguresResponse& answer : figures_.Answers(now_)) {
-      for (const admin::v1::WarmedFigures& row : answer.warmed()) {
-        auto& [hits, over] = used[row.namespace_()];
-        hits += row.used_entries();
-        over += row.used_entries() + row.unused_entries();
+      const uint64_t over = keys.used + keys.unused;
+      const double useful = Share(keys.used, over);
+      if (over >= kFewEntries && useful < 0.2) {
+        Add("MeridianWarmUseless", kInfo, absl::Minutes(1), {{"namespace", name}}, useful,
+            absl::StrFormat("only %.0f %% of the warmed entries of %s were asked for", 100 * useful,
+                            name));
       }
-    }
-    for (const auto& [name, counts] : used) {
-      const double useful = Share(counts.first, counts.second);
-      if (counts.second < kFewWarmed || useful >= 0.2) continue;
-      Add("MeridianWarmUseless", kInfo, absl::Minutes(1), {{"namespace", name}}, useful,
-          absl::StrFormat("only %.0f %% of the warmed entries of %s were asked for", 100 * useful,
-                          name));
     }
   }
 
@@ -243,6 +235,8 @@ WarmCounts& WarmCounts::operator-=(const WarmCounts& earlier) {
     if (before == earlier.namespaces.end()) continue;
     keys.all -= std::min(keys.all, before->second.all);
     keys.failed -= std::min(keys.failed, before->second.failed);
+    keys.used -= std::min(keys.used, before->second.used);
+    keys.unused -= std::min(keys.unused, before->second.unused);
   }
   return *this;
 }

@@ -19,13 +19,16 @@
 
 namespace meridian {
 
-// Keys that warm jobs of a namespace read.
+// Keys that warm jobs of a namespace read, and what became of entries that they brought into
+// memory.
 struct WarmedKeys {
   uint64_t all = 0;
-  uint64_t failed = 0;
+  uint64_t failed = 0;  // And those that were left at a deadline.
+  uint64_t used = 0;    // Entries.
+  uint64_t unused = 0;
 };
 
-// By namespace; since the coordinator's start.
+// By namespace; since the coordinator's start, or since it leads.
 struct WarmCounts {
   std::map<std::string, WarmedKeys> namespaces;
 

@@ -13,11 +13,14 @@
 namespace meridian {
 namespace {
 
+constexpr char kL2Overloaded[] = "L2_OVERLOADED";
+
 // Other reasons of RESOURCE_EXHAUSTED (an answer that is too large) do not go away with time.
 WarmOutcome OutcomeOfError(grpc::StatusCode code, const std::string& why) {
   switch (code) {
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      return why == reason::kOverloaded ? WarmOutcome::kOverloaded : WarmOutcome::kFailed;
+      return why == reason::kOverloaded || why == kL2Overloaded ? WarmOutcome::kOverloaded
+                                                                : WarmOutcome::kFailed;
     case grpc::StatusCode::UNAVAILABLE:
     case grpc::StatusCode::DEADLINE_EXCEEDED:
     case grpc::StatusCode::CANCELLED:
@@ -51,6 +54,7 @@ WarmAnswer AnswerOf(const grpc::Status& status, const cache::v1::BatchGetRespons
     const Error error = FromGrpcStatus(status);
     answer.outcomes.assign(
         keys, status.ok() ? WarmOutcome::kFailed : OutcomeOfError(error.code, error.reason));
+    answer.of_node = !status.ok();
     answer.retry_after = error.details.retry_after;
     answer.error =
         absl::StrCat(status.ok() ? "a wrong number of entries" : error.message, " (", address, ")");
@@ -60,6 +64,7 @@ WarmAnswer AnswerOf(const grpc::Status& status, const cache::v1::BatchGetRespons
   for (const cache::v1::Entry& entry : response.entries()) {
     answer.outcomes.push_back(OutcomeOf(entry));
     if (!entry.has_error()) continue;
+    answer.of_node |= entry.error().reason() == kL2Overloaded;
     answer.retry_after =
         std::max(answer.retry_after, absl::Milliseconds(entry.error().retry_after_ms()));
     if (answer.error.empty()) {

@@ -37,6 +37,15 @@ bool IsRange(absl::string_view text) {
 
 }  // namespace
 
+absl::Status CheckBraces(std::string_view text) {
+  int open = 0;
+  for (const char c : text) {
+    if (c == '{') ++open;
+    if (c == '}' && --open < 0) return Bad(text, "has a } that no { opens");
+  }
+  return open == 0 ? absl::OkStatus() : Bad(text, "has a { that no } closes");
+}
+
 absl::StatusOr<std::shared_ptr<const KeyList::Values>> KeyList::ParseValues(std::string_view text) {
   auto values = std::make_shared<Values>();
   if (IsRange(ToAbsl(text))) {
@@ -63,6 +72,7 @@ absl::StatusOr<std::shared_ptr<const KeyList::Values>> KeyList::ParseValues(std:
 
 absl::StatusOr<KeyList::Template> KeyList::ParseText(std::string_view text,
                                                      std::map<std::string, Part>* parts) {
+  RETURN_IF_ERROR(CheckBraces(text));
   Template pieces;
   std::string plain;
   const auto end_plain = [&] {

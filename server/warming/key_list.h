@@ -30,6 +30,9 @@ inline constexpr size_t kMaxWarmTextBytes = 256 << 10;  // Of all texts and part
 // Name -> range or list, without braces: {"tone", "calm,frustrated"}.
 using KeyParts = std::map<std::string, std::string>;
 
+// kInvalidArgument when a brace has no other: that is a typing error. {{id}} is as good as {id}.
+absl::Status CheckBraces(std::string_view text);
+
 class KeyList {
  public:
   // kInvalidArgument names the text by its index ("keys[3]") or the part, and the rule. A part that

@@ -85,13 +85,13 @@ class Predictor {
   // Predictions that were left out because too many waited.
   uint64_t dropped() const { return dropped_; }
 
-  // For the store and back: the keys that were seen most, in at most `max_bytes`. What cannot be
-  // read is left out.
-  std::string ToText(size_t max_bytes, absl::Duration now) const;
-  void Restore(std::string_view text, absl::Duration now);
+  // Adds what a PredictorWriter wrote: some lines of it. What cannot be read is left out.
+  void Restore(std::string_view lines, absl::Duration now);
   void Clear();
 
  private:
+  friend class PredictorWriter;  // Which would be a part of this, were it not for its length.
+
   using Hash = uint64_t;
   struct OfKey {
     std::string name_space;

@@ -9,6 +9,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr size_t kLongestError = 200;
+
 constexpr WarmJobState kStates[] = {WarmJobState::kQueued, WarmJobState::kRunning,
                                     WarmJobState::kPaused, WarmJobState::kDone,
                                     WarmJobState::kFailed, WarmJobState::kCancelled};
@@ -49,6 +51,14 @@ std::string_view WarmJobStateName(WarmJobState state) {
       return "cancelled";
   }
   return "unknown";
+}
+
+std::string ForPeople(std::string error) {
+  if (error.size() > kLongestError) error.resize(kLongestError);
+  for (char& c : error) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return error;
 }
 
 Json ToJson(const WarmJob& job) {

@@ -52,6 +52,10 @@ struct WarmJob {
   friend bool operator==(const WarmJob&, const WarmJob&) = default;
 };
 
+// What others say of an error may be long and hold any bytes; the store and the wire want short
+// text.
+std::string ForPeople(std::string error);
+
 nlohmann::json ToJson(const WarmJob& job);
 // nullopt: that is no job.
 std::optional<WarmJob> WarmJobFromJson(const nlohmann::json& json);

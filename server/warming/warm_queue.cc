@@ -10,28 +10,16 @@
 #include "common/base/strings.h"
 
 namespace meridian {
-namespace {
-
-constexpr size_t kLongestError = 200;
-
-// What others say may be long and may hold any bytes; the store and the wire want short text.
-std::string ForPeople(std::string error) {
-  if (error.size() > kLongestError) error.resize(kLongestError);
-  for (char& c : error) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return error;
-}
-
-}  // namespace
 
 absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
   size_t live = 0;
   uint64_t text_bytes = 0;
-  for (const auto& [id, other] : jobs_) {
+  for (auto& [id, other] : jobs_) {
     if (other.over()) continue;
     if (other.identity == job.identity && other.next_key == 0 &&
         other.state != WarmJobState::kRunning) {
+      other.priority = std::max(other.priority, job.priority);
+      other.deadline = std::max(other.deadline, job.deadline);
       return Added{id, false};
     }
     ++live;
@@ -48,6 +36,9 @@ absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
                      text_bytes, " bytes already"));
   }
   Added added{job.id, true};
+  // A clock that was set back names runs of schedules a second time.
+  for (int i = 2; jobs_.count(added.id) > 0; ++i) added.id = absl::StrCat(job.id, "~", i);
+  job.id = added.id;
   jobs_.emplace(added.id, std::move(job));
   return added;
 }
@@ -95,7 +86,7 @@ absl::Status WarmQueue::Cancel(const std::string& id, absl::Time now) {
   ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
   job->state = WarmJobState::kCancelled;
   job->end_time = now;
-  ForgetOld();
+  ForgetOld(id);
   return absl::OkStatus();
 }
 
@@ -139,7 +130,7 @@ void WarmQueue::Finish(const std::string& id, std::string error, absl::Time now)
   if (job->error.empty() && job->absent_keys > 0) {
     job->error = absl::StrCat("nobody has ", job->absent_keys, " of the keys");
   }
-  ForgetOld();
+  ForgetOld(id);
 }
 
 std::vector<std::string> WarmQueue::Late(absl::Time now) const {
@@ -198,21 +189,27 @@ WarmQueue::Totals WarmQueue::Count() const {
 }
 
 // A source of many small jobs does not push out what others did.
-void WarmQueue::ForgetOld() {
+void WarmQueue::ForgetOld(const std::string& just_ended) {
   std::map<std::string, size_t> over;  // By source.
+  size_t all = 0;
   for (const auto& [id, job] : jobs_) {
-    if (job.over()) ++over[job.source];
+    if (!job.over()) continue;
+    ++all;
+    if (id != just_ended) ++over[job.source];
   }
-  while (jobs_.size() - live() > options_.max_history) {
+  const auto ended = [](const WarmJob& job) { return job.end_time.value_or(job.create_time); };
+  for (; all > options_.max_history && !over.empty(); --all) {
     const auto most = std::max_element(
         over.begin(), over.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    --most->second;
     auto oldest = jobs_.end();
     for (auto it = jobs_.begin(); it != jobs_.end(); ++it) {
-      if (!it->second.over() || it->second.source != most->first) continue;
-      if (oldest == jobs_.end() || it->second.create_time < oldest->second.create_time) oldest = it;
+      if (!it->second.over() || it->second.source != most->first || it->first == just_ended) {
+        continue;
+      }
+      if (oldest == jobs_.end() || ended(it->second) < ended(oldest->second)) oldest = it;
     }
     jobs_.erase(oldest);
+    if (--most->second == 0) over.erase(most);
   }
 }
 

@@ -3,7 +3,8 @@
 //
 // Promise: ids are unique; of an identity at most one job is live and has not begun; a job that is
 //   over never changes. Bounded: at most max_live live jobs, max_text_bytes of their keys,
-//   max_history that are over; of these the oldest of the source that has most are forgotten.
+//   max_history that are over; of these the ones that ended first of the source that has most are
+//   forgotten, and never the one that has just ended.
 // Cost: one map entry a job; Pick looks at every live job.
 // Thread safety: none; used by one thread (the coordinator's executor).
 
@@ -39,8 +40,9 @@ class WarmQueue {
     std::string id;
     bool is_new = false;  // False: the job of the same identity that waits already.
   };
-  // Queues a job. kResourceExhausted "WARM_QUEUE_FULL: ..." when there are too many.
-  // REQUIRES: its id was never used.
+  // Queues a job. kResourceExhausted "WARM_QUEUE_FULL: ..." when there are too many. Its id becomes
+  // another one when there is such a job. One that is joined has the higher priority and the later
+  // deadline of both; one that somebody has paused stays so.
   absl::StatusOr<Added> Add(WarmJob job);
   // As if it had never been added.
   void Remove(const std::string& id) { jobs_.erase(id); }
@@ -94,7 +96,8 @@ class WarmQueue {
  private:
   WarmJob* FindLive(const std::string& id);
   absl::StatusOr<WarmJob*> Controllable(const std::string& id);
-  void ForgetOld();
+  // Not `just_ended`: whoever ended it looks at it next.
+  void ForgetOld(const std::string& just_ended);
 
   const WarmQueueOptions options_;
   std::map<std::string, WarmJob> jobs_;  // By id.

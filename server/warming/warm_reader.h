@@ -19,7 +19,7 @@ enum class WarmOutcome : uint8_t {
   kFromL2,       // It was loaded from the regional Redis.
   kFromOrigin,   // It was loaded from the origin.
   kAbsent,       // Nobody has it.
-  kOverloaded,   // The node, or another that it asked, has too much to do: ask again later.
+  kOverloaded,   // The node, the owner or the origin has too much to do: ask again later.
   kUnreachable,  // The node, the owner or the origin does not answer: ask again.
   kFailed,       // It cannot be read.
 };
@@ -28,6 +28,9 @@ struct WarmAnswer {
   std::vector<WarmOutcome> outcomes;  // In order of the keys, as many.
   absl::Duration retry_after;         // Of kOverloaded; 0: not said.
   std::string error;                  // For people; of one key that could not be read.
+  // What was kOverloaded or kUnreachable is so for all namespaces: the node said it of the call, or
+  // of the region's Redis, or did not answer at all.
+  bool of_node = false;
 };
 
 struct WarmReadOptions {

@@ -16,7 +16,6 @@
 namespace meridian {
 namespace {
 
-
 absl::Status Bad(std::string_view text, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat(QuoteKey(text), " ", why));
 }
@@ -57,6 +56,7 @@ std::vector<std::string> FieldValues(const std::string& text) {
 absl::StatusOr<KeyPattern> KeyPattern::Parse(std::string_view text) {
   KeyPattern pattern;
   if (text.size() > limits::kMaxKeyBytes) return Bad(text, "is longer than a key may be");
+  RETURN_IF_ERROR(CheckBraces(text));
   for (Chunk& chunk : Split(text)) {
     if (chunk.text.empty() && !pattern.names_.empty() && chunk.inner.has_value()) {
       return Bad(text, "has two parts with nothing between them");
@@ -101,6 +101,7 @@ absl::StatusOr<KeyTemplate> KeyTemplate::Parse(std::string_view text, size_t max
   KeyTemplate parsed;
   if (text.empty()) return absl::InvalidArgumentError("is empty");
   if (text.size() > limits::kMaxKeyBytes) return Bad(text, "is longer than a key may be");
+  RETURN_IF_ERROR(CheckBraces(text));
   for (Chunk& chunk : Split(text)) {
     if (!chunk.text.empty()) parsed.pieces_.push_back({std::move(chunk.text), "", {}});
     if (!chunk.inner.has_value()) continue;

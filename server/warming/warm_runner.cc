@@ -9,29 +9,10 @@ namespace meridian {
 namespace {
 
 constexpr absl::Duration kLoadRetry = absl::Seconds(1);
-constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
-constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 // So that a deadline, or a clock that was set, is seen in time.
 constexpr absl::Duration kLongestSleep = absl::Seconds(1);
 constexpr size_t kMaxBuckets = 1000;
-
-std::string_view NameOf(WarmOutcome outcome) {
-  switch (outcome) {
-    case WarmOutcome::kResident:
-      return "resident";
-    case WarmOutcome::kFromL2:
-      return "l2";
-    case WarmOutcome::kFromOrigin:
-      return "origin";
-    case WarmOutcome::kAbsent:
-      return "absent";
-    case WarmOutcome::kOverloaded:
-    case WarmOutcome::kUnreachable:
-    case WarmOutcome::kFailed:
-      return "failed";
-  }
-  return "failed";
-}
+constexpr size_t kMaxLanes = 1000;
 
 }  // namespace
 
@@ -61,6 +42,28 @@ void WarmRunner::Stop() {
   wake_at_ = absl::InfiniteDuration();
   in_flight_ = 0;
   runs_.clear();
+  lanes_.clear();
+}
+
+std::string WarmRunner::WaitsFor(const std::string& name_space) const {
+  const absl::Duration now = clock_.Monotonic();
+  if (pace_.paused_until() > now) return "the nodes have too much to do";
+  const auto lane = lanes_.find(name_space);
+  return lane != lanes_.end() && lane->second.is_closed(now) ? lane->second.why : "";
+}
+
+WarmRunner::Lane& WarmRunner::LaneOf(const std::string& name_space) {
+  const auto found = lanes_.find(name_space);
+  if (found != lanes_.end()) return found->second;
+  if (lanes_.size() >= kMaxLanes) {
+    std::erase_if(lanes_, [now = clock_.Monotonic()](const auto& entry) {
+      return entry.second.in_flight == 0 && entry.second.paused_until <= now;
+    });
+  }
+  const Lane lane{
+      .pauses = Backoff({.initial = options_.pace.min_pause, .max = options_.pace.max_pause}),
+      .why = ""};
+  return lanes_.emplace(name_space, lane).first->second;
 }
 
 double WarmRunner::Budget::burst() const {
@@ -88,8 +91,12 @@ void WarmRunner::Budget::Take(double count, absl::Duration now) const {
 WarmRunner::Budget WarmRunner::BudgetOf(const WarmJob& job) {
   const std::string& name_space = job.name_space;
   const std::string key = absl::StrCat("n:", name_space);
-  // Full buckets of namespaces that nobody warms any more are no loss.
-  if (buckets_.size() > kMaxBuckets && buckets_.count(key) == 0) buckets_.clear();
+  // Full buckets are no loss: a new one is full. Origins are few, and many namespaces share one.
+  if (buckets_.size() > kMaxBuckets && buckets_.count(key) == 0) {
+    std::erase_if(buckets_, [now = clock_.Monotonic()](const auto& entry) {
+      return entry.first[0] != 'o' && entry.second->Available(now) >= entry.second->burst();
+    });
+  }
   const auto bucket = [&](const std::string& name, double rate) {
     std::unique_ptr<TokenBucket>& found = buckets_[name];
     if (found == nullptr) {
@@ -118,8 +125,15 @@ uint64_t WarmRunner::Wanted(uint64_t left, const Budget& budget) const {
 
 bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake) {
   if (!hooks_.stored(job.id)) return false;
+  const auto lane = lanes_.find(job.name_space);
+  const bool is_failing = lane != lanes_.end() && lane->second.is_failing;
+  if (lane != lanes_.end() && lane->second.is_closed(now)) {
+    if (lane->second.paused_until > now) *wake = std::min(*wake, lane->second.paused_until);
+    return false;
+  }
   const auto found = runs_.find(job.id);
   uint64_t sent = job.next_key;
+  uint64_t again = 0;  // Keys of the first batch that may be asked again.
   if (found == runs_.end()) {
     // Not loaded before it could begin: many that wait for a budget would push each other out.
     const auto evictable = [this](const auto& entry) { return IsEvictable(entry.first); };
@@ -131,14 +145,20 @@ bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration*
     const Run& run = found->second;
     if (!run.keys.has_value()) return false;
     for (const Batch& batch : run.waiting) {
-      if (batch.ready_at <= now) return true;
+      if (batch.ready_at <= now) {
+        again = batch.left.size();
+        break;
+      }
       *wake = std::min(*wake, batch.ready_at);
     }
     sent = run.sent;
+    // What was asked for already tells as well whether it goes on.
+    if (again == 0 && is_failing && !run.waiting.empty()) return false;
   }
-  if (sent == job.total_keys) return false;
+  if (sent == job.total_keys && again == 0) return false;
   const Budget budget = BudgetOf(job);
-  const auto count = static_cast<double>(Wanted(job.total_keys - sent, budget));
+  const uint64_t left = again > 0 ? again : job.total_keys - sent;
+  const auto count = static_cast<double>(Wanted(left, budget));
   const absl::Duration wait = budget.WaitFor(count, now);
   if (wait == absl::ZeroDuration()) return true;
   *wake = std::min(*wake, now + wait);
@@ -175,12 +195,29 @@ void WarmRunner::WakeAt(absl::Duration at) {
                       });
 }
 
+void WarmRunner::CountKeys(const std::string& name_space, const std::string& source,
+                           std::string_view outcome, uint64_t keys) {
+  if (keys == 0) return;
+  metrics_.keys.With({std::string_view(name_space), std::string_view(source), outcome}).Add(keys);
+}
+
 void WarmRunner::EndLate() {
   for (const std::string& id : queue_.Late(clock_.Now())) {
     const WarmJob* const job = queue_.Find(id);
     const uint64_t left = job->total_keys - job->next_key;
-    if (hooks_.rate(*job).has_value()) hooks_.on_refused(*job, left);
-    Finish(id, absl::StrCat("DEADLINE_EXCEEDED: ", left, " keys were left at its deadline"));
+    const auto lane = lanes_.find(job->name_space);
+    const bool is_failing = lane != lanes_.end() && lane->second.is_failing;
+    std::string error =
+        absl::StrCat("DEADLINE_EXCEEDED: ", left, " keys were left at its deadline");
+    if (is_failing) absl::StrAppend(&error, "; ", lane->second.why);
+    if (!is_failing && hooks_.rate(*job).has_value()) {
+      hooks_.on_refused(*job, left);
+    } else {
+      const auto run = runs_.find(id);
+      const uint64_t counted = run == runs_.end() ? 0 : run->second.given_up;
+      CountKeys(job->name_space, job->source, "late", left - std::min(left, counted));
+    }
+    Finish(id, std::move(error));
   }
 }
 
@@ -220,6 +257,7 @@ void WarmRunner::Step(const WarmJob& job, absl::Duration now) {
     if (it->ready_at > now) continue;
     Batch batch = std::move(*it);
     run.waiting.erase(it);
+    BudgetOf(job).Take(static_cast<double>(batch.left.size()), now);
     Send(job, &run, std::move(batch));
     return;
   }
@@ -281,6 +319,9 @@ void WarmRunner::Send(const WarmJob& job, Run* run, Batch batch) {
   ++run->in_flight;
   ++in_flight_;
   ++batch.attempts;
+  Lane& lane = LaneOf(batch.name_space);
+  ++lane.in_flight;
+  if (batch.unanswered == 0) batch.answered_then = lane.answered;
   const std::string& node = nodes_[next_node_++ % nodes_.size()];
   auto shared = std::make_shared<Batch>(std::move(batch));
   reader_.Read(node, job.name_space, keys, {options_.read_timeout, job.refresh, job.source},
@@ -291,84 +332,6 @@ void WarmRunner::Send(const WarmJob& job, Run* run, Batch batch) {
                    HandleAnswer(generation, std::move(*shared), took, answer);
                  });
                });
-}
-
-void WarmRunner::Pace(const WarmAnswer& answer, absl::Duration took) {
-  const absl::Duration now = clock_.Monotonic();
-  metrics_.reads.Observe(took);
-  const auto has = [&](WarmOutcome outcome) {
-    return std::find(answer.outcomes.begin(), answer.outcomes.end(), outcome) !=
-           answer.outcomes.end();
-  };
-  if (has(WarmOutcome::kOverloaded)) {
-    metrics_.slowdowns.With({"overload"}).Add();
-    pace_.OnOverload(answer.retry_after, Random(), now);
-    return;
-  }
-  if (took > options_.pace.late) metrics_.slowdowns.With({"late"}).Add();
-  pace_.OnAnswer(took, now);
-}
-
-void WarmRunner::HandleAnswer(uint64_t generation, Batch batch, absl::Duration took,
-                              WarmAnswer answer) {
-  if (generation != generation_) return;
-  --in_flight_;
-  Pace(answer, took);
-  bool overloaded = false;
-  std::vector<uint64_t> left;
-  for (size_t i = 0; i < batch.left.size(); ++i) {
-    const WarmOutcome outcome =
-        i < answer.outcomes.size() ? answer.outcomes[i] : WarmOutcome::kFailed;
-    if (outcome == WarmOutcome::kOverloaded ||
-        (outcome == WarmOutcome::kUnreachable && batch.attempts < options_.max_attempts)) {
-      overloaded |= outcome == WarmOutcome::kOverloaded;
-      left.push_back(batch.left[i]);
-      continue;
-    }
-    metrics_.keys
-        .With({std::string_view(batch.name_space), std::string_view(batch.source), NameOf(outcome)})
-        .Add();
-    if (outcome == WarmOutcome::kAbsent) {
-      ++batch.progress.absent;
-    } else if (outcome <= WarmOutcome::kFromOrigin) {
-      ++batch.progress.warmed;
-    } else {
-      ++batch.progress.failed;
-      queue_.SetError(batch.job, answer.error);
-    }
-  }
-  batch.left = std::move(left);
-  if (const auto run = runs_.find(batch.job); run != runs_.end()) {
-    --run->second.in_flight;
-    if (batch.left.empty()) {
-      Settle(batch.job, &run->second, batch);
-    } else {
-      // A node that has too much to do costs no attempt: the pause of the pace comes before.
-      if (overloaded) --batch.attempts;
-      const int doublings = std::max(batch.attempts - 1, 0);
-      batch.ready_at = clock_.Monotonic();
-      if (!overloaded) {
-        batch.ready_at += std::min(kFirstRetry * std::pow(2.0, doublings), kLongestRetry);
-      }
-      run->second.waiting.push_back(std::move(batch));
-    }
-  }
-  Pump();
-}
-
-// Moves the job over all batches from its beginning that have ended.
-void WarmRunner::Settle(const std::string& id, Run* run, const Batch& batch) {
-  run->ended[batch.begin] = batch.progress;
-  const WarmJob* const job = queue_.Find(id);
-  while (!run->ended.empty() && run->ended.begin()->first == job->next_key) {
-    queue_.Advance(id, run->ended.begin()->second);
-    run->ended.erase(run->ended.begin());
-  }
-  if (job->next_key == job->total_keys) {
-    Finish(id, "");
-  } else {
-    hooks_.on_progress();
-  }
 }
 
 }  // namespace meridian

@@ -3,10 +3,15 @@
 //
 // The job of highest priority goes first, batch by batch, so that a new job of higher priority need
 // not wait for the end of a long one. Budgets of the namespace and of its origin bound the keys a
-// second, WarmPace the reads at once. Keys that a node could not serve for now are asked for again,
-// those of an overloaded node until the job's deadline, others five times.
+// second, those that are asked for again too; WarmPace bounds the reads at once.
+// Keys that cannot be served for now are asked for again. When a node has too much to do, all reads
+//   pause. When that is said of keys of one namespace (its origin, as a rule), or nobody answers
+//   for any key of a batch, only its namespace pauses, longer each time: until the job's deadline,
+//   and then one read goes first. A key that nobody answers for while others of its namespace are
+//   answered fails after max_attempts.
 // Promise: WarmJob::next_key moves only over keys whose outcome is known, so that another runner
-//   goes on there; it repeats at most the reads that were on their way.
+//   goes on there. It repeats what was read behind the first key without an outcome, and since the
+//   job was stored last.
 // Cost: in memory are the keys' texts of at most max_loaded jobs and `pace.max` batches of keys,
 //   however many keys a job has.
 // Thread safety: all methods on the executor. REQUIRES: the executor is stopped before this is
@@ -24,6 +29,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +37,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
+#include "common/resilience/backoff.h"
 #include "common/resilience/token_bucket.h"
 #include "server/warming/key_list.h"
 #include "server/warming/warm_metrics.h"
@@ -46,7 +53,7 @@ struct WarmRunnerOptions {
   absl::Duration read_timeout = absl::Seconds(10);
   WarmPaceOptions pace;
   size_t max_loaded = 16;  // Jobs whose keys are in memory.
-  int max_attempts = 5;    // Of a key whose owner cannot be reached.
+  int max_attempts = 5;    // Of a key that nobody answers for while others are answered.
   uint64_t random_seed = 1;
 };
 
@@ -78,8 +85,8 @@ class WarmRunner {
   void Forget(const std::string& id) { runs_.erase(id); }
   void Stop();
 
-  // Reads wait because the nodes have too much to do.
-  bool held_back() const { return pace_.paused_until() > clock_.Monotonic(); }
+  // Why reads of the namespace wait for the nodes, for people; empty: they do not.
+  std::string WaitsFor(const std::string& name_space) const;
   bool has_nodes() const { return !nodes_.empty(); }
   size_t reads_at_once() const { return pace_.limit(clock_.Monotonic()); }
 
@@ -92,15 +99,35 @@ class WarmRunner {
     uint64_t begin = 0;
     std::vector<uint64_t> left;  // Keys without an outcome.
     WarmQueue::Progress progress;
-    int attempts = 0;
-    absl::Duration ready_at;  // Not asked again before.
+    int attempts = 0;            // That are counted against it.
+    int unanswered = 0;          // Times that nobody answered for any of its keys.
+    uint64_t answered_then = 0;  // Lane::answered, when it was sent or had no answer last.
+    bool is_given_up = false;    // Its keys are counted as failed, though it is asked on.
+    absl::Duration ready_at;     // Not asked again before.
+
+    bool is_untouched() const { return left.size() == progress.keys; }
   };
   struct Run {
     std::optional<KeyList> keys;  // Empty while it is loaded.
     uint64_t sent = 0;            // Keys below were given to batches.
     int in_flight = 0;
+    uint64_t given_up = 0;                          // Keys of batches that are.
     std::deque<Batch> waiting;                      // To be asked again.
     std::map<uint64_t, WarmQueue::Progress> ended;  // By begin; behind an earlier batch.
+  };
+  // How the namespace does.
+  struct Lane {
+    Backoff pauses;
+    absl::Duration paused_until = -absl::InfiniteDuration();
+    uint64_t answered = 0;  // Batches of which a key had an outcome.
+    size_t in_flight = 0;
+    int unanswered = 0;       // Batches in a row that nobody answered for.
+    bool is_failing = false;  // Since nothing had an outcome: one read at a time.
+    std::string why;
+
+    bool is_closed(absl::Duration now) const {
+      return now < paused_until || (is_failing && in_flight > 0);
+    }
   };
   struct Budget {
     TokenBucket* name_space;
@@ -121,12 +148,22 @@ class WarmRunner {
   void Send(const WarmJob& job, Run* run, Batch batch);
   void HandleAnswer(uint64_t generation, Batch batch, absl::Duration took, WarmAnswer answer);
   void Pace(const WarmAnswer& answer, absl::Duration took);
+  Lane& LaneOf(const std::string& name_space);
+  // The namespace is left alone for a while.
+  void PauseLane(Lane* lane, const WarmAnswer& answer);
+  // Moves the keys that have an outcome from `left` to `progress`.
+  void TakeOutcomes(const WarmAnswer& answer, Batch* batch);
+  // When it is asked again, and what the answer has cost it.
+  void Postpone(const WarmAnswer& answer, Lane* lane, Batch* batch);
+  void GiveUp(const Lane& lane, Run* run, Batch* batch);
   void Settle(const std::string& id, Run* run, const Batch& batch);
   void Finish(const std::string& id, std::string error);
   void EndLate();
   void WakeAt(absl::Duration at);
   Budget BudgetOf(const WarmJob& job);
   uint64_t Wanted(uint64_t left, const Budget& budget) const;
+  void CountKeys(const std::string& name_space, const std::string& source, std::string_view outcome,
+                 uint64_t keys);
   double Random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   const WarmRunnerOptions options_;
@@ -145,6 +182,7 @@ class WarmRunner {
   std::map<std::string, Run> runs_;                              // By id of the job.
   std::map<std::string, std::unique_ptr<TokenBucket>> buckets_;  // "n:<namespace>", "o:<origin>",
                                                                  // "s:<source>/<namespace>".
+  std::map<std::string, Lane> lanes_;                            // By namespace.
   size_t in_flight_ = 0;
   uint64_t generation_ = 0;  // Answers of an earlier one are not heard.
   uint64_t wake_generation_ = 0;

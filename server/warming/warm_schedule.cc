@@ -11,8 +11,8 @@ DueRuns FindDueRuns(const WarmSchedule& schedule, absl::Time last, absl::Time no
   due.seen = last;
   const size_t limit = schedule.missed == MissedRuns::kAll ? schedule.missed_limit : 1;
   // From `now` back, in stretches that grow until one holds enough: a coordinator that was away for
-  // a year does not walk through the year.
-  absl::Duration stretch = absl::Minutes(1);
+  // a year does not walk through the year. The first holds all that are not missed.
+  absl::Duration stretch = 2 * kMissedAfter;
   absl::Time begin;
   do {
     begin = std::max(last, now - stretch);
@@ -24,13 +24,17 @@ DueRuns FindDueRuns(const WarmSchedule& schedule, absl::Time last, absl::Time no
   } while (begin > last && due.runs.size() < limit);
   if (due.runs.empty()) return due;
   due.seen = due.runs.back();
-  due.missed = due.runs.size() > limit || schedule.cron.Next(last) <= begin;
-  if (due.runs.size() > limit) {
-    due.runs.erase(due.runs.begin(), due.runs.end() - static_cast<ptrdiff_t>(limit));
+  const auto on_time = std::lower_bound(due.runs.begin(), due.runs.end(), now - kMissedAfter);
+  size_t kept = static_cast<size_t>(due.runs.end() - on_time);
+  if (schedule.missed != MissedRuns::kSkip) kept = std::max(kept, limit);
+  if (kept < due.runs.size()) {
+    due.runs.erase(due.runs.begin(), due.runs.end() - static_cast<ptrdiff_t>(kept));
   }
-  if (schedule.missed == MissedRuns::kSkip && now - due.runs.back() > kMissedAfter) {
-    due.runs.clear();
-    due.missed = true;
+  for (absl::Time run = schedule.cron.Next(last);
+       run <= due.seen && (due.runs.empty() || run < due.runs.front()) &&
+       due.missed < kMostMissedCounted;
+       run = schedule.cron.Next(run)) {
+    ++due.missed;
   }
   return due;
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/hash.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/text.h"
@@ -132,6 +133,9 @@ absl::Status CheckKeys(const Place& place, const YAML::Node& node, Draft* draft)
   // What is hot now is in memory: only loading it anew lets it stay.
   schedule.refresh =
       draft->refresh.value_or(schedule.top > 0 && schedule.window == HotKeyWindow::kNow);
+  schedule.keys_hash =
+      HexHash128(absl::StrCat(schedule.name_space, "\n", schedule.refresh, "\n", schedule.top, "\n",
+                              static_cast<int>(schedule.window), "\n", schedule.text.ToJsonText()));
   if (!has_keys) return absl::OkStatus();
   const absl::StatusOr<KeyList> keys = schedule.text.ToKeyList();
   if (!keys.ok()) return place.Bad(draft->keys_node, keys.status());

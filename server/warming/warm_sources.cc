@@ -23,12 +23,15 @@ uint64_t CountIn(const Json& json, const char* name) {
 
 WarmSources::OfName* WarmSources::Of(const Name& name, absl::Duration now) {
   const auto found = sources_.find(name);
-  if (found != sources_.end()) return &found->second;
+  if (found != sources_.end()) {
+    found->second.busy_at = now;
+    return &found->second;
+  }
   if (sources_.size() >= kMaxSources) return nullptr;
   WarmBudgetOptions options;
   options.ceiling = ceiling_(name.second);
   options.first = name.first == kPrediction ? kFirstOfPrediction : options.ceiling;
-  return &sources_.emplace(name, OfName{{}, 0, WarmBudget(options, now)}).first->second;
+  return &sources_.emplace(name, OfName{{}, 0, WarmBudget(options, now), now}).first->second;
 }
 
 void WarmSources::Report(const std::string& node, const WarmFigures& figures, absl::Duration now) {
@@ -49,10 +52,13 @@ void WarmSources::Report(const std::string& node, const WarmFigures& figures, ab
   const bool counts = !is_first || !restored_;
   for (const WarmFigures::OfSource& warmed : figures.warmed) {
     const Name name{warmed.source, warmed.name_space};
-    OfName* const of = Of(name, now);
-    if (of == nullptr) continue;
+    const auto told = of_node.warmed.find(name);
+    if (told == of_node.warmed.end() && of_node.warmed.size() >= 2 * kMaxSources) continue;
+    if (told != of_node.warmed.end() && told->second == warmed) continue;
+    OfName* const of = counts ? Of(name, now) : nullptr;
+    if (counts && of == nullptr) continue;
     WarmFigures::OfSource& before = of_node.warmed[name];
-    if (counts && warmed != before) {
+    if (counts) {
       changed_ = true;
       of->outcomes.warmed += Grown(warmed.warmed, before.warmed);
       of->outcomes.used += Grown(warmed.used, before.used);
@@ -89,6 +95,9 @@ bool WarmSources::Tick(absl::Duration now) {
   for (auto& [id, node] : nodes_) {
     if (now - node.heard > kSilent) SetGone(&node, true);
   }
+  changed_ |= std::erase_if(sources_, [now](const auto& entry) {
+                return now - entry.second.busy_at > kIdle;
+              }) > 0;
   for (auto& [name, of] : sources_) {
     const auto requests = requests_.find(name.second);
     const double rate =
@@ -105,6 +114,9 @@ std::optional<double> WarmSources::RateOf(const std::string& source, const std::
                                           absl::Duration now) {
   if (source == kManual) return std::nullopt;
   const OfName* const of = Of({source, name_space}, now);
+  if (of == nullptr && source == kPrediction) {
+    return std::min(kFirstOfPrediction, ceiling_(name_space));
+  }
   if (of == nullptr || of->budget.at_ceiling()) return std::nullopt;
   return of->budget.rate();
 }
@@ -121,9 +133,9 @@ std::vector<WarmSources::View> WarmSources::List(const std::string& name_space) 
   std::vector<View> views;
   for (const auto& [name, of] : sources_) {
     if (!name_space.empty() && name.second != name_space) continue;
-    views.push_back({name.first, name.second, of.outcomes, of.budget.precision(),
-                     of.budget.net_benefit(),
-                     name.first == kManual ? ceiling_(name.second) : of.budget.rate(), of.refused});
+    views.push_back(
+        {name.first, name.second, of.outcomes, of.budget.precision(), of.budget.net_benefit(),
+         name.first == kManual ? ceiling_(name.second) : of.budget.rate(), of.refused, of.earlier});
   }
   return views;
 }
@@ -161,6 +173,7 @@ void WarmSources::Restore(const Json& json, absl::Duration now) {
     if (of == nullptr) break;
     of->outcomes = {CountIn(one, "warmed"), CountIn(one, "used"), CountIn(one, "unused"),
                     CountIn(one, "displaced"), CountIn(one, "lost")};
+    of->earlier = of->outcomes;
     of->refused = CountIn(one, "refused");
     of->budget.Restore(rate->get<double>(), of->outcomes, now);
   }

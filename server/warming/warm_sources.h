@@ -5,8 +5,9 @@
 //   counted again: of a node that this leader hears of for the first time only what comes after is,
 //   unless it started later. A node that is silent for kSilent is gone, and with it what had waited
 //   in its memory.
-// Bounded: at most kMaxSources pairs of source and namespace; others run under the namespace's
-//   budget alone.
+// Bounded: at most kMaxSources pairs of source and namespace; others run as one of which nothing is
+//   known yet: prediction with its first budget, others under the namespace's alone. A pair that
+//   did nothing for kIdle is forgotten.
 // What people ask for ("manual") is counted and never held back: they know why.
 // Thread safety: none; used on the coordinator's executor. Times are monotonic.
 
@@ -50,6 +51,7 @@ class WarmSources {
   static constexpr size_t kMaxSources = 500;
   static constexpr size_t kMaxNodes = 1000;
   static constexpr absl::Duration kSilent = absl::Minutes(2);
+  static constexpr absl::Duration kIdle = absl::Hours(24);
   static constexpr absl::Duration kUpdate = absl::Seconds(5);
   // Keys a second that a prediction may cost before anything is known of it. Other sources are
   // trusted at first: somebody configured them.
@@ -78,6 +80,7 @@ class WarmSources {
     double net_benefit = 0;
     double budget = 0;
     uint64_t refused = 0;
+    WarmOutcomes earlier;  // Of the outcomes, those that leaders before had seen.
   };
   // Sorted by source and namespace; of one namespace unless it is empty.
   std::vector<View> List(const std::string& name_space) const;
@@ -93,6 +96,8 @@ class WarmSources {
     WarmOutcomes outcomes;
     uint64_t refused = 0;
     WarmBudget budget;
+    absl::Duration busy_at;  // It did, or wanted, something.
+    WarmOutcomes earlier = {};
   };
   struct Node {
     uint64_t incarnation = 0;
@@ -102,6 +107,7 @@ class WarmSources {
     std::map<std::string, uint64_t> requests;
   };
 
+  // nullptr: there are too many.
   OfName* Of(const Name& name, absl::Duration now);
   // What waits in its memory is lost; or was not, after all.
   void SetGone(Node* node, bool is_gone);

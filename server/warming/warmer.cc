@@ -152,6 +152,19 @@ void Warmer::BeginMarks() {
   marks_ = std::move(marks);
 }
 
+bool Warmer::MendMarks(absl::Time now) {
+  bool changed = false;
+  for (auto& [name, mark] : marks_) {
+    if (mark.last <= now + kMarkAhead) continue;
+    spdlog::warn("the clock was set back: schedule {} begins now, and not after {}", name,
+                 absl::FormatTime(mark.last, absl::UTCTimeZone()));
+    mark.last = now;
+    next_runs_.erase(name);
+    changed = true;
+  }
+  return changed;
+}
+
 std::string Warmer::Document() const {
   nlohmann::json schedules = nlohmann::json::object();
   for (const auto& [name, mark] : marks_) {
@@ -176,7 +189,7 @@ void Warmer::Tick() {
     runner_.Pump();  // A budget may have grown.
   }
   const absl::Time now = clock_.Now();
-  bool changed = false;
+  bool changed = MendMarks(now);
   absl::Time next = now + kTickEvery;
   for (const auto& [name, schedule] : settings_.schedules) {
     const auto planned = next_runs_.find(name);
@@ -192,6 +205,7 @@ void Warmer::Tick() {
     if (next_runs_[name] > now) next = std::min(next, next_runs_[name]);
   }
   if (changed) SaveNow();
+  Count();
   executor_.PostAfter(next - now, [this, generation = generation_] {
     if (generation == generation_) Tick();
   });
@@ -202,7 +216,7 @@ WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
   job.source = "schedule";
   job.name = schedule.name;
   job.name_space = schedule.name_space;
-  job.identity = absl::StrCat("schedule:", schedule.name);
+  job.identity = absl::StrCat("schedule:", schedule.name, ":", schedule.keys_hash);
   job.priority = schedule.priority;
   job.refresh = schedule.refresh;
   job.total_keys = schedule.total_keys;
@@ -211,11 +225,14 @@ WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
   return job;
 }
 
+void Warmer::CountMissed(const DueRuns& due) {
+  if (due.missed > 0) metrics_.runs.With({"missed"}).Add(due.missed);
+}
+
 // Queues what is due; true when the mark or the queue has changed.
 bool Warmer::QueueRuns(const WarmSchedule& schedule, absl::Time now) {
   Mark& mark = marks_[schedule.name];
   const DueRuns due = FindDueRuns(schedule, mark.last, now);
-  if (due.missed) metrics_.runs.With({"missed"}).Add();
   bool changed = false;
   for (const absl::Time run : due.runs) {
     WarmJob job = JobOf(schedule, now);
@@ -228,9 +245,11 @@ bool Warmer::QueueRuns(const WarmSchedule& schedule, absl::Time now) {
       return changed;
     }
     metrics_.runs.With({added->is_new ? std::string_view("queued") : "joined"}).Add();
+    if (!changed) CountMissed(due);
     mark.last = run;
     changed = true;
   }
+  if (due.runs.empty()) CountMissed(due);
   changed |= mark.last != due.seen;
   mark.last = due.seen;
   return changed;
@@ -245,9 +264,10 @@ absl::Status Warmer::NotLeading() {
 // As people see it: one that waits for the nodes is paused for now.
 WarmJob Warmer::View(const WarmJob& job) const {
   WarmJob view = job;
-  if (view.state == WarmJobState::kRunning && runner_.held_back()) {
+  const std::string why = runner_.WaitsFor(view.name_space);
+  if (view.state == WarmJobState::kRunning && !why.empty()) {
     view.state = WarmJobState::kPaused;
-    view.error = "waits: the nodes have too much to do";
+    view.error = ForPeople(absl::StrCat("waits: ", why));
   } else if (!view.over() && !runner_.has_nodes()) {
     view.error = "waits: no node serves";
   }

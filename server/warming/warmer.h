@@ -130,6 +130,8 @@ class Warmer {
   void HandleLoaded(const absl::StatusOr<std::optional<std::string>>& value);
   void Restore(const std::string& text);
   void BeginMarks();
+  // Marks that are further ahead than time can be begin now; true when there was one.
+  bool MendMarks(absl::Time now);
   std::string Document() const;
   void HandleFenced(const std::string& why);
 
@@ -147,6 +149,7 @@ class Warmer {
   void QueueStart(const std::vector<WarmOrder>& orders);
   void RunTop(WarmJob job, const WarmSchedule& schedule, JobDone done);
   void Submit(WarmJob job, const WarmText& text, const JobDone& done);
+  void CountMissed(const DueRuns& due);
   bool QueueRuns(const WarmSchedule& schedule, absl::Time now);
   WarmJob JobOf(const WarmSchedule& schedule, absl::Time now) const;
   absl::StatusOr<WarmJob> JobOf(const WarmRequest& request, WarmText* text);

@@ -24,9 +24,8 @@ absl::Status FieldInvalid(const std::string& field, const std::string& why) {
 
 absl::StatusOr<WarmQueue::Added> Warmer::Queue(WarmJob job, const WarmText& text) {
   job.text_bytes = text.bytes();
-  const std::string id = job.id;
   ASSIGN_OR_RETURN(const WarmQueue::Added added, queue_.Add(std::move(job)));
-  if (added.is_new) store_.PutText(id, text);
+  if (added.is_new) store_.PutText(added.id, text);
   return added;
 }
 
@@ -198,8 +197,7 @@ void Warmer::Control(const std::string& id, WarmAction action, JobDone done) {
       break;
   }
   if (!status.ok()) return done(status);
-  const WarmJob now = *queue_.Find(id);
-  if (now.over() && !was_over) {
+  if (const WarmJob* const now = queue_.Find(id); now != nullptr && now->over() && !was_over) {
     runner_.Forget(id);
     HandleOver(id);
   }

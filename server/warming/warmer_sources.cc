@@ -28,7 +28,10 @@ void Warmer::FindKeys(const WarmSchedule& schedule,
 void Warmer::QueueTop(const WarmSchedule& schedule, absl::Time now) {
   const DueRuns due = FindDueRuns(schedule, marks_[schedule.name].last, now);
   if (due.runs.empty() || !asking_.insert(schedule.name).second) {
-    if (due.runs.empty()) marks_[schedule.name].last = due.seen;
+    if (due.runs.empty()) {
+      CountMissed(due);
+      marks_[schedule.name].last = due.seen;
+    }
     return;
   }
   FindKeys(schedule,
@@ -58,7 +61,7 @@ void Warmer::HandleTop(const WarmSchedule& schedule, const DueRuns& due,
     return;
   }
   metrics_.runs.With({outcome}).Add();
-  if (due.missed) metrics_.runs.With({"missed"}).Add();
+  CountMissed(due);
   marks_[schedule.name].last = due.seen;
   next_runs_[schedule.name] = schedule.cron.Next(due.seen);
   SaveNow();

@@ -29,6 +29,7 @@ class FakeWarmReader final : public WarmReader {
             std::function<void(WarmAnswer)> done) override {
     ++reads_by_address_[address];
     ++reads_;
+    keys_asked_ += keys.size();
     if (options.refresh) refreshed_.insert(keys.begin(), keys.end());
     most_keys_ = std::max(most_keys_, keys.size());
     held_.push_back({name_space, keys, std::move(done)});
@@ -54,6 +55,11 @@ class FakeWarmReader final : public WarmReader {
   }
   // The next `count` reads find no node.
   void GoAway(int count) { away_ = count; }
+  // Nobody answers for the keys of this namespace: its origin is out; or it has too much to do.
+  void SetOriginOut(const std::string& name_space, bool out) { Set(&out_, name_space, out); }
+  void SetOriginBusy(const std::string& name_space, bool busy) { Set(&busy_, name_space, busy); }
+  // Nobody answers for this key.
+  void MakeSilent(const std::string& key) { silent_.insert(key); }
   void MakeAbsent(const std::string& key) { absent_.insert(key); }
   void MakeBroken(const std::string& key) { broken_.insert(key); }
 
@@ -66,6 +72,7 @@ class FakeWarmReader final : public WarmReader {
   const std::set<std::string>& refreshed() const { return refreshed_; }
   const std::map<std::string, int>& reads_by_address() const { return reads_by_address_; }
   int reads() const { return reads_; }
+  size_t keys_asked() const { return keys_asked_; }
   size_t waiting() const { return held_.size(); }
   size_t most_at_once() const { return most_at_once_; }
   size_t most_keys() const { return most_keys_; }
@@ -73,6 +80,13 @@ class FakeWarmReader final : public WarmReader {
   const std::vector<std::string>& order() const { return order_; }
 
  private:
+  static void Set(std::set<std::string>* names, const std::string& name, bool is_in) {
+    if (is_in) {
+      names->insert(name);
+    } else {
+      names->erase(name);
+    }
+  }
   struct Held {
     std::string name_space;
     std::vector<std::string> keys;
@@ -88,11 +102,22 @@ class FakeWarmReader final : public WarmReader {
                              overloaded ? WarmOutcome::kOverloaded : WarmOutcome::kUnreachable);
       answer.retry_after = overloaded ? retry_after_ : absl::ZeroDuration();
       answer.error = overloaded ? "OVERLOADED: by the test" : "UNAVAILABLE: by the test";
+      answer.of_node = true;
+      return answer;
+    }
+    if (out_.count(held.name_space) > 0 || busy_.count(held.name_space) > 0) {
+      const bool out = out_.count(held.name_space) > 0;
+      answer.outcomes.assign(held.keys.size(),
+                             out ? WarmOutcome::kUnreachable : WarmOutcome::kOverloaded);
+      answer.error = out ? "ORIGIN_TIMEOUT: by the test" : "OVERLOADED: by the test";
       return answer;
     }
     for (const std::string& key : held.keys) {
       if (absent_.count(key) > 0) {
         answer.outcomes.push_back(WarmOutcome::kAbsent);
+      } else if (silent_.count(key) > 0) {
+        answer.outcomes.push_back(WarmOutcome::kUnreachable);
+        answer.error = "ORIGIN_TIMEOUT: by the test";
       } else if (broken_.count(key) > 0) {
         answer.outcomes.push_back(WarmOutcome::kFailed);
         answer.error = "ORIGIN_ERROR: by the test";
@@ -113,11 +138,15 @@ class FakeWarmReader final : public WarmReader {
   int away_ = 0;
   std::set<std::string> absent_;
   std::set<std::string> broken_;
+  std::set<std::string> silent_;
+  std::set<std::string> out_;  // Namespaces.
+  std::set<std::string> busy_;
   std::map<std::string, int> warmed_;
   std::set<std::string> refreshed_;
   std::map<std::string, int> reads_by_address_;
   std::vector<std::string> order_;
   int reads_ = 0;
+  size_t keys_asked_ = 0;
   size_t most_at_once_ = 0;
   size_t most_keys_ = 0;
 };

@@ -224,5 +224,20 @@ TEST_F(HotKeyHistoryTest, WhatIsStoredIsBoundedAndTheHottest) {
   EXPECT_LE(store_.Value("hot-keys/0")->size(), 3 * HotKeyHistory::kMaxBytes);
 }
 
+TEST_F(HotKeyHistoryTest, ANamespaceThatIsHotLeavesRoomForTheOthers) {
+  a_.Lead();
+  for (int i = 0; i < 3000; ++i) a_.hot.push_back({"task", absl::StrCat("t", i), 1000.0 - 0.1 * i});
+  for (int i = 0; i < 100; ++i) a_.hot.push_back({"user", absl::StrCat("u", i), 1});
+  a_.hot.push_back({"persona", "p", 0.5});
+  a_.executor.RunFor(absl::Minutes(10));
+  const auto stored = Stored(0);
+  ASSERT_TRUE(stored.ok());
+  EXPECT_EQ(stored->size(), HotKeyHistory::kMaxKeys);
+  EXPECT_EQ(stored->front().key, "t0");
+  std::map<std::string, int> keys;  // By namespace.
+  for (const HotKey& key : *stored) ++keys[key.name_space];
+  EXPECT_THAT(keys, UnorderedElementsAre(Pair("task", 399), Pair("user", 100), Pair("persona", 1)));
+}
+
 }  // namespace
 }  // namespace meridian

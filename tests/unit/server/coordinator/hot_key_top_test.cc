@@ -20,6 +20,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 const absl::Time kMonday = absl::FromCivil(absl::CivilDay(2026, 11, 23), absl::UTCTimeZone());
 
@@ -43,9 +44,16 @@ class HotKeyTopTest : public testing::Test {
   }
   absl::StatusOr<std::vector<std::string>> Top(const std::vector<int>& hours, size_t limit,
                                                std::vector<HotKey> now = {}) {
+    std::vector<HourLoad> loads;
+    for (const int hour : hours) {
+      loads.push_back(HourOfTheWeek(history_, kMonday + absl::Hours(hour)));
+    }
+    return TopOf(loads, limit, std::move(now));
+  }
+  absl::StatusOr<std::vector<std::string>> TopOf(const std::vector<HourLoad>& loads, size_t limit,
+                                                 std::vector<HotKey> now = {}) {
     std::optional<absl::StatusOr<std::vector<HotKey>>> answer;
-    TopOfHours(history_, hours, std::move(now), "task", limit,
-               [&](const auto& keys) { answer = keys; });
+    TopOfHours(loads, std::move(now), "task", limit, [&](const auto& keys) { answer = keys; });
     executor_.RunDue();
     if (!answer.has_value()) return absl::InternalError("no answer");
     if (!answer->ok()) return answer->status();
@@ -70,6 +78,20 @@ TEST_F(HotKeyTopTest, RatesOfHoursAndOfNowAreSummed) {
   EXPECT_THAT(*Top({0, 1, 2, 3}, 3), ElementsAre("all", "hour:0", "hour:1"));
   EXPECT_THAT(*Top({0, 1}, 2, {{"task", "hour:1", 2}, {"user", "u", 5}}),
               ElementsAre("hour:1", "hour:0"));
+}
+
+TEST_F(HotKeyTopTest, TheLastHoursAreThoseThemselvesAndNotAWeekAgo) {
+  // Monday, 04:02.
+  EXPECT_THAT(*TopOf(LastHours(history_, clock_.Now(), 3), 10),
+              UnorderedElementsAre("hour:2", "all", "hour:3"));
+  EXPECT_THAT(*TopOf(LastHours(history_, clock_.Now(), 48), 10),
+              ElementsAre("all", "hour:0", "hour:1", "hour:2", "hour:3"));
+  // A week later nobody has looked at those hours; what is stored is of the week before.
+  history_.StepDown();
+  clock_.Advance(absl::Hours(7 * 24));
+  executor_.RunDue();
+  EXPECT_THAT(*TopOf(LastHours(history_, clock_.Now(), 24), 10), IsEmpty());
+  EXPECT_THAT(*Top({2}, 10), ElementsAre("hour:2", "all"));
 }
 
 TEST_F(HotKeyTopTest, HoursWithoutAProfileAddNothing) {

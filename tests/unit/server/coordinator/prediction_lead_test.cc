@@ -17,8 +17,10 @@
 namespace meridian {
 namespace {
 
+using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 
 // A coordinator process that predicts.
@@ -109,6 +111,46 @@ TEST_F(PredictionLeadTest, WhatIsExpectedIsReadAndTheNextLeaderKnowsAsMuch) {
   EXPECT_GE(next.prediction->counters().keys, 2u);
   Ask(next, {"task:1"});
   EXPECT_THAT(Warmed(next), UnorderedElementsAre("project:1"));
+}
+
+TEST_F(PredictionLeadTest, TenThousandKeysAndTheirPairsSurviveAChangeOfLeader) {
+  auto first = std::make_unique<Process>(clock_, store_, "a", true);
+  RunFor(absl::Seconds(3), *first);
+  for (uint64_t group = 0; group < 5; ++group) {
+    std::vector<SampledAccess> accesses;
+    for (uint64_t i = 0; i < 10'000; ++i) {
+      accesses.push_back({"task", absl::StrCat("a long name of a key, number ", i), 1 + i / 2,
+                          clock_.Monotonic() - absl::Milliseconds(500) * (1 - i % 2)});
+    }
+    first->prediction->Report(std::move(accesses));
+    RunFor(absl::Minutes(2), *first);
+  }
+  EXPECT_EQ(first->prediction->counters().keys, 10'000u);
+  RunFor(absl::Minutes(3), *first);
+  ASSERT_TRUE(store_.Value("warm/prediction/1").has_value());
+  EXPECT_LE(store_.Value("warm/prediction")->size(), size_t{66} << 10);
+  first->view->SetReachable(false);
+  Process next(clock_, store_, "b", true);
+  RunFor(absl::Seconds(30), next);
+  ASSERT_TRUE(next.coordinator->leader().leading);
+  EXPECT_EQ(next.prediction->counters().keys, 10'000u);
+  next.prediction->Report({{"task", "a long name of a key, number 9998", 1, clock_.Monotonic()}});
+  RunFor(absl::Seconds(2), next);
+  EXPECT_THAT(Warmed(next), Contains("a long name of a key, number 9999"));
+}
+
+TEST_F(PredictionLeadTest, WhatIsLessThanBeforeLeavesNoPartsBehind) {
+  store_.SetValue("warm/prediction", "parts\t3\n");
+  store_.SetValue("warm/prediction/1", "task\tYg==\t5\n");
+  store_.SetValue("warm/prediction/2", "task\tYw==\t5\n");
+  Process process(clock_, store_, "a", true);
+  RunFor(absl::Seconds(3), process);
+  EXPECT_EQ(process.prediction->counters().keys, 2u);
+  Ask(process, {"x"});
+  RunFor(absl::Minutes(2), process);
+  EXPECT_FALSE(store_.Value("warm/prediction/1").has_value());
+  EXPECT_FALSE(store_.Value("warm/prediction/2").has_value());
+  EXPECT_THAT(*store_.Value("warm/prediction"), StartsWith("parts\t1\n"));
 }
 
 TEST_F(PredictionLeadTest, ReadsOfOneCallerThatSeveralNodesReportAreInOrder) {

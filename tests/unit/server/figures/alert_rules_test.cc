@@ -113,6 +113,15 @@ TEST_F(AlertRulesTest, Requirement2_14_WarmingThatFailsForMoreThan10PercentIsAWa
   EXPECT_THAT(Names(), ElementsAre("MeridianWarmingFails warning"));
 }
 
+TEST_F(AlertRulesTest, Requirement2_14_TheTop50ThatAllFailAreAWarning) {
+  Grow(Answer("n1"));
+  warming_.Add({}, Sec(0));
+  warming_.Add({{{"task", {9, 9}}}}, Sec(10));
+  EXPECT_THAT(Names(), IsEmpty()) << "too few to say";
+  warming_.Add({{{"task", {50, 50}}}}, Sec(20));
+  EXPECT_THAT(Names(), ElementsAre("MeridianWarmingFails warning"));
+}
+
 TEST_F(AlertRulesTest, Requirement0_21_WhatGotWorseIsSaid) {
   const auto answer = [](uint64_t hits, uint64_t misses, uint64_t calls, uint64_t failed) {
     admin::v1::GetFiguresResponse made = Answer("n1");
@@ -201,18 +210,19 @@ TEST_F(AlertRulesTest, CertificatesThatExpire) {
   EXPECT_THAT(in_days(1), ElementsAre("MeridianCertificateExpires critical"));
 }
 
-TEST_F(AlertRulesTest, WarmingThatNobodyUsesIsSaid) {
-  admin::v1::GetFiguresResponse answer = Answer("n1");
-  admin::v1::WarmedFigures* warmed = answer.add_warmed();
-  warmed->set_source("schedule");
-  warmed->set_namespace_("task");
-  warmed->set_used_entries(19);
-  warmed->set_unused_entries(81);
-  Grow(answer);
+TEST_F(AlertRulesTest, WarmingThatNobodyUsesIsSaidOfTheLastWhile) {
+  Grow(Answer("n1"));
+  warming_.Add({{{"task", {0, 0, 9000, 0}}}}, Sec(0));
+  warming_.Add({{{"task", {0, 0, 9019, 80}}}}, Sec(20));
+  EXPECT_THAT(Names(), IsEmpty()) << "99 entries say nothing";
+  warming_.Add({{{"task", {0, 0, 9019, 81}}}}, Sec(21));
   EXPECT_THAT(Names(), ElementsAre("MeridianWarmUseless info"));
-  answer.mutable_warmed(0)->set_used_entries(21);
-  At(21, answer);
+  warming_.Add({{{"task", {0, 0, 9021, 81}}}}, Sec(22));
   EXPECT_THAT(Names(), IsEmpty());
+  warming_.Add({{{"task", {0, 0, 9021, 600}}}}, Sec(700));
+  EXPECT_THAT(Names(), ElementsAre("MeridianWarmUseless info"));
+  warming_.Add({{{"task", {0, 0, 9021, 600}}}}, Sec(1800));
+  EXPECT_THAT(Names(), IsEmpty()) << "it was before";
 }
 
 TEST(AlertNamesTest, EachHasItsRunbook) {

@@ -42,9 +42,19 @@ TEST(KeyListTest, NamedPartsAreGivenBesides) {
 }
 
 TEST(KeyListTest, BracesAroundAnythingElseStay) {
-  EXPECT_THAT(All({"user:{42}:profile", "{", "}{", "{}", "a{b"}),
-              ElementsAre("user:{42}:profile", "{", "}{", "{}", "a{b"));
+  EXPECT_THAT(All({"user:{42}:profile", "{}", "{a{b}c}"}),
+              ElementsAre("user:{42}:profile", "{}", "{a{b}c}"));
   EXPECT_THAT(All({"user:{{1..2}}:profile"}), ElementsAre("user:{1}:profile", "user:{2}:profile"));
+}
+
+TEST(KeyListTest, ABraceWithoutItsOtherIsATypingError) {
+  for (const char* text : {"user:{1..500", "a:{b", "{", "a{{1..2}"}) {
+    EXPECT_THAT(ErrorOf({"x", text}), AllOf(HasSubstr("keys[1]"), HasSubstr("no } closes")));
+  }
+  for (const char* text : {"user:1..500}", "}{", "a{1..2}}"}) {
+    EXPECT_THAT(ErrorOf({text}), AllOf(HasSubstr("keys[0]"), HasSubstr("no { opens")));
+  }
+  EXPECT_EQ(KeyList::OfKeys({"a:{b"})->At(0), "a:{b") << "as it is";
 }
 
 TEST(KeyListTest, AMillionKeysAreATextOfTwentyBytes) {

@@ -168,27 +168,6 @@ TEST_F(PredictorTest, OnShuffledReadsItExpectsAlmostNothing) {
   EXPECT_LT(predicted, reads / 100u);
 }
 
-TEST_F(PredictorTest, WhatItHasLearntSurvives) {
-  Predictor predictor({});
-  LearnHabits(predictor, 10);
-  Ask(predictor, {std::string("odd\0\t\n", 6), "after"}, 5);
-  const std::string text = predictor.ToText(1 << 20, now_);
-  Predictor next({});
-  next.Restore(text, now_);
-  EXPECT_EQ(next.ToText(1 << 20, now_), text);
-  Ask(next, {"task"}, 7);
-  EXPECT_THAT(Taken(next), ElementsAre("board", "project"));
-  EXPECT_LE(predictor.ToText(100, now_).size(), 100u);
-  // What cannot be read is left out, whatever it is.
-  Predictor broken({});
-  broken.Restore(
-      "x\ny\tz\n\t\t\t\ntask\t!!\t1\ntask\tYQ==\t-1\ntask\tYQ==\tnan\n"
-      "task\tYQ==\t2\tt\t00\t1\t0\tt\t01\t1\t5\ttask\n"
-      "task\tYg==\t2\tt\t01\t1\t0\n",
-      now_);
-  EXPECT_EQ(broken.keys(), 1u);
-}
-
 TEST(HeavySuccessorsTest, WhatIsFrequentIsThereWhateverElseComes) {
   HeavySuccessors successors;
   for (uint64_t i = 0; i < 10'000; ++i) successors.Add(i % 3 == 0 ? 7 : 1000 + i);

@@ -62,6 +62,35 @@ TEST(WarmQueueTest, AnIdentityWaitsOnceButMayWaitWhileItRuns) {
   EXPECT_TRUE(queue.Add(again)->is_new);
 }
 
+TEST(WarmQueueTest, WhoIsJoinedHasThePriorityAndTheTimeOfBoth) {
+  WarmQueue queue({});
+  ASSERT_TRUE(queue.Add(Job("a", 1)).ok());
+  WarmJob again = Job("b", 7);
+  again.identity = "keys:a";
+  again.deadline += absl::Hours(2);
+  ASSERT_FALSE(queue.Add(again)->is_new);
+  EXPECT_EQ(queue.Find("a")->priority, 7);
+  EXPECT_EQ(queue.Find("a")->deadline, again.deadline);
+  ASSERT_TRUE(queue.Pause("a").ok());
+  WarmJob less = Job("c", -3);
+  less.identity = "keys:a";
+  ASSERT_FALSE(queue.Add(less)->is_new);
+  EXPECT_EQ(queue.Find("a")->priority, 7);
+  EXPECT_EQ(queue.Find("a")->state, WarmJobState::kPaused) << "somebody wanted it so";
+}
+
+TEST(WarmQueueTest, AnIdThatIsThereBecomesAnother) {
+  WarmQueue queue({});
+  ASSERT_TRUE(queue.Add(Job("tick-1")).ok());
+  ASSERT_TRUE(queue.Cancel("tick-1", kStart).ok());
+  const auto second = queue.Add(Job("tick-1"));
+  ASSERT_TRUE(second.ok() && second->is_new);
+  ASSERT_NE(queue.Find(second->id), nullptr);
+  EXPECT_FALSE(queue.Find(second->id)->over());
+  EXPECT_EQ(queue.Find(second->id)->id, second->id);
+  EXPECT_EQ(queue.Find("tick-1")->state, WarmJobState::kCancelled);
+}
+
 TEST(WarmQueueTest, AFloodIsRefused) {
   WarmQueue queue({.max_live = 2, .max_history = 10, .max_text_bytes = 100});
   ASSERT_TRUE(queue.Add(Job("a")).ok());
@@ -89,6 +118,28 @@ TEST(WarmQueueTest, WhatIsOverStaysOverAndIsForgottenInTime) {
   EXPECT_THAT(ids, ElementsAre("job5", "job4", "job3"));
   EXPECT_EQ(queue.Pause("job5").code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(queue.Resume("job0").code(), absl::StatusCode::kNotFound);
+}
+
+TEST(WarmQueueTest, WhatHasJustEndedIsThereForWhoEndedItHoweverOldItIs) {
+  WarmQueue queue({.max_live = 100, .max_history = 3, .max_text_bytes = 100});
+  ASSERT_TRUE(queue.Add(Job("oldest", 0, 1000)).ok());
+  ASSERT_TRUE(queue.Add(Job("old", 0, 999)).ok());
+  for (int i = 0; i < 3; ++i) {
+    const std::string id = absl::StrCat("job", i);
+    ASSERT_TRUE(queue.Add(Job(id)).ok());
+    ASSERT_TRUE(queue.Cancel(id, kStart + absl::Seconds(i)).ok());
+  }
+  ASSERT_TRUE(queue.Cancel("oldest", kStart + absl::Seconds(3)).ok());
+  ASSERT_NE(queue.Find("oldest"), nullptr);
+  EXPECT_EQ(queue.Find("job0"), nullptr) << "it ended first";
+  // Also when the clock was set back meanwhile.
+  queue.Finish("old", "", kStart - absl::Hours(1));
+  ASSERT_NE(queue.Find("old"), nullptr);
+  EXPECT_EQ(queue.List().size(), 3u);
+  WarmQueue forgetful({.max_live = 100, .max_history = 0, .max_text_bytes = 100});
+  ASSERT_TRUE(forgetful.Add(Job("a")).ok());
+  ASSERT_TRUE(forgetful.Cancel("a", kStart).ok());
+  EXPECT_NE(forgetful.Find("a"), nullptr);
 }
 
 TEST(WarmQueueTest, ProgressAndHowAJobEnds) {

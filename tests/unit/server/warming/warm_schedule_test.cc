@@ -44,16 +44,17 @@ TEST(WarmScheduleTest, MissedRunsFollowThePolicy) {
   const DueRuns skipped = FindDueRuns(Schedule("@hourly", MissedRuns::kSkip), kStart, now);
   EXPECT_TRUE(skipped.runs.empty());
   EXPECT_TRUE(skipped.missed);
+  EXPECT_EQ(skipped.missed, 5u);
   EXPECT_EQ(skipped.seen, kStart + absl::Hours(5)) << "they would run later all the same";
   const DueRuns once = FindDueRuns(Schedule("@hourly", MissedRuns::kOnce), kStart, now);
   EXPECT_EQ(once.runs, Hours(5, 5));
-  EXPECT_TRUE(once.missed);
+  EXPECT_EQ(once.missed, 4u);
   const DueRuns all = FindDueRuns(Schedule("@hourly", MissedRuns::kAll), kStart, now);
   EXPECT_EQ(all.runs, Hours(1, 5));
   EXPECT_FALSE(all.missed);
   const DueRuns bounded = FindDueRuns(Schedule("@hourly", MissedRuns::kAll, 2), kStart, now);
   EXPECT_EQ(bounded.runs, Hours(4, 5));
-  EXPECT_TRUE(bounded.missed);
+  EXPECT_EQ(bounded.missed, 3u);
 }
 
 TEST(WarmScheduleTest, ALeaderThatIsAFewSecondsLateHasMissedNothing) {
@@ -62,6 +63,21 @@ TEST(WarmScheduleTest, ALeaderThatIsAFewSecondsLateHasMissedNothing) {
   EXPECT_EQ(due.runs.size(), 7u);
   EXPECT_EQ(due.runs.front(), kStart + absl::Seconds(1));
   EXPECT_FALSE(due.missed);
+}
+
+TEST(WarmScheduleTest, RunsOfTheLastMinuteAreNotMissedWhateverThePolicy) {
+  for (const MissedRuns missed : {MissedRuns::kSkip, MissedRuns::kOnce, MissedRuns::kAll}) {
+    const WarmSchedule fast = Schedule("@every 1s", missed, 2);
+    const DueRuns takeover = FindDueRuns(fast, kStart, kStart + absl::Milliseconds(5300));
+    EXPECT_EQ(takeover.runs.size(), 5u);
+    EXPECT_EQ(takeover.runs.front(), kStart + absl::Seconds(1));
+    EXPECT_EQ(takeover.missed, 0u);
+    const DueRuns longer = FindDueRuns(fast, kStart, kStart + absl::Milliseconds(65'500));
+    EXPECT_EQ(longer.runs.size(), 60u);
+    EXPECT_EQ(longer.missed, 5u);
+    const DueRuns day = FindDueRuns(fast, kStart, kStart + absl::Hours(24));
+    EXPECT_EQ(day.missed, kMostMissedCounted);
+  }
 }
 
 TEST(WarmScheduleTest, YearsOfAbsenceCostNoMoreThanTheLimit) {

@@ -73,6 +73,13 @@ TEST(WarmSettingsTest, ErrorsNameFileLineFieldValueAndRule) {
   EXPECT_THAT(ErrorOf(With("time_zon: UTC")), HasSubstr("unknown; did you mean time_zone?"));
   EXPECT_THAT(ErrorOf(With("parts: {x: [a]}")), HasSubstr("parts.x: no key has {x}"));
   EXPECT_THAT(ErrorOf(With("cron: '@daily'")), HasSubstr("given twice"));
+  EXPECT_THAT(ErrorOf("schedules: {s: {cron: '@daily', namespace: t, keys: ['user:{1..500']}}"),
+              AllOf(HasSubstr("schedules.s: keys[0]: 'user:{1..500'"), HasSubstr("no } closes")));
+  EXPECT_THAT(ErrorOf("rules: {r: {on: access, key: 'task:{id', warm: {t: ['a']}}}"),
+              AllOf(HasSubstr("rules.r.key: 'task:{id'"), HasSubstr("no } closes")));
+  EXPECT_THAT(ErrorOf("rules: {r: {on: access, warm: {t: ['a:b}']}}}"),
+              AllOf(HasSubstr("rules.r.warm.t[0]: 'a:b}'"), HasSubstr("no { opens")));
+  EXPECT_THAT(ErrorOf("rules: {r: {on: access, key: 'task:{{id}}', warm: {t: ['a:{{id}}']}}}"), "");
   EXPECT_THAT(ErrorOf("schedules: {s: {namespace: t, keys: [a]}}"), HasSubstr("cron is missing"));
   EXPECT_THAT(ErrorOf("schedules: {s: {cron: '@daily', keys: [a]}}"),
               HasSubstr("namespace is missing"));

@@ -99,6 +99,25 @@ TEST_F(WarmSourcesTest, TellsWhenThereIsSomethingToKeep) {
   EXPECT_FALSE(sources_.Tick(kStart + absl::Seconds(5)));
 }
 
+TEST_F(WarmSourcesTest, WhatDidNothingForADayIsForgotten) {
+  WarmFigures figures;
+  for (int i = 0; i < 500; ++i) {
+    figures.warmed.push_back({"rule", absl::StrCat("n", i), 1, 0, 0, 0});
+  }
+  sources_.Report("a", figures, kStart);
+  for (int hour = 1; hour <= 25; ++hour) {
+    const absl::Duration now = kStart + absl::Hours(hour);
+    figures.warmed[7].warmed += 1;
+    sources_.Report("a", figures, now);
+    sources_.Tick(now);
+  }
+  ASSERT_EQ(sources_.List("").size(), 1u);
+  EXPECT_EQ(sources_.List("")[0].name_space, "n7");
+  figures.warmed.push_back({"rule", "new", 3, 0, 0, 0});
+  sources_.Report("a", figures, kStart + absl::Hours(25));
+  EXPECT_EQ(sources_.List("new").size(), 1u);
+}
+
 TEST_F(WarmSourcesTest, IsBounded) {
   WarmFigures figures;
   for (int i = 0; i < 2000; ++i) {
@@ -107,7 +126,9 @@ TEST_F(WarmSourcesTest, IsBounded) {
   sources_.Report("a", figures, kStart);
   EXPECT_EQ(sources_.List("").size(), WarmSources::kMaxSources);
   EXPECT_EQ(sources_.List("n7").size(), 1u);
-  EXPECT_EQ(sources_.RateOf("prediction", "new", kStart), std::nullopt);
+  EXPECT_EQ(sources_.RateOf("rule", "new", kStart), std::nullopt);
+  EXPECT_EQ(sources_.RateOf("prediction", "new", kStart), WarmSources::kFirstOfPrediction)
+      << "nothing is known of it";
 }
 
 }  // namespace

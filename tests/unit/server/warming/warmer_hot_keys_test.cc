@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/policy/text.h"
@@ -84,6 +85,24 @@ TEST_F(WarmerHotKeysTest, Requirement2_08_ByHotKeysNightlyHourlyAndEveryQuarter)
   EXPECT_EQ(hot_.asked(HotKeyWindow::kNextHour), 2);
   EXPECT_EQ(hot_.asked(HotKeyWindow::kNow), 8);
   EXPECT_THAT(leader.reader.refreshed(), UnorderedElementsAre("t")) << "only what is hot now";
+}
+
+TEST_F(WarmerHotKeysTest, Requirement2_08_TheHourThatIsWarmedIsTheOneThatBeginsSoon) {
+  ReadShipped("warming.yaml");
+  hot_.Set("task", "t", 1);
+  Process& leader = NewLeader();
+  std::vector<absl::CivilMinute> asked_at;
+  for (int minute = 0; minute < 180; ++minute) {
+    const int before = hot_.asked(HotKeyWindow::kNextHour);
+    RunFor(absl::Minutes(1), {&leader});
+    if (hot_.asked(HotKeyWindow::kNextHour) == before) continue;
+    asked_at.push_back(absl::ToCivilMinute(clock_.Now(), absl::UTCTimeZone()));
+  }
+  ASSERT_THAT(asked_at, SizeIs(3));
+  for (const absl::CivilMinute& at : asked_at) {
+    // `next_hour` is the hour after this one: it begins within ten minutes.
+    EXPECT_GE(at.minute(), 50) << at.hour() << ":" << at.minute();
+  }
 }
 
 TEST_F(WarmerHotKeysTest, WhenNothingIsHotTheRunPasses) {

@@ -81,6 +81,24 @@ TEST_F(WarmerTest, AJobOfHigherPriorityNeedNotWaitForALongOne) {
   EXPECT_EQ(leader.Job(slow).state, WarmJobState::kRunning);
 }
 
+TEST_F(WarmerTest, TheOldestJobIsCancelledLastAndAnswersAll) {
+  options_.queue.max_history = 3;
+  Process& leader = NewLeader();
+  leader.warmer.SetNodes({});
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) {
+    ids.push_back(leader.Run({absl::StrCat("job", i)})->id);
+    RunFor(absl::Seconds(1), {&leader});
+  }
+  for (size_t i = ids.size(); i-- > 0;) {
+    const absl::Status status = leader.Control(ids[i], WarmAction::kCancel);
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(leader.Job(ids[i]).state, WarmJobState::kCancelled);
+    EXPECT_FALSE(store_.Value("warm/keys/" + ids[i]).has_value()) << "its keys stay in the store";
+  }
+  EXPECT_THAT(leader.AllJobs(), SizeIs(3));
+}
+
 TEST_F(WarmerTest, PauseStopsAfterTheKeysInFlightAndResumeGoesOnThere) {
   Process& leader = NewLeader();
   leader.reader.Hold();
@@ -119,20 +137,6 @@ TEST_F(WarmerTest, NodesThatHaveTooMuchToDoAreLeftAloneAndNothingIsLost) {
   EXPECT_EQ(job.state, WarmJobState::kDone);
   EXPECT_EQ(job.warmed_keys, 500u);
   EXPECT_EQ(job.failed_keys, 0u);
-}
-
-TEST_F(WarmerTest, KeysWhoseNodeIsAwayAreAskedAgainAFewTimes) {
-  Process& leader = NewLeader();
-  leader.reader.GoAway(3);
-  const std::string first = leader.Run({"a{1..10}"})->id;
-  RunFor(absl::Seconds(5), {&leader});
-  EXPECT_EQ(leader.Job(first).warmed_keys, 10u);
-  leader.reader.GoAway(1000);
-  const std::string second = leader.Run({"b{1..10}"})->id;
-  RunFor(absl::Seconds(30), {&leader});
-  EXPECT_EQ(leader.Job(second).state, WarmJobState::kFailed);
-  EXPECT_EQ(leader.Job(second).failed_keys, 10u);
-  EXPECT_THAT(leader.Job(second).error, HasSubstr("UNAVAILABLE"));
 }
 
 TEST_F(WarmerTest, AKeyThatFailsIsCountedAndTheOthersGoOn) {
@@ -282,6 +286,50 @@ TEST_F(WarmerTest, ARunThatFindsTheLastOneWaitingJoinsIt) {
   leader.warmer.SetNodes({"node-1:7400"});
   RunFor(absl::Milliseconds(100), {&leader});
   EXPECT_EQ(leader.reader.warmed().at("a"), 1);
+}
+
+TEST_F(WarmerTest, AScheduleWhoseKeysChangedDoesNotJoinWhatWaits) {
+  AddSchedule("cron: '@every 1s'");
+  Process& first = NewLeader();
+  first.warmer.SetNodes({});
+  RunFor(absl::Seconds(2), {&first});
+  ASSERT_THAT(first.AllJobs(), SizeIs(1));
+  ASSERT_TRUE(first.Control(first.AllJobs()[0].id, WarmAction::kPause).ok());
+  first.Die();
+  settings_ = WarmSettings();
+  const absl::Status status = settings_.ReadFile(
+      "f.yaml", "schedules: {tick: {namespace: task, keys: [c], cron: '@every 1s'}}");
+  ASSERT_TRUE(status.ok()) << status;
+  Process& second = NewLeader();
+  RunFor(absl::Seconds(3), {&second});
+  EXPECT_GE(second.reader.warmed().count("c"), 1u);
+  EXPECT_EQ(second.reader.warmed().count("a"), 0u) << "somebody has paused it";
+}
+
+TEST_F(WarmerTest, AClockThatJumpsAheadAndBackStopsAndRepeatsNoSchedule) {
+  AddSchedule("cron: '@every 1m', missed: all");
+  Process& leader = NewLeader();
+  RunFor(absl::Minutes(2), {&leader});
+  const absl::Time before = clock_.Now();
+  clock_.JumpTo(before + absl::Hours(5));
+  RunFor(absl::Minutes(2), {&leader});
+  clock_.JumpTo(before);
+  leader.reader.Forget();
+  RunFor(absl::Minutes(5) + absl::Seconds(2), {&leader});
+  EXPECT_GE(leader.reader.warmed().at("a"), 4) << "it waits for five hours";
+  // Runs of these minutes there were before.
+  clock_.JumpTo(clock_.Now() - absl::Minutes(11));
+  leader.reader.Forget();
+  RunFor(absl::Minutes(10), {&leader});
+  EXPECT_GE(leader.reader.warmed().at("a"), 9) << "a run of the same name is lost";
+}
+
+TEST_F(WarmerTest, FiguresAreThoseOfNowAlsoWhileNothingIsStored) {
+  Process& leader = NewLeader();
+  leader.reader.Overload(100, absl::Seconds(10));
+  ASSERT_TRUE(leader.Run({"key:{1..100}"}).ok());
+  RunFor(absl::Seconds(3), {&leader});
+  EXPECT_EQ(leader.warmer.counters().reads_at_once, 0u) << "as it was when it was stored last";
 }
 
 TEST_F(WarmerTest, PeopleStartASchedulesJobByItsName) {
