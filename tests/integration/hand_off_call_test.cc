@@ -78,7 +78,7 @@ class HandOffCallTest : public ::testing::Test {
     absl::SleepFor(absl::Milliseconds(500));
   }
   uint64_t Drain(const std::string& node) {
-    const CommandResult result = RunCommand({ProgramPath("meridianctl"), "drain", node, "--json",
+    const CommandResult result = RunCommand({ProgramPath("meridianctl"), "drain", node, "--json", "--yes",
                                              "--target", cluster_->Address("us-node-1", "data")});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     const auto json = nlohmann::json::parse(result.out, nullptr, false);
