@@ -135,7 +135,7 @@ TEST_F(WarmerRetriesTest, WhatWaitsForLongIsCountedAsFailedOnceAndTheRestAtTheDe
 
 TEST_F(WarmerRetriesTest, ANodeThatComesBackIsAskedAgain) {
   Process& leader = NewLeader();
-  leader.reader.GoAway(10);
+  leader.reader.GoAway(6);
   const std::string id = leader.Run({"a{1..10}"})->id;
   RunFor(absl::Minutes(1), {&leader});
   EXPECT_EQ(leader.Job(id).warmed_keys, 10u);
