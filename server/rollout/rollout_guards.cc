@@ -136,7 +136,7 @@ double QuantileOf(const VersionReads& figures, const std::vector<double>& bounds
     const double low = i == 0 ? 0 : bounds[i - 1];
     return low + (bounds[i] - low) * (wanted - seen) / count;
   }
-  return seen == 0 || bounds.empty() ? 0 : bounds.back();
+  return wanted == 0 || bounds.empty() ? 0 : bounds.back();
 }
 
 std::vector<GuardReading> JudgeReads(const std::string& name_space, const VersionReads& trial,

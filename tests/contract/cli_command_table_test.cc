@@ -104,7 +104,7 @@ TEST_F(CommandTableTest, ZshAndFishKnowThemToo) {
     EXPECT_THAT(fish, HasSubstr(absl::StrCat(" -a ", entry->name, " -d ")));
     for (const OptionEntry& option : entry->options) {
       if (option.long_name.empty()) continue;
-      EXPECT_THAT(zsh, HasSubstr(absl::StrCat("'--", option.long_name, "':"))) << entry->path;
+      EXPECT_THAT(zsh, HasSubstr(absl::StrCat("'--", option.long_name, ":"))) << entry->path;
       EXPECT_THAT(fish, HasSubstr(absl::StrCat("__meridianctl_at \"", entry->path, "\"' -l ",
                                                option.long_name)))
           << entry->path;

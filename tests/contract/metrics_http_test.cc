@@ -236,15 +236,19 @@ TEST_F(MetricsHttpTest, BodiesAreNotReadHoweverLargeTheySayTheyAre) {
 
 TEST_F(MetricsHttpTest, StrangeUrlsGetCleanErrorsOnTheSameMachine) {
   for (const char* target :
-       {"http://localhost/v1/echo%", "//evil.example/v1/echo", "/v1/echo\\..\\..", "/%00",
-        "/%c0%af", "/%zz", "/%", "*", "v1/echo", "/v1/echo;a=b", "/v1/echo/../../../../etc/passwd",
-        "/v1/%2e%2e/%2e%2e/etc/passwd", "/\x01", "/\xff\xfe"}) {
+       {"//evil.example/v1/echo", "/v1/echo\\..\\..", "/%00", "/%c0%af", "/%zz", "/%", "v1/echo",
+        "/v1/echo;a=b", "/v1/echo/../../../../etc/passwd", "/v1/%2e%2e/%2e%2e/etc/passwd", "/\x01",
+        "/\xff\xfe"}) {
     const std::string answer = Request("GET", target);
-    EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 "),
-                                       StartsWith("HTTP/1.1 200 OK\r\n")))
+    EXPECT_THAT(answer,
+                testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 "),
+                               StartsWith("HTTP/1.0 400 "), StartsWith("HTTP/1.1 200 OK\r\n")))
         << target;
     EXPECT_THAT(answer, Not(HasSubstr("root:"))) << target;
   }
+  // To a proxy, or to a server as a whole: CivetWeb hangs up.
+  EXPECT_EQ(Request("GET", "http://evil.example/v1/echo"), "");
+  EXPECT_EQ(Request("OPTIONS", "*"), "");
   // Whatever is in the path is shown as text of JSON and nothing else.
   const std::string shown = Request("GET", "/%22%3Cscript%3Ealert(1)%3C/script%3E%0d%0aX:%20y");
   EXPECT_THAT(shown, testing::AnyOf(StartsWith("HTTP/1.1 404 "), StartsWith("HTTP/1.1 400 ")));
