@@ -53,6 +53,7 @@ void FillNamespaces(const NodeContext& context, admin::v1::GetStatusResponse* re
 void FillEvictions(const NodeContext& context,
                    google::protobuf::Map<std::string, uint64_t>* evictions) {
   for (const NamespaceEvictions& row : EvictionsOf(context)) {
+    if (IsInternalNamespace(row.name_space)) continue;
     for (size_t cause = 0; cause < kEvictionCauses; ++cause) {
       (*evictions)[std::string(EvictionCauseName(static_cast<EvictionCause>(cause)))] +=
           row.by_cause[cause];
