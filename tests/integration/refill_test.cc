@@ -46,7 +46,11 @@ class RefillTest : public testing::Test {
  protected:
   void Start(std::vector<std::string> flags) {
     flags.push_back("--heat-interval=1s");
-    cluster_ = StartTestCluster({.regions = {"us"}, .nodes = 3, .node_flags = std::move(flags)});
+    // Refill by itself: what a planned change of owners takes along is HandOffCallTest's.
+    cluster_ = StartTestCluster({.regions = {"us"},
+                                 .nodes = 3,
+                                 .node_flags = std::move(flags),
+                                 .coordinator_flags = {"--hand-off-timeout=0"}});
     ASSERT_NE(cluster_, nullptr);
     client_ = cluster_->NewClient("us", {.batch_timeout = absl::Seconds(10)});
     for (int i = 0; i < kKeys; ++i) keys_.push_back(absl::StrCat("hot:", i));
