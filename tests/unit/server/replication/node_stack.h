@@ -44,12 +44,12 @@ class NodeStack {
 
   // "ok" or the reason of the error.
   std::string Write(WriteKind kind, const std::string& key, const std::string& value = "") {
-    std::string answer = "not answered";
-    Begin(kind, key, value, absl::Seconds(1), [&](WriteResult result) {
-      answer = result.state == EntryState::kError ? result.error->reason : "ok";
+    auto answer = std::make_shared<std::string>("not answered");  // It may come later.
+    Begin(kind, key, value, absl::Seconds(1), [answer](const WriteResult& result) {
+      *answer = result.state == EntryState::kError ? result.error->reason : "ok";
     });
     world_.executor.RunFor(absl::Milliseconds(1));
-    return answer;
+    return *answer;
   }
   // The answer comes when time passes.
   void Begin(WriteKind kind, const std::string& key, const std::string& value,
@@ -97,11 +97,11 @@ class NodeStack {
     request.name_space = "task";
     request.keys = {key};
     request.deadline = node_.clock.Now() + absl::Seconds(1);
-    std::optional<ReadResult> answer;
+    auto answer = std::make_shared<std::optional<ReadResult>>();  // It may come later.
     reads_->Read(request,
-                 [&](std::vector<ReadResult> results) { answer = std::move(results[0]); });
+                 [answer](std::vector<ReadResult> results) { *answer = std::move(results[0]); });
     world_.executor.RunFor(absl::Milliseconds(1));
-    return answer;
+    return std::move(*answer);
   }
 
   ReplicationWorld& world_;
