@@ -13,6 +13,8 @@ namespace meridian {
 namespace {
 
 constexpr size_t kMinBytes = size_t{1} << 20;
+// A shard keeps nothing that is larger than itself; what is put into a cache is at most 8 MiB.
+constexpr size_t kLargestEntry = size_t{9} << 20;
 constexpr size_t kAdvanceEntries = 1000;
 constexpr Version kNewest{std::numeric_limits<uint64_t>::max(),
                           std::numeric_limits<uint16_t>::max()};
@@ -39,8 +41,11 @@ absl::StatusOr<std::unique_ptr<NearCache>> NearCache::Create(NearCacheOptions op
   RETURN_IF_ERROR(options.Validate());
   EngineOptions engine_options;
   engine_options.capacity_bytes = options.capacity_bytes;
-  engine_options.shard_bits =
+  int bits =
       EngineOptions::ShardBitsFor(options.capacity_bytes, 0, std::thread::hardware_concurrency());
+  const size_t least = std::min(options.capacity_bytes / 4, kLargestEntry);
+  while (bits > 0 && (options.capacity_bytes >> bits) < least) --bits;
+  engine_options.shard_bits = bits;
   engine_options.hash_seed = options.hash_seed;
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(engine_options));
   return std::unique_ptr<NearCache>(new NearCache(options, std::move(engine)));

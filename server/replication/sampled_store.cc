@@ -33,12 +33,13 @@ void SampledStore::Apply(std::vector<L2Write> writes, absl::Time deadline, Apply
   store_.Apply(std::move(writes), deadline,
                [this, chosen = std::move(chosen),
                 callback = std::move(callback)](std::vector<L2WriteResult> results) mutable {
-                 for (Chosen& one : chosen) {
+                 std::erase_if(chosen, [&results](const Chosen& one) {
                    const L2WriteResult& result = results[one.index];
-                   if (!result.status.ok() || result.outcome != L2WriteOutcome::kApplied) continue;
-                   Tell(std::move(one.change));
-                 }
+                   return !result.status.ok() || result.outcome != L2WriteOutcome::kApplied;
+                 });
+                 // First the writer's own memory: a look that is due at once must find it.
                  callback(std::move(results));
+                 for (Chosen& one : chosen) Tell(std::move(one.change));
                });
 }
 

@@ -59,6 +59,17 @@ class NearCacheTest : public testing::Test {
   NearCache::Source source_ = NearCache::kNoSource;
 };
 
+// However many threads the machine has, and so shards.
+TEST_F(NearCacheTest, AValueOfThreeSixteenthsOfTheCacheIsKept) {
+  cache_ = *NearCache::Create({.capacity_bytes = 16 << 20, .max_ttl = absl::Seconds(30)});
+  source_ = cache_->NewSource();
+  Hear();
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) cache_->Attach(slot, source_);
+  const std::string large(3 << 20, 'x');
+  ASSERT_TRUE(Keep("large", large, 10));
+  EXPECT_EQ(Get("large").size(), large.size());
+}
+
 TEST_F(NearCacheTest, AValueIsServedUntilAChangeOfItsKey) {
   ASSERT_TRUE(Keep("a", "1", 10));
   ASSERT_TRUE(Keep("b", "2", 10));
