@@ -82,10 +82,12 @@ class Connection {
         !call.response.DumpToSingleSlice(&slice).ok()) {
       return Error("an answer that cannot be read");
     }
-    const EntryCounts counts = CheckEntries(
-        {reinterpret_cast<const char*>(slice.begin()), slice.size()}, options_.value_size);
+    const EntryCounts counts =
+        CheckEntries({reinterpret_cast<const char*>(slice.begin()), slice.size()},
+                     options_.value_size, options_.source);
     result_.keys += counts.hits;
     result_.misses += counts.misses;
+    result_.elsewhere += counts.elsewhere;
     if (!counts.well_formed || counts.wrong_size > 0 || counts.errors > 0) {
       return Error("entries with errors or of a wrong size");
     }
@@ -126,6 +128,7 @@ ClosedLoopResult RunClosedLoop(const ClosedLoopOptions& options,
     sum.calls += one.calls;
     sum.keys += one.keys;
     sum.misses += one.misses;
+    sum.elsewhere += one.elsewhere;
     if (sum.errors == 0) sum.first_error = one.first_error;
     sum.errors += one.errors;
     sum.latencies_us.insert(sum.latencies_us.end(), one.latencies_us.begin(),

@@ -27,13 +27,15 @@ struct ClosedLoopOptions {
   absl::Duration duration = absl::Seconds(4);
   std::optional<size_t> value_size = 100;  // nullopt: the calls write.
   size_t entries = 1;                      // Expected in every answer.
+  std::optional<uint64_t> source;          // Tier that is to answer; nullopt: any.
 };
 
 struct ClosedLoopResult {
   uint64_t calls = 0;
   uint64_t keys = 0;  // Hits of the right size, or writes.
   uint64_t misses = 0;
-  uint64_t errors = 0;  // Failed calls and wrong answers.
+  uint64_t elsewhere = 0;  // Of `keys`: answered by another tier than `source`.
+  uint64_t errors = 0;     // Failed calls and wrong answers.
   std::string first_error;
   absl::Duration elapsed;
   std::vector<float> latencies_us;

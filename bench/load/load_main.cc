@@ -27,6 +27,7 @@ struct LoadOptions {
   std::string target = "127.0.0.1:7400";
   std::string name_space = "bench";
   std::string op = "get";
+  std::string source;
   int keys = 10'000;
   int value_size = 100;
   int batch = 100;
@@ -43,6 +44,9 @@ const std::map<std::string, std::string> kMethods = {
     {"get", "/meridian.cache.v1.CacheService/Get"},
     {"batchget", "/meridian.cache.v1.CacheService/BatchGet"},
     {"batchset", "/meridian.cache.v1.CacheService/BatchSet"}};
+
+const std::map<std::string, cache::v1::Source> kSources = {{"l1", cache::v1::SOURCE_L1},
+                                                           {"l2", cache::v1::SOURCE_L2}};
 
 // As redis-benchmark spells them.
 std::string KeyOf(int i) { return absl::StrFormat("key:%012d", i); }
@@ -127,6 +131,7 @@ int Run(const LoadOptions& options) {
   loop.duration = absl::Seconds(options.seconds);
   loop.value_size.reset();
   if (options.op != "batchset") loop.value_size = static_cast<size_t>(options.value_size);
+  if (!options.source.empty()) loop.source = kSources.at(options.source);
   loop.entries = options.op == "get" ? 1 : static_cast<size_t>(options.batch);
   ClosedLoopResult result = RunClosedLoop(loop, Requests(options));
   std::sort(result.latencies_us.begin(), result.latencies_us.end());
@@ -137,30 +142,35 @@ int Run(const LoadOptions& options) {
       {"keys_per_s", std::round(static_cast<double>(result.keys) / seconds)},
       {"keys_per_second", static_cast<double>(result.keys) / seconds},
       {"p50_us", Percentile(result.latencies_us, 0.50)},
+      {"p95_us", Percentile(result.latencies_us, 0.95)},
       {"p99_us", Percentile(result.latencies_us, 0.99)},
       {"in_flight", options.in_flight},
       {"connections", loop.connections},
       {"value_size", options.value_size},
       {"batch", loop.entries},
       {"misses", result.misses},
+      {"elsewhere", result.elsewhere},
       {"errors", result.errors}};
   if (result.errors > 0) json["first_error"] = result.first_error;
   std::printf("%s\n", json.dump().c_str());
-  return result.errors == 0 && result.misses == 0 && result.calls > 0 ? 0 : 1;
+  const bool right = result.errors == 0 && result.misses == 0 && result.elsewhere == 0;
+  return right && result.calls > 0 ? 0 : 1;
 }
 
 int Main(int argc, char** argv) {
   LoadOptions options;
   CLI::App app(
       "Measures Get, BatchGet or BatchSet against one node, closed loop; prints JSON.\n"
-      "Every answer is checked: a hit of the right size, a write that was done. Exit code 1 when "
-      "one "
-      "was not.",
+      "Every answer is checked: a hit of the right size from the tier that is asked for, a write "
+      "that was done. Exit code 1 when one was not.",
       "meridian-load");
   app.add_option("--target", options.target, "HOST:PORT of CacheService")->capture_default_str();
   app.add_option("--op", options.op, "get, batchget or batchset")
       ->check(CLI::IsMember({"get", "batchget", "batchset"}))
       ->capture_default_str();
+  app.add_option("--source", options.source,
+                 "tier that is to answer every read: l1 or l2; none: any")
+      ->check(CLI::IsMember({"l1", "l2"}));
   app.add_option("--namespace", options.name_space, "data type")->capture_default_str();
   app.add_option("--keys", options.keys, "distinct keys")
       ->check(CLI::Range(1, 100'000'000))

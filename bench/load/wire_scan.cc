@@ -50,19 +50,24 @@ bool ReadField(std::string_view* in, Field* field) {
   }
 }
 
-bool CheckEntry(std::string_view entry, std::optional<size_t> value_size, EntryCounts* counts) {
+bool CheckEntry(std::string_view entry, std::optional<size_t> value_size,
+                std::optional<uint64_t> source, EntryCounts* counts) {
   uint64_t status = 0;
+  uint64_t answered_by = 0;
   size_t size = 0;
   while (!entry.empty()) {
     Field field;
     if (!ReadField(&entry, &field)) return false;
     if (field.number == 1) status = field.varint;
     if (field.number == 2) size = field.bytes.size();
+    if (field.number == 3) answered_by = field.varint;
   }
   constexpr uint64_t kOk = 1;
   constexpr uint64_t kMiss = 2;
   if (status == kOk) {
-    ++(size == value_size.value_or(size) ? counts->hits : counts->wrong_size);
+    const bool right = size == value_size.value_or(size);
+    ++(right ? counts->hits : counts->wrong_size);
+    if (right && answered_by != source.value_or(answered_by)) ++counts->elsewhere;
   } else {
     ++(status == kMiss ? counts->misses : counts->errors);
   }
@@ -71,12 +76,13 @@ bool CheckEntry(std::string_view entry, std::optional<size_t> value_size, EntryC
 
 }  // namespace
 
-EntryCounts CheckEntries(std::string_view response, std::optional<size_t> value_size) {
+EntryCounts CheckEntries(std::string_view response, std::optional<size_t> value_size,
+                         std::optional<uint64_t> source) {
   EntryCounts counts;
   while (!response.empty()) {
     Field field;
     if (!ReadField(&response, &field)) return counts;
-    if (field.number == 2 && !CheckEntry(field.bytes, value_size, &counts)) return counts;
+    if (field.number == 2 && !CheckEntry(field.bytes, value_size, source, &counts)) return counts;
   }
   counts.well_formed = true;
   return counts;

@@ -17,11 +17,14 @@ struct EntryCounts {
   size_t hits = 0;        // ENTRY_STATUS_OK, and the value, where one is expected, of its size.
   size_t misses = 0;      // ENTRY_STATUS_MISS.
   size_t wrong_size = 0;  // ENTRY_STATUS_OK with another size.
+  size_t elsewhere = 0;   // Of `hits`: those that another tier answered than the one expected.
   size_t errors = 0;      // Any other status.
 };
 
-// nullopt: results of writes.
-EntryCounts CheckEntries(std::string_view response, std::optional<size_t> value_size);
+// `value_size`: nullopt: results of writes. `source`: the tier that is to answer, a number of
+// meridian.cache.v1.Source; nullopt: any.
+EntryCounts CheckEntries(std::string_view response, std::optional<size_t> value_size,
+                         std::optional<uint64_t> source = std::nullopt);
 
 }  // namespace meridian
 

@@ -27,6 +27,8 @@ class BenchCluster:
         self.addresses = {region: cluster.part(f"{region}-node-1").addresses for region in regions}
         self.pids = {part.name: part.pid for part in cluster.parts}
         self.nodes = [part.addresses for part in cluster.parts if part.kind == "node"]
+        self.redis_ports = {part.region: part.redis_port() for part in cluster.parts
+                            if part.kind == "redis"}
 
     def __enter__(self):
         return self

@@ -38,6 +38,18 @@ TEST(WireScanTest, CountsWhatTheGeneratedEncoderWrote) {
   EXPECT_EQ(counts.errors, 1u);
 }
 
+TEST(WireScanTest, HitsOfAnotherTierAreToldApart) {
+  cache::v1::BatchGetResponse response = Response();
+  for (int i = 0; i < 2; ++i) response.mutable_entries(i)->set_source(cache::v1::SOURCE_L2);
+  response.add_entries()->set_status(cache::v1::ENTRY_STATUS_MISS);
+  const std::string bytes = response.SerializeAsString();
+  EXPECT_EQ(CheckEntries(bytes, 300).elsewhere, 0u);
+  const EntryCounts counts = CheckEntries(bytes, 300, cache::v1::SOURCE_L2);
+  EXPECT_EQ(counts.hits, 3u);
+  EXPECT_EQ(counts.elsewhere, 1u);
+  EXPECT_EQ(CheckEntries(bytes, 300, cache::v1::SOURCE_L1).elsewhere, 3u);
+}
+
 TEST(WireScanTest, AnAnswerThatIsCutShortIsNeverWellFormedAndWhole) {
   const std::string bytes = Response().SerializeAsString();
   for (size_t size = 0; size < bytes.size(); ++size) {

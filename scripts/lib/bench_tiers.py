@@ -1,0 +1,129 @@
+"""scripts/bench tiers: what a hit takes by the tier that answers it, beside a GET of Redis.
+
+One region of two nodes with a Redis; one of them is asked, so that it passes half of the keys on to
+the other. Values of 100 bytes, 10,000 keys. *L1*: all are in the nodes' memory. *L2*: a namespace
+whose policy keeps nothing in memory. *10 keys*: a BatchGet of ten in L1, as an authorisation asks.
+*Redis*: redis-benchmark asks the same Redis itself. Each is measured with one call in flight, which
+is what one caller waits, and with 16. Every answer is checked, also which tier gave it. The
+measurements alternate; of the rounds the medians are told. Goals, which decide the exit code: p95
+in L1 below 1 ms, in L2 below 5 ms, of ten keys below 75 ms. Ends with one line of JSON.
+"""
+
+import csv
+import io
+import json
+import pathlib
+import shutil
+import statistics
+import tempfile
+import time
+
+from bench_cluster import BenchCluster, say
+from bench_tools import BINARIES_HELP, build, number, output_of, warn_when_busy, whole_number
+from cluster import LOOPBACK
+from processes import Problem
+
+NAME = "tiers"
+SUMMARY = "latencies of hits in L1 and in L2, and of Redis itself"
+BINARIES = ("meridian-node", "meridian-coordinator", "meridian-load")
+REGION = "bench"
+KEYS, VALUE_BYTES = 10000, 100
+IN_FLIGHT = (1, 16)
+PERCENTILES = ("p50_us", "p95_us", "p99_us")
+# name: (namespace, words for meridian-load, most that p95 may be in microseconds)
+TIERS = {"L1": ("warm", ("--source", "l1"), 1000),
+         "L2": ("l2only", ("--source", "l2"), 5000),
+         "10 keys": ("warm", ("--source", "l1", "--op", "batchget", "--batch", 10), 75000)}
+# Values of 1 byte and more are kept out of L1 unless they are asked for a million times.
+POLICIES = """namespaces:
+  l2only: {admission: {max_size: 1, min_hits: 1000000}}
+"""
+
+
+def load(cluster, tier, *words, check=True):
+    """What meridian-load says. Without `check` answers of another tier are no failure."""
+    name_space, tier_words, _ = TIERS[tier]
+    if not check:
+        tier_words = ()
+    return json.loads(output_of(
+        cluster.binaries / "meridian-load", "--target", cluster.addresses[REGION]["data"], "--keys",
+        KEYS, "--value-size", VALUE_BYTES, "--namespace", name_space, *words, *tier_words))
+
+
+def fill(cluster):
+    """Writes all keys, and reads those that nodes keep until they do: an owner that has just begun
+    keeps nothing before it follows the changes of its slots."""
+    load(cluster, "L2", "--seconds", 0.1)
+    load(cluster, "L1", "--seconds", 1, "--op", "batchget", check=False)
+    end = time.monotonic() + 30
+    while True:
+        try:
+            load(cluster, "10 keys", "--seconds", 3, "--no-fill")
+            return
+        except Problem:
+            if time.monotonic() > end:
+                raise
+
+
+def redis(port, in_flight, seconds):
+    """By redis-benchmark, which takes a number of requests: about `seconds` of them."""
+    words = ("redis-benchmark", "-h", LOOPBACK, "-p", port, "-r", KEYS, "-d", VALUE_BYTES, "-c",
+             in_flight, "--csv")
+    output_of(*words, "-n", KEYS, "-t", "set")
+    rate = {1: 15000, 16: 80000}[in_flight]
+    rows = list(csv.DictReader(io.StringIO(output_of(*words, "-n", int(rate * seconds), "-t",
+                                                     "get"))))
+    if len(rows) != 1:
+        raise Problem(f"redis-benchmark said: {rows}")
+    return {name: 1000 * float(rows[0][f"{name[:3]}_latency_ms"]) for name in PERCENTILES}
+
+
+def report(options, results):
+    answer = {"bench": NAME, "keys": KEYS, "value_bytes": VALUE_BYTES, "rounds": options.rounds,
+              "seconds": options.seconds, "latency_us": {}}
+    missed = []
+    print(f"{'':<28}{'p50':>9}{'p95':>9}{'p99':>9}  microseconds")
+    for (tier, in_flight), rounds in results.items():
+        median = {name: statistics.median(one[name] for one in rounds) for name in PERCENTILES}
+        answer["latency_us"][f"{tier}, {in_flight}"] = {k: round(v) for k, v in median.items()}
+        print(f"{tier + ', ' + str(in_flight) + ' in flight':<28}"
+              + "".join(f"{median[name]:>9,.0f}" for name in PERCENTILES))
+        if tier in TIERS and median["p95_us"] >= TIERS[tier][2]:
+            missed.append(f"{tier} with {in_flight} in flight: p95 {median['p95_us']:.0f} us, goal "
+                          f"below {TIERS[tier][2]}")
+    print(json.dumps(answer), flush=True)
+    if missed:
+        raise Problem("; ".join(missed))
+
+
+def add_arguments(parser):
+    parser.add_argument("--rounds", type=whole_number(1, 1000), default=3, help="default 3")
+    parser.add_argument("--seconds", type=number(0.1, 3600), default=3,
+                        help="of each measurement, default 3")
+    parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
+
+
+def run(options):
+    warn_when_busy()
+    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
+    try:
+        policies = folder / "policies.yaml"
+        policies.write_text(POLICIES)
+        results = {}
+        with BenchCluster(folder / "cluster", binaries, [REGION],
+                          f"--node-flag=--policies={policies}", nodes=2) as cluster:
+            fill(cluster)
+            port = cluster.redis_ports[REGION]
+            for number_ in range(options.rounds):
+                for in_flight in IN_FLIGHT:
+                    for tier in TIERS:
+                        results.setdefault((tier, in_flight), []).append(
+                            load(cluster, tier, "--in-flight", in_flight, "--seconds",
+                                 options.seconds, "--no-fill"))
+                    results.setdefault(("Redis GET", in_flight), []).append(
+                        redis(port, in_flight, options.seconds))
+                say(f"round {number_ + 1} of {options.rounds}")
+        report(options, results)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
