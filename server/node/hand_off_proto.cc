@@ -71,13 +71,19 @@ std::optional<Error> CheckHandOffEntry(const peer::v1::HandOffEntry& proto,
   return std::nullopt;
 }
 
-HandOffItem FromProto(const peer::v1::HandOffEntry& proto) {
+absl::Duration AgeOf(const peer::v1::PeerHeader& header, absl::Time now) {
+  if (header.wall_unix_ms() == 0) return absl::ZeroDuration();
+  const absl::Time sent = absl::FromUnixMillis(static_cast<int64_t>(header.wall_unix_ms()));
+  return std::max(now - sent, absl::ZeroDuration());
+}
+
+HandOffItem FromProto(const peer::v1::HandOffEntry& proto, absl::Duration age) {
   HandOffItem item;
   item.name_space = proto.namespace_();
   item.key = proto.key();
   item.value = Buffer::CopyOf(proto.value());
   item.version = {proto.version().hlc(), static_cast<uint16_t>(proto.version().region())};
-  item.ttl = absl::Milliseconds(static_cast<int64_t>(proto.ttl_ms()));
+  item.ttl = absl::Milliseconds(static_cast<int64_t>(proto.ttl_ms())) - age;
   item.heat = proto.heat();
   item.tags = EncodeTags({proto.tags().begin(), proto.tags().end()});
   item.encoding = static_cast<Encoding>(proto.encoding());

@@ -19,8 +19,12 @@ void ToProto(const HandOffItem& item, peer::v1::HandOffEntry* proto);
 // limits, a version, a life, an encoding. `field` names the place in the request.
 std::optional<Error> CheckHandOffEntry(const peer::v1::HandOffEntry& proto, std::string_view field);
 
+// How long ago a message was sent, by the clocks of both; zero when it does not say.
+absl::Duration AgeOf(const peer::v1::PeerHeader& header, absl::Time now);
+
+// What arrives after `age` on the way: the rest of its life, zero or less when that is over.
 // REQUIRES: CheckHandOffEntry has nothing to say.
-HandOffItem FromProto(const peer::v1::HandOffEntry& proto);
+HandOffItem FromProto(const peer::v1::HandOffEntry& proto, absl::Duration age);
 
 }  // namespace meridian
 

@@ -333,6 +333,8 @@ void GrpcPeerTransport::HandOff(const Member& to, uint64_t epoch, std::vector<Ha
                                 absl::Time deadline, HandOffDone done) {
   auto call = std::make_shared<HandOffCall>(*this, StubFor(to.peer_address), std::move(done));
   FillHeader(epoch, "", call->request.mutable_header());
+  call->request.mutable_header()->set_wall_unix_ms(
+      static_cast<uint64_t>(absl::ToUnixMillis(clock_.Now())));
   for (const HandOffItem& item : items) ToProto(item, call->request.add_entries());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   Began(to.peer_address, Context(call, &call->context));

@@ -28,11 +28,13 @@ void HandOffSender::Begin(TopologyHolder::Snapshot planned, Done done) {
   done_ = std::move(done);
   until_ = context_.clock.Monotonic() + options_.deadline;
   ready_until_ = context_.clock.Monotonic() + options_.ready_deadline;
+  walk_until_ = context_.clock.Monotonic() + options_.walk_deadline;
   target_of_.assign(kSlotCount, kNoTarget);
   wanted_.assign(kSlotCount, false);
   targets_.clear();
-  candidates_.clear();
-  next_ = open_ = 0;
+  candidates_ = {};
+  kept_ = coldest_ = hottest_ = 0;
+  open_ = 0;
   taken_ = 0;
   place_ = {};
   walked_ = sending_ = false;
@@ -91,10 +93,9 @@ void HandOffSender::Walk() {
     const EntryKey name{key.name_space, key.slot, context_.engine.HashOf(key.name_space, key.key),
                         key.key};
     if (!context_.engine.Peek(name, now, &entry)) continue;
-    candidates_.push_back(
-        {std::move(key.key), key.name_space, static_cast<uint16_t>(key.slot), entry.hits});
+    Keep({std::move(key.key), key.name_space, static_cast<uint16_t>(key.slot)}, entry.hits);
   }
-  if (more && !IsLate() && candidates_.size() < options_.max_keys) {
+  if (more && now < walk_until_) {
     gate_.Post([this, run = run_] {
       if (run == run_ && done_ != nullptr) Walk();
     });
@@ -102,9 +103,32 @@ void HandOffSender::Walk() {
   }
   walked_ = true;
   names_ = context_.engine.NamespaceNames();
-  std::stable_sort(candidates_.begin(), candidates_.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.hits > b.hits; });
   MaybeSend();
+}
+
+void HandOffSender::Keep(Candidate candidate, uint8_t hits) {
+  if (options_.max_keys == 0) return;
+  if (kept_ == options_.max_keys) {
+    if (hits <= coldest_) return;
+    std::vector<Candidate>& coldest = candidates_[coldest_];
+    coldest.pop_back();
+    if (coldest.empty()) coldest = {};  // With its memory.
+    --kept_;
+    while (coldest_ < hits && candidates_[coldest_].empty()) ++coldest_;
+  }
+  coldest_ = kept_ == 0 ? hits : std::min<size_t>(coldest_, hits);
+  hottest_ = std::max<size_t>(hottest_, hits);
+  candidates_[hits].push_back(std::move(candidate));
+  ++kept_;
+}
+
+std::optional<std::pair<HandOffSender::Candidate, uint8_t>> HandOffSender::TakeHottest() {
+  if (kept_ == 0) return std::nullopt;
+  while (candidates_[hottest_].empty()) --hottest_;
+  Candidate hottest = std::move(candidates_[hottest_].back());
+  candidates_[hottest_].pop_back();
+  --kept_;
+  return std::make_pair(std::move(hottest), static_cast<uint8_t>(hottest_));
 }
 
 void HandOffSender::OnCaughtUp(absl::Duration at) {
@@ -126,7 +150,7 @@ void HandOffSender::MaybeSend() {
   Send();
 }
 
-std::optional<HandOffItem> HandOffSender::Read(const Candidate& candidate) const {
+std::optional<HandOffItem> HandOffSender::Read(const Candidate& candidate, uint8_t hits) const {
   const absl::Duration now = context_.clock.Monotonic();
   const EntryKey name{candidate.name_space, candidate.slot,
                       context_.engine.HashOf(candidate.name_space, candidate.key), candidate.key};
@@ -142,7 +166,8 @@ std::optional<HandOffItem> HandOffSender::Read(const Candidate& candidate) const
   if (IsAbsence(entry) || entry.written != 0 || entry.value.size() > options_.max_value_bytes) {
     return std::nullopt;
   }
-  // The way takes some of it: it must not outlive the copy in L2.
+  // The way takes some of it: it must not outlive the copy in L2. What it takes longer the receiver
+  // sees by the clocks.
   const absl::Duration ttl = entry.expires_at - now - options_.timeout;
   if (ttl < kShortestLife) return std::nullopt;
   return HandOffItem{name_space,
@@ -150,35 +175,46 @@ std::optional<HandOffItem> HandOffSender::Read(const Candidate& candidate) const
                      entry.value,
                      entry.version,
                      ttl,
-                     candidate.hits,
+                     hits,
                      std::string(entry.tags.view()),
                      entry.encoding,
                      entry.raw_size};
 }
 
 void HandOffSender::Send() {
-  std::vector<Batch> batches(targets_.size());
+  std::vector<std::vector<HandOffItem>> batches(targets_.size());
   size_t bytes = 0;
   size_t keys = 0;
-  while (next_ < candidates_.size() && bytes < options_.batch_bytes && keys < options_.batch_keys) {
-    const Candidate& candidate = candidates_[next_++];
+  size_t looked = 0;
+  while (looked < options_.look_keys && bytes < options_.batch_bytes &&
+         keys < options_.batch_keys) {
+    const auto hottest = TakeHottest();
+    if (!hottest) break;
+    ++looked;
+    const auto& [candidate, hits] = *hottest;
     const size_t target = target_of_[candidate.slot];
     if (targets_[target].gone) continue;
-    std::optional<HandOffItem> item = Read(candidate);
+    std::optional<HandOffItem> item = Read(candidate, hits);
     if (!item) continue;
     bytes += kEntryOverhead + item->key.size() + item->value.size() + item->tags.size();
     ++keys;
-    batches[target].items.push_back(*std::move(item));
+    batches[target].push_back(*std::move(item));
   }
-  if (keys == 0 || IsLate()) return End();
+  if (looked == 0 || IsLate()) return End();
+  if (keys == 0) {  // Much is gone since; others have their turn.
+    gate_.Post([this, run = run_] {
+      if (run == run_ && done_ != nullptr) Send();
+    });
+    return;
+  }
   const absl::Duration now = context_.clock.Monotonic();
   send_at_ = std::max(send_at_, now) +
              absl::Seconds(static_cast<double>(bytes) / options_.bytes_per_second);
-  for (const Batch& batch : batches) open_ += batch.items.empty() ? 0 : 1;
+  for (const auto& batch : batches) open_ += batch.empty() ? 0 : 1;
   for (size_t i = 0; i < batches.size(); ++i) {
-    if (batches[i].items.empty()) continue;
-    const size_t items = batches[i].items.size();
-    transport_.HandOff(*targets_[i].member, planned_->epoch(), std::move(batches[i].items),
+    if (batches[i].empty()) continue;
+    const size_t items = batches[i].size();
+    transport_.HandOff(*targets_[i].member, planned_->epoch(), std::move(batches[i]),
                        context_.clock.Now() + options_.timeout,
                        gate_.Reply<absl::StatusOr<uint64_t>>(
                            [this, run = run_, i, items](const absl::StatusOr<uint64_t>& taken) {

@@ -6,18 +6,23 @@
 //   next owner hears of. `done` is called once for each Begin, unless another one replaces it: when
 //   all is sent, when nobody takes more, or when `deadline` is over, whichever is first, also when
 //   somebody never answers.
-// Cost: `walk_buckets` entries of L1 are looked at by a task, and then others have their turn; 100
-//   bytes or so a key, of at most max_keys; one batch of batch_bytes under way, bytes_per_second.
+//   Of more keys than max_keys the hottest are sent, as far as L1 was seen within walk_deadline.
+// Cost: `walk_buckets` entries of L1, or look_keys of what was found there, are looked at by a
+// task,
+//   and then others have their turn; 100 bytes or so a key, of at most max_keys; one batch of
+//   batch_bytes under way, bytes_per_second.
 // Thread safety: none; everything runs behind the gate.
 
 #ifndef MERIDIAN_SERVER_REFILL_HAND_OFF_SENDER_H_
 #define MERIDIAN_SERVER_REFILL_HAND_OFF_SENDER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -32,6 +37,7 @@ namespace meridian {
 struct HandOffSenderOptions {
   absl::Duration deadline = absl::Seconds(4);        // Of all of it.
   absl::Duration ready_deadline = absl::Seconds(2);  // Until the next owners must be ready.
+  absl::Duration walk_deadline = absl::Seconds(2);   // Of looking through L1.
   absl::Duration retry = absl::Milliseconds(20);     // Between two questions whether they are.
   absl::Duration timeout = absl::Seconds(1);         // Of one call.
   double bytes_per_second = 128 << 20;
@@ -41,6 +47,7 @@ struct HandOffSenderOptions {
   size_t batch_bytes = size_t{1} << 20;
   size_t batch_keys = 1000;
   size_t walk_buckets = 1024;
+  size_t look_keys = 4096;
 };
 
 class HandOffSender {
@@ -67,20 +74,20 @@ class HandOffSender {
     std::string key;
     NamespaceId name_space;
     uint16_t slot;
-    uint8_t hits;
   };
-  // What one of them is sent.
-  struct Batch {
-    std::vector<HandOffItem> items;
-    size_t bytes = 0;
-  };
+  // By their hits: how many keys of the same heat there are does not matter, and none is moved.
+  using ByHits = std::array<std::vector<Candidate>, 256>;
 
   void AskReady(size_t target);
   void Walk();
+  // Unless there are max_keys that are as hot. Drops one of the coldest for it.
+  void Keep(Candidate candidate, uint8_t hits);
+  // The hottest that is left, and its hits; nullopt: none.
+  std::optional<std::pair<Candidate, uint8_t>> TakeHottest();
   // Everybody is ready or gone, and L1 is as new as they need it.
   void MaybeSend();
   void Send();
-  std::optional<HandOffItem> Read(const Candidate& candidate) const;
+  std::optional<HandOffItem> Read(const Candidate& candidate, uint8_t hits) const;
   void Sent(size_t target, size_t items, const absl::StatusOr<uint64_t>& taken);
   void End();
   bool IsLate() const;
@@ -95,6 +102,7 @@ class HandOffSender {
   Done done_;  // nullptr: nothing is under way.
   absl::Duration until_;
   absl::Duration ready_until_;
+  absl::Duration walk_until_;
   std::vector<uint16_t> target_of_;  // By slot; kSlotCount: none.
   std::vector<Target> targets_;
   std::vector<bool> wanted_;
@@ -102,9 +110,11 @@ class HandOffSender {
   Engine::WalkPlace place_;
   bool walked_ = false;
   bool sending_ = false;
-  std::vector<Candidate> candidates_;
-  size_t next_ = 0;  // Of candidates_.
-  size_t open_ = 0;  // Calls.
+  ByHits candidates_;
+  size_t kept_ = 0;     // Of candidates_, all together.
+  size_t coldest_ = 0;  // Hits: colder ones are none, and hotter ones
+  size_t hottest_ = 0;  // are none.
+  size_t open_ = 0;     // Calls.
   uint64_t taken_ = 0;
   absl::Duration send_at_;  // The next batch, for the rate.
   absl::Duration caught_up_ = -absl::InfiniteDuration();

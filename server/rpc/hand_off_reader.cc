@@ -10,9 +10,9 @@
 
 namespace meridian {
 
-HandOffReader::HandOffReader(HandOffTarget& target, HybridClock& versions,
+HandOffReader::HandOffReader(HandOffTarget& target, HybridClock& versions, const Clock& clock,
                              peer::v1::HandOffResponse* response)
-    : target_(target), versions_(versions), response_(response) {
+    : target_(target), versions_(versions), clock_(clock), response_(response) {
   StartRead(&request_);
 }
 
@@ -21,7 +21,13 @@ void HandOffReader::OnReadDone(bool ok) {
   if (const grpc::Status status = CheckRequest(); !status.ok()) return Finish(status);
   std::vector<HandOffItem> items;
   items.reserve(static_cast<size_t>(request_.entries_size()));
-  for (const peer::v1::HandOffEntry& entry : request_.entries()) items.push_back(FromProto(entry));
+  // A node that was stopped for a while reads what waited for it late: nothing may live longer by
+  // that than its copy in Redis.
+  const absl::Duration age = AgeOf(request_.header(), clock_.Now());
+  for (const peer::v1::HandOffEntry& entry : request_.entries()) {
+    HandOffItem item = FromProto(entry, age);
+    if (item.ttl > absl::ZeroDuration()) items.push_back(std::move(item));
+  }
   target_.Take(epoch_, std::move(items), [this](const absl::StatusOr<uint64_t>& taken) {
     if (!taken.ok()) return Finish(ToGrpcStatus(FromStatus(taken.status())));
     response_->set_accepted_entries(response_->accepted_entries() + *taken);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "common/base/clock.h"
 #include "common/base/version.h"
 #include "meridian/peer/v1/peer_service.pb.h"
 #include "server/node/hand_off.h"
@@ -18,9 +19,10 @@ namespace meridian {
 
 class HandOffReader final : public grpc::ServerReadReactor<peer::v1::HandOffRequest> {
  public:
-  // `target` and `versions` are not owned and outlive the gRPC server. A sender whose clock is more
-  // than 60 s ahead is refused with CLOCK_SKEW.
-  HandOffReader(HandOffTarget& target, HybridClock& versions, peer::v1::HandOffResponse* response);
+  // `target`, `versions` and `clock` are not owned and outlive the gRPC server. A sender whose
+  // clock is more than 60 s ahead is refused with CLOCK_SKEW.
+  HandOffReader(HandOffTarget& target, HybridClock& versions, const Clock& clock,
+                peer::v1::HandOffResponse* response);
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
@@ -30,6 +32,7 @@ class HandOffReader final : public grpc::ServerReadReactor<peer::v1::HandOffRequ
 
   HandOffTarget& target_;
   HybridClock& versions_;
+  const Clock& clock_;
   peer::v1::HandOffResponse* const response_;
   peer::v1::HandOffRequest request_;
   uint64_t epoch_ = 0;

@@ -178,7 +178,7 @@ grpc::ServerReadReactor<peer::v1::HandOffRequest>* PeerServiceHandlers::HandOff(
                   "without a regional store nobody would tell what is handed over is overtaken"));
   }
   FillHeader(response->mutable_header());
-  return new HandOffReader(*hand_off_, context_.versions, response);
+  return new HandOffReader(*hand_off_, context_.versions, context_.clock, response);
 }
 
 grpc::ServerUnaryReactor* PeerServiceHandlers::PushFence(grpc::CallbackServerContext* context,

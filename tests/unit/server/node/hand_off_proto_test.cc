@@ -36,7 +36,7 @@ peer::v1::HandOffEntry Sent() {
 
 TEST(HandOffProtoTest, EverythingArrives) {
   ASSERT_FALSE(CheckHandOffEntry(Sent(), "entries[0]").has_value());
-  const HandOffItem item = FromProto(Sent());
+  const HandOffItem item = FromProto(Sent(), absl::ZeroDuration());
   EXPECT_EQ(item.name_space, Item().name_space);
   EXPECT_EQ(item.key, Item().key);
   EXPECT_EQ(item.value.view(), "value");
@@ -46,6 +46,17 @@ TEST(HandOffProtoTest, EverythingArrives) {
   EXPECT_EQ(item.tags, Item().tags);
   EXPECT_EQ(item.encoding, Encoding::kZlib);
   EXPECT_EQ(item.raw_size, 500u);
+}
+
+TEST(HandOffProtoTest, TheWayTakesAsMuchOfALifeAsItTook) {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  peer::v1::PeerHeader header;
+  EXPECT_EQ(AgeOf(header, now), absl::ZeroDuration()) << "an older release does not say";
+  header.set_wall_unix_ms(997'500);
+  EXPECT_EQ(AgeOf(header, now), absl::Milliseconds(2500));
+  EXPECT_EQ(AgeOf(header, now - absl::Seconds(9)), absl::ZeroDuration()) << "its clock is ahead";
+  EXPECT_EQ(FromProto(Sent(), absl::Milliseconds(2500)).ttl, Item().ttl - absl::Milliseconds(2500));
+  EXPECT_LT(FromProto(Sent(), absl::Minutes(1)).ttl, absl::ZeroDuration());
 }
 
 TEST(HandOffProtoTest, WhatNoNodeSendsIsRefusedWithItsField) {

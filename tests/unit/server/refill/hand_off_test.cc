@@ -83,6 +83,44 @@ TEST_F(HandOffTest, TheHottestGoFirstWhenThereIsNoRoomForAll) {
   EXPECT_EQ(cold, 0);
 }
 
+TEST_F(HandOffTest, OfMoreKeysThanItKeepsTheHottestGoWhereverTheyAreInMemory) {
+  RefillOptions options;
+  options.sender.max_keys = 20;
+  options.sender.walk_buckets = 1;
+  StartBoth(options);
+  const std::vector<std::string> keys = MovingKeys(200);
+  for (size_t i = 0; i < keys.size(); ++i) Heat(keys[i], i % 10 == 0 ? 5 : 1);
+  PlanBoth();
+  Pass(absl::Seconds(1));
+  PublishBoth();
+  Pass(absl::Milliseconds(50));
+  EXPECT_EQ(TakenBy(1, RefillOutcome::kFilled), 20u);
+  for (size_t i = 0; i < keys.size(); i += 10) EXPECT_TRUE(InL1(1, keys[i])) << keys[i];
+}
+
+TEST_F(HandOffTest, WhatIsGoneBeforeItsTurnHoldsUpNobody) {
+  RefillOptions options;
+  options.sender.look_keys = 1;
+  StartBoth(options);
+  const std::vector<std::string> keys = MovingKeys(40);
+  for (size_t i = 0; i < keys.size(); ++i) Heat(keys[i], i % 2 == 0 ? 5 : 1);
+  bool ready = false;
+  // They are looked for, but nobody is ready yet.
+  instead_ = [&](size_t items, const HandOffDone& done) {
+    if (items > 0 || ready) return false;
+    done(absl::UnavailableError("NOT_READY: later"));
+    return true;
+  };
+  PlanBoth();
+  Pass(absl::Milliseconds(500));
+  for (size_t i = 0; i < keys.size(); i += 2) {
+    ASSERT_EQ(WriteOne(node(0), InvalidateOf(keys[i])).state, EntryState::kOk);
+  }
+  ready = true;
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(around(0).handed_off, 20u);
+}
+
 TEST_F(HandOffTest, AWriteBetweenTheHandOffAndTheNewEpochWins) {
   StartBoth();
   const std::string key = MovingKeys(1)[0];
