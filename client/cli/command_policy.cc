@@ -74,6 +74,7 @@ std::string RolloutText(const Rollout& rollout) {
       DurationText(absl::Milliseconds(rollout.plan().guards().interval_ms())));
   if (!rollout.comment().empty()) absl::StrAppend(&text, "\ncomment   ", rollout.comment());
   if (!rollout.reason().empty()) absl::StrAppend(&text, "\nreason    ", rollout.reason());
+  if (!rollout.waits_for().empty()) absl::StrAppend(&text, "\nwaits for ", rollout.waits_for());
   for (const auto& [node, why] : rollout.behind()) {
     absl::StrAppend(&text, "\nbehind    ", node, ": ", why);
   }
@@ -225,11 +226,18 @@ ExitCode RunControl(const Session& session, const PolicyArguments& arguments,
   coordinator::v1::ControlRolloutRequest request;
   request.set_policy_version(arguments.version);
   request.set_action(action);
-  if (arguments.version == 0) {
-    coordinator::v1::ListRolloutsResponse newest;
-    if (!FetchRollouts(session, addresses, 1, &newest, &error)) return session.Fail(error);
-    if (newest.rollouts_size() > 0) {
-      request.set_policy_version(newest.rollouts(0).policy_version());
+  const bool promotes = action == coordinator::v1::ROLLOUT_ACTION_PROMOTE;
+  if (arguments.version == 0 || promotes) {
+    coordinator::v1::ListRolloutsResponse known;
+    const uint32_t most = arguments.version == 0 ? 1 : kPage;
+    if (!FetchRollouts(session, addresses, most, &known, &error)) return session.Fail(error);
+    for (const Rollout& rollout : known.rollouts()) {
+      if (arguments.version != 0 && arguments.version != rollout.policy_version()) continue;
+      request.set_policy_version(rollout.policy_version());
+      // Asked twice, as when an answer is lost, it goes on by one stage all the same. Back means
+      // back, wherever it is by then.
+      if (promotes) request.set_expected_percent(rollout.percent());
+      break;
     }
   }
   coordinator::v1::ControlRolloutResponse answer;

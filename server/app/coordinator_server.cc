@@ -120,6 +120,7 @@ void CoordinatorServer::MakeRollouts() {
     return figures_->leading() ? FiguresByVersion(figures_->figures(), clock_.Monotonic())
                                : std::nullopt;
   });
+  tickets_ = std::make_unique<TicketLead>(config_.restart_absence, *coordinator_, *store_);
 }
 
 void CoordinatorServer::MakeFigures() {
@@ -250,7 +251,7 @@ absl::Status CoordinatorServer::Listen() {
   grpc::channelz::experimental::InitChannelzService();
   service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
                                                          *prediction_, *rollouts_, alerts_->book(),
-                                                         *advisor_, config_.restart_absence);
+                                                         *advisor_, *tickets_);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -24,6 +24,7 @@
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/rollout_lead.h"
+#include "server/coordinator/ticket_lead.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/dashboard/metrics_http.h"
 #include "server/figures/advisor.h"
@@ -88,6 +89,7 @@ class CoordinatorServer {
   std::unique_ptr<HotKeyLead> hot_keys_;
   std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<RolloutLead> rollouts_;
+  std::unique_ptr<TicketLead> tickets_;
   // The transport posts to the executor, too.
   std::unique_ptr<FigureTransport> figure_transport_;
   std::unique_ptr<FigureCollector> figures_;

@@ -210,7 +210,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ControlRollout(
     coordinator::v1::ControlRolloutResponse* response) {
   return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
     rollouts_.rollouts().Control(
-        request->policy_version(), request->action(),
+        request->policy_version(), request->action(), request->expected_percent(),
         AnswerTo(response->mutable_rollout(),
                  [reactor](const grpc::Status& status) { reactor->Finish(status); }));
   });
@@ -232,13 +232,12 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::AcquireRolloutTicket(
           grpc::StatusCode::NOT_FOUND, reason::kNodeUnknown,
           absl::StrCat("no member is called ", QuoteKey(request->node())), std::move(details)));
     }
-    const uint64_t token = coordinator_.leader().token;
-    if (token != tickets_token_) tickets_.Forget();
-    tickets_token_ = token;
-    response->set_why(tickets_.Ask(request->node(), nodes, coordinator_.clock().Monotonic()));
-    response->set_granted(response->why().empty());
-    if (!response->granted()) response->set_retry_after_ms(kTicketRetryMs);
-    reactor->Finish(grpc::Status::OK);
+    tickets_.Ask(request->node(), [reactor, response](const std::string& why) {
+      response->set_why(why);
+      response->set_granted(why.empty());
+      if (!response->granted()) response->set_retry_after_ms(kTicketRetryMs);
+      reactor->Finish(grpc::Status::OK);
+    });
   });
 }
 

@@ -16,7 +16,7 @@
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/rollout_lead.h"
-#include "server/coordinator/rollout_tickets.h"
+#include "server/coordinator/ticket_lead.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
 #include "server/warming/warmer.h"
@@ -26,11 +26,9 @@ namespace meridian {
 class CoordinatorServiceHandler final
     : public coordinator::v1::CoordinatorService::CallbackService {
  public:
-  // `restart_absence`: see RolloutTickets.
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
                             PredictionLead& prediction, RolloutLead& rollouts,
-                            const AlertBook& alerts, const Advisor& advisor,
-                            absl::Duration restart_absence)
+                            const AlertBook& alerts, const Advisor& advisor, TicketLead& tickets)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
@@ -38,7 +36,7 @@ class CoordinatorServiceHandler final
         rollouts_(rollouts),
         alerts_(alerts),
         advisor_(advisor),
-        tickets_(restart_absence) {}
+        tickets_(tickets) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
   Register(grpc::CallbackServerContext* context) override;
@@ -115,8 +113,7 @@ class CoordinatorServiceHandler final
   RolloutLead& rollouts_;       // Not owned; outlives this.
   const AlertBook& alerts_;     // Not owned; outlives this.
   const Advisor& advisor_;      // Not owned; outlives this.
-  RolloutTickets tickets_;      // Used on the executor only.
-  uint64_t tickets_token_ = 0;  // The leadership in which they were given.
+  TicketLead& tickets_;         // Not owned; outlives this.
 };
 
 }  // namespace meridian

@@ -142,11 +142,13 @@ grpc::Status RegisterStream::HandleRequest() {
 }
 
 void RegisterStream::MaybeWrite() {
-  if (writing_ || finished_ || (pending_ == nullptr && !answer_due_)) return;
+  if (writing_ || finished_) return;
+  if (!answer_due_ && (pending_ == nullptr || !rollouts_.rollouts().Knows())) return;
   response_.Clear();
   response_.set_heartbeat_interval_ms(static_cast<uint32_t>(
       absl::ToInt64Milliseconds(coordinator_.options().membership.heartbeat_interval)));
-  if (pending_ != nullptr) {
+  // By which policies it serves a node knows before it owns slots.
+  if (pending_ != nullptr && rollouts_.rollouts().Knows()) {
     ToProto(*pending_, response_.mutable_topology());
     sent_epoch_ = pending_->epoch();
     pending_.reset();

@@ -24,13 +24,14 @@ void Log(const coordinator::v1::Rollout& rollout, const coordinator::v1::Rollout
 RolloutLead::RolloutLead(PolicyRolloutsOptions options, Coordinator& coordinator, LeaseStore& store,
                          FigureSource figures)
     : coordinator_(coordinator),
-      rollouts_(
-          WithLease(std::move(options), coordinator), coordinator.clock(), coordinator.executor(),
-          store, std::move(figures),
-          {[&coordinator](const PolicyRollouts::Assignment& assignment) {
-             coordinator.PublishPolicies(assignment);
-           },
-           [](const std::string& why) { spdlog::warn("rollouts stop here: {}", why); }, Log}) {
+      rollouts_(WithLease(std::move(options), coordinator), coordinator.clock(),
+                coordinator.executor(), store, std::move(figures),
+                {[&coordinator](const PolicyRollouts::Assignment& assignment) {
+                   coordinator.PublishPolicies(assignment);
+                 },
+                 [](const std::string& why) { spdlog::warn("rollouts stop here: {}", why); }, Log,
+                 // Who waits for it (RegisterStream) is told, also that there are none.
+                 [&coordinator] { coordinator.PublishPolicies(coordinator.policies()); }}) {
   coordinator_.Subscribe(this);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -32,11 +33,27 @@ std::string RolloutTickets::Ask(const std::string& node, const std::vector<NodeV
     }
     if (std::string why = ColdBecause(view); !why.empty()) return why;
   }
+  Give(node, incarnation, now);
+  return "";
+}
+
+void RolloutTickets::Give(const std::string& node, uint64_t incarnation, absl::Duration now) {
   holder_ = node;
   incarnation_ = incarnation;
   serves_since_ = now;
   away_since_ = absl::InfiniteDuration();
-  return "";
+}
+
+std::string RolloutTickets::Encode() const {
+  return holder_.empty() ? "" : absl::StrCat(incarnation_, " ", holder_);
+}
+
+void RolloutTickets::Restore(const std::string& encoded, absl::Duration now) {
+  Forget();
+  const size_t end = encoded.find(' ');
+  uint64_t incarnation = 0;
+  if (end == std::string::npos || !absl::SimpleAtoi(encoded.substr(0, end), &incarnation)) return;
+  Give(encoded.substr(end + 1), incarnation, now);
 }
 
 bool RolloutTickets::IsOver(const std::vector<NodeView>& nodes, absl::Duration now) {

@@ -6,8 +6,7 @@
 // for `absence`, as after scaling down; or when it still serves as the same process after kUnused,
 // because it did not go or came to stay.
 // Promise: between two nodes that were given tickets one after the other, the first was warm again,
-//   or these times have passed. After a change of leader tickets are forgotten, but not who is
-//   away.
+//   or these times have passed, also when the leader changes: TicketLead stores who has one.
 // Thread safety: none; used by one thread (the coordinator's executor).
 
 #ifndef MERIDIAN_SERVER_COORDINATOR_ROLLOUT_TICKETS_H_
@@ -34,10 +33,15 @@ class RolloutTickets {
   // Empty: granted; else why not, for people.
   std::string Ask(const std::string& node, const std::vector<NodeView>& nodes, absl::Duration now);
 
+  // Who has one, for Restore by the next leader; empty: nobody.
+  std::string Encode() const;
+  void Restore(const std::string& encoded, absl::Duration now);
+
   // Nobody has one.
   void Forget() { holder_.clear(); }
 
  private:
+  void Give(const std::string& node, uint64_t incarnation, absl::Duration now);
   bool IsOver(const std::vector<NodeView>& nodes, absl::Duration now);
 
   const absl::Duration absence_;

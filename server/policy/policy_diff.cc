@@ -3,9 +3,16 @@
 #include "absl/strings/str_cat.h"
 #include "server/policy/policy_fields.h"
 #include "server/policy/policy_trial.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
+
+// Fields by which the life of a value is made.
+bool DecidesLives(std::string_view field) {
+  const std::string_view group = field.substr(0, field.find('.'));
+  return group.substr(0, 3) == "ttl" || group == "volatility";
+}
 
 std::string Shown(const std::string& text) { return text.empty() ? "none" : text; }
 
@@ -59,12 +66,29 @@ std::string DiffText(const std::vector<PolicyChange>& changes, size_t max_bytes)
   return text;
 }
 
+std::string ShortHoldText(const std::vector<PolicyChange>& changes, const PolicyTable& before,
+                          absl::Duration hold) {
+  std::string text;
+  std::string_view told;
+  for (const PolicyChange& change : changes) {
+    if (change.name_space == told || !DecidesLives(change.field)) continue;
+    told = change.name_space;
+    const absl::Duration ttl =
+        told == "*" ? before.fallback().ttl : before.Of(change.name_space).ttl;
+    if (ttl <= hold) continue;
+    absl::StrAppend(&text, "warning: ", change.name_space, ": a stage of ", DurationText(hold),
+                    " is shorter than the ttl so far, ", DurationText(ttl),
+                    ": what is cached keeps its life, so that guards see little of the new one\n");
+  }
+  return text;
+}
+
 ChangedNamespaces::ChangedNamespaces(const PolicyTable& before, const PolicyTable& after) {
   const bool fallback = before.fallback() != after.fallback();
   if (fallback) all_but_.emplace();
   for (const std::string& name : NamesOf(before, after)) {
     const bool changes = before.Of(name) != after.Of(name);
-    if (!fallback && changes) named_.insert(name);
+    if (changes) named_.insert(name);
     if (fallback && !changes) all_but_->insert(name);
   }
 }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/policy/policy_table.h"
 
 namespace meridian {
@@ -30,6 +31,12 @@ struct PolicyChange {
 // "*" has it there.
 std::vector<PolicyChange> DiffPolicies(const PolicyTable& before, const PolicyTable& after);
 
+// Namespaces (or "*") of which the life of values changes, while what is cached was given one that
+// is longer than `hold`, so that a stage of that length shows little of the change. For people, a
+// line each.
+std::string ShortHoldText(const std::vector<PolicyChange>& changes, const PolicyTable& before,
+                          absl::Duration hold);
+
 // "task.ttl: 5m -> 1s", a line each; what is beyond `max_bytes` is counted.
 std::string DiffText(const std::vector<PolicyChange>& changes, size_t max_bytes);
 
@@ -40,13 +47,15 @@ class ChangedNamespaces {
   ChangedNamespaces() : all_but_(std::in_place) {}
   ChangedNamespaces(const PolicyTable& before, const PolicyTable& after);
 
+  // Those that change and are named in one of the tables.
+  const std::set<std::string, std::less<>>& named() const { return named_; }
   bool Has(std::string_view name_space) const {
     return all_but_.has_value() ? !all_but_->contains(name_space) : named_.contains(name_space);
   }
 
  private:
   using Names = std::set<std::string, std::less<>>;
-  Names named_;                   // That change.
+  Names named_;
   std::optional<Names> all_but_;  // Set: "*" changes; those do not.
 };
 

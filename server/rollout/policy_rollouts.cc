@@ -12,20 +12,22 @@
 namespace meridian {
 namespace {
 
-using coordinator::v1::GuardReading;
 using coordinator::v1::PolicyAssignment;
 using coordinator::v1::PolicyReport;
 using coordinator::v1::Rollout;
 using coordinator::v1::RolloutEvent;
 
 constexpr char kAssignmentPart[] = "assignment";
+constexpr char kMemoryPart[] = "memory";
+// The time watched is stored when it has grown by this part of a hold time.
+constexpr int kMemoriesPerHold = 20;
 constexpr absl::Duration kLoadRetry = absl::Milliseconds(200);
 // No revision of ours gets there; a node that reports one would leave no room for higher ones.
 constexpr uint64_t kMaxRevision = uint64_t{1} << 62;
-
-absl::Time TimeOf(const google::protobuf::Timestamp& stamp) {
-  return absl::FromUnixSeconds(stamp.seconds()) + absl::Nanoseconds(stamp.nanos());
-}
+// Each leader has revisions of its own, so that those that the store forgot, as a primary that dies
+// before its replica has them, are not given out again for something else.
+constexpr int kRevisionBits = 32;
+constexpr uint64_t kMaxToken = (kMaxRevision >> kRevisionBits) - 1;
 
 // Which namespaces the rollout changes; all of them when what was before is not known.
 ChangedNamespaces ChangesOf(const PolicyAssignment& assignment) {
@@ -68,6 +70,8 @@ PolicyRollouts::PolicyRollouts(PolicyRolloutsOptions options, const Clock& clock
 void PolicyRollouts::Lead(uint64_t token) {
   StepDown();
   leading_ = true;
+  leading_since_ = clock_.Monotonic();
+  token_ = std::min(token, kMaxToken);
   store_.Lead(token);
   Load();
 }
@@ -82,7 +86,7 @@ void PolicyRollouts::StepDown() {
   assignment_.Clear();
   sent_.reset();
   published_.reset();
-  watch_.reset();
+  EndWatch();
   reports_.clear();
   seen_revision_ = 0;
   SetCounters();
@@ -111,12 +115,24 @@ void PolicyRollouts::HandleAssignment(
   if (!assignment.ok() || (assignment->has_value() && !assignment_.ParseFromString(**assignment))) {
     return RetryLoad();
   }
+  store_.LoadPart(kMemoryPart, [this](const auto& memory) { HandleMemory(memory); });
+}
+
+void PolicyRollouts::HandleMemory(const absl::StatusOr<std::optional<std::string>>& memory) {
+  if (!memory.ok()) return RetryLoad();
   loaded_ = true;
   sent_ = std::make_shared<const PolicyAssignment>(assignment_);
   HandleStored();
-  Watch();
+  // What cannot be read is as if nobody had watched yet.
+  const auto known = memory->has_value() ? DecodeMemory(**memory) : std::nullopt;
+  Watch(known.value_or(RolloutMemory()));
   OutrunNodes();
   SetCounters();
+  if (hooks_.on_loaded != nullptr) hooks_.on_loaded();
+}
+
+bool PolicyRollouts::Knows() const {
+  return loaded_ || (leading_ && clock_.Monotonic() - leading_since_ >= kMostLoading);
 }
 
 std::string PolicyRollouts::Document() {
@@ -133,7 +149,8 @@ void PolicyRollouts::HandleStored() {
 
 void PolicyRollouts::Save(bool assigns, LeaderStore::Done done) {
   if (assigns) {
-    assignment_.set_revision(std::max(assignment_.revision(), seen_revision_) + 1);
+    const uint64_t known = std::max(assignment_.revision(), seen_revision_);
+    assignment_.set_revision(std::max(known, token_ << kRevisionBits) + 1);
     store_.PutPart(kAssignmentPart, assignment_.SerializeAsString());
   }
   SetCounters();
@@ -155,9 +172,16 @@ void PolicyRollouts::Report(const std::string& node, const PolicyReport& report)
 }
 
 // Nodes ignore what is not newer than what they have, so that after the store went back they would
-// follow nothing. With nothing to give, they keep what they have.
+// follow nothing. With nothing to give, they keep what they have. What the store has forgotten may
+// be that the trial was bad, so that it is not tried again.
 void PolicyRollouts::OutrunNodes() {
   if (!loaded_ || assignment_.revision() == 0 || seen_revision_ <= assignment_.revision()) return;
+  if (Rollout* rollout = Running(); rollout != nullptr) {
+    return RollBack(*rollout, "store",
+                    "the store went back: the nodes follow something newer than it knows of, "
+                    "perhaps that the version was taken back; apply it again if it was not",
+                    nullptr);
+  }
   Save(/*assigns=*/true, nullptr);
 }
 
@@ -213,28 +237,33 @@ void PolicyRollouts::Start(Rollout rollout, const std::string& yaml, LeaderStore
   history_ = std::move(history);
   started_.fetch_add(1, std::memory_order_relaxed);
   Note(history_.mutable_rollouts()->at(0), "applied", "operator", history_.rollouts(0).comment());
-  Watch();
+  Watch({});
+  // So that the next leader, too, knows what was before, even if this one does not look any more.
+  if (const std::optional<VersionFigures> figures = figures_(); figures) watch_->Begin(*figures);
+  Remember();
   Save(/*assigns=*/true, std::move(done));
 }
 
 void PolicyRollouts::Next(Rollout& rollout, const char* what, const std::string& by,
-                          LeaderStore::Done done) {
+                          const std::string& reason, LeaderStore::Done done) {
   *rollout.mutable_stage_time() = TimestampOf(clock_.Now());
   const auto next = std::find_if(rollout.plan().percents().begin(), rollout.plan().percents().end(),
                                  [&](uint32_t percent) { return percent > rollout.percent(); });
   if (next != rollout.plan().percents().end()) {
     rollout.set_percent(*next);
     assignment_.set_trial_percent(*next);
-    Note(rollout, what, by, "");
+    Note(rollout, what, by, reason);
     if (watch_) watch_->BeginStage(*next >= 100);
+    if (stage_) stage_->Begin(absl::ZeroDuration());
+    Remember();
   } else {
     rollout.set_state(coordinator::v1::ROLLOUT_STATE_DONE);
     *assignment_.mutable_base() = assignment_.trial();
     assignment_.clear_trial();
     assignment_.clear_trial_percent();
-    watch_.reset();
+    EndWatch();
     done_.fetch_add(1, std::memory_order_relaxed);
-    Note(rollout, "done", by, "");
+    Note(rollout, "done", by, reason);
   }
   Save(/*assigns=*/true, std::move(done));
 }
@@ -246,19 +275,41 @@ void PolicyRollouts::RollBack(Rollout& rollout, const std::string& by, const std
   rollout.set_reason(reason);
   assignment_.clear_trial();
   assignment_.clear_trial_percent();
-  watch_.reset();
+  EndWatch();
   rolled_back_.fetch_add(1, std::memory_order_relaxed);
   Note(rollout, "rolled_back", by, reason);
   Save(/*assigns=*/true, std::move(done));
 }
 
-void PolicyRollouts::Watch() {
+void PolicyRollouts::Watch(RolloutMemory memory) {
   const Rollout* rollout = Running();
   if (rollout == nullptr) return;
+  const auto& guards = rollout->plan().guards();
   watch_.emplace(assignment_.base().version(), rollout->policy_version(), ChangesOf(assignment_),
-                 rollout->plan().guards(), options_.min_hit_rates);
+                 guards, options_.min_hit_rates);
+  stage_.emplace(absl::Milliseconds(rollout->plan().hold_ms()),
+                 absl::Milliseconds(guards.interval_ms()));
+  remembered_ = absl::ZeroDuration();
+  if (memory.version == rollout->policy_version()) {
+    if (memory.percent == rollout->percent()) remembered_ = memory.watched;
+    watch_->Restore(std::move(memory.base));
+  }
   watch_->BeginStage(rollout->percent() >= 100);
+  stage_->Begin(remembered_);
   ScheduleLook();
+}
+
+void PolicyRollouts::EndWatch() {
+  watch_.reset();
+  stage_.reset();
+}
+
+void PolicyRollouts::Remember() {
+  const Rollout* rollout = Running();
+  if (rollout == nullptr || !watch_ || !stage_) return;
+  remembered_ = stage_->watched();
+  store_.PutPart(kMemoryPart, EncodeMemory({rollout->policy_version(), rollout->percent(),
+                                            remembered_, watch_->BaseFigures()}));
 }
 
 void PolicyRollouts::ScheduleLook() {
@@ -275,21 +326,38 @@ void PolicyRollouts::Look() {
   if (rollout == nullptr || !watch_) return;
   ScheduleLook();
   // What the nodes were not told of yet has no figures.
-  if (published_ == nullptr || published_->revision() != assignment_.revision()) return;
-  const std::optional<VersionFigures> figures = figures_();
-  std::vector<GuardReading> readings;
-  // A stage is not left before it was looked at, by whoever leads now.
-  if (!figures || !watch_->Look(*figures, &readings)) return;
-  rollout->mutable_readings()->Assign(readings.begin(), readings.end());
-  if (!readings.empty() && readings.front().breached()) {
-    breaches_.fetch_add(1, std::memory_order_relaxed);
-    return RollBack(*rollout, readings.front().guard(), ReadingText(readings.front()), nullptr);
+  if (published_ == nullptr || published_->revision() != assignment_.revision()) {
+    return stage_->SawLess("the store: the stage is not stored yet");
   }
-  const absl::Duration held = clock_.Now() - TimeOf(rollout->stage_time());
-  if (held < absl::Milliseconds(rollout->plan().hold_ms()) || !Behind().empty()) return;
-  // A node that does not answer may be the one that suffers.
-  if (!figures->complete) return;
-  Next(*rollout, "stage", "hold time", nullptr);
+  const std::optional<VersionFigures> figures = figures_();
+  if (!figures) return stage_->SawLess("the figures of the nodes: none has told any");
+  const std::map<std::string, std::string> behind = Behind();
+  if (!behind.empty()) {
+    stage_->SawLess(absl::StrCat("nodes that do not follow it: ", behind.begin()->first,
+                                 behind.size() > 1 ? " and others" : ""));
+  } else if (!figures->complete) {
+    // A node that does not answer may be the one that suffers.
+    stage_->SawLess("the figures of every node: not all of them tell theirs");
+  } else {
+    stage_->SawAll(clock_.Monotonic());
+  }
+  RolloutLook look;
+  if (watch_->Look(*figures, &look)) {
+    rollout->mutable_readings()->Assign(look.readings.begin(), look.readings.end());
+    if (!look.readings.empty() && look.readings.front().breached()) {
+      breaches_.fetch_add(1, std::memory_order_relaxed);
+      return RollBack(*rollout, look.readings.front().guard(), ReadingText(look.readings.front()),
+                      nullptr);
+    }
+    stage_->SetUnsure(std::move(look.unsure), look.needs_reads);
+    if (stage_->IsOver()) {
+      return Next(*rollout, "stage", "hold time", stage_->UnsureText(), nullptr);
+    }
+  }
+  const auto hold = absl::Milliseconds(rollout->plan().hold_ms());
+  if (stage_->watched() - remembered_ < hold / kMemoriesPerHold) return;
+  Remember();
+  Save(/*assigns=*/false, nullptr);
 }
 
 std::map<std::string, std::string> PolicyRollouts::Behind() const {

@@ -50,6 +50,13 @@ absl::Status NotStored(const absl::Status& why) {
                    why.message()));
 }
 
+absl::Status StateLost() {
+  return absl::FailedPreconditionError(
+      "POLICY_STATE_LOST: the nodes follow a version that the store has lost, and what is tried "
+      "on some slots would take it from the others; `meridianctl policies --target NODE` shows "
+      "it: apply that, or what shall be in force instead, to all slots at once (--plan 100)");
+}
+
 absl::Status UnknownVersion(uint64_t version) {
   return absl::NotFoundError(absl::StrCat("POLICY_UNKNOWN: there is no version ", version,
                                           ", or it is older than the last ",
@@ -79,9 +86,16 @@ void PolicyRollouts::Apply(const coordinator::v1::ApplyPolicyRequest& request, A
   const absl::StatusOr<PolicyTable> before = TableInForce(base.yaml());
   const std::vector<PolicyChange> changes =
       before.ok() ? DiffPolicies(*before, *table) : std::vector<PolicyChange>();
+  // Of the nodes' own files no life is known.
+  const std::string warnings =
+      base.version() > 0 && before.ok()
+          ? ShortHoldText(changes, *before, absl::Milliseconds(plan->hold_ms()))
+          : "";
   ApplyPolicyResponse response;
-  response.set_diff(DiffText(changes, kMaxDocumentBytes));
+  response.set_diff(absl::StrCat(DiffText(changes, kMaxDocumentBytes), warnings));
   if (request.dry_run()) return done(std::move(response));
+  const bool whole = plan->percents_size() == 1;
+  if (IsStateLost() && !whole) return done(StateLost());
   if (const Rollout* running = Running(); running != nullptr) {
     return done(absl::FailedPreconditionError(
         absl::StrCat("ROLLOUT_RUNNING: version ", running->policy_version(), " is in ",
@@ -93,14 +107,12 @@ void PolicyRollouts::Apply(const coordinator::v1::ApplyPolicyRequest& request, A
         "POLICY_UNCHANGED: version ", base.version(), ", which is in force, says the same")));
   }
   Rollout rollout;
-  uint64_t newest = base.version();
-  if (history_.rollouts_size() > 0) {
-    newest = std::max(newest, history_.rollouts(0).policy_version());
-  }
+  const uint64_t newest = NewestVersion();
   rollout.set_policy_version(newest + 1);
   rollout.set_base_version(base.version());
   rollout.set_comment(request.comment());
-  rollout.set_diff(DiffText(changes, kMaxDiffBytes));
+  rollout.set_diff(
+      absl::StrCat(DiffText(changes, kMaxDiffBytes), warnings.substr(0, kMaxDiffBytes)));
   *rollout.mutable_plan() = *plan;
   Start(std::move(rollout), request.yaml(),
         Answer(newest + 1, [response, done](absl::StatusOr<Rollout> started) mutable {
@@ -116,12 +128,33 @@ LeaderStore::Done PolicyRollouts::Answer(uint64_t version, ControlDone done) {
     if (!status.ok()) return done(NotStored(status));
     const Rollout* rollout = Find(version);
     if (rollout == nullptr) return done(UnknownVersion(version));
-    done(*rollout);
+    done(Shown(*rollout));
   };
+}
+
+// Also of what the nodes count reads by, so that a number that the store forgot is not used again.
+uint64_t PolicyRollouts::NewestVersion() const {
+  uint64_t newest = assignment_.base().version();
+  if (history_.rollouts_size() > 0) {
+    newest = std::max(newest, history_.rollouts(0).policy_version());
+  }
+  if (const std::optional<VersionFigures> figures = figures_(); figures) {
+    for (const auto& [key, reads] : figures->table) newest = std::max(newest, key.second);
+  }
+  return newest;
+}
+
+Rollout PolicyRollouts::Shown(const Rollout& rollout) const {
+  Rollout shown = rollout;
+  if (&rollout != Running()) return shown;
+  for (const auto& [node, why] : Behind()) (*shown.mutable_behind())[node] = why;
+  if (stage_) shown.set_waits_for(stage_->WaitsFor());
+  return shown;
 }
 
 void PolicyRollouts::Get(uint64_t version, GetDone done) {
   if (const absl::Status ready = CheckReady(); !ready.ok()) return done(ready);
+  if (version == 0 && IsStateLost()) return done(StateLost());
   if (version == 0) version = assignment_.base().version();
   if (version == 0) return done(GetPolicyResponse());
   store_.LoadPart(absl::StrCat("version/", version),
@@ -138,14 +171,12 @@ void PolicyRollouts::Get(uint64_t version, GetDone done) {
 absl::StatusOr<std::vector<Rollout>> PolicyRollouts::List() const {
   RETURN_IF_ERROR(CheckReady());
   std::vector<Rollout> rollouts(history_.rollouts().begin(), history_.rollouts().end());
-  if (Running() != nullptr) {
-    for (const auto& [node, why] : Behind()) (*rollouts.front().mutable_behind())[node] = why;
-  }
+  if (const Rollout* running = Running(); running != nullptr) rollouts.front() = Shown(*running);
   return rollouts;
 }
 
 void PolicyRollouts::Control(uint64_t version, coordinator::v1::RolloutAction action,
-                             ControlDone done) {
+                             uint32_t expected_percent, ControlDone done) {
   if (const absl::Status ready = CheckReady(); !ready.ok()) return done(ready);
   const bool promotes = action == coordinator::v1::ROLLOUT_ACTION_PROMOTE;
   if (!promotes && action != coordinator::v1::ROLLOUT_ACTION_ROLL_BACK) {
@@ -156,9 +187,15 @@ void PolicyRollouts::Control(uint64_t version, coordinator::v1::RolloutAction ac
     return done(
         absl::NotFoundError(absl::StrCat("ROLLOUT_UNKNOWN: there is no rollout of ", version)));
   }
+  if (expected_percent != 0 && rollout->percent() != expected_percent) {
+    return done(absl::AbortedError(
+        absl::StrCat("ROLLOUT_MOVED: version ", version, " is in ", rollout->percent(),
+                     " % of the slots by now, not in ", expected_percent,
+                     " %, perhaps because this was asked before; look again")));
+  }
   const bool runs = rollout == Running();
   if (runs && promotes) {
-    return Next(*rollout, "promoted", "operator", Answer(version, std::move(done)));
+    return Next(*rollout, "promoted", "operator", "", Answer(version, std::move(done)));
   }
   if (runs) {
     return RollBack(*rollout, "operator", "by hand", Answer(version, std::move(done)));

@@ -1,11 +1,16 @@
 // The guards of a rollout: whether the reads of a namespace became worse where a trial of its
 // policy runs.
 //
-// Promise: chance takes nothing back. A guard speaks only of `min_reads` and more, and only when
-// the
-//   difference beyond its bound is larger than kSigmas standard errors of what was counted: about
-//   one wrong word in three million looks, so that looking every few seconds for days is safe. What
-//   is that much worse is seen in one interval; what is worse by little, in the sum of a stage.
+// Promise: a guard speaks only of `min_reads` and more, and only when the difference beyond its
+//   bound is larger than kSigmas standard errors of what was counted, as if each read were drawn by
+//   itself: then a wrong word is one in three million looks, and looking every few seconds for days
+//   is safe. What is that much worse is seen in one interval; what is worse by little, in the sum
+//   of a stage.
+// Not promised: that nothing but the version makes it speak. Reads share their luck: one call to
+//   Redis or to an origin that is late or fails is many reads that are slow or fail, and few keys
+//   may be most of the reads. What strikes the trial's slots alone, once, is taken for the
+//   version's fault. That costs a rollout that is begun again; bounds that are wide enough for such
+//   bursts (max_error_rise, max_p99_rise) spare it.
 // Cost: linear in the buckets of the histogram. Thread safety: pure functions.
 
 #ifndef MERIDIAN_SERVER_ROLLOUT_ROLLOUT_GUARDS_H_

@@ -45,6 +45,11 @@ struct VersionFigures {
     const auto it = table.find({name_space, version});
     return it == table.end() ? VersionReads() : it->second;
   }
+  // Whether reads of the namespace were ever counted, under any version.
+  bool Knows(const std::string& name_space) const {
+    const auto it = table.lower_bound({name_space, 0});
+    return it != table.end() && it->first.first == name_space;
+  }
 };
 
 // Asks for the sum over all nodes. Cumulative: what a node that restarted or left has counted stays

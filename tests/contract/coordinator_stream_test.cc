@@ -73,9 +73,9 @@ class TestCoordinator {
         PredictionOptions{.enabled = true}, *coordinator_, *view_, hot_keys_->history(), *warmer_);
     rollouts_ = std::make_unique<RolloutLead>(PolicyRolloutsOptions(), *coordinator_, *view_,
                                               [] { return std::optional<VersionFigures>(); });
+    tickets_ = std::make_unique<TicketLead>(RolloutTickets::kAbsence, *coordinator_, *view_);
     service_ = std::make_unique<CoordinatorServiceHandler>(
-        *coordinator_, *warmer_, *hot_keys_, *prediction_, *rollouts_, alerts_, advisor_,
-        RolloutTickets::kAbsence);
+        *coordinator_, *warmer_, *hot_keys_, *prediction_, *rollouts_, alerts_, advisor_, *tickets_);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -128,6 +128,7 @@ class TestCoordinator {
   Advisor advisor_{figures_, clock_, executor_, figure_transport_, nullptr};
   std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<RolloutLead> rollouts_;
+  std::unique_ptr<TicketLead> tickets_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
@@ -154,6 +155,15 @@ class PolicyRolloutTest : public testing::Test {
     }
     return "";
   }
+  // What the cache holds lives on as it was written: a trial is bad from the next write on.
+  void WriteAllAnew() const {
+    const auto stub = NewStub<cache::v1::CacheService>(cluster_->Address(kNodes[0], "data"));
+    for (int i = 0; i < 30; ++i) {
+      std::vector<std::string> keys;
+      for (int k = 0; k < 100; ++k) keys.push_back(absl::StrCat("task:", i * 100 + k));
+      calls::SetAll(*stub, keys, "anew");
+    }
+  }
   // A version that is in all slots.
   void PutInForce(const std::string& yaml) {
     const CommandResult applied = WithFile("apply", yaml, {"--plan", "100"});
@@ -217,18 +227,28 @@ TEST_F(PolicyRolloutTest, BadFilesAreRefusedWithFieldLineAndReason) {
   EXPECT_EQ(State(), "") << "nothing was begun";
 }
 
+// In all slots there is nothing to compare with but what was before, which a new leader has not
+// seen.
+TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInAllSlotsIsTakenBackThoughTheLeaderDies) {
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
+  const ServiceLoad load(cluster_->Address(kNodes[0], "data"));
+  std::this_thread::sleep_for(std::chrono::seconds(4));  // Every key is there.
+  ASSERT_EQ(WithFile("apply", kBad, {"--hold", "1h", "--plan", "100"}).exit_code, 0);
+  cluster_->Kill(Leader());
+  ASSERT_TRUE(
+      AwaitPolicies("version 1 of the coordinator, version 2 in 100 % of the slots: ttl: 1s"));
+  WriteAllAnew();
+  ASSERT_TRUE(AwaitState("rolled_back 0")) << Status().value_or(json()).dump();
+  EXPECT_EQ((*Status())["rollout"]["events"].back()["by"], "hit_rate");
+  EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
+}
+
 TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInACanaryIsTakenBackByItself) {
   ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
   const ServiceLoad load(cluster_->Address(kNodes[0], "data"));
   std::this_thread::sleep_for(std::chrono::seconds(4));  // Every key is there.
   ASSERT_EQ(WithFile("apply", kBad, {"--hold", "1h"}).exit_code, 0);
-  // What the cache holds lives on as it was written: the trial is bad from the next write on.
-  const auto stub = NewStub<cache::v1::CacheService>(cluster_->Address(kNodes[0], "data"));
-  for (int i = 0; i < 30; ++i) {
-    std::vector<std::string> keys;
-    for (int k = 0; k < 100; ++k) keys.push_back(absl::StrCat("task:", i * 100 + k));
-    calls::SetAll(*stub, keys, "anew");
-  }
+  WriteAllAnew();
   ASSERT_TRUE(AwaitState("rolled_back 0"));
   EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
   const json rollout = (*Status())["rollout"];
@@ -256,8 +276,21 @@ TEST_F(PolicyRolloutTest, Requirement0_20_AGoodVersionReachesAllSlotsThoughTheLe
   ASSERT_EQ(WithFile("apply", kBetter).exit_code, 0);
   ASSERT_TRUE(AwaitState("running 50"));
   cluster_->Kill(Leader());
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        const std::optional<json> status = Status();
+        return status.has_value() &&
+               absl::StrContains((*status)["rollout"].value("waits_for", ""), "its hold time");
+      },
+      kLimit));
   ASSERT_TRUE(AwaitState("done 100"));
   EXPECT_TRUE(AwaitPolicies("version 2 of the coordinator: ttl: 10m"));
+  // Because it was seen to be good, not because nobody knew.
+  const json rollout = (*Status())["rollout"];
+  for (const json& event : rollout["events"]) EXPECT_EQ(event.value("reason", ""), "");
+  ASSERT_EQ(rollout["readings"].size(), 3u);
+  for (const json& reading : rollout["readings"])
+    EXPECT_TRUE(reading.value("sure", false)) << reading;
 }
 
 }  // namespace

@@ -85,11 +85,19 @@ TEST_F(RolloutTicketsTest, AHolderThatCameToStayHoldsUpNobody) {
   EXPECT_EQ(Ask("b"), "");
 }
 
-TEST_F(RolloutTicketsTest, ANewLeaderKnowsOfNoTicketsButSeesWhoIsAway) {
+TEST_F(RolloutTicketsTest, ANewLeaderKnowsWhoHasOne) {
   EXPECT_EQ(Ask("a"), "");
+  const std::string known = tickets_.Encode();
+  nodes_.erase(nodes_.begin());  // It is away.
   tickets_.Forget();
-  nodes_[0].member.state = MemberState::kDraining;
-  EXPECT_EQ(Ask("b"), "a drains");
+  tickets_.Restore(known, now_);
+  EXPECT_EQ(Ask("b"), "a is being restarted");
+  now_ += RolloutTickets::kAbsence;
+  EXPECT_EQ(Ask("b"), "");
+  for (const char* other : {"", "x", "x a", " "}) {
+    tickets_.Restore(other, now_);
+    EXPECT_EQ(tickets_.Encode(), "") << other;
+  }
 }
 
 }  // namespace

@@ -1,159 +1,23 @@
 // PolicyRollouts: stages, guards, history, whoever leads and whatever the store does.
 
-#include "server/rollout/policy_rollouts.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_executor.h"
-#include "tests/support/fake_lease_store.h"
+#include "tests/unit/server/rollout/rollout_fixture.h"
 
 namespace meridian {
 namespace {
 
 using coordinator::v1::ApplyPolicyRequest;
-using coordinator::v1::ApplyPolicyResponse;
-using coordinator::v1::GetPolicyResponse;
 using coordinator::v1::Rollout;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr char kFirst[] = "namespaces: {task: {ttl: 5m}}";
-constexpr char kSecond[] = "namespaces: {task: {ttl: 1s}}";
-constexpr absl::Duration kHold = absl::Minutes(10);
-constexpr absl::Duration kLook = absl::Seconds(10);
-
-// One coordinator of the region.
-struct Process {
-  Process(FakeClock& clock, FakeLeaseStore& store, VersionFigures& figures, bool& known,
-          std::string process_name)
-      : name(std::move(process_name)), executor(clock), view(store.ViewFor(executor)) {
-    PolicyRolloutsOptions options;
-    options.plan.set_hold_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(kHold)));
-    rollouts = std::make_unique<PolicyRollouts>(
-        options, clock, executor, *view,
-        [&figures, &known] { return known ? std::optional(figures) : std::nullopt; },
-        PolicyRollouts::Hooks{[this](const PolicyRollouts::Assignment& assignment) {
-                                assigned.push_back(assignment);
-                              },
-                              [](const std::string&) {}, [](const Rollout&, const auto&) {}});
-    rollouts->SetNodes({"n1"});
-  }
-  void Lead() {
-    view->TryAcquire("coordinator", name, name, absl::Hours(10'000), [this](const auto& state) {
-      ASSERT_TRUE(state.ok() && state->held);
-      rollouts->Lead(state->token);
-    });
-    executor.RunDue();
-    Follow();
-  }
-  // As kill -9, and the end of its lease.
-  void Die() {
-    view->Release("coordinator", name, [](const absl::Status&) {});
-    rollouts->StepDown();
-    executor.RunDue();
-  }
-  // The node uses what it is told to.
-  void Follow(uint64_t at_least = 0) {
-    coordinator::v1::PolicyReport report;
-    report.set_revision(assigned.empty() ? 0 : assigned.back()->revision());
-    if (at_least > report.revision()) report.set_revision(at_least);
-    rollouts->Report("n1", report);
-    executor.RunDue();
-  }
-  absl::StatusOr<ApplyPolicyResponse> Apply(const ApplyPolicyRequest& request) {
-    absl::StatusOr<ApplyPolicyResponse> answer = absl::UnknownError("not answered");
-    rollouts->Apply(request, [&](auto response) { answer = std::move(response); });
-    executor.RunDue();
-    Follow();
-    return answer;
-  }
-  absl::StatusOr<ApplyPolicyResponse> Apply(const std::string& yaml) {
-    ApplyPolicyRequest request;
-    request.set_yaml(yaml);
-    return Apply(request);
-  }
-  absl::StatusOr<Rollout> Control(uint64_t version, bool promote) {
-    absl::StatusOr<Rollout> answer = absl::UnknownError("not answered");
-    rollouts->Control(version,
-                      promote ? coordinator::v1::ROLLOUT_ACTION_PROMOTE
-                              : coordinator::v1::ROLLOUT_ACTION_ROLL_BACK,
-                      [&](auto response) { answer = std::move(response); });
-    executor.RunDue();
-    Follow();
-    return answer;
-  }
-  absl::StatusOr<GetPolicyResponse> Get(uint64_t version) {
-    absl::StatusOr<GetPolicyResponse> answer = absl::UnknownError("not answered");
-    rollouts->Get(version, [&](auto response) { answer = std::move(response); });
-    executor.RunDue();
-    return answer;
-  }
-  Rollout Newest() { return rollouts->List()->at(0); }
-  // "applied 10 operator".
-  std::vector<std::string> Events(uint64_t version) {
-    std::vector<std::string> events;
-    const absl::StatusOr<std::vector<Rollout>> all = rollouts->List();
-    for (const Rollout& rollout : *all) {
-      if (rollout.policy_version() != version) continue;
-      for (const auto& event : rollout.events()) {
-        events.push_back(absl::StrCat(event.what(), " ", event.percent(), " ", event.by()));
-      }
-    }
-    return events;
-  }
-
-  const std::string name;
-  FakeExecutor executor;
-  std::unique_ptr<FakeLeaseStore::View> view;
-  std::vector<PolicyRollouts::Assignment> assigned;
-  std::unique_ptr<PolicyRollouts> rollouts;
-};
-
-class PolicyRolloutsTest : public testing::Test {
- protected:
-  std::unique_ptr<Process> Start(const std::string& name) {
-    auto process = std::make_unique<Process>(clock_, store_, figures_, known_, name);
-    process->Lead();
-    return process;
-  }
-  // Version 1 is in all slots, as in clusters that have used this before.
-  std::unique_ptr<Process> StartWithFirst() {
-    auto process = Start("c1");
-    EXPECT_TRUE(process->Apply(kFirst).ok());
-    for (int stage = 0; stage < 3; ++stage) EXPECT_TRUE(process->Control(1, true).ok());
-    return process;
-  }
-  void Count(uint64_t version, uint64_t hits, uint64_t misses) {
-    VersionReads reads;
-    reads.hits = hits;
-    reads.misses = misses;
-    figures_.table[{"task", version}] += reads;
-  }
-  // Time passes, with reads in both parts; the guards look.
-  void Pass(Process& process, absl::Duration time, double trial_hit_rate = 0.95) {
-    for (absl::Duration passed; passed < time; passed += kLook) {
-      Count(1, 9500, 500);
-      const auto hits = static_cast<uint64_t>(2000 * trial_hit_rate);
-      Count(2, hits, 2000 - hits);
-      process.executor.RunFor(kLook);
-      process.Follow();
-    }
-  }
-
-  FakeClock clock_;
-  FakeLeaseStore store_{clock_};
-  VersionFigures figures_;
-  bool known_ = true;
-};
+class PolicyRolloutsTest : public RolloutFixture {};
 
 TEST_F(PolicyRolloutsTest, Requirement0_20_AGoodVersionGoesFrom10To50To100Percent) {
   auto process = StartWithFirst();
@@ -246,7 +110,7 @@ TEST_F(PolicyRolloutsTest, TheNextLeaderGoesOn) {
   auto second = Start("c2");
   EXPECT_EQ(second->assigned.back()->trial_percent(), 10u);
   EXPECT_EQ(second->Newest().percent(), 10u);
-  Pass(*second, kHold / 2 + 2 * kLook);
+  Pass(*second, kHold / 2 + 6 * kLook);
   EXPECT_EQ(second->Newest().percent(), 50u) << "the time under the first leader counts";
   EXPECT_EQ(second->Get(1)->policy().yaml(), kFirst);
   Pass(*second, kLook, 0.3);
@@ -286,8 +150,11 @@ TEST_F(PolicyRolloutsTest, WithoutFiguresOrWithNodesBehindNoStageEndsByItself) {
   figures_.complete = false;
   Pass(*process, 2 * kLook);
   EXPECT_EQ(process->Newest().percent(), 10u) << "a node does not tell its figures";
+  EXPECT_THAT(process->Newest().waits_for(), HasSubstr("the figures of every node"));
   figures_.complete = true;
-  Pass(*process, 2 * kLook);
+  Pass(*process, kHold - kLook);
+  EXPECT_EQ(process->Newest().percent(), 10u) << "nobody watched the time before";
+  Pass(*process, 3 * kLook);
   EXPECT_EQ(process->Newest().percent(), 50u);
 }
 
@@ -297,14 +164,6 @@ TEST_F(PolicyRolloutsTest, AStoreThatWentBackIsAheadOfTheNodesAgain) {
   process->Follow(revision + 7);
   EXPECT_EQ(process->assigned.back()->revision(), revision + 8);
   EXPECT_EQ(process->assigned.back()->base().yaml(), kFirst);
-}
-
-TEST_F(PolicyRolloutsTest, WithNothingStoredNodesKeepWhatTheyHave) {
-  auto process = Start("c1");
-  process->Follow(41);
-  EXPECT_TRUE(process->assigned.empty());
-  ASSERT_TRUE(process->Apply(kFirst).ok());
-  EXPECT_EQ(process->assigned.back()->revision(), 42u);
 }
 
 TEST_F(PolicyRolloutsTest, BadInputIsRefusedWithFieldLineAndReason) {

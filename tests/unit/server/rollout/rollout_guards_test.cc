@@ -87,7 +87,7 @@ TEST(RolloutGuardsTest, FewReadsSayNothing) {
   }
 }
 
-// What is really equal is taken for worse never, in as many looks as a day of ten-second intervals
+// Reads that are drawn one by one: what is really equal is taken for worse never, in as many looks as a day of ten-second intervals
 // has.
 TEST(RolloutGuardsTest, ChanceTakesNothingBack) {
   std::mt19937 random(7);
@@ -114,6 +114,15 @@ TEST(RolloutGuardsTest, ChanceTakesNothingBack) {
       ASSERT_FALSE(reading.breached()) << look << ": " << ReadingText(reading);
     }
   }
+}
+
+// One batch of reads that fails together is as many failures as a version that makes one read in
+// fifty fail: by counts alone the two cannot be told apart.
+TEST(RolloutGuardsTest, ABurstThatStrikesTheTrialAloneIsTakenForItsFaultUnlessTheBoundIsWider) {
+  EXPECT_TRUE(Judge("errors", Reads(5000, 1, 0.02), Reads(50'000, 1)).breached());
+  RolloutGuards guards = Guards();
+  guards.set_max_error_rise(0.02);
+  EXPECT_FALSE(Judge("errors", Reads(5000, 1, 0.02), Reads(50'000, 1), guards).breached());
 }
 
 TEST(RolloutGuardsTest, AQuantileIsWithinItsBucket) {
