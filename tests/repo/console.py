@@ -1,7 +1,7 @@
 """Commands of documents: found in their fenced blocks, run one after the other in one shell.
 
 A block of `console` has commands after `$ ` and what they answer; a block of `sh` commands alone.
-With a second word (`sh kubernetes`, `sh machine`) they are for somewhere else, and not run here. In
+With a second word, one of ELSEWHERE, they are for somewhere else, and not run here. In
 a command's comment `exit code 3` and `within 5 s` (it is asked again until then) are meant so.
 """
 
@@ -15,6 +15,10 @@ import subprocess
 import time
 
 FENCED = re.compile(r"^```(console|sh)(?: +(\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ANY_FENCE = re.compile(r"^ *```(.*)$", re.MULTILINE)
+# Blocks that are no commands.
+OTHER_KINDS = frozenset(("yaml", "json", "cpp", "proto", "text", "python", "cmake", "jsonl", "promql"))
+ELSEWHERE = frozenset(("kubernetes", "machine"))
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 WITHIN = re.compile(r"#.*\bwithin (\d+) s\b")
 COMMAND_SECONDS = 90
@@ -62,6 +66,22 @@ def steps(text):
                 continue
             goes_on = words.endswith("\\")
     return found
+
+
+def fence_problems(text):
+    """Blocks that `steps` would not see although they may be commands, one line each."""
+    fences = list(ANY_FENCE.finditer(text))
+    for fence in fences[::2]:
+        words = fence.group(1).split()
+        line = text.count("\n", 0, fence.start()) + 1
+        known = words and (words[0] in OTHER_KINDS or (
+            words[0] in ("sh", "console") and len(words) < 3 and set(words[1:]) <= ELSEWHERE))
+        if not known:
+            yield f"line {line}: a block of {fence.group(1) or 'nothing'!r}"
+        elif fence.group().startswith(" ") and words[0] in ("sh", "console"):
+            yield f"line {line}: an indented block of commands"
+    if len(fences) % 2:
+        yield f"line {text.count(chr(10), 0, fences[-1].start()) + 1}: a block that does not end"
 
 
 class Shell:
@@ -117,10 +137,13 @@ def same_text(documented, actual):
 
 def json_difference(documented, actual, known_fields, path="answer"):
     """Where `actual` is not of the documented form, or None. A number that is 0 may be left out, as
-    in JSON of protos."""
+    in JSON of protos; what is documented as empty is empty."""
+    if documented in ({}, []) and actual != documented:
+        return f"{path}: is {actual!r}, not empty"
     if isinstance(documented, dict):
         if not isinstance(actual, dict):
             return f"{path}: is {actual!r}, no object"
+        documented = {name: value for name, value in documented.items() if name != ANYTHING}
         for name, value in documented.items():
             if name not in actual:
                 may_be_zero = isinstance(value, (int, float)) or (
@@ -135,6 +158,8 @@ def json_difference(documented, actual, known_fields, path="answer"):
     if isinstance(documented, list):
         if not isinstance(actual, list):
             return f"{path}: is {actual!r}, no list"
+        if documented == [ANYTHING]:
+            return None
         for index, value in enumerate(documented):
             found = [json_difference(value, one, known_fields, f"{path}[{index}]")
                      for one in actual]
@@ -150,8 +175,14 @@ def json_difference(documented, actual, known_fields, path="answer"):
     return None if fine else f"{path}: is {actual!r}, not like {documented!r}"
 
 
+ANYTHING = "…"
+
+
 def parse_json(text):
-    """The first JSON value of an answer; lines of `…` left out something."""
+    """The first JSON value of an answer; lines of `…` left out something. Alone in it, they say that
+    an object or a list may have anything, or nothing."""
+    text = re.sub(r"\[\s*…\s*\]", f'["{ANYTHING}"]', text)
+    text = re.sub(r"\{\s*…\s*\}", f'{{"{ANYTHING}": 0}}', text)
     text = re.sub(r"^\s*…\s*$\n?", "", text, flags=re.MULTILINE)
     text = re.sub(r",(\s*[}\]])", r"\1", text)
     return snake_case(json.JSONDecoder().raw_decode(text.lstrip())[0])
@@ -169,8 +200,6 @@ def difference(documented, actual, known_fields=frozenset()):
     """Why an answer is not what the document says, or None."""
     if documented.lstrip().startswith("{"):
         try:
-            if documented.strip() == "{}" and parse_json(actual) != {}:
-                return "it has nothing to say, says the document"
             return json_difference(parse_json(documented), parse_json(actual), known_fields)
         except ValueError as error:
             return f"no JSON: {error}"

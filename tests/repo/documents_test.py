@@ -61,6 +61,16 @@ FILLED_IN = {"ANOTHER_NODE:7402": "$US_NODE_2_ADMIN", "NODE:7402": "$US_ADMIN",
              "HOST:7413": "$US_COORDINATOR_HTTP", "NAMESPACE": "assessment", "REGION": "eu"}
 
 
+def filled_in(command):
+    """What a reader makes of it; what stays open is an error."""
+    for word, instead in FILLED_IN.items():
+        command = re.sub(rf"\b{word}\b", instead, command)
+    left = re.search(r"(?<![\w$])[A-Z][A-Z_]{2,}(?![\w=])", command)
+    if left:
+        raise AssertionError(f"{command}: what is {left[0]}?")
+    return command
+
+
 def grpcurl_of(work):
     """Its path, or None: the one that integration/grpcurl has made, too."""
     folder = work.parent / "grpcurl"
@@ -92,13 +102,16 @@ class OperatorsTest(Documents):
                         "meridian-example-load --origin $ORIGIN --target $US --requests 10000"):
             self.assertIsNone(console.run_step(self.shell, console.Step(0, command)))
         grpcurl = find_grpcurl(self)
-        for path in sorted((DOCS / "runbooks").glob("*.md")):
+        for path in sorted((DOCS / "runbooks").glob("M*.md")):
+            executed = 0
             for step in console.steps(path.read_text()):
-                if step.command.startswith("grpcurl") and grpcurl is None:
+                if step.elsewhere or (step.command.startswith("grpcurl") and grpcurl is None):
                     continue
-                for word, instead in FILLED_IN.items():
-                    step.command = re.sub(rf"\b{word}\b", instead, step.command)
-                self.assertIsNone(console.run_step(self.shell, step, FIELDS), path.name)
+                with self.subTest(page=path.name, line=step.line):
+                    step.command = filled_in(step.command)
+                    self.assertIsNone(console.run_step(self.shell, step, FIELDS))
+                executed += 1
+            self.assertGreater(executed, 0, f"nothing of {path.name} is executed")
 
 
 # What a document calls a command: `meridianctl …` amid its text.
@@ -127,6 +140,14 @@ class RunbooksTest(unittest.TestCase):
 
 class NamedCommandsTest(unittest.TestCase):
     """Commands that are not run, or only named, are right by their words."""
+
+    def test_every_block_says_what_it_is(self):
+        """Otherwise its commands would be looked at by nobody."""
+        for path in (ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))):
+            if path.parent.name == "adr":
+                continue
+            with self.subTest(file=str(path.relative_to(ROOT))):
+                self.assertEqual(list(console.fence_problems(path.read_text())), [])
 
     def test_programs_have_what_documents_name(self):
         programs = command_words.Programs(os.environ["MERIDIAN_BIN_DIR"])
@@ -198,6 +219,21 @@ class ConsoleTest(unittest.TestCase):
                           (12, "four    # within 5 s", "answer\n\nmore\n", "", 0, 5),
                           (16, "five", None, "", 0, 0)])
 
+    def test_blocks_that_would_be_overlooked_are_found(self):
+        for text, fine in (("```sh\na\n```\n", True), ("```sh kubernetes\na\n```\n", True),
+                           ("```console\n$ a\n```\n\n```yaml\na: 1\n```\n", True),
+                           ("```\na\n```\n", False), ("```bash\na\n```\n", False),
+                           ("```sh somewhere\na\n```\n", False),
+                           ("```sh kubernetes later\na\n```\n", False),
+                           ("- a\n  ```sh\n  b\n  ```\n", False), ("```sh\na\n", False)):
+            self.assertEqual(not list(console.fence_problems(text)), fine, text)
+
+    def test_what_a_reader_fills_in_is_known(self):
+        self.assertEqual(filled_in("meridianctl ring --admin NODE:7402 | grep ^A_B=1"),
+                         "meridianctl ring --admin $US_ADMIN | grep ^A_B=1")
+        with self.assertRaises(AssertionError):
+            filled_in("meridianctl drain OTHER")
+
     def test_texts_may_differ_in_numbers_only(self):
         documented = "NAME   AGE\nus-1  5 s\n…\nlast … line\n"
         for actual, fine in ((documented, True),
@@ -221,6 +257,15 @@ class ConsoleTest(unittest.TestCase):
             self.assertEqual(found is None, fine, actual)
         self.assertIsNotNone(console.difference(documented, json.dumps(
             {"a": "x1", "on": True, "l": [{"b": 1}]}), set()), "n is the name of no field")
+        for documented, actual, fine in (
+                ('{"l": []}', {"l": []}, True), ('{"l": []}', {"l": [1]}, False),
+                ('{"o": {}}', {"o": {}}, True), ('{"o": {}}', {"o": {"a": 1}}, False),
+                ('{"o": {}}', {"o": []}, False),
+                ('{"l": [\n…\n]}', {"l": [1]}, True), ('{"l": [\n…\n]}', {"l": []}, True),
+                ('{"l": […]}', {"l": 1}, False), ('{"o": {…}}', {"o": {"a": 1}}, True),
+                ('{"o": {\n…\n}}', {"o": 1}, False)):
+            found = console.difference(documented, json.dumps(actual))
+            self.assertEqual(found is None, fine, (documented, actual))
         self.assertIsNone(console.difference("{}", "{}"))
         self.assertIsNotNone(console.difference("{}", '{"a": 1}'))
         self.assertIsNotNone(console.difference("{}", "ERROR"))
