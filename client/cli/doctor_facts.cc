@@ -69,31 +69,37 @@ std::map<std::string, std::string> OtherMembers(const ClusterFacts& facts) {
   return others;
 }
 
-std::set<std::string> CoordinatorsOf(const Session& session, const ClusterFacts& facts) {
-  std::set<std::string> addresses;
+// Those that nodes follow, and those of the cluster file; by address.
+std::map<std::string, CoordinatorFacts> CoordinatorsOf(const Session& session,
+                                                       const ClusterFacts& facts) {
+  std::map<std::string, CoordinatorFacts> coordinators;
+  const auto add = [&](const std::string& address, const std::string& region, bool listed) {
+    coordinators[address] = {.address = address, .region = region, .listed = listed};
+  };
   for (const NodeFacts& node : facts.nodes) {
-    if (!node.status().coordinator().empty()) addresses.insert(node.status().coordinator());
+    const std::string& followed = node.status().coordinator();
+    if (!followed.empty()) add(followed, node.status().region(), false);
   }
   const std::vector<std::string> regions = facts.Regions();
-  if (!session.options().targets.empty() || !session.options().admin.empty()) return addresses;
+  if (!session.options().targets.empty() || !session.options().admin.empty()) return coordinators;
   if (const auto file = session.Cluster(); file.ok()) {
     for (const ClusterRegion& region : file->regions) {
       if (std::find(regions.begin(), regions.end(), region.name) == regions.end()) continue;
-      addresses.insert(region.coordinators.begin(), region.coordinators.end());
+      for (const std::string& address : region.coordinators) add(address, region.name, true);
     }
   }
-  return addresses;
+  return coordinators;
 }
 
 void AskCoordinators(const Session& session, ClusterFacts* facts) {
-  for (const std::string& address : CoordinatorsOf(session, *facts)) {
-    CoordinatorFacts coordinator;
-    coordinator.address = address;
+  for (auto& [address, coordinator] : CoordinatorsOf(session, *facts)) {
     ResultError error;
     if (!CallNode<CoordinatorService>(session, address, &CoordinatorService::Stub::GetStatus,
                                       coordinator::v1::GetStatusRequest(), &coordinator.status,
                                       &error)) {
       coordinator.problem = error.message;
+    } else {
+      coordinator.region = coordinator.status.region();
     }
     coordinator::v1::ListAlertsResponse alerts;
     if (coordinator.status.leader() &&

@@ -29,7 +29,9 @@ struct NodeFacts {
 
 struct CoordinatorFacts {
   std::string address;
-  std::string problem;  // Why it did not answer; empty: it did.
+  std::string region = {};   // Whose it is; empty: not known.
+  bool listed = false;       // In the cluster file, which names all of a region.
+  std::string problem = {};  // Why it did not answer; empty: it did.
   coordinator::v1::GetStatusResponse status = {};
 };
 

@@ -94,11 +94,13 @@ class NodeDoctor {
     }
   }
 
+  // Every node: none has TLS at its listeners yet. The certificates that nodes tell of are those
+  // that they use for a Redis or an origin.
   void Plaintext() {
     std::vector<std::string> open;
     bool beyond = false;
     for (const NodeFacts& node : facts_.nodes) {
-      if (!node.answered() || node.figures.certificate_expires_unix_ms() != 0) continue;
+      if (!node.answered()) continue;
       open.push_back(node.Label());
       for (const std::string& warning : node.status().warnings()) {
         beyond = beyond || absl::StrContains(warning, "plaintext without authentication");
@@ -146,8 +148,11 @@ class NodeDoctor {
     const absl::Duration left = absl::FromUnixMillis(static_cast<int64_t>(expires)) - facts_.now;
     if (left > kExpiresSoon) return;
     const std::string what = left <= absl::ZeroDuration()
-                                 ? "its certificate has expired"
-                                 : absl::StrCat("its certificate expires in ", DurationText(left));
+                                 ? "a certificate that it uses for a Redis or an origin has expired"
+                                 : absl::StrCat(
+                                       "a certificate that it uses for a Redis or an origin "
+                                       "expires in ",
+                                       DurationText(left));
     out_.Add(left < kExpiresNow ? FindingSeverity::kCritical : FindingSeverity::kWarning,
              "certificate", node.Label(), what,
              "put a new one in its place (docs/runbooks/MeridianCertificateExpires.md)");

@@ -103,26 +103,39 @@ class RegionDoctor {
                                  ": a node that dies stays an owner, no alert is made"),
                     "start a coordinator; is the regional Redis up, which keeps its lease?");
     }
-    size_t of_region = 0, leaders = 0;
+    size_t answering = 0, leaders = 0, listed = 0;
     for (const CoordinatorFacts& coordinator : facts_.coordinators) {
-      if (!coordinator.problem.empty()) continue;
-      if (coordinator.status.region() != region) continue;
-      ++of_region;
-      leaders += coordinator.status.leader() ? 1 : 0;
+      if (coordinator.region != region) continue;
+      listed += coordinator.listed ? 1 : 0;
+      if (coordinator.problem.empty()) {
+        ++answering;
+        leaders += coordinator.status.leader() ? 1 : 0;
+      } else if (unheard.empty()) {
+        CoordinatorDown(coordinator);
+      }
     }
-    if (of_region > 0 && leaders == 0) {
+    if (answering > 0 && leaders == 0) {
       out_.Critical(
           "no_leader", region, "has coordinators, and none leads",
           "the lease is in the regional Redis: is that up, and do coordinators reach it?");
-    } else if (of_region == 1) {
+    } else if (answering == 1 && listed == 1) {
       out_.Info("single_coordinator", region,
                 "has one coordinator: while it is away nothing reacts to nodes that die",
                 "run two; the second one waits");
-    } else if (of_region == 0 && !follows && unheard.empty()) {
+    } else if (answering == 0 && listed == 0 && !follows && unheard.empty()) {
       out_.Info("static_peers", region,
                 "follows no coordinator: its nodes are a fixed list, without failover and alerts",
                 "run meridian-coordinator unless that is meant");
     }
+  }
+
+  // Nodes hear one: this is another, or the line from here to it.
+  void CoordinatorDown(const CoordinatorFacts& coordinator) {
+    out_.Warning("coordinator_down", coordinator.region,
+                 absl::StrCat("coordinator ", coordinator.address,
+                              " does not answer: ", coordinator.problem),
+                 "start it again: when the one that leads dies, nobody else reacts to nodes that "
+                 "die (docs/runbooks/MeridianNoCoordinatorLeads.md)");
   }
 
   void RegionMemory(const std::string& region, const std::vector<const NodeFacts*>& nodes) {

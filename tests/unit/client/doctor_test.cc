@@ -29,8 +29,6 @@ NodeFacts Node(const std::string& name) {
   node.figures.set_node(name);
   node.figures.set_region("us");
   node.figures.set_at_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(kNow)));
-  node.figures.set_certificate_expires_unix_ms(
-      static_cast<uint64_t>(absl::ToUnixMillis(kNow + absl::Hours(24 * 90))));
   node.figures.set_l2_used_bytes(10);
   node.figures.set_l2_limit_bytes(100);
   admin::v1::GetStatusResponse& status = *node.figures.mutable_status();
@@ -55,7 +53,7 @@ NodeFacts Node(const std::string& name) {
   return node;
 }
 
-// A cluster of which there is nothing to say.
+// A cluster of which there is nothing to say, but for what is so in every one (kAlways).
 ClusterFacts Healthy() {
   ClusterFacts facts;
   facts.now = kNow;
@@ -64,6 +62,8 @@ ClusterFacts Healthy() {
   for (const char* address : {"c1:7410", "c2:7410"}) {
     CoordinatorFacts coordinator;
     coordinator.address = address;
+    coordinator.region = "us";
+    coordinator.listed = true;
     coordinator.status.set_region("us");
     coordinator.status.set_leader(address[1] == '1');
     facts.coordinators.push_back(coordinator);
@@ -73,8 +73,11 @@ ClusterFacts Healthy() {
 
 admin::v1::GetStatusResponse& StatusOf(NodeFacts& node) { return *node.figures.mutable_status(); }
 
+// Listeners have no TLS yet.
+constexpr char kAlways[] = "info plaintext cluster";
+
 // "critical redis_away n1"
-std::vector<std::string> Found(const ClusterFacts& facts) {
+std::vector<std::string> AllFound(const ClusterFacts& facts) {
   std::vector<std::string> found;
   for (const Finding& finding : Examine(facts)) {
     found.push_back(std::string(SeverityName(finding.severity)) + " " + finding.check + " " +
@@ -83,8 +86,15 @@ std::vector<std::string> Found(const ClusterFacts& facts) {
   return found;
 }
 
+// All but kAlways.
+std::vector<std::string> Found(const ClusterFacts& facts) {
+  std::vector<std::string> found = AllFound(facts);
+  std::erase(found, kAlways);
+  return found;
+}
+
 TEST(DoctorTest, AHealthyClusterIsNotComplainedOf) {
-  EXPECT_THAT(Found(Healthy()), IsEmpty());
+  EXPECT_THAT(AllFound(Healthy()), UnorderedElementsAre(kAlways));
   EXPECT_EQ(ExitCodeOf(Examine(Healthy())), kExitOk);
   EXPECT_THAT(FindingsText(Healthy(), {}, Style(false)), HasSubstr("nothing to complain of"));
 }
@@ -139,9 +149,22 @@ TEST(DoctorTest, WithoutACoordinatorNothingReacts) {
   facts = Healthy();
   facts.coordinators.pop_back();
   EXPECT_THAT(Found(facts), UnorderedElementsAre("info single_coordinator us"));
+  facts.coordinators[0].listed = false;
+  EXPECT_THAT(Found(facts), IsEmpty()) << "the one that nodes follow: of others nothing is known";
   facts.coordinators.clear();
   for (NodeFacts& node : facts.nodes) StatusOf(node).clear_coordinator();
   EXPECT_THAT(Found(facts), UnorderedElementsAre("info static_peers us"));
+}
+
+TEST(DoctorTest, OneDeadCoordinatorOfSeveralIsNamed) {
+  ClusterFacts facts = Healthy();
+  facts.coordinators[1].status = {};
+  facts.coordinators[1].problem = "refused";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning coordinator_down us"));
+  EXPECT_THAT(Examine(facts)[0].summary, AllOf(HasSubstr("c2:7410"), HasSubstr("refused")));
+  facts.coordinators[1].region = "eu";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info single_coordinator us"))
+      << "it is of another region";
 }
 
 TEST(DoctorTest, WhatIsWrongWithRedisIsTold) {
@@ -192,11 +215,21 @@ TEST(DoctorTest, SlotsWithoutAnOwnerAndNodesOnTheirOwn) {
 
 TEST(DoctorTest, PlaintextIsANoteOnOneMachineAndAWarningBeyond) {
   ClusterFacts facts = Healthy();
-  facts.nodes[0].figures.clear_certificate_expires_unix_ms();
-  EXPECT_THAT(Found(facts), UnorderedElementsAre("info plaintext cluster"));
+  EXPECT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1, n2)"));
   StatusOf(facts.nodes[0])
       .add_warnings("plaintext without authentication is reachable beyond this machine");
-  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning plaintext cluster"));
+  EXPECT_THAT(AllFound(facts), UnorderedElementsAre("warning plaintext cluster"));
+}
+
+TEST(DoctorTest, ACertificateForRedisProtectsNoListener) {
+  ClusterFacts facts = Healthy();
+  for (NodeFacts& node : facts.nodes) {
+    node.figures.set_certificate_expires_unix_ms(
+        static_cast<uint64_t>(absl::ToUnixMillis(kNow + absl::Hours(24 * 90))));
+  }
+  EXPECT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1, n2)"));
 }
 
 TEST(DoctorTest, CertificatesAreToldBeforeTheyExpire) {
@@ -210,7 +243,7 @@ TEST(DoctorTest, CertificatesAreToldBeforeTheyExpire) {
   EXPECT_THAT(left(absl::Hours(24 * 13)), UnorderedElementsAre("warning certificate n1"));
   EXPECT_THAT(left(absl::Hours(48)), UnorderedElementsAre("critical certificate n1"));
   EXPECT_THAT(left(-absl::Hours(1)), UnorderedElementsAre("critical certificate n1"));
-  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("has expired"));
+  EXPECT_THAT(Examine(facts)[0].summary, AllOf(HasSubstr("has expired"), HasSubstr("Redis")));
 }
 
 TEST(DoctorTest, ReplicationThatIsLateCutOrLost) {
@@ -272,12 +305,12 @@ TEST(DoctorTest, TheWorstDecidesTheExitCodeAndComesFirst) {
   EXPECT_EQ(findings.front().check, "redis_away");
   EXPECT_EQ(findings.back().severity, FindingSeverity::kInfo);
   EXPECT_THAT(FindingsText(facts, findings, Style(false)),
-              AllOf(HasSubstr("1 critical, 1 warnings, 1 notes"), HasSubstr("do: "),
+              AllOf(HasSubstr("1 critical, 1 warnings, 2 notes"), HasSubstr("do: "),
                     Not(HasSubstr("\033"))));
   EXPECT_THAT(FindingsText(facts, findings, Style(true)), HasSubstr("\033[31mcritical"));
   const auto json = FindingsJson(facts, findings);
   EXPECT_EQ(json["worst"], "critical");
-  EXPECT_EQ(json["findings"].size(), 3u);
+  EXPECT_EQ(json["findings"].size(), 4u);
 }
 
 }  // namespace
