@@ -65,22 +65,10 @@ struct Progress {
   std::string Text() const { return absl::StrCat(what.load(), " ", ProgressBar(done, whole)); }
 };
 
-// The keys that the tests may have written.
-std::vector<std::string> WrittenKeys(const PerfReport& report, const PerfArguments& arguments) {
-  std::vector<std::string> keys;
-  const auto add = [&](const char* test, uint64_t count) {
-    for (uint64_t i = 0; i < count; ++i) keys.push_back(report.values.Key(test, i));
-  };
-  if (report.pairs.ran && !report.pairs.of_origin) add("pair", arguments.pairs.iterations);
-  if (report.hit_rate.ran) add("hit", arguments.hit_rate.items());
-  if (report.load.ran) add("load", arguments.load.keys);
-  return keys;
-}
-
 void RemoveKeys(Client& client, const PerfArguments& arguments, absl::Duration timeout,
                 PerfReport* report, Progress* progress) {
   constexpr size_t kAtOnce = 1000;
-  const std::vector<std::string> keys = WrittenKeys(*report, arguments);
+  const std::vector<std::string> keys = WrittenKeys(*report);
   report->written_keys = keys.size();
   progress->Begin("removing the keys", keys.size());
   CallOptions options;
@@ -255,8 +243,8 @@ void AddPerfOptions(CLI::App& command, PerfArguments& arguments) {
   command.add_option("--sets", arguments.load.set_percent, "writes of the load test, in percent")
       ->check(WholeNumber(0, 100))
       ->capture_default_str();
-  command.add_option("--value-bytes", arguments.value_bytes, "size of the values")
-      ->check(WholeNumber(kSmallestReplayValue, 1 << 20))
+  command.add_option("--value-bytes", arguments.value_bytes, "size of the values, such as 16KiB")
+      ->transform(CLI::Validator(ByteSize(kSmallestReplayValue, 1 << 20), ""))
       ->capture_default_str();
   command.add_option("--report", arguments.report, "saved as PATH.txt, PATH.json and PATH.html")
       ->check(EmptyProblem)

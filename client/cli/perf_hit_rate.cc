@@ -18,9 +18,9 @@ double Share(uint64_t part, uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-// One request as an application sends it; empty, or what went wrong.
+// One request as an application sends it; empty, or what went wrong. `stores`: it sent a Set.
 std::string Ask(PerfTarget& target, const PerfValues& values, const std::string& key,
-                GetResult* got) {
+                GetResult* got, bool* stores) {
   *got = target.Get(key, /*from_origin=*/false);
   if (got->error != nullptr) {
     return absl::StrCat(QuoteKey(key), ": ", got->error->reason, ": ", got->error->message);
@@ -31,6 +31,7 @@ std::string Ask(PerfTarget& target, const PerfValues& values, const std::string&
                : absl::StrCat(QuoteKey(key), ": came back with another value");
   }
   if (values.origin_delay > absl::ZeroDuration()) target.Pause(values.origin_delay);
+  *stores = true;
   const WriteResult set = target.Set(key, values.Value(key), values.ttl);
   if (set.ok()) return "";
   return absl::StrCat(QuoteKey(key), ": ",
@@ -76,7 +77,9 @@ HitRateResult RunHitRate(PerfTarget& target, const HitRateOptions& options,
     const std::string key = values.Key("hit", item);
     const absl::Duration start = target.Now();
     GetResult got;
-    std::string problem = Ask(target, values, key, &got);
+    bool stores = false;
+    std::string problem = Ask(target, values, key, &got, &stores);
+    if (stores) result.written.insert(item);
     const double took = absl::ToDoubleMilliseconds(target.Now() - start);
     ++done;
     if (!problem.empty()) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "client/cli/perf_summary.h"
@@ -33,6 +34,7 @@ struct HitRateResult {
   std::array<uint64_t, 4> by_tier{};  // By kReplayTiers.
   std::vector<double> times_ms;       // Of each request; what misses is stored within it.
   std::vector<bool> hits;             // Of each request.
+  std::set<uint64_t> written = {};    // Items that it may have stored.
   PerfProblems problems;
 
   uint64_t answered() const { return hits.size(); }

@@ -120,7 +120,10 @@ std::string Pairs(const PairsResult& pairs) {
   return absl::StrCat(
       BarPlot({"Uncached and cached by iteration", "iteration", "ms"}, names, {uncached, cached}),
       Table(SummaryHeader(),
-            {SummaryRow("uncached", pairs.Uncached()), SummaryRow("cached", pairs.Cached())}));
+            {SummaryRow(absl::StrCat("uncached", pairs.of_origin ? ", " : "",
+                                     pairs.of_origin ? pairs.UncachedSourcesText() : ""),
+                        pairs.Uncached()),
+             SummaryRow("cached", pairs.Cached())}));
 }
 
 // The hit rate of all requests so far, by request.

@@ -151,6 +151,7 @@ LoadResult RunLoad(std::vector<ReplayRegion>& target, const LoadOptions& options
   result.elapsed = clock.Monotonic() - start;
   result.points = watch.Finish();
   result.gave_up = runner.gave_up();
+  for (const ReplayRequest& request : ledger.WrittenKeys()) result.written.push_back(request.key);
   return result;
 }
 

@@ -60,6 +60,7 @@ struct LoadResult {
   absl::Duration elapsed;
   ReplayStats stats;
   std::vector<LoadPoint> points;
+  std::vector<uint64_t> written = {};  // Keys that it may have stored.
 
   RegionStats All() const;
   double RequestsPerSecond() const;

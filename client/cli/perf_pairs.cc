@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/results.h"
 #include "common/base/strings.h"
 
@@ -25,7 +26,7 @@ std::string ErrorText(const std::string& key, const ResultError* error) {
 
 // The first half of a pair: false fills `problem`.
 bool AskUncached(PerfTarget& target, const PairsOptions& options, const PerfValues& values,
-                 PerfPair* pair, std::string* problem) {
+                 PerfPair* pair, PairsResult* result, std::string* problem) {
   const bool of_origin = !options.keys.empty();
   const absl::Duration start = target.Now();
   const GetResult got = target.Get(pair->key, of_origin);
@@ -39,6 +40,7 @@ bool AskUncached(PerfTarget& target, const PairsOptions& options, const PerfValu
   }
   if (!of_origin) {
     if (values.origin_delay > absl::ZeroDuration()) target.Pause(values.origin_delay);
+    result->written.push_back(pair->key);  // Who knows what a Set that fails has done?
     const WriteResult set = target.Set(pair->key, values.Value(pair->key), values.ttl);
     if (!set.ok()) {
       *problem = ErrorText(pair->key, set.error.get());
@@ -69,6 +71,26 @@ bool AskCached(PerfTarget& target, const PairsOptions& options, const PerfValues
 }  // namespace
 
 Summary PairsResult::Uncached() const { return SummaryOf(pairs, &PerfPair::uncached_ms); }
+Summary PairsResult::UncachedOf(const std::string& source) const {
+  std::vector<double> values;
+  for (const PerfPair& pair : pairs) {
+    if (pair.uncached_source == source) values.push_back(pair.uncached_ms);
+  }
+  return Summarize(std::move(values));
+}
+
+std::map<std::string, uint64_t> PairsResult::UncachedSources() const {
+  std::map<std::string, uint64_t> sources;
+  for (const PerfPair& pair : pairs) ++sources[pair.uncached_source];
+  return sources;
+}
+
+std::string PairsResult::UncachedSourcesText() const {
+  return absl::StrJoin(UncachedSources(), ", ", [](std::string* out, const auto& source) {
+    absl::StrAppend(out, source.second, " from ", source.first);
+  });
+}
+
 Summary PairsResult::Cached() const { return SummaryOf(pairs, &PerfPair::cached_ms); }
 
 double PairsResult::SpeedUp() const {
@@ -92,7 +114,7 @@ PairsResult RunPairs(PerfTarget& target, const PairsOptions& options, const Perf
     PerfPair pair;
     pair.key = result.of_origin ? options.keys[i % options.keys.size()] : values.Key("pair", i);
     std::string problem;
-    if (AskUncached(target, options, values, &pair, &problem)) {
+    if (AskUncached(target, options, values, &pair, &result, &problem)) {
       target.Pause(options.wait);
       if (target.stopped()) break;
       AskCached(target, options, values, &pair, &problem);

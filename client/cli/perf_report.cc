@@ -39,15 +39,29 @@ void OfBackends(const PerfReport& report, Advice* advice) {
   }
 }
 
+uint64_t OfSource(const PairsResult& pairs, const std::string& source) {
+  const auto sources = pairs.UncachedSources();
+  const auto found = sources.find(source);
+  return found == sources.end() ? 0 : found->second;
+}
+
 void OfPairs(const PairsResult& pairs, Advice* advice) {
   if (pairs.pairs.empty()) return;
   const Summary cached = pairs.Cached();
   const Summary uncached = pairs.Uncached();
+  const uint64_t loaded = OfSource(pairs, "ORIGIN");
+  const bool by_origin = pairs.of_origin && loaded == pairs.pairs.size();
+  if (pairs.of_origin && !by_origin) {
+    advice->push_back(absl::StrFormat(
+        "%d of %d uncached reads were answered by the cache, not by an origin: their times are no "
+        "origin's; see meridianctl policies for whether the namespace has one, and its breaker",
+        pairs.pairs.size() - loaded, pairs.pairs.size()));
+  }
   if (pairs.SpeedUp() < 1) {
     advice->push_back(
         "cached reads were not faster than uncached ones: for such cheap values the cache gains "
         "nothing");
-  } else if (pairs.of_origin && pairs.SpeedUp() < kUsualSpeedUp) {
+  } else if (by_origin && pairs.SpeedUp() < kUsualSpeedUp) {
     advice->push_back(absl::StrFormat(
         "the cache makes reads %.2f times as fast; 3 to 10 times are usual: is the origin that "
         "cheap, or is the network between here and the nodes slow?",
@@ -127,6 +141,15 @@ absl::Status Write(const std::string& path, const std::string& text) {
 bool PerfReport::Good() const {
   return signal == 0 && pairs.problems.count == 0 && hit_rate.problems.count == 0 &&
          !load.gave_up && load.stats.errors.count() == 0 && load.stats.mismatches.count() == 0;
+}
+
+std::vector<std::string> WrittenKeys(const PerfReport& report) {
+  std::vector<std::string> keys = report.pairs.written;
+  for (const uint64_t item : report.hit_rate.written) {
+    keys.push_back(report.values.Key("hit", item));
+  }
+  for (const uint64_t key : report.load.written) keys.push_back(report.values.Key("load", key));
+  return keys;
 }
 
 std::vector<std::string> RecommendationsOf(const PerfReport& report) {

@@ -27,13 +27,16 @@ struct PerfReport {
   PairsResult pairs;
   HitRateResult hit_rate;
   LoadResult load;
-  uint64_t written_keys = 0;      // At most; removed at the end.
+  uint64_t written_keys = 0;      // By the tests, and removed at the end.
   uint64_t not_removed_keys = 0;  // They go by their TTL.
   std::vector<std::string> recommendations;
 
   // Everything was answered, and rightly.
   bool Good() const;
 };
+
+// The keys that the tests wrote, or may have written.
+std::vector<std::string> WrittenKeys(const PerfReport& report);
 
 // Requirements 3-05, 3-13, 3-15, 4-06: what the figures say, and what to do.
 std::vector<std::string> RecommendationsOf(const PerfReport& report);

@@ -51,7 +51,8 @@ std::string BackendsText(const PerfBackends& backends) {
 }
 
 std::string PairsText(const PairsResult& pairs, const PerfValues& values) {
-  std::string how = "uncached is past the cache, from the origin";
+  std::string how =
+      absl::StrCat("uncached is asked for past the cache: ", pairs.UncachedSourcesText());
   if (!pairs.of_origin) {
     how = absl::StrCat("uncached is a miss and the Set after it, ",
                        values.origin_delay > absl::ZeroDuration()
@@ -66,6 +67,11 @@ std::string PairsText(const PairsResult& pairs, const PerfValues& values) {
   }
   TextTable times = TimesTable();
   AddRow("uncached", pairs.Uncached(), &times);
+  if (const auto sources = pairs.UncachedSources(); sources.size() > 1) {
+    for (const auto& [source, count] : sources) {
+      AddRow(absl::StrCat("  ", source), pairs.UncachedOf(source), &times);
+    }
+  }
   AddRow("cached", pairs.Cached(), &times);
   constexpr size_t kFew = 20;
   return absl::StrCat(how, "\n", pairs.pairs.size() > kFew ? "" : each.ToText() + "\n",
@@ -158,6 +164,7 @@ ordered_json PairsJson(const PairsResult& pairs) {
   }
   return {{"iterations", pairs.pairs.size()},
           {"of_origin", pairs.of_origin},
+          {"uncached_sources", pairs.UncachedSources()},
           {"uncached", ToJson(pairs.Uncached())},
           {"cached", ToJson(pairs.Cached())},
           {"speed_up", pairs.SpeedUp()},
@@ -238,12 +245,13 @@ std::string PerfText(const PerfReport& report) {
   for (const std::string& advice : report.recommendations) {
     absl::StrAppend(&text, "- ", advice, "\n");
   }
-  absl::StrAppend(&text, "\n", report.written_keys - report.not_removed_keys,
-                  " keys of the test removed");
+  absl::StrAppend(&text, "\n", report.written_keys, " keys written by the tests, ",
+                  report.written_keys - report.not_removed_keys, " of them removed");
   if (report.not_removed_keys > 0) {
     absl::StrAppend(&text, ", ", report.not_removed_keys, " are left and go within ",
                     DurationText(report.values.ttl));
   }
+  if (report.pairs.of_origin) absl::StrAppend(&text, "; keys of yours stay where they are");
   if (report.signal != 0) {
     absl::StrAppend(&text, "\nended by signal ", report.signal, ": this was measured until then");
   }

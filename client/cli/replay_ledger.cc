@@ -71,11 +71,12 @@ std::optional<ReplayLedger::Mismatch> ReplayLedger::Judge(const Expectation& exp
   return std::nullopt;
 }
 
-std::vector<ReplayRequest> ReplayLedger::Keys() const {
+std::vector<ReplayRequest> ReplayLedger::KeysIssued(uint32_t generations) const {
   absl::MutexLock lock(&mu_);
   std::vector<ReplayRequest> requests;
   requests.reserve(keys_.size());
   for (const Key& key : keys_) {
+    if (key.issued < generations) continue;
     ReplayRequest request;
     request.key = key.key;
     request.name_space = key.name_space;

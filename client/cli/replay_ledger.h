@@ -62,7 +62,9 @@ class ReplayLedger {
                                 const GetResult& result) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Every key that was ever begun.
-  std::vector<ReplayRequest> Keys() const ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<ReplayRequest> Keys() const ABSL_LOCKS_EXCLUDED(mu_) { return KeysIssued(0); }
+  // Of these, those for which a write was sent.
+  std::vector<ReplayRequest> WrittenKeys() const ABSL_LOCKS_EXCLUDED(mu_) { return KeysIssued(1); }
 
  private:
   struct Acknowledged {
@@ -74,6 +76,9 @@ class ReplayLedger {
     uint32_t issued = 0;  // Generations.
     uint8_t name_space;
   };
+
+  // Of which so many generations were issued at least.
+  std::vector<ReplayRequest> KeysIssued(uint32_t generations) const ABSL_LOCKS_EXCLUDED(mu_);
 
   Acknowledged& At(size_t region, uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return acknowledged_[index * regions_ + region];

@@ -13,14 +13,21 @@
 #include "client/cli/perf_hit_rate.h"
 #include "client/cli/perf_load.h"
 #include "client/cli/perf_pairs.h"
+#include "client/cli/perf_report.h"
 #include "client/cli/perf_summary.h"
 #include "client/cli/perf_target.h"
 
 namespace meridian::cli {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::DoubleNear;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAreArray;
 
 // A cache in which a miss, a hit, an origin and a Set take a known time.
 class FakeTarget final : public PerfTarget {
@@ -37,7 +44,7 @@ class FakeTarget final : public PerfTarget {
     now += from_origin ? origin_time : hit_time;
     result.status = found == stored.end() ? ResultStatus::kMiss : ResultStatus::kOk;
     if (!result.hit()) return result;
-    result.source = from_origin ? ResultSource::kOrigin : ResultSource::kL1;
+    result.source = !from_origin ? ResultSource::kL1 : past_the_cache;
     result.value = spoil ? "spoiled" : found->second;
     return result;
   }
@@ -63,6 +70,7 @@ class FakeTarget final : public PerfTarget {
   absl::Duration origin_time = absl::Milliseconds(100);
   int gets = 0;
   int stop_after = 1'000'000;
+  ResultSource past_the_cache = ResultSource::kOrigin;
   bool fail_gets = false;
   bool spoil = false;
   bool forgetful = false;
@@ -122,8 +130,48 @@ TEST(PerfPairsTest, KeysOfTheUserAreLoadedFromTheOriginAndNotWritten) {
   EXPECT_EQ(result.pairs[0].uncached_source, "ORIGIN");
   EXPECT_DOUBLE_EQ(result.SpeedUp(), 100);
   EXPECT_EQ(target.stored.size(), 2u);
+  EXPECT_TRUE(result.written.empty());
   options.keys = {"nobody"};
   EXPECT_THAT(RunPairs(target, options, {}, ignored).problems.first, HasSubstr("'nobody'"));
+}
+
+TEST(PerfPairsTest, ATierThatAnswersInPlaceOfTheOriginIsNamed) {
+  FakeTarget target;
+  target.stored = {{"a", "1"}};
+  target.past_the_cache = ResultSource::kL2;
+  PairsResult result = RunPairs(target, {.iterations = 2, .keys = {"a"}}, {}, ignored);
+  ASSERT_EQ(result.pairs.size(), 2u);
+  EXPECT_EQ(result.pairs[0].uncached_source, "L2");
+  EXPECT_THAT(result.UncachedSources(), ElementsAre(Pair("L2", 2)));
+  PerfReport report;
+  report.pairs = result;
+  EXPECT_THAT(PerfText(report),
+              AllOf(HasSubstr("asked for past the cache: 2 from L2\n"), Not(HasSubstr("origin"))));
+  EXPECT_THAT(RecommendationsOf(report),
+              Contains(HasSubstr("2 of 2 uncached reads were answered by the cache")));
+  EXPECT_EQ(PerfJson(report)["pairs"]["uncached_sources"]["L2"], 2);
+  // One more, of the origin: each has its own times.
+  result.pairs.push_back({"b", 300, 1, "ORIGIN", "L1"});
+  report.pairs = result;
+  EXPECT_THAT(PerfText(report), AllOf(HasSubstr("2 from L2, 1 from ORIGIN"), HasSubstr("\n  L2 "),
+                                      HasSubstr("\n  ORIGIN ")));
+  EXPECT_DOUBLE_EQ(result.UncachedOf("ORIGIN").mean, 300);
+  EXPECT_THAT(PerfHtml(report), HasSubstr("uncached, 2 from L2, 1 from ORIGIN"));
+}
+
+TEST(PerfReportTest, KeysThatWereWrittenAreCountedAndNoOthers) {
+  FakeTarget target;
+  PerfReport report;
+  target.stop_after = 5;  // In the third pair.
+  report.pairs = RunPairs(target, {}, report.values, ignored);
+  EXPECT_EQ(report.pairs.written.size(), target.stored.size());
+  target.stop_after = 1'000'000;
+  report.hit_rate = RunHitRate(target, {}, report.values, ignored);
+  EXPECT_LT(report.hit_rate.written.size(), 50u) << "not every item is drawn";
+  report.load.written = {7};
+  std::set<std::string> expected = {report.values.Key("load", 7)};
+  for (const auto& [key, value] : target.stored) expected.insert(key);
+  EXPECT_THAT(WrittenKeys(report), UnorderedElementsAreArray(expected));
 }
 
 TEST(PerfPairsTest, WhatFailsIsCountedAndNotMeasured) {

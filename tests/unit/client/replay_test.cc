@@ -104,6 +104,14 @@ TEST_F(ReplayLedgerTest, AnAcknowledgementThatComesLateDoesNotLowerTheFloor) {
   EXPECT_EQ(Begin(0).floor, (Version{200, 1}));
 }
 
+TEST_F(ReplayLedgerTest, KeysForWhichAWriteWasSentAreKnown) {
+  const auto key = Begin(0);
+  EXPECT_EQ(ledger_.Keys().size(), 1u);
+  EXPECT_EQ(ledger_.WrittenKeys().size(), 0u) << "only read";
+  ledger_.Issue(key.index);
+  EXPECT_EQ(ledger_.WrittenKeys().size(), 1u);
+}
+
 TEST_F(ReplayLedgerTest, NothingOlderThanAnInvalidationComesBack) {
   const auto key = Begin(0);
   ledger_.Issue(key.index);

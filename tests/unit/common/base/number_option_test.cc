@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <utility>
 
 namespace meridian {
 namespace {
@@ -20,6 +22,28 @@ TEST(NumberOptionTest, AWholeNumberIsInItsRangeAndNothingElse) {
   const OptionCheck any = WholeNumber(0, std::numeric_limits<uint64_t>::max());
   EXPECT_EQ(any("18446744073709551615"), "");
   EXPECT_NE(any("18446744073709551616"), "");
+}
+
+TEST(NumberOptionTest, ASizeHasAUnitAndBecomesItsNumber) {
+  const OptionRewrite rewrite = ByteSize(1, uint64_t{1} << 40);
+  for (const auto& [text, bytes] : {std::pair{"4096", "4096"},
+                                    {"64MiB", "67108864"},
+                                    {"2GiB", "2147483648"},
+                                    {"3KB", "3000"},
+                                    {"7B", "7"}}) {
+    std::string option = text;
+    EXPECT_EQ(rewrite(option), "") << text;
+    EXPECT_EQ(option, bytes);
+  }
+  for (const char* text : {"", "MiB", "-1", "1.5GiB", "2 GiB", "2gib", "64M", "64MiBs",
+                           "99999999999999999999", "99999999999GiB"}) {
+    std::string option = text;
+    EXPECT_THAT(rewrite(option), testing::HasSubstr("is not a size such as")) << text;
+    EXPECT_EQ(option, text);
+  }
+  for (std::string option : {"0", "2000GiB"}) {
+    EXPECT_THAT(rewrite(option), testing::HasSubstr("is not from 1 to 1099511627776 bytes"));
+  }
 }
 
 TEST(NumberOptionTest, ANumberIsFiniteAndInItsRange) {
