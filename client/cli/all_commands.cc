@@ -10,10 +10,10 @@ namespace meridian::cli {
 namespace {
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
-  app.add_option(
-         "--target", options.targets,
-         "HOST:PORT of a node (repeatable; default: the context, then MERIDIAN_TARGET, then "
-         "127.0.0.1:7400)")
+  app.add_option("--target", options.targets,
+                 "HOST:PORT of a node (repeatable; default: --cluster, then the context, then "
+                 "MERIDIAN_TARGET, then "
+                 "127.0.0.1:7400)")
       ->take_all()
       ->expected(1);
   app.add_option("--region", options.region, "use this region's nodes of the cluster file")
@@ -51,6 +51,7 @@ void AddAllCommands(CLI::App& app, CommandContext context) {
   app.fallthrough();
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of every command");
+  app.set_version_flag("--version", "meridianctl " MERIDIAN_VERSION, "print the release");
   app.footer(Footer());
   AddGlobalOptions(app, context.session.options());
   AddGet(app, context);

@@ -2,13 +2,12 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/text_input.h"
 #include "client/cpp/client_options.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
@@ -107,11 +106,8 @@ absl::StatusOr<ClusterFile> LoadClusterFile(const std::string& path) {
         "no .cluster/cluster.json here or above: start a cluster with scripts/local-cluster up, or "
         "name the file with --cluster");
   }
-  std::ifstream in(chosen, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return absl::NotFoundError(absl::StrCat("cannot read ", chosen));
-  return ParseClusterFile(chosen, text.str());
+  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(chosen));
+  return ParseClusterFile(chosen, text);
 }
 
 }  // namespace meridian::cli

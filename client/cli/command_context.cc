@@ -25,7 +25,12 @@ nlohmann::ordered_json ToJson(const Context& context, bool is_current) {
 }
 
 ExitCode RunList(const Session& session) {
-  const auto file = LoadContexts(ContextsPath());
+  auto file = LoadContexts(ContextsPath());
+  if (absl::IsNotFound(file.status())) {
+    session.Note(absl::StrCat("no contexts yet: ", file.status().message(),
+                              " (meridianctl context --help shows such a file)"));
+    file = ContextsFile();
+  }
   if (!file.ok()) return session.Fail(file.status());
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   TextTable table({"", "context", "targets", "region", "cluster file", "timeout"});
@@ -37,7 +42,7 @@ ExitCode RunList(const Session& session) {
   }
   if (session.json()) {
     session.PrintJson(list);
-  } else {
+  } else if (!list.empty()) {
     session.Print(table.ToText());
   }
   return kExitOk;

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/duration_text.h"
 #include "client/cli/suggestion.h"
+#include "client/cli/text_input.h"
 #include "client/cpp/client_options.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
@@ -182,14 +183,10 @@ absl::StatusOr<ContextsFile> ParseContexts(std::string path, const std::string& 
 }
 
 absl::StatusOr<ContextsFile> LoadContexts(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (path.empty() || !in) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot read ", path.empty() ? "contexts.yaml: there is no HOME" : path));
-  }
-  return ParseContexts(path, text.str());
+  if (path.empty()) return absl::NotFoundError("cannot read contexts.yaml: there is no HOME");
+  absl::StatusOr<std::string> text = ReadWholeFile(path);
+  if (!text.ok()) return text.status();
+  return ParseContexts(path, *text);
 }
 
 std::string WithCurrent(const std::string& text, std::string_view name) {

@@ -52,6 +52,10 @@ bool CallLeader(const Session& session, std::vector<std::string> addresses, Meth
   return false;
 }
 
+// Where a cluster file has several regions and nobody said which: says on standard error that one
+// of them was asked.
+void NoteOneOfSeveral(const Session& session, const std::string& coordinator);
+
 // Adds --coordinator.
 void AddCoordinatorOption(CLI::App& command, std::string& coordinator);
 

@@ -52,13 +52,16 @@ absl::Status Session::ApplyContext(bool timeout_given) {
     return absl::OkStatus();
   }
   options_.cluster = context.cluster;
-  if (!options_.region.empty() && !context.cluster.empty()) return absl::OkStatus();
-  options_.admin = context.admin;
-  if (options_.region.empty()) {
-    options_.region = context.region;
-    options_.targets = context.targets;
+  if (!options_.region.empty()) {  // One that happens to be here would be of another cluster.
+    if (!context.cluster.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("context \"", name, "\" has no cluster file in which to find --region ",
+                     options_.region, ": add --cluster FILE, or name its nodes with --target"));
   }
-  cluster_of_context_ = !context.cluster.empty();
+  options_.region = context.region;
+  options_.targets = context.targets;
+  options_.admin = context.admin;
+  admin_of_context_ = !context.admin.empty();
   return absl::OkStatus();
 }
 
@@ -85,6 +88,13 @@ absl::Status Session::Prepare() {
         absl::StrCat("--timeout \"", options_.timeout, "\" is not a duration such as 500ms or 5s"));
   }
   timeout_ = *timeout;
+  const bool says_nothing = options_.targets.empty() && options_.admin.empty() &&
+                            options_.region.empty() && options_.cluster.empty();
+  if (says_nothing && Variable("MERIDIAN_CLUSTER").empty()) {
+    // For commands of whole clusters, too, before a cluster file that happens to be here.
+    options_.targets = TargetsOfEnvironment();
+    targets_of_environment_ = true;
+  }
   return CheckAddresses();
 }
 
@@ -93,13 +103,21 @@ absl::Status Session::CheckAddresses() const {
     return absl::InvalidArgumentError(
         absl::StrCat("--admin \"", options_.admin, "\" is not HOST:PORT"));
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> targets, Targets());
-  const char* source = !options_.targets.empty() ? "--target" : "MERIDIAN_TARGET";
-  for (const std::string& target : targets) {
+  if (!options_.cluster.empty()) RETURN_IF_ERROR(Cluster().status());  // What is named is there.
+  const absl::StatusOr<std::vector<std::string>> targets = Targets();
+  // Who asks AdminService alone needs no others.
+  if (!targets.ok()) return options_.admin.empty() ? targets.status() : absl::OkStatus();
+  const char* source =
+      options_.targets.empty() || targets_of_environment_ ? "MERIDIAN_TARGET" : "--target";
+  for (const std::string& target : *targets) {
     if (IsHostPort(target)) continue;
     return absl::InvalidArgumentError(absl::StrCat(source, " \"", target, "\" is not HOST:PORT"));
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> Session::TargetsOfEnvironment() {
+  return absl::StrSplit(Variable("MERIDIAN_TARGET"), ',', absl::SkipEmpty());
 }
 
 absl::StatusOr<std::vector<std::string>> Session::Targets() const {
@@ -109,13 +127,19 @@ absl::StatusOr<std::vector<std::string>> Session::Targets() const {
     ASSIGN_OR_RETURN(const ClusterRegion region, file.Region(options_.region));
     return region.DataAddresses();
   }
-  if (cluster_of_context_) {
+  std::vector<std::string> environment = TargetsOfEnvironment();
+  const bool of_file =
+      !options_.cluster.empty() || (environment.empty() && !Variable("MERIDIAN_CLUSTER").empty());
+  if (of_file) {
     ASSIGN_OR_RETURN(const ClusterFile file, Cluster());
     return file.regions.front().DataAddresses();  // A file without regions is refused.
   }
-  if (const std::string from_environment = Variable("MERIDIAN_TARGET"); !from_environment.empty()) {
-    return std::vector<std::string>(absl::StrSplit(from_environment, ','));
+  if (admin_of_context_ || (!options_.admin.empty() && environment.empty())) {
+    return absl::InvalidArgumentError(
+        "an admin address alone is known, and this is asked of data addresses: add --target "
+        "HOST:PORT");
   }
+  if (!environment.empty()) return environment;
   return std::vector<std::string>{kDefaultTarget};
 }
 

@@ -47,13 +47,15 @@ class Session {
   void WorkOffline() { offline_ = true; }
   bool offline() const { return offline_; }
 
-  // Checks the options that only text can hold, and that --region is one of the cluster file; to be
+  // Checks the options that only text can hold, that a cluster file which is named can be read, and
+  // that --region is in it; takes MERIDIAN_TARGET for --target where nothing else is said. To be
   // called once they are parsed.
   absl::Status Prepare();
   absl::Duration timeout() const { return timeout_; }
 
-  // --target; else the nodes of --region; else of the first region of the context's cluster file;
-  // else MERIDIAN_TARGET; else 127.0.0.1:7400.
+  // --target; else the nodes of --region; else of the first region of a cluster file that an option
+  // or the context names; else MERIDIAN_TARGET; else of the first region of MERIDIAN_CLUSTER; else
+  // 127.0.0.1:7400. An error when there is an admin address alone: another cluster may be there.
   absl::StatusOr<std::vector<std::string>> Targets() const;
   // A client for Targets().
   absl::StatusOr<std::unique_ptr<Client>> Connect() const;
@@ -90,11 +92,13 @@ class Session {
 
  private:
   absl::Status CheckAddresses() const;
+  static std::vector<std::string> TargetsOfEnvironment();
   std::string Advice(const ResultError& error) const;
 
   GlobalOptions options_;
   bool offline_ = false;
-  bool cluster_of_context_ = false;
+  bool admin_of_context_ = false;
+  bool targets_of_environment_ = false;
   absl::Duration timeout_ = absl::Seconds(5);
 };
 

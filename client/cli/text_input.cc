@@ -21,21 +21,28 @@ absl::StatusOr<std::string> ReadAll(std::istream& in, const std::string& name) {
   return std::move(text).str();
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+}  // namespace
+
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    return absl::NotFoundError(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
+    const int why = errno;
+    const std::string text = absl::StrCat("cannot read ", path, ": ", std::strerror(why));
+    return why == ENOENT || why == ENOTDIR ? absl::NotFoundError(text)
+                                           : absl::FailedPreconditionError(text);
+  }
+  if (in.peek() == std::ifstream::traits_type::eof() && in.bad()) {  // A folder, say.
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   }
   return ReadAll(in, path);
 }
-
-}  // namespace
 
 absl::StatusOr<std::string> ReadValue(const std::string& argument) {
   if (argument == "-") return ReadAll(std::cin, "standard input");
   if (argument.size() > 1 && argument[0] == '@') {
     if (argument[1] == '@') return argument.substr(1);
-    return ReadFile(argument.substr(1));
+    return ReadWholeFile(argument.substr(1));
   }
   return argument;
 }

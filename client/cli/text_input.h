@@ -17,6 +17,10 @@ absl::StatusOr<std::string> ReadValue(const std::string& argument);
 // left out.
 absl::StatusOr<std::vector<std::string>> ReadList(const std::vector<std::string>& arguments);
 
+// The bytes of a file. kNotFound when there is none; another error, with its cause, when it cannot
+// be read.
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path);
+
 // For options that must say something: empty when `text` does, else what is wrong with it.
 std::string EmptyProblem(const std::string& text);
 

@@ -120,7 +120,8 @@ class ContextOrderTest : public ::testing::Test {
     setenv("MERIDIAN_CONTEXTS", (dir_ / "c.yaml").c_str(), 1);
   }
   void TearDown() override {
-    for (const char* name : {"MERIDIAN_TARGET", "MERIDIAN_CONTEXT", "MERIDIAN_CONTEXTS"}) {
+    for (const char* name :
+         {"MERIDIAN_TARGET", "MERIDIAN_CLUSTER", "MERIDIAN_CONTEXT", "MERIDIAN_CONTEXTS"}) {
       unsetenv(name);
     }
   }
@@ -179,6 +180,67 @@ TEST_F(ContextOrderTest, AClusterFileOfAContextSaysWhereDataIs) {
   ASSERT_TRUE(session_.ApplyContext(false).ok());
   EXPECT_THAT(*session_.Targets(), ElementsAre("h:5"));
   EXPECT_THAT(session_.options().region, IsEmpty()) << "commands of whole clusters see all of it";
+}
+
+TEST_F(ContextOrderTest, ARegionIsOfTheClusterFileOfTheContextOrOfNone) {
+  WriteFile(dir_ / "c.yaml",
+            "contexts:\n  a: {admin: h:7402}\n  t: {targets: [h:7400]}\n"
+            "  f: {admin: h:7402, cluster: f.json}\n");
+  for (const char* name : {"a", "t"}) {
+    Session session;
+    session.options().context = name;
+    session.options().region = "eu";
+    EXPECT_THAT(std::string(session.ApplyContext(false).message()),
+                AllOf(HasSubstr("no cluster file"), HasSubstr("--region eu")))
+        << name;
+  }
+  session_.options().context = "f";
+  session_.options().region = "eu";
+  ASSERT_TRUE(session_.ApplyContext(false).ok());
+  EXPECT_THAT(session_.options().admin, IsEmpty()) << "the region's nodes, not another's";
+}
+
+TEST_F(ContextOrderTest, AnAdminAddressAloneIsNoDataAddress) {
+  WriteFile(dir_ / "c.yaml", "current: a\ncontexts:\n  a: {admin: h:7402}\n");
+  ASSERT_TRUE(session_.ApplyContext(false).ok());
+  EXPECT_TRUE(session_.Prepare().ok()) << "commands that look at a node have what they need";
+  EXPECT_THAT(std::string(session_.Targets().status().message()), HasSubstr("--target"));
+  // Named, the environment does not put another cluster beside it.
+  setenv("MERIDIAN_TARGET", "e:1", 1);
+  Session named;
+  named.options().context = "a";
+  ASSERT_TRUE(named.ApplyContext(false).ok());
+  EXPECT_FALSE(named.Targets().ok());
+  // A person who says both means one cluster.
+  Session both;
+  both.options().admin = "h:7402";
+  EXPECT_THAT(*both.Targets(), ElementsAre("e:1"));
+}
+
+TEST_F(ContextOrderTest, TheClusterFileThatIsNamedIsTheOneThatIsAsked) {
+  WriteFile(dir_ / "a.json", R"({"regions": {"us": {"nodes": [{"data": "a:5"}]}}})");
+  WriteFile(dir_ / "b.json", R"({"regions": {"us": {"nodes": [{"data": "b:5"}]}}})");
+  setenv("MERIDIAN_CONTEXTS", (dir_ / "none.yaml").c_str(), 1);
+  session_.options().cluster = dir_ / "a.json";
+  EXPECT_THAT(*session_.Targets(), ElementsAre("a:5"));
+  session_.options().cluster = dir_ / "none.json";
+  EXPECT_THAT(std::string(session_.Prepare().message()), HasSubstr("none.json"));
+  setenv("MERIDIAN_CLUSTER", (dir_ / "b.json").c_str(), 1);
+  Session environment;
+  ASSERT_TRUE(environment.Prepare().ok());
+  EXPECT_THAT(*environment.Targets(), ElementsAre("b:5"));
+  setenv("MERIDIAN_TARGET", "e:1", 1);
+  EXPECT_THAT(*environment.Targets(), ElementsAre("e:1"));
+  unsetenv("MERIDIAN_CLUSTER");
+  Session targets;
+  ASSERT_TRUE(targets.Prepare().ok());
+  EXPECT_THAT(targets.options().targets, ElementsAre("e:1")) << "of whole clusters, too";
+}
+
+TEST_F(ContextOrderTest, AFileThatCannotBeReadIsAnError) {
+  setenv("MERIDIAN_CONTEXTS", dir_.path().c_str(), 1);  // A folder: root reads any file.
+  EXPECT_THAT(std::string(session_.ApplyContext(false).message()),
+              AllOf(HasSubstr("cannot read"), HasSubstr("Is a directory")));
 }
 
 TEST_F(ContextOrderTest, NoFileIsFineUnlessAContextIsNamedAndABadOneNever) {
