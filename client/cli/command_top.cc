@@ -51,6 +51,7 @@ class TopLooker {
         if (earlier != earlier_.end()) row.region = earlier->second.region();
         row.node = earlier != earlier_.end() ? earlier->second.node() : answer.address;
         row.problem = answer.error.message;
+        view.hot_keys_unknown.push_back(row.node);
         view.nodes.push_back(std::move(row));
         continue;
       }
@@ -59,6 +60,7 @@ class TopLooker {
       names[answer.address] = {answer.response.region(), answer.response.node()};
       earlier_[answer.address] = std::move(answer.response);
     }
+    view.wants_hot_keys = keys_ > 0;
     if (keys_ > 0) AddHotKeys(names, &view);
     return view;
   }
@@ -73,6 +75,10 @@ class TopLooker {
     for (const auto& answer : AskNodes<admin::v1::ListHotKeysResponse>(
              session_, addresses, &AdminService::Stub::ListHotKeys, request)) {
       const auto& [region, node] = names.at(answer.address);
+      if (!answer.answered) {
+        view->hot_keys_unknown.push_back(node);
+        continue;
+      }
       for (const admin::v1::HotKey& key : answer.response.keys()) {
         view->hot_keys.push_back({region, node, key.namespace_(), key.key(), key.rate()});
       }

@@ -9,6 +9,24 @@
 
 namespace meridian::cli {
 
+namespace {
+
+// A code of colours begins at `i`.
+bool IsCode(std::string_view text, size_t i) { return text.substr(i, 2) == "\033["; }
+
+// How long the code or the character of UTF-8 is that begins at `i`; at least 1.
+size_t PieceAt(std::string_view text, size_t i) {
+  size_t end = i + 1;
+  if (IsCode(text, i)) {
+    while (end < text.size() && text[end - 1] != 'm') ++end;
+  } else {
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  }
+  return end - i;
+}
+
+}  // namespace
+
 bool WantsColour(std::string_view choice, int file) {
   if (choice != "auto") return choice == "always";
   const char* no_colour = std::getenv("NO_COLOR");
@@ -27,14 +45,18 @@ std::string Style::In(std::string_view code, std::string_view text) const {
 
 size_t DisplayWidth(std::string_view text) {
   size_t width = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\033' && i + 1 < text.size() && text[i + 1] == '[') {
-      while (i < text.size() && text[i] != 'm') ++i;
-      continue;
-    }
-    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) ++width;
-  }
+  for (size_t i = 0; i < text.size(); i += PieceAt(text, i)) width += IsCode(text, i) ? 0 : 1;
   return width;
+}
+
+std::string CutToWidth(std::string_view text, size_t columns) {
+  std::string cut;
+  size_t width = 0;
+  for (size_t i = 0; i < text.size(); i += PieceAt(text, i)) {
+    if (!IsCode(text, i) && ++width > columns) continue;
+    cut += text.substr(i, PieceAt(text, i));
+  }
+  return cut;
 }
 
 }  // namespace meridian::cli

@@ -34,6 +34,10 @@ class Style {
 // How many columns the text takes: characters of UTF-8, without the codes of colours.
 size_t DisplayWidth(std::string_view text);
 
+// What of the text fits into so many columns: whole characters, and all codes of colours, so that
+// no colour goes on behind it.
+std::string CutToWidth(std::string_view text, size_t columns);
+
 }  // namespace meridian::cli
 
 #endif  // MERIDIAN_CLIENT_CLI_STYLE_H_

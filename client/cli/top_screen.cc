@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/duration_text.h"
 #include "client/cli/text_table.h"
@@ -27,16 +28,37 @@ void AddRow(const TopRow& row, const Style& style, TextTable* table) {
   }
   const auto rated = [&](const std::string& text) { return row.has_rates ? text : "-"; };
   const auto read = [&](double part) { return row.Reads() > 0 ? Percent(row.Share(part)) : "-"; };
+  const auto time = [&](double quantile) {
+    return row.call_latency.count() > 0 ? absl::StrFormat("%.2f", row.QuantileMs(quantile)) : "-";
+  };
   const bool fails = row.failed_calls > 0;
   const std::string failed = absl::StrFormat("%.1f", row.failed_calls);
   table->Add({row.region, row.node == "all" ? style.Bold("all") : row.node,
               rated(absl::StrFormat("%.0f", row.calls)),
               rated(absl::StrFormat("%.0f", row.Reads())), read(row.l1_hits), read(row.l2_hits),
-              read(row.misses), rated(absl::StrFormat("%.2f", row.QuantileMs(0.50))),
-              rated(absl::StrFormat("%.2f", row.QuantileMs(0.99))),
+              read(row.misses), rated(time(0.50)), rated(time(0.99)),
               rated(fails ? style.Red(failed) : failed), MiB(row.l1_bytes, row.l1_limit_bytes),
               row.l2_used_bytes == 0 ? "-" : MiB(row.l2_used_bytes, row.l2_limit_bytes),
               DurationText(row.lag), rated(Percent(row.cpu))});
+}
+
+std::string HotKeysText(const TopView& view, const Style& style) {
+  if (!view.wants_hot_keys) return "";
+  std::string text = "\n\n";
+  if (!view.hot_keys.empty()) {
+    TextTable hot({"region", "node", "namespace", "hot key", "reads/s"});
+    for (const TopHotKey& key : view.hot_keys) {
+      hot.Add({key.region, key.node, key.name_space, key.key, absl::StrFormat("%.1f", key.rate)});
+    }
+    absl::StrAppend(&text, hot.ToText(), view.hot_keys_unknown.empty() ? "" : "\n");
+  } else if (view.hot_keys_unknown.empty()) {
+    return text + "no hot keys";
+  }
+  if (!view.hot_keys_unknown.empty()) {
+    absl::StrAppend(&text, style.Yellow("hot keys not known of "),
+                    absl::StrJoin(view.hot_keys_unknown, ", "));
+  }
+  return text;
 }
 
 }  // namespace
@@ -71,12 +93,7 @@ std::string TopText(const TopView& view, const Style& style) {
       absl::StrAppend(&text, "\n", style.Red(row.node), ": ", row.problem);
     }
   }
-  if (view.hot_keys.empty()) return text + "\n\nno hot keys";
-  TextTable hot({"region", "node", "namespace", "hot key", "reads/s"});
-  for (const TopHotKey& key : view.hot_keys) {
-    hot.Add({key.region, key.node, key.name_space, key.key, absl::StrFormat("%.1f", key.rate)});
-  }
-  return absl::StrCat(text, "\n\n", hot.ToText());
+  return text + HotKeysText(view, style);
 }
 
 nlohmann::ordered_json TopJson(const TopView& view) {
@@ -95,19 +112,16 @@ nlohmann::ordered_json TopJson(const TopView& view) {
   return {{"at", absl::FormatTime(absl::RFC3339_sec, view.at, absl::UTCTimeZone())},
           {"nodes", std::move(nodes)},
           {"regions", std::move(regions)},
-          {"hot_keys", std::move(keys)}};
+          {"hot_keys", std::move(keys)},
+          {"hot_keys_unknown", view.hot_keys_unknown}};
 }
 
 std::string InPlace(const std::string& text, size_t rows, size_t columns) {
   std::vector<std::string> lines = absl::StrSplit(text, '\n');
   if (rows > 1 && lines.size() > rows - 1) lines.resize(rows - 1);
   std::string screen = "\033[H";
-  for (std::string& line : lines) {
-    // Only lines without colours are cut: a code must not be.
-    if (columns > 0 && DisplayWidth(line) > columns && line.find('\033') == std::string::npos) {
-      line.resize(columns);
-    }
-    absl::StrAppend(&screen, line, "\033[K\r\n");
+  for (const std::string& line : lines) {
+    absl::StrAppend(&screen, columns > 0 ? CutToWidth(line, columns) : line, "\033[K\r\n");
   }
   return screen + "\033[J";
 }

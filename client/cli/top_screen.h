@@ -27,7 +27,10 @@ struct TopHotKey {
 struct TopView {
   absl::Time at;
   std::vector<TopRow> nodes;
+  bool wants_hot_keys = true;
   std::vector<TopHotKey> hot_keys;  // Hottest first.
+  // Nodes that did not say theirs.
+  std::vector<std::string> hot_keys_unknown;
 
   // One a region, those of several nodes only.
   std::vector<TopRow> Regions() const;

@@ -97,9 +97,34 @@ TEST(TopScreenTest, ANodeThatIsAwayIsRed) {
   EXPECT_TRUE(view.Regions().empty());
 }
 
+TEST(TopScreenTest, WithoutCallsTheirTimeIsNotNought) {
+  const auto before = Figures(10'000, 1000, 500);
+  TopView view;
+  view.nodes = {RowOf(&before, Figures(12'000, 1000, 500))};
+  EXPECT_THAT(TopText(view, Style(false)), Not(HasSubstr("0.00")));
+}
+
+TEST(TopScreenTest, HotKeysThatAreNotKnownAreNotNone) {
+  TopView view;
+  EXPECT_THAT(TopText(view, Style(false)), HasSubstr("no hot keys"));
+  view.hot_keys_unknown = {"n1", "n2"};
+  EXPECT_THAT(TopText(view, Style(false)),
+              AllOf(HasSubstr("hot keys not known of n1, n2"), Not(HasSubstr("no hot keys"))));
+  EXPECT_EQ(TopJson(view)["hot_keys_unknown"].size(), 2u);
+  view.hot_keys = {{"us", "n3", "task", "t:1", 12.5}};
+  EXPECT_THAT(TopText(view, Style(false)), AllOf(HasSubstr("t:1"), HasSubstr("not known of n1")));
+  view.wants_hot_keys = false;
+  EXPECT_THAT(TopText(view, Style(false)), Not(HasSubstr("hot key"))) << "--keys 0";
+}
+
 TEST(TopScreenTest, ItFitsTheTerminal) {
   EXPECT_EQ(InPlace("12345\nb\nc", 3, 3), "\033[H123\033[K\r\nb\033[K\r\n\033[J");
   EXPECT_EQ(InPlace("12345", 0, 0), "\033[H12345\033[K\r\n\033[J");
+  // Characters, not bytes; a colour ends where the line does.
+  EXPECT_EQ(InPlace("é€ü45", 3, 3), "\033[Hé€ü\033[K\r\n\033[J");
+  EXPECT_EQ(InPlace("ab\033[31mcd\033[0me", 3, 3), "\033[Hab\033[31mc\033[0m\033[K\r\n\033[J");
+  EXPECT_EQ(CutToWidth("a\xff", 5), "a\xff") << "bytes that are no text do no harm";
+  EXPECT_EQ(CutToWidth("\033[3", 5), "\033[3");
 }
 
 TEST(StyleTest, ColoursDoNotMoveColumns) {
