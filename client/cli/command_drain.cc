@@ -1,8 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
@@ -23,7 +25,7 @@ constexpr absl::Duration kAnswerTime = absl::Seconds(5);
 
 // Where the node of this name answers, by the rings of all regions; empty fills `error`.
 std::string AdminAddressOf(const Session& session, const std::string& node, ResultError* error) {
-  std::string known;
+  std::set<std::string> known;
   for (const std::string& address : AllAdminAddresses(session, error)) {
     admin::v1::GetRingResponse ring;
     if (!CallNode<admin::v1::AdminService>(session, address,
@@ -33,13 +35,14 @@ std::string AdminAddressOf(const Session& session, const std::string& node, Resu
     }
     for (const admin::v1::RingMember& entry : ring.members()) {
       if (entry.member().id() == node) return entry.member().admin_address();
-      absl::StrAppend(&known, known.empty() ? "" : ", ", entry.member().id());
+      known.insert(entry.member().id());
     }
   }
   if (known.empty()) return "";
   error->code = absl::StatusCode::kNotFound;
   error->reason = "NODE_UNKNOWN";
-  error->message = absl::StrCat("no node is called ", node, "; there are ", known);
+  error->message =
+      absl::StrCat("no node is called ", node, "; there are ", absl::StrJoin(known, ", "));
   return "";
 }
 

@@ -79,6 +79,12 @@ ExitCode RunCascade(const Session& session, const std::string& name_space,
   return worst;
 }
 
+// Of one segment: where keys begin with the name of their type, that is the whole namespace. A tag,
+// and a prefix with an id in it, are what applications invalidate all day.
+bool IsWide(const std::string& prefix) {
+  return !prefix.empty() && prefix.find(':') == prefix.size() - 1;
+}
+
 ExitCode RunInvalidate(const Session& session, const InvalidateArguments& arguments) {
   const int forms =
       !arguments.keys.empty() + !arguments.tag.empty() + !arguments.prefix.empty() + arguments.all;
@@ -93,6 +99,12 @@ ExitCode RunInvalidate(const Session& session, const InvalidateArguments& argume
   if (arguments.all && !session.Confirm(absl::StrCat("this deletes every entry of ",
                                                      arguments.name_space, ", in all regions"),
                                         arguments.yes)) {
+    return kExitUsage;
+  }
+  if (IsWide(arguments.prefix) &&
+      !session.Confirm(absl::StrCat("this deletes every entry of ", arguments.name_space,
+                                    " that begins with ", arguments.prefix, ", in all regions"),
+                       arguments.yes)) {
     return kExitUsage;
   }
   if (arguments.keys.empty()) return RunFence(session, arguments);
@@ -118,7 +130,10 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   command->add_option("namespace", arguments->name_space, "data type")->required();
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
   command->add_option("--tag", arguments->tag, "every entry with this tag")->check(EmptyProblem);
-  command->add_option("--prefix", arguments->prefix, "every key that begins so; ends with a colon")
+  command
+      ->add_option(
+          "--prefix", arguments->prefix,
+          "every key that begins so; ends with a colon; of one segment (task:) it asks first")
       ->check(EmptyProblem);
   command->add_flag("--all", arguments->all, "the whole namespace; asks first");
   command->add_flag("-y,--yes", arguments->yes, "do not ask: it is meant");
@@ -135,6 +150,7 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
       "  meridianctl invalidate task task:42 task:43\n"
       "  meridianctl invalidate task @keys.txt\n"
       "  meridianctl invalidate auth --prefix auth:user:123:\n"
+      "  meridianctl invalidate auth --prefix auth: --yes\n"
       "  meridianctl invalidate task --tag project:7\n"
       "  meridianctl invalidate context context:7 --cascade\n"
       "  meridianctl invalidate recommend --all --yes");

@@ -60,6 +60,11 @@ std::string Readable(const admin::v1::WhatIfRequest& asked,
 }
 
 ExitCode RunWhatIf(const Session& session, const WhatIfArguments& arguments) {
+  if (arguments.max_entries == 0 && arguments.max_bytes == 0 && arguments.ttl.empty() &&
+      arguments.policy.empty()) {
+    session.Note("error: what if what? --max-entries, --max-bytes, --ttl or --policy");
+    return kExitUsage;
+  }
   admin::v1::WhatIfRequest request;
   request.set_namespace_(arguments.name_space);
   request.set_max_entries(arguments.max_entries);
@@ -93,8 +98,10 @@ void AddWhatIf(CLI::App& app, CommandContext context) {
       ->add_option("--max-entries", arguments->max_entries,
                    "entries of the namespace in L1 of a node")
       ->check(WholeNumber(1, kMostEntries));
-  command->add_option("--max-bytes", arguments->max_bytes, "bytes of it, overhead included")
-      ->check(WholeNumber(1, kMostBytes));
+  command
+      ->add_option("--max-bytes", arguments->max_bytes,
+                   "memory of it, such as 64MiB, overhead included")
+      ->transform(CLI::Validator(ByteSize(1, kMostBytes), ""));
   command->add_option("--ttl", arguments->ttl, "life in L1, such as 45s")
       ->check(PositiveDurationProblem);
   command->add_option("--policy", arguments->policy, "eviction policy");
@@ -104,6 +111,7 @@ void AddWhatIf(CLI::App& app, CommandContext context) {
       "is not asked stays as it is. Ask one node with --admin: each has its own keys.\n\n"
       "Examples:\n"
       "  meridianctl what-if persona --max-entries 1500 --ttl 45s\n"
+      "  meridianctl what-if persona --max-bytes 64MiB\n"
       "  meridianctl what-if persona --policy lru --json");
   command->callback([arguments, context] {
     context.action = [arguments, context] { return RunWhatIf(context.session, *arguments); };

@@ -31,7 +31,8 @@ ExitCode Run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help) == 0 ? kExitOk : kExitUsage;
   } catch (const CLI::ParseError& error) {
-    const std::string advice = SuggestCommand(app, argc, argv);
+    std::string advice = SuggestCommand(app, argc, argv);
+    if (advice.empty() && error.get_name() == "RequiredError") advice = MissingCommand(app);
     if (advice.empty()) {
       app.exit(error);
     } else {

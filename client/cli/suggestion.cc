@@ -37,6 +37,12 @@ std::string FirstWord(const CLI::App& app, int argc, char** argv) {
   return "";
 }
 
+std::vector<std::string> NamesIn(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
 }  // namespace
 
 std::string NearestWord(std::string_view typed, const std::vector<std::string>& words) {
@@ -52,10 +58,22 @@ std::string NearestWord(std::string_view typed, const std::vector<std::string>& 
   return nearest;
 }
 
+std::string MissingCommand(const CLI::App& app) {
+  const CLI::App* at = &app;
+  std::string words = app.get_name();
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    absl::StrAppend(&words, " ", at->get_name());
+  }
+  if (at->get_require_subcommand_min() == 0) return "";
+  return absl::StrCat("error: name a command of ", words, ": ", absl::StrJoin(NamesIn(*at), ", "),
+                      " (", words, " --help)");
+}
+
 std::string SuggestCommand(const CLI::App& app, int argc, char** argv) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const std::vector<std::string> names = NamesIn(app);
   const std::string typed = FirstWord(app, argc, argv);
+  if (typed == "help") return "error: help is meridianctl --help, or meridianctl COMMAND --help";
   if (typed.empty() || std::find(names.begin(), names.end(), typed) != names.end()) return "";
   const std::string nearest = NearestWord(typed, names);
   return absl::StrCat("error: there is no command \"", typed, "\"",

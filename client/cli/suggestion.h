@@ -20,6 +20,10 @@ std::string NearestWord(std::string_view typed, const std::vector<std::string>& 
 // What to tell somebody whose first word is no command; empty when it is one.
 std::string SuggestCommand(const CLI::App& app, int argc, char** argv);
 
+// What to tell somebody who ended before a command, as in `meridianctl warm`; empty when one was
+// named. To be asked after the parser.
+std::string MissingCommand(const CLI::App& app);
+
 }  // namespace meridian::cli
 
 #endif  // MERIDIAN_CLIENT_CLI_SUGGESTION_H_

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/number_option.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 
@@ -49,27 +50,9 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }  // namespace
 
 absl::StatusOr<uint64_t> ParseBytes(std::string_view text) {
-  constexpr std::string_view kRule = "a size such as 4096, 64MiB or 2GiB";
-  constexpr struct {
-    std::string_view name;
-    uint64_t factor;
-  } kUnits[] = {{"", 1},
-                {"B", 1},
-                {"KiB", 1ull << 10},
-                {"MiB", 1ull << 20},
-                {"GiB", 1ull << 30},
-                {"KB", 1'000},
-                {"MB", 1'000'000},
-                {"GB", 1'000'000'000}};
-  std::string_view rest = text;
-  uint64_t number;
-  if (!TakeNumber(&rest, &number)) return Bad(text, kRule);
-  for (const auto& unit : kUnits) {
-    if (rest != unit.name) continue;
-    if (number > std::numeric_limits<uint64_t>::max() / unit.factor) return Bad(text, kRule);
-    return number * unit.factor;
-  }
-  return Bad(text, kRule);
+  const std::optional<uint64_t> bytes = ReadByteSize(text);
+  if (!bytes) return Bad(text, "a size such as 4096, 64MiB or 2GiB");
+  return *bytes;
 }
 
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {

@@ -213,6 +213,7 @@ TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
            {"what-if", "task", "--max-entries", "010"},
            {"what-if", "task", "--max-bytes=-1"},
            {"what-if", "task", "--max-bytes=99999999999999999999"},
+           {"what-if", "task", "--max-bytes", "2XiB"},
            {"replay", "--seed=-1"},
            {"replay", "--requests=99999999999999999999"},
            {"replay", "--batch=-1"},
@@ -225,6 +226,9 @@ TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
     EXPECT_THAT(result.out, IsEmpty());
     EXPECT_THAT(result.err, Not(IsEmpty()));
   }
+  EXPECT_THAT(Ctl({"what-if", "task", "--max-bytes", "2XiB"}).err,
+              HasSubstr("such as 4096, 64MiB"));
+  EXPECT_EQ(Ctl({"what-if", "task", "--max-bytes", "64MiB"}).exit_code, kOk);
   EXPECT_THAT(Ctl({"gte", "task", "k"}).err, HasSubstr("get"));
   EXPECT_EQ(Ctl({"gte", "task", "k"}).exit_code, kUsage);
 }
@@ -244,12 +248,24 @@ TEST_F(CliTest, ManyKeysAreInvalidatedAtOnce) {
     ASSERT_EQ(Ctl({"set", "fenced", key, "v", "--tag", "team:1"}).exit_code, kOk);
   }
   ASSERT_EQ(Ctl({"set", "fenced", "other", "v"}).exit_code, kOk);
+  // What is, most likely, all of it wants to be meant; nobody can be asked here.
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"invalidate", "fenced", "--prefix", "user:"}, {"invalidate", "fenced", "--all"}}) {
+    const CommandResult asked = Ctl(words);
+    EXPECT_EQ(asked.exit_code, kUsage);
+    EXPECT_THAT(asked.err, AllOf(HasSubstr("every entry of fenced"), HasSubstr("--yes")));
+    EXPECT_EQ(get("user:1:a"), kOk) << "nothing was done";
+  }
   EXPECT_EQ(Ctl({"invalidate", "fenced", "--prefix", "user:1:"}).exit_code, kOk);
   EXPECT_EQ(get("user:1:a"), kNotFound);
   EXPECT_EQ(get("user:1:b"), kNotFound);
   EXPECT_EQ(get("user:2:a"), kOk);
   EXPECT_EQ(Ctl({"invalidate", "fenced", "--tag", "team:1"}).exit_code, kOk);
   EXPECT_EQ(get("user:2:a"), kNotFound);
+  EXPECT_EQ(get("other"), kOk);
+  ASSERT_EQ(Ctl({"set", "fenced", "user:3:a", "v"}).exit_code, kOk);
+  EXPECT_EQ(Ctl({"invalidate", "fenced", "--prefix", "user:", "--yes"}).exit_code, kOk);
+  EXPECT_EQ(get("user:3:a"), kNotFound);
   EXPECT_EQ(get("other"), kOk);
   EXPECT_EQ(Ctl({"invalidate", "fenced", "--all", "--yes"}).exit_code, kOk);
   EXPECT_EQ(get("other"), kNotFound);
