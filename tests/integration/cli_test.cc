@@ -228,7 +228,8 @@ TEST_F(CliTest, WrongUsageIsCode2AndSaysWhatWouldBeRight) {
   }
   EXPECT_THAT(Ctl({"what-if", "task", "--max-bytes", "2XiB"}).err,
               HasSubstr("such as 4096, 64MiB"));
-  EXPECT_EQ(Ctl({"what-if", "task", "--max-bytes", "64MiB"}).exit_code, kOk);
+  EXPECT_THAT(Ctl({"what-if", "nobody", "--max-bytes", "64MiB"}).err, HasSubstr("NO_TRAFFIC"))
+      << "it is understood";
   EXPECT_THAT(Ctl({"gte", "task", "k"}).err, HasSubstr("get"));
   EXPECT_EQ(Ctl({"gte", "task", "k"}).exit_code, kUsage);
 }
