@@ -7,6 +7,7 @@ The programs come from MERIDIAN_BIN_DIR. Exit codes: 0 passed, 1 failed, 77 not 
 """
 
 import gzip
+import json
 import os
 import pathlib
 import shutil
@@ -77,6 +78,18 @@ class BenchProgramsTest(unittest.TestCase):
         self.assertEqual([row.split(",")[1:4] for row in rows[1:]],
                          2 * [["0.5", "lru", "50"], ["0.5", "fifo", "50"],
                               ["0.2", "lru", "50"], ["0.2", "fifo", "50"]])
+
+    def test_the_near_cache_is_measured(self):
+        # Whether it reaches its goal depends on the build and on the machine.
+        result = subprocess.run(
+            [ROOT / "scripts" / "bench", "near", "--seconds", "0.01", "--bin", BINARIES],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        answer = json.loads(result.stdout)
+        self.assertEqual(result.returncode, 0 if answer["goal_reached"] else 1, result.stderr)
+        self.assertEqual([(hit["keys"], hit["threads"], hit["not_near"]) for hit in answer["hits"]],
+                         [(1000, 1, 0), (1000, 2, 0), (10000, 1, 0), (10000, 2, 0)])
+        for hit in answer["hits"]:
+            self.assertGreater(hit["p50_ns"], 10)
 
 
 if __name__ == "__main__":
