@@ -294,7 +294,7 @@ void Client::Impl::Touch(std::string_view name_space, std::string_view key, absl
 }
 
 void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
-                            const GetOptions& options, BatchGetCallback done) {
+                            const GetOptions& options, Spread spread, BatchGetCallback done) {
   if (keys.empty()) return done({});
   if (auto wrong = CheckCall(name_space, options)) {
     return done(AllFailed<GetResult>(keys.size(), wrong));
@@ -304,19 +304,18 @@ void Client::Impl::BatchGet(std::string_view name_space, std::span<const std::st
   std::vector<GetResult> results(keys.size());
   std::vector<uint32_t> asked;  // Of the keys, when the near cache has some.
   BatchSplitter splitter(plan.view->table, name_space, plan.any_node);
-  // Who waits for leases does so at their owners, one after the other.
-  const bool may_spread = MaySpread(options) && !options.want_lease;
+  const bool may_spread = spread != Spread::kNone && MaySpread(options);
   const absl::Duration now = may_spread ? clock_.Monotonic() : absl::ZeroDuration();
-  std::optional<uint16_t> spread;  // One node for all hot keys of the batch.
+  std::optional<uint16_t> hot_node;  // One for all hot keys of the batch.
   for (uint32_t i = 0; i < keys.size(); ++i) {
     if (near != nullptr) {
       if (near->Get(name_space, keys[i], options, &results[i])) continue;
       asked.push_back(i);
     }
     const size_t bytes = keys[i].size() + kFramingBytes;
-    if (may_spread && hot_spread_.SpreadsOfBatch(name_space, keys[i], now)) {
-      if (!spread) spread = plan.view->table.AnyNode(hot_spread_.NextTurn());
-      splitter.AddTo(*spread, bytes);
+    if (may_spread && Spreads(spread, name_space, keys[i], keys.size(), now)) {
+      if (!hot_node) hot_node = plan.view->table.AnyNode(hot_spread_.NextTurn());
+      splitter.AddTo(*hot_node, bytes);
     } else {
       splitter.Add(keys[i], bytes);
     }

@@ -41,6 +41,13 @@ struct BatchAnswer {
 
 class Client::Impl {
  public:
+  // Which keys of a batch any node may be asked for.
+  enum class Spread : uint8_t {
+    kHot,      // Those that are hot. What is asked for is counted.
+    kCounted,  // The same; the call was counted before.
+    kNone,     // The call waits at one owner.
+  };
+
   // `near` may be nullptr: nothing is kept.
   Impl(ClientOptions options, std::unique_ptr<NearReads> near)
       : options_(std::move(options)),
@@ -72,7 +79,11 @@ class Client::Impl {
   void Touch(std::string_view name_space, std::string_view key, absl::Duration ttl,
              const CallOptions& options, WriteCallback done);
   void BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
-                const GetOptions& options, BatchGetCallback done);
+                const GetOptions& options, BatchGetCallback done) {
+    BatchGet(name_space, keys, options, Spread::kHot, std::move(done));
+  }
+  void BatchGet(std::string_view name_space, std::span<const std::string_view> keys,
+                const GetOptions& options, Spread spread, BatchGetCallback done);
   void BatchSet(std::string_view name_space, std::vector<SetItem> items, const CallOptions& options,
                 BatchWriteCallback done);
   void BatchInvalidate(std::string_view name_space, std::span<const std::string_view> keys,
@@ -95,6 +106,12 @@ class Client::Impl {
   // the owner: only its word may be kept.
   bool MaySpread(const GetOptions& options) const {
     return options_.spread_hot_keys && near_ == nullptr && !options.force_refresh;
+  }
+  // Whether any node may be asked for this key of a batch.
+  bool Spreads(Spread spread, std::string_view name_space, std::string_view key, size_t batch,
+               absl::Duration now) {
+    return spread == Spread::kHot ? hot_spread_.SpreadsOfBatch(name_space, key, batch, now)
+                                  : hot_spread_.SpreadsStill(name_space, key, now);
   }
   // The node to ask for the key.
   uint16_t NodeForGet(const Plan& plan, std::string_view name_space, std::string_view key,

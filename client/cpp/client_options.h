@@ -35,10 +35,10 @@ struct ClientOptions {
   absl::Duration near_cache_ttl = absl::Minutes(1);     // None is kept longer, whatever its TTL.
   std::vector<std::string> near_cache_namespaces = {};  // Empty: all.
 
-  // Ask any node, not only the owner, for a key that is a large part of what this client reads (with
-  // Get, or with BatchGet without want_lease). For
-  // clusters whose nodes keep mirrors (--mirror-max-bytes): then such a value may be as old as one
-  // of the near cache, but not older than a write of this client that took less than 10 s.
+  // Ask any node, not only the owner, for a key that this client reads in a tenth of its calls, 20
+  // times a second (with Get, BatchGet or ReadThrough). For clusters whose nodes keep mirrors
+  // (--mirror-max-bytes): then such a value may be as old as one of the near cache, but not older
+  // than a write of this client that took less than 10 s.
   bool spread_hot_keys = false;
 
   // Returns kInvalidArgument, with the field and the rule, when something is wrong.
@@ -71,8 +71,9 @@ struct GetOptions : CallOptions {
   bool want_lease = false;
   // How long to wait for those who have leases. 0: not at all. Unset: until the deadline.
   std::optional<absl::Duration> lease_wait = std::nullopt;
-  // Who asks: a user, a session, as the application knows it; at most 64 bytes. Nodes learn from it,
-  // as a hash, which keys one caller wants together and next. Empty: the connection is the caller.
+  // Who asks: a user, a session, as the application knows it; at most 64 bytes. Nodes learn from
+  // it, as a hash, which keys one caller wants together and next. Empty: the connection is the
+  // caller.
   std::string session = {};
 };
 

@@ -39,7 +39,7 @@ Client::Impl::LeaseRounds::LeaseRounds(Impl& impl, std::string_view name_space,
 void Client::Impl::LeaseRounds::Start() {
   options_.lease_wait = absl::ZeroDuration();
   const std::vector<std::string_view> keys(keys_.begin(), keys_.end());
-  impl_.BatchGet(name_space_, keys, options_,
+  impl_.BatchGet(name_space_, keys, options_, Spread::kCounted,
                  [self = shared_from_this()](std::vector<GetResult> results) {
                    self->results_ = std::move(results);
                    self->WaitAtOneNode();
@@ -74,7 +74,7 @@ void Client::Impl::LeaseRounds::WaitAtOneNode() {
   std::vector<std::string_view> keys;
   keys.reserve(indexes.size());
   for (const uint32_t index : indexes) keys.push_back(keys_[index]);
-  impl_.BatchGet(name_space_, keys, options_,
+  impl_.BatchGet(name_space_, keys, options_, Spread::kNone,
                  [self = shared_from_this(), indexes, wait = *options_.lease_wait,
                   began = impl_.clock_.Monotonic()](std::vector<GetResult> results) {
                    bool told = self->impl_.clock_.Monotonic() - began >= wait / 2;

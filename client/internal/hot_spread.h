@@ -1,10 +1,13 @@
-// HotSpread tells a client which of its reads any node may answer: those of a key that is a large
-// part of all that it reads. Nodes keep mirrors of keys that they are asked for that often.
+// HotSpread tells a client which of its reads any node may answer: those of a key that comes
+// kMinRate times a second or more and in kMinShare of the client's calls or more, a Get or a
+// BatchGet being one call. Nodes keep mirrors of keys that they are asked for often.
 //
 // Promise: a key that this client has written is read from its owner for kAfterWrite, longer than a
-//   mirror may be behind: a client reads its own writes.
-// Cost: a hash and a short lock a Get, of keys of a batch one lock for four; 2 KiB. Thread safety: all methods may be called
-// concurrently.
+//   mirror may be behind: a client reads its own writes. In large batches a key is found for sure
+//   only when it is more than one in kCounters of the keys as well: in every batch of 60, or in a
+//   third of the batches of 20.
+// Cost: a hash and a short lock a Get, of keys of a batch one lock for four; 3 KiB. Thread safety:
+// all methods may be called concurrently.
 
 #ifndef MERIDIAN_CLIENT_INTERNAL_HOT_SPREAD_H_
 #define MERIDIAN_CLIENT_INTERNAL_HOT_SPREAD_H_
@@ -24,19 +27,33 @@ namespace meridian {
 class HotSpread {
  public:
   static constexpr absl::Duration kAfterWrite = absl::Seconds(15);
+  static constexpr double kMinRate = 20;  // A second.
+  static constexpr double kMinShare = 0.1;
+  static constexpr size_t kCounters = 64;
 
-  HotSpread() : hot_({.counters = 32, .sample = 1, .min_rate = 20, .min_share = 0.1}) {}
+  HotSpread()
+      : hot_({.counters = kCounters, .sample = 1, .min_rate = kMinRate, .min_share = kMinShare}) {}
 
   // A Get of the key; true: any node will do.
   bool Spreads(std::string_view name_space, std::string_view key, absl::Duration now) {
     const uint64_t hash = HashOf(name_space, key);
     return hot_.Count(hash, now) && IsLongUnwritten(hash, now);
   }
-  // The same of a key of a BatchGet; one in kBatchSample of them is counted.
-  bool SpreadsOfBatch(std::string_view name_space, std::string_view key, absl::Duration now) {
+  // The same of a key of a BatchGet of so many keys; one in kBatchSample of them is counted.
+  bool SpreadsOfBatch(std::string_view name_space, std::string_view key, size_t batch,
+                      absl::Duration now) {
     const uint64_t hash = HashOf(name_space, key);
-    const bool is_hot = OneIn(kBatchSample) ? hot_.Count(hash, now) : hot_.IsHot(hash);
+    const bool is_hot =
+        OneIn(kBatchSample)
+            ? hot_.Count(hash, now,
+                         {kBatchSample, double{kBatchSample} / static_cast<double>(batch)})
+            : hot_.IsHot(hash);
     return is_hot && IsLongUnwritten(hash, now);
+  }
+  // The same of a read that was counted before.
+  bool SpreadsStill(std::string_view name_space, std::string_view key, absl::Duration now) const {
+    const uint64_t hash = HashOf(name_space, key);
+    return hot_.IsHot(hash) && IsLongUnwritten(hash, now);
   }
 
   // Which node to ask for such a key: they take turns. Not by the turns of all calls: a key that is

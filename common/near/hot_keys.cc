@@ -5,11 +5,6 @@
 #include "common/base/chance.h"
 
 namespace meridian {
-namespace {
-
-constexpr uint64_t kMinTotal = 64;  // A share of less is chance.
-
-}  // namespace
 
 bool HotKeys::IsHot(uint64_t hash) const {
   const size_t count = hot_count_.load(std::memory_order_acquire);
@@ -19,13 +14,13 @@ bool HotKeys::IsHot(uint64_t hash) const {
   return false;
 }
 
-bool HotKeys::Count(uint64_t hash, absl::Duration now) {
+bool HotKeys::Count(uint64_t hash, absl::Duration now, Weight weight) {
   if (!OneIn(options_.sample)) return IsHot(hash);
   absl::MutexLock lock(&mu_);
   if (now - began_ >= options_.window) Turn(now);
-  ++total_;
+  calls_ += weight.calls * options_.sample;
   Counter& counter = CounterOf(hash);
-  ++counter.count;
+  counter.count += weight.keys * options_.sample;
   if (IsHot(hash)) return true;
   if (!Reaches(counter, options_.window)) return false;
   AddHot(hash);
@@ -46,9 +41,8 @@ HotKeys::Counter& HotKeys::CounterOf(uint64_t hash) {
 
 bool HotKeys::Reaches(const Counter& counter, absl::Duration time) const {
   const double seen = counter.count - counter.error;
-  return seen * options_.sample >= options_.min_rate * absl::ToDoubleSeconds(time) &&
-         (options_.min_share == 0 ||
-          (total_ >= kMinTotal && seen >= options_.min_share * static_cast<double>(total_)));
+  return seen >= options_.min_rate * absl::ToDoubleSeconds(time) &&
+         seen >= options_.min_share * calls_;
 }
 
 void HotKeys::AddHot(uint64_t hash) {
@@ -67,7 +61,7 @@ void HotKeys::Turn(absl::Duration now) {
     }
   }
   counters_.clear();
-  total_ = 0;
+  calls_ = 0;
   began_ = now;
 }
 

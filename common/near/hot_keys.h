@@ -2,10 +2,10 @@
 // (Space-Saving: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k
 // Elements", ICDT 2005).
 //
-// Promise: what it calls hot was seen at least `min_rate` times a second, and was at least
-//   `min_share` of all that was seen, within the last two windows (up to sampling). Quiet keys are
-//   never called hot because of others: a counter that was taken over does not count for its new
-//   key.
+// Promise: what it calls hot was seen at least `min_rate` times a second, and in at least
+//   `min_share` of all calls, within the last two windows (up to sampling). Quiet keys are never
+//   called hot because of others: a counter that was taken over does not count for its new key. A
+//   key that is less than one in `counters` of the keys may stay unknown, whatever its share.
 // Cost: one key in `sample` takes a short lock and a scan of the counters; the others look through
 //   the hot ones, of which there are few or none.
 // Thread safety: all methods may be called concurrently.
@@ -30,17 +30,25 @@ struct HotKeysOptions {
   uint32_t sample = 4;  // One key in so many is counted.
   absl::Duration window = absl::Seconds(1);
   double min_rate = 100;  // A second.
-  double min_share = 0;   // 0..1, of all keys.
+  double min_share = 0;   // 0..1, of all calls, which may ask for several keys each.
 };
 
 class HotKeys {
  public:
   static constexpr size_t kMaxHot = 32;
 
+  // What one count stands for: a call for one key; less of a call where it asks for many keys, and
+  // more of both where the caller counts a sample.
+  struct Weight {
+    uint32_t keys = 1;
+    double calls = 1;
+  };
+
   explicit HotKeys(HotKeysOptions options) : options_(options) {}
 
   // A key was asked for, by its hash. True when it is hot.
-  bool Count(uint64_t hash, absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Count(uint64_t hash, absl::Duration now, Weight weight) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Count(uint64_t hash, absl::Duration now) { return Count(hash, now, Weight()); }
 
   bool IsHot(uint64_t hash) const;
   size_t hot() const { return hot_count_.load(std::memory_order_acquire); }
@@ -48,7 +56,7 @@ class HotKeys {
  private:
   struct Counter {
     uint64_t hash = 0;
-    uint32_t count = 0;
+    uint32_t count = 0;  // Of keys, what the sample stands for.
     uint32_t error = 0;  // Of `count`: counted for keys that had the counter before.
   };
 
@@ -66,7 +74,7 @@ class HotKeys {
   std::atomic<size_t> hot_count_{0};
   absl::Mutex mu_;
   std::vector<Counter> counters_ ABSL_GUARDED_BY(mu_);
-  uint64_t total_ ABSL_GUARDED_BY(mu_) = 0;  // Of the window.
+  double calls_ ABSL_GUARDED_BY(mu_) = 0;  // Of the window.
   absl::Duration began_ ABSL_GUARDED_BY(mu_) = absl::ZeroDuration();
 };
 

@@ -64,6 +64,20 @@ TEST(HotKeysTest, AShareOfLittleIsNotHot) {
   for (int i = 0; i < 20; ++i) EXPECT_FALSE(keys.Count(7, absl::Seconds(100) + i * kMs));
 }
 
+TEST(HotKeysTest, TheShareIsOfCallsAndACountStandsForWhatItIsTold) {
+  HotKeys keys({.sample = 1, .min_rate = 100, .min_share = 0.5});
+  const auto read = [&keys](uint64_t one, absl::Duration began) {
+    bool found = false;
+    for (uint64_t i = 0; i < 1000; ++i) {  // Calls for ten keys each, one key of each counted.
+      const uint64_t hash = i % 10 < one ? 7 : 1000 + i;
+      found |= keys.Count(hash, began + i * kMs, {.keys = 10, .calls = 1});
+    }
+    return found;
+  };
+  EXPECT_FALSE(read(0, absl::Seconds(10)));
+  EXPECT_TRUE(read(1, absl::Seconds(20))) << "in all of the calls: a tenth of their keys";
+}
+
 TEST(HotKeysTest, AKeyWithTheSamePlaceInEveryBatchIsFound) {
   for (int place = 0; place < 4; ++place) {
     HotKeys keys(HotKeysOptions{.sample = 4, .min_rate = 100});
