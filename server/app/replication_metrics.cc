@@ -228,7 +228,7 @@ void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport
   registry.AddCallbackCounters(
       {"meridian_staleness_looks_total",
        "Looks for sampled changes at places where they should be, so long after the regional "
-       "Redis got them.",
+       "Redis got them, or after they were sent there by this node.",
        {"region", "within", "result"}},
       [report] {
         std::map<std::string, StalenessRow> regions;  // All namespaces together.
@@ -251,11 +251,21 @@ void AddStalenessMetrics(MetricRegistry& registry, std::function<StalenessReport
       });
   registry.AddCallbackCounters(
       {"meridian_staleness_late_total",
-       "Sampled changes that were heard of later than 1 s after the regional Redis got them; "
-       "right looks do not count for times that had passed.",
+       "Sampled changes that were heard of later than 1 s after the regional Redis got them, or "
+       "after they were sent there; right looks do not count for times that had passed.",
        {}},
       [report] {
         return Samples{{{}, static_cast<double>(report().late_total)}};
+      });
+  registry.AddCallbackCounters(
+      {"meridian_staleness_dropped_total",
+       "Changes and fences that this node has carried out and did not follow, because too many "
+       "came at once.",
+       {"what"}},
+      [report] {
+        const StalenessReport now = report();
+        return Samples{{{"change"}, static_cast<double>(now.dropped_changes_total)},
+                       {{"fence"}, static_cast<double>(now.dropped_fences_total)}};
       });
   registry.AddCallbackCounters(
       {"meridian_staleness_incidents_total",

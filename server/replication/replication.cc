@@ -1,13 +1,13 @@
 #include "server/replication/replication.h"
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/status_macros.h"
 #include "server/node/heat_namespace.h"
+#include "server/replication/carried_out_queue.h"
 #include "server/replication/clock_watch.h"
 #include "server/replication/engine_coherence.h"
 #include "server/replication/fence_follower.h"
@@ -30,7 +30,6 @@ namespace {
 constexpr int kFenceSteps = 24;
 
 // Changes that were carried out here and wait to be looked at by the sampler.
-constexpr size_t kMaxCarriedOut = 64;
 
 absl::Status Positive(const char* field, absl::Duration value) {
   if (value > absl::ZeroDuration()) return absl::OkStatus();
@@ -181,6 +180,7 @@ struct Replication::Parts {
         staleness(SamplerOptions(options), deps.own, deps.others, deps.engine, deps.fences,
                   deps.mirrors, deps.peers, deps.topology, gate, deps.clock, deps.mode_of,
                   [this](const std::string& region) { return replicator.StateOf(region); }),
+        carried_out(gate, [this](const CarriedOut& change) { staleness.OnCarriedOut(change); }),
         // L1 first: what a slot held is gone before anybody hears that it is followed.
         tail(options.tail, deps.own, gate, deps.clock, deps.observer,
              SinksAnd(deps.follower, {&coherence, &recovery, &lease_waker, &watch_feed, &replicator,
@@ -213,6 +213,7 @@ struct Replication::Parts {
   LeaseWaker lease_waker;
   WatchFeed watch_feed;
   StalenessSampler staleness;
+  const CarriedOutQueue carried_out;  // To the sampler.
   ChangelogTail tail;
   Heartbeat heartbeat;
 };
@@ -255,22 +256,14 @@ std::vector<LinkStatus> Replication::Links() const {
   return parts_->gate.Locked([this] { return parts_->replicator.Links(); });
 }
 
-SampledStore::Listener Replication::CarriedOutListener() {
-  auto waiting = std::make_shared<std::atomic<size_t>>(0);
-  return [gate = parts_->gate, parts = parts_.get(), waiting](CarriedOut change) {
-    if (waiting->fetch_add(1, std::memory_order_relaxed) >= kMaxCarriedOut) {
-      waiting->fetch_sub(1, std::memory_order_relaxed);
-      return;
-    }
-    gate.Post([parts, waiting, change = std::move(change)] {
-      waiting->fetch_sub(1, std::memory_order_relaxed);
-      parts->staleness.OnCarriedOut(change);
-    });
-  };
-}
+SampledStore::Listener Replication::CarriedOutListener() { return parts_->carried_out.Listener(); }
 
 StalenessReport Replication::Staleness() const {
-  return parts_->gate.Locked([this] { return parts_->staleness.Report(); });
+  StalenessReport report = parts_->gate.Locked([this] { return parts_->staleness.Report(); });
+  const CarriedOutQueue::Dropped dropped = parts_->carried_out.dropped();
+  report.dropped_changes_total = dropped.changes;
+  report.dropped_fences_total = dropped.fences;
+  return report;
 }
 
 void Replication::Diff(RegionDiffOptions options, RegionDiff::Done done) {

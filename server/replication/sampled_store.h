@@ -2,9 +2,9 @@
 // writes, deletes and fences of its callers, loads, and what waited for the store. Who looks for
 // these changes later need not have heard of them from the changelog.
 //
-// Promise: as L2Store's. The listener hears of a chosen change after the store has acknowledged it,
-//   and before the caller does; of nothing that other regions have applied here, and of nothing
-//   whose outcome is unknown.
+// Promise: as L2Store's. The listener hears of a chosen change after the store has acknowledged it
+//   and the caller has heard of that; of nothing that other regions have applied here, and of
+//   nothing whose outcome is unknown.
 // Cost: a hash a write; a copy of the names of those that are chosen.
 // Thread safety: as L2Store's. The listener is called on the store's thread and must not block.
 

@@ -110,6 +110,10 @@ struct StalenessReport {
   uint64_t fences_sampled_total = 0;  // As well.
   uint64_t unanswered_total = 0;      // Looks at places that did not answer.
   uint64_t late_total = 0;  // Changes and fences that were heard of later than the first age.
+  // That this node has carried out, and that found no place on their way to the sampler; see
+  // CarriedOutQueue.
+  uint64_t dropped_changes_total = 0;
+  uint64_t dropped_fences_total = 0;
 };
 
 class StalenessSampler final : public ChangeSink {
