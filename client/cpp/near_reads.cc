@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "common/base/status_macros.h"
 #include "common/engine/tag_list.h"
 
@@ -24,6 +25,13 @@ absl::Duration RoughMonotonic() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return absl::DurationFromTimespec(now);
+}
+
+// Whether a namespace's policy may give keys that begin so another beginning (docs/wire.md, "Keys
+// in another form"): it trims spaces and makes letters small; a prefix ends before what is hashed.
+bool MayBeFormed(std::string_view prefix) {
+  return std::any_of(prefix.begin(), prefix.end(),
+                     [](char c) { return absl::ascii_isspace(c) || absl::ascii_isupper(c); });
 }
 
 }  // namespace
@@ -105,25 +113,21 @@ void NearReads::Wrote(std::string_view name_space, std::string_view key,
 }
 
 void NearReads::Fenced(const cache::v1::InvalidateRequest& request, const WriteResult& result) {
-  FenceScope scope = FenceScope::kNamespace;
-  std::string_view name;
-  Version version = result.version;
-  if (!result.ok()) {
-    // Perhaps it was carried out: whatever was written so far may be dead.
-    version = {static_cast<uint64_t>(absl::ToUnixMillis(clock_.Now() + absl::Seconds(1))) << 16, 0};
-  } else if (request.has_key()) {  // With what depends on it.
-    Wrote(request.namespace_(), request.key(), result);
-    const std::string tag = DependencyTag(request.key());
-    cache_->Fenced(request.namespace_(), FenceScope::kTag, tag, version);
-    return;
-  } else if (request.has_tag()) {
-    scope = FenceScope::kTag;
-    name = request.tag();
-  } else if (request.has_prefix()) {
-    scope = FenceScope::kPrefix;
-    name = request.prefix();
+  const std::string& name_space = request.namespace_();
+  if (request.has_key()) Wrote(name_space, request.key(), result);
+  // What depends on a key has the key in its tags as the namespace forms it, perhaps hashed; and
+  // who knows what has come of a call that failed.
+  if (!result.ok() || request.has_key() ||
+      (request.has_prefix() && MayBeFormed(request.prefix()))) {
+    return cache_->Hold(name_space, clock_.Monotonic());
   }
-  cache_->Fenced(request.namespace_(), scope, name, version);
+  if (request.has_tag()) {
+    cache_->Fenced(name_space, FenceScope::kTag, request.tag(), result.version);
+  } else if (request.has_prefix()) {
+    cache_->Fenced(name_space, FenceScope::kPrefix, request.prefix(), result.version);
+  } else {
+    cache_->Fenced(name_space, FenceScope::kNamespace, {}, result.version);
+  }
 }
 
 NearStats NearReads::stats() const {

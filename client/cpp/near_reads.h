@@ -1,8 +1,12 @@
 // NearReads is the client's near cache as its calls see it: what may be read from it, what is kept
 // of answers, and what the client's own writes take out. Private to client/cpp.
 //
-// Promise: as NearCache; a read after an acknowledged write of this client shows that write or a
-//   newer one. Values are kept inflated.
+// Promise: as NearCache; a read after an acknowledged write or invalidation of this client shows
+// that
+//   or what is newer. What the client cannot name as the streams do, because a namespace may form
+//   keys (a prefix with capitals or spaces, what depends on a key), holds the namespace's values
+//   back until their owners have told what was done until then: some milliseconds. Values are kept
+//   inflated.
 // Cost: a hit is one look into the engine and the copy into the result.
 // Thread safety: all methods may be called concurrently.
 

@@ -68,8 +68,26 @@ bool NearCache::Serves(uint32_t slot, absl::Duration now) const {
                                     silence_ns_;
 }
 
+bool NearCache::ServesKey(const EntryKey& key, absl::Duration now) const {
+  const Source source = source_of_[key.slot].load(std::memory_order_acquire);
+  if (source == kNoSource) return false;
+  const int64_t complete = sources_[source].complete_ns.load(std::memory_order_acquire);
+  return absl::ToInt64Nanoseconds(now) - complete <= silence_ns_ &&
+         complete >= held_ns_[key.name_space].load(std::memory_order_relaxed);
+}
+
+void NearCache::Hold(std::string_view name_space, absl::Duration now) {
+  const std::optional<NamespaceId> id = engine_->InternNamespace(name_space);
+  if (!id) return;
+  const int64_t now_ns = absl::ToInt64Nanoseconds(now);
+  int64_t held = held_ns_[*id].load(std::memory_order_relaxed);
+  while (held < now_ns &&
+         !held_ns_[*id].compare_exchange_weak(held, now_ns, std::memory_order_relaxed)) {
+  }
+}
+
 bool NearCache::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
-  if (!Serves(key.slot, now)) {
+  if (!ServesKey(key, now)) {
     if (source_of_[key.slot].load(std::memory_order_relaxed) != kNoSource) {
       silent_.Add();
     }
@@ -81,7 +99,7 @@ bool NearCache::Get(const EntryKey& key, absl::Duration now, Entry* entry) {
 }
 
 bool NearCache::Peek(const EntryKey& key, absl::Duration now, Entry* entry) const {
-  return Serves(key.slot, now) && engine_->Peek(key, now, entry);
+  return ServesKey(key, now) && engine_->Peek(key, now, entry);
 }
 
 NearCache::Token NearCache::BeginFill(const EntryKey& key) const {
@@ -90,8 +108,8 @@ NearCache::Token NearCache::BeginFill(const EntryKey& key) const {
   return {engine_->BeginFill(key), source};
 }
 
-bool NearCache::Fill(const EntryKey& key, Entry entry, absl::Duration ttl, uint64_t incarnation,
-                     absl::Duration now, Token token) {
+PutOutcome NearCache::PutFill(const EntryKey& key, Entry entry, absl::Duration ttl,
+                              uint64_t incarnation, absl::Duration now, Token token) {
   const absl::Duration life = std::min(ttl, options_.max_ttl);
   // Between this and the engine's own check the slot may be dropped: then that check fails.
   const bool followed =
@@ -100,13 +118,13 @@ bool NearCache::Fill(const EntryKey& key, Entry entry, absl::Duration ttl, uint6
       sources_[token.source].incarnation.load(std::memory_order_acquire) == incarnation;
   if (!followed || life <= absl::ZeroDuration()) {
     refused_.fetch_add(1, std::memory_order_relaxed);
-    return false;
+    return PutOutcome::kOvertaken;
   }
   entry.expires_at = now + life;
   const PutOutcome outcome = engine_->PutFill(key, std::move(entry), now, token.fill);
   const bool kept = outcome == PutOutcome::kStored;
   (kept ? fills_ : refused_).fetch_add(1, std::memory_order_relaxed);
-  return kept;
+  return outcome;
 }
 
 void NearCache::Wrote(const EntryKey& key, Version version) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -43,7 +44,8 @@ struct NearCacheOptions {
 // Counts since start.
 struct NearCacheStats {
   uint64_t hits = 0;
-  uint64_t silent = 0;   // Looks into slots whose stream was not heard of for too long.
+  uint64_t silent = 0;   // Looks into slots whose stream was not heard of for too long, or not yet
+                         // since the caller's own change (Hold).
   uint64_t fills = 0;    // Values that were kept.
   uint64_t refused = 0;  // Values that were not: overtaken, or not of the process that is followed.
   uint64_t changes = 0;  // Told by streams.
@@ -78,13 +80,21 @@ class NearCache {
 
   // BeginFill before the request for the key is sent, Fill with what was answered. `incarnation` is
   // that of the process that answered (0: it does not say that the value may be kept). `ttl` is the
-  // answer's. True when the value is kept.
+  // answer's. kStored: the value is kept. kOvertaken: also when the slot is not followed any more.
   Token BeginFill(const EntryKey& key) const;
+  PutOutcome PutFill(const EntryKey& key, Entry entry, absl::Duration ttl, uint64_t incarnation,
+                     absl::Duration now, Token token);
   bool Fill(const EntryKey& key, Entry entry, absl::Duration ttl, uint64_t incarnation,
-            absl::Duration now, Token token);
+            absl::Duration now, Token token) {
+    return PutFill(key, std::move(entry), ttl, incarnation, now, token) == PutOutcome::kStored;
+  }
 
   // The caller itself has written the key, or may have (with no version).
   void Wrote(const EntryKey& key, Version version);
+
+  // The caller has changed something of the namespace until `now` that it cannot name as the
+  // streams do. What is here of it is served where they have told all changes until then.
+  void Hold(std::string_view name_space, absl::Duration now);
 
   // --- For those who follow the streams.
 
@@ -123,12 +133,16 @@ class NearCache {
         silence_ns_(absl::ToInt64Nanoseconds(options.silence)),
         engine_(std::move(engine)) {}
   void Drop(uint32_t slot);
+  // Whether what is here of the key's slot and namespace is served now.
+  bool ServesKey(const EntryKey& key, absl::Duration now) const;
 
   const NearCacheOptions options_;
   const int64_t silence_ns_;
   const std::unique_ptr<Engine> engine_;
   std::array<std::atomic<Source>, kSlotCount> source_of_ = {};
   std::array<SourceState, kMaxSources> sources_;
+  // By the namespace's id: when the caller changed something that only the streams can name.
+  std::array<std::atomic<int64_t>, Engine::kMaxNamespaces + 1> held_ns_ = {};
   std::atomic<uint32_t> next_source_{1};
   // Every read counts one of these: each thread in a cache line of its own.
   Counter hits_;

@@ -257,6 +257,19 @@ void AddMirrorMetrics(const MirrorCache& mirrors, MetricRegistry& registry) {
           [](const Stats& stats) { return stats.cache.hits; });
   counter("meridian_mirror_fills_total", "Values of hot keys that owners were asked for.",
           [](const Stats& stats) { return stats.cache.fills; });
+  registry.AddCallbackCounters(
+      {"meridian_mirror_asks_total",
+       "Times that owners were asked for values of hot keys, and what "
+       "came of it.",
+       {"outcome"}},
+      [&mirrors] {
+        const AskTimes::Counts asks = mirrors.Stats().asks;
+        Samples samples;
+        for (size_t i = 0; i < asks.size(); ++i) {
+          samples.push_back({{ToText(static_cast<AskOutcome>(i))}, static_cast<double>(asks[i])});
+        }
+        return samples;
+      });
   gauge("meridian_mirror_hot_keys", "Keys of other nodes that are hot here.",
         [](const Stats& stats) { return stats.hot_keys; });
   gauge("meridian_mirror_slots", "Slots of other nodes that are followed.",

@@ -131,12 +131,16 @@ bool IsBypassed(const NamespacePolicy& policy, std::string_view key) {
   return false;
 }
 
+bool KeepsForm(const KeyPolicy& policy, std::string_view formed) {
+  return policy.hash == KeyHash::kNone || formed.size() <= policy.hash_above;
+}
+
 std::string_view FormKey(const KeyPolicy& policy, std::string_view key, std::string* storage) {
   if (Normalizes(policy)) {
     *storage = Normalized(policy, key);
     key = *storage;
   }
-  if (policy.hash != KeyHash::kNone && key.size() > policy.hash_above) {
+  if (!KeepsForm(policy, key)) {
     std::string hashed = Hashed(policy.hash, key);
     *storage = std::move(hashed);
     key = *storage;

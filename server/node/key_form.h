@@ -37,6 +37,10 @@ bool IsBypassed(const NamespacePolicy& policy, std::string_view key);
 // The key as it is cached: `key` itself, or `*storage`.
 std::string_view FormKey(const KeyPolicy& policy, std::string_view key, std::string* storage);
 
+// Whether a key that is in its form already stays as it is when it is formed once more: not what is
+// hashed, where its hash is long enough to be hashed again.
+bool KeepsForm(const KeyPolicy& policy, std::string_view formed);
+
 // The prefix that all cached keys have which clients begin with `prefix`: `prefix` itself, or
 // `*storage`; nullopt: it reaches into what is hashed.
 std::optional<std::string_view> FormPrefix(const KeyPolicy& policy, std::string_view prefix,

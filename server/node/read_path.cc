@@ -16,6 +16,7 @@
 #include "common/base/strings.h"
 #include "server/node/absence.h"
 #include "server/node/entry_rules.h"
+#include "server/node/key_form.h"
 #include "server/node/routing.h"
 #include "server/node/value_codec.h"
 
@@ -416,11 +417,14 @@ class ReadPath::Call final : public FlightWaiter,
 };
 
 bool ReadPath::ReadMirror(const ReadRequest& request, const Namespace& name_space,
-                          std::string_view key, const Member& owner, ReadResult* result) {
+                          const KeyPolicy& form, std::string_view key, const Member& owner,
+                          ReadResult* result) {
   // Who wants what is true now asks the owner. Who wants the right to fill a missing key finds that
   // it is not missing.
   if (request.options.force_refresh) return false;
   if (!request.options.warm_source.empty()) return false;  // The copy is the mirror's affair.
+  // The mirror would ask for it by this name, which its owner takes for a caller's.
+  if (!KeepsForm(form, key)) return false;
   ReadResult mirrored;
   if (!mirrors_->Read(request.name_space, key, owner, &mirrored)) return false;
   const uint64_t written = mirrored.written != 0 ? mirrored.written : mirrored.version.hlc;
@@ -544,8 +548,9 @@ void ReadPath::Read(const ReadRequest& request, ReadCallback callback) {
         SetError(NotOwnerError(*topology, key.slot, context_.node_id), &results[i]);
       } else if (owner == Topology::kNoOwner) {
         ownerless.push_back(i);
-      } else if (mirrors_ != nullptr && ReadMirror(request, *name_space, key.key,
-                                                   topology->members()[owner], &results[i])) {
+      } else if (mirrors_ != nullptr &&
+                 ReadMirror(request, *name_space, policies.base().key, key.key,
+                            topology->members()[owner], &results[i])) {
         ++hits[name_space->figures->IndexOf(policies.VersionOf(key.slot))];
         encoded |= results[i].encoding != Encoding::kIdentity;
       } else {

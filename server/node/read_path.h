@@ -35,9 +35,9 @@ class ReadPath {
  private:
   class Call;
 
-  // Of a key of another node. True: `*result` is the answer.
-  bool ReadMirror(const ReadRequest& request, const Namespace& name_space, std::string_view key,
-                  const Member& owner, ReadResult* result);
+  // Of a key of another node, in the form that `form` gives keys. True: `*result` is the answer.
+  bool ReadMirror(const ReadRequest& request, const Namespace& name_space, const KeyPolicy& form,
+                  std::string_view key, const Member& owner, ReadResult* result);
 
   const NodeContext& context_;
   MissPath& misses_;

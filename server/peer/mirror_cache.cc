@@ -18,9 +18,6 @@ namespace {
 
 constexpr absl::Duration kFollowInterval = absl::Seconds(1);
 constexpr absl::Duration kGather = absl::Milliseconds(50);  // Of slots that become hot together.
-constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
-constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
-constexpr size_t kMaxAsked = 1024;
 
 }  // namespace
 
@@ -105,14 +102,9 @@ void MirrorCache::Wrote(std::string_view name_space, std::string_view key, Versi
 
 void MirrorCache::Ask(std::string_view name_space, const EntryKey& key, const Member& owner,
                       absl::Duration now) {
+  if (!ask_times_.Begin(key.hash, now)) return;
   {
     absl::MutexLock lock(&mu_);
-    if (asked_.size() >= kMaxAsked) {
-      absl::erase_if(asked_, [now](const auto& asked) { return asked.second <= now; });
-    }
-    absl::Duration& next = asked_[key.hash];
-    if (next > now) return;
-    next = absl::InfiniteDuration();
     ++fetches_;
   }
   auto fetch = std::make_shared<Fetch>();
@@ -129,31 +121,42 @@ void MirrorCache::Ask(std::string_view name_space, const EntryKey& key, const Me
   fetch->stub->async()->Get(
       &fetch->context, &fetch->request, &fetch->response,
       [this, fetch](const grpc::Status& status) mutable {
-        const cache::v1::Entry& answer = fetch->response.entry();
-        bool kept = false;
-        if (status.ok() && answer.status() == cache::v1::ENTRY_STATUS_OK && !answer.stale()) {
-          Entry entry;
-          entry.value = Buffer::CopyOf(answer.value());
-          entry.version = FromProto(answer.version());
-          entry.written = answer.written();
-          entry.raw_size = static_cast<uint32_t>(answer.raw_size());
-          entry.encoding =
-              answer.encoding() == cache::v1::ENCODING_ZLIB ? Encoding::kZlib : Encoding::kIdentity;
-          if (answer.tags_size() > 0) {
-            entry.tags = Buffer::CopyOf(EncodeTags({answer.tags().begin(), answer.tags().end()}));
-          }
-          kept = cache_->Fill(fetch->key, std::move(entry), absl::Milliseconds(answer.ttl_ms()),
-                              fetch->response.header().watch_incarnation(), clock_.Monotonic(),
-                              fetch->token);
-        }
-        // Overtaken by a write: soon. Not a key that may be kept: later.
-        const bool refused = !status.ok() || fetch->response.header().watch_incarnation() == 0;
-        const uint64_t hash = fetch->key.hash;
+        ask_times_.End(fetch->key.hash, Take(status, *fetch), clock_.Monotonic());
         fetch.reset();  // With its hold on the channel, before the destructor may go on.
         absl::MutexLock lock(&mu_);
-        asked_[hash] = clock_.Monotonic() + (!kept && refused ? kAskAgainAfterRefusal : kAskAgain);
         --fetches_;
       });
+}
+
+AskOutcome MirrorCache::Take(const grpc::Status& status, Fetch& fetch) {
+  if (!status.ok()) return AskOutcome::kFailed;
+  const uint64_t incarnation = fetch.response.header().watch_incarnation();
+  if (incarnation == 0) return AskOutcome::kRefused;
+  const cache::v1::Entry& answer = fetch.response.entry();
+  if (answer.status() != cache::v1::ENTRY_STATUS_OK || answer.stale()) return AskOutcome::kMissing;
+  Entry entry;
+  entry.value = Buffer::CopyOf(answer.value());
+  entry.version = FromProto(answer.version());
+  entry.written = answer.written();
+  entry.raw_size = static_cast<uint32_t>(answer.raw_size());
+  entry.encoding =
+      answer.encoding() == cache::v1::ENCODING_ZLIB ? Encoding::kZlib : Encoding::kIdentity;
+  if (answer.tags_size() > 0) {
+    entry.tags = Buffer::CopyOf(EncodeTags({answer.tags().begin(), answer.tags().end()}));
+  }
+  switch (cache_->PutFill(fetch.key, std::move(entry), absl::Milliseconds(answer.ttl_ms()),
+                          incarnation, clock_.Monotonic(), fetch.token)) {
+    case PutOutcome::kStored:
+    case PutOutcome::kRenewed:
+      return AskOutcome::kKept;
+    case PutOutcome::kTooLarge:
+      return AskOutcome::kTooLarge;
+    case PutOutcome::kStale:
+    case PutOutcome::kOvertaken:
+    case PutOutcome::kExpired:
+      break;
+  }
+  return AskOutcome::kOvertaken;
 }
 
 void MirrorCache::FollowSoon() {
@@ -189,7 +192,8 @@ void MirrorCache::Tick() {
 }
 
 MirrorStats MirrorCache::Stats() const {
-  return {cache_->Stats(), hot_keys_.hot(), cache_->entries(), cache_->bytes()};
+  return {cache_->Stats(), hot_keys_.hot(), cache_->entries(), cache_->bytes(),
+          ask_times_.counts()};
 }
 
 }  // namespace meridian

@@ -22,7 +22,6 @@
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -34,6 +33,7 @@
 #include "common/near/watch_client.h"
 #include "common/rpc/stub_pool.h"
 #include "server/node/mirror_reads.h"
+#include "server/peer/ask_times.h"
 
 namespace meridian {
 
@@ -48,6 +48,7 @@ struct MirrorStats {
   size_t hot_keys = 0;
   size_t entries = 0;
   size_t bytes = 0;
+  AskTimes::Counts asks = {};  // By AskOutcome.
 };
 
 class MirrorCache final : public MirrorReads {
@@ -69,7 +70,7 @@ class MirrorCache final : public MirrorReads {
   // Slots have other owners.
   void TopologyChanged() { FollowSoon(); }
 
-  MirrorStats Stats() const ABSL_LOCKS_EXCLUDED(mu_);
+  MirrorStats Stats() const;
 
  private:
   using Stub = cache::v1::CacheService::Stub;
@@ -81,6 +82,8 @@ class MirrorCache final : public MirrorReads {
   // Asks the owner for a hot key, unless somebody does or just did.
   void Ask(std::string_view name_space, const EntryKey& key, const Member& owner,
            absl::Duration now) ABSL_LOCKS_EXCLUDED(mu_);
+  // Keeps what an owner has answered.
+  AskOutcome Take(const grpc::Status& status, Fetch& fetch);
   void FollowSoon();
   void Follow();
   void Tick();
@@ -93,9 +96,8 @@ class MirrorCache final : public MirrorReads {
   std::array<std::atomic<int64_t>, kSlotCount> wanted_ns_ = {};  // When a hot key of it was read.
   std::atomic<bool> follow_is_due_{false};
   StubPool<cache::v1::CacheService> stubs_;
+  AskTimes ask_times_;
   absl::Mutex mu_;
-  // By the key's hash: when it may be asked for (again); infinite while somebody asks.
-  absl::flat_hash_map<uint64_t, absl::Duration> asked_ ABSL_GUARDED_BY(mu_);
   int fetches_ ABSL_GUARDED_BY(mu_) = 0;
   WatchClient watch_;
   ThreadExecutor executor_;  // Last: its tasks use everything above.

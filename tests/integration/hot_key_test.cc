@@ -12,7 +12,11 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,7 +24,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "client/cpp/read_through.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
@@ -40,22 +46,36 @@ constexpr size_t kNodes = 6;
 constexpr int kReads = 6000;
 constexpr char kHot[] = "h:hot";
 constexpr char kFormed[] = "formed";  // A namespace that caches keys under names of its own.
-constexpr char kPolicies[] = "namespaces: {formed: {key: {normalize: [trim, lowercase]}}}";
+constexpr char kHashed[] = "hashed";
+constexpr char kHashedAbove[] = "hashed-above";
+constexpr char kPolicies[] =
+    "namespaces: {formed: {key: {normalize: [trim, lowercase]}}, hashed: {key: {hash: md5}}, "
+    "hashed-above: {key: {hash: xxh3, hash_above: 64}}}";
 constexpr absl::Duration kSoon = absl::Seconds(20);
 constexpr absl::Duration kBound = absl::Seconds(3);
 
-// The sum of a metric's series of a node.
-double Metric(const TestNode& node, const std::string& name) {
+// The sum of a metric's series of a node, of those that have all these labels.
+double Metric(const TestNode& node, const std::string& name,
+              const std::vector<std::string>& labels = {}) {
   const absl::StatusOr<HttpPage> page = HttpGet(node.http(), "/metrics");
   if (!page.ok()) return 0;
   double sum = 0;
   for (const absl::string_view line : absl::StrSplit(page->body, '\n')) {
     const size_t end = line.find_first_of(" {");
     if (line.substr(0, end) != name) continue;
+    if (!std::all_of(labels.begin(), labels.end(),
+                     [line](const std::string& label) { return line.find(label) != line.npos; })) {
+      continue;
+    }
     double value = 0;
     if (absl::SimpleAtod(line.substr(line.rfind(' ') + 1), &value)) sum += value;
   }
   return sum;
+}
+
+std::vector<std::optional<std::string>> NothingIsMissing(std::span<const std::string_view> keys) {
+  ADD_FAILURE() << keys[0] << " is missing";
+  return {};
 }
 
 class HotKeyTest : public testing::Test {
@@ -65,9 +85,8 @@ class HotKeyTest : public testing::Test {
     ASSERT_TRUE(redis.ok()) << std::string(redis.status().message());
     redis_ = *std::move(redis);
     WriteFile(dir_ / "node.yaml", kPolicies);
-    auto nodes =
-        TestNode::StartPeers(kNodes, {"--mirror-max-bytes", "8MiB", "--redis", redis_->url(),
-                                      "--config", dir_ / "node.yaml"});
+    auto nodes = TestNode::StartPeers(kNodes, {"--mirror-max-bytes", "8MiB", "--redis",
+                                               redis_->url(), "--config", dir_ / "node.yaml"});
     ASSERT_TRUE(nodes.ok()) << std::string(nodes.status().message());
     nodes_ = *std::move(nodes);
     for (const auto& node : nodes_) {
@@ -148,6 +167,30 @@ class HotKeyTest : public testing::Test {
     return heat;
   }
 
+  static void SetIn(const char* name_space, size_t node, const std::string& key,
+                    const std::string& value) {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    cache::v1::SetRequest request;
+    request.set_namespace_(name_space);
+    request.mutable_entry()->set_key(key);
+    request.mutable_entry()->set_value(value);
+    cache::v1::SetResponse response;
+    const grpc::Status status = stubs_[node]->Set(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  static std::string GetIn(const char* name_space, size_t node, const std::string& key) {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    cache::v1::GetRequest request;
+    request.set_namespace_(name_space);
+    request.set_key(key);
+    cache::v1::GetResponse response;
+    const grpc::Status status = stubs_[node]->Get(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.entry().value();
+  }
+
   static cache::v1::EntryStatus StatusAt(size_t node) {
     return calls::GetAll(*stubs_[node], {kHot}).entries(0).status();
   }
@@ -175,12 +218,12 @@ class HotKeyTest : public testing::Test {
     }
     return mirrors;
   }
-  // Reads the key at all nodes until those that do not own it answer it themselves.
-  static bool HeatUp() {
+  // Reads a key at all nodes until those that do not own it answer it themselves.
+  static bool HeatUp(const std::function<void(size_t node)>& read = StatusAt) {
     return WaitUntil(
-        [] {
+        [&] {
           const double before = MirrorHits();
-          for (size_t i = 0; i < 600; ++i) StatusAt(i % kNodes);
+          for (size_t i = 0; i < 600; ++i) read(i % kNodes);
           return MirrorHits() - before >= 450;  // Of 500.
         },
         kSoon);
@@ -212,6 +255,44 @@ TEST_F(HotKeyTest, HalfOfTheTrafficOnOneKeyHeatsNoNodeMuchAboveTheMean) {
                      return calls::GetAll(*stubs_[node], {KeyOfRead(i)}).entries(0).value();
                    }),
             1.25);
+}
+
+// With the look-aside pattern, whose reads ask for leases of what is missing.
+TEST_F(HotKeyTest, LookAsideReadsOfOneKeyHeatNoNodeMuchAboveTheMean) {
+  std::vector<std::string> keys = {kHot};
+  for (int i = 0; i < 600; ++i) keys.push_back(absl::StrCat("key:", i));
+  calls::SetAll(*stubs_[0], keys, "v");
+  const auto through = [](Client& client) {
+    return [&client](int i) -> std::string {
+      const std::string key = KeyOfRead(i);
+      const std::vector<std::string_view> asked = {key};
+      const auto values = ReadThrough(client, kSpace, asked, NothingIsMissing);
+      return values[0].value_or("nothing");
+    };
+  };
+  const std::unique_ptr<Client> plain = NewClient(/*spread=*/false);
+  const std::unique_ptr<Client> spreading = NewClient(/*spread=*/true);
+  EXPECT_GT(HeatOf("look-aside reads", through(*plain)), 2.0) << "it is the owner's work";
+  EXPECT_LT(HeatOf("look-aside reads of clients that spread", through(*spreading)), 1.25);
+}
+
+// Of several owners, so that a call would wait for leases at one after the other.
+TEST_F(HotKeyTest, LookAsideBatchesWithOneKeyInCommonHeatNoNodeMuchAboveTheMean) {
+  std::vector<std::string> keys = {kHot};
+  for (int i = 0; i < 600; ++i) keys.push_back(absl::StrCat("key:", i));
+  calls::SetAll(*stubs_[0], keys, "v");
+  const std::unique_ptr<Client> client = NewClient(/*spread=*/true);
+  EXPECT_LT(
+      HeatOf("look-aside batches of clients that spread",
+             [&](int i) -> std::string {
+               const std::string other = absl::StrCat("key:", i % 600);
+               const std::vector<std::string_view> asked = {kHot, other};
+               for (const auto& value : ReadThrough(*client, kSpace, asked, NothingIsMissing)) {
+                 if (value != "v") return value.value_or("nothing");
+               }
+               return "v";
+             }),
+      1.25);
 }
 
 // Of two keys each; "v" when both are right.
@@ -248,46 +329,94 @@ TEST_F(HotKeyTest, BatchesWithOneKeyInCommonHeatNoNodeMuchAboveTheMean) {
 }
 
 TEST_F(HotKeyTest, AKeyThatItsNamespaceFormsIsMirroredUnderTheNameThatItHasThere) {
-  const auto set = [](size_t node, const std::string& key, const std::string& value) {
-    grpc::ClientContext context;
-    calls::SetDeadline(&context);
-    cache::v1::SetRequest request;
-    request.set_namespace_(kFormed);
-    request.mutable_entry()->set_key(key);
-    request.mutable_entry()->set_value(value);
-    cache::v1::SetResponse response;
-    const grpc::Status status = stubs_[node]->Set(&context, request, &response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
-  };
-  const auto get = [](size_t node, const std::string& key) {
-    grpc::ClientContext context;
-    calls::SetDeadline(&context);
-    cache::v1::GetRequest request;
-    request.set_namespace_(kFormed);
-    request.set_key(key);
-    cache::v1::GetResponse response;
-    const grpc::Status status = stubs_[node]->Get(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response.entry().value();
-  };
   const std::vector<std::string> names = {"q:hot?", "Q:Hot?", " q:HOT? "};
-  set(0, names[1], "first");
-  EXPECT_TRUE(WaitUntil(
-      [&] {
-        const double before = MirrorHits();
-        for (size_t i = 0; i < 600; ++i) get(i % kNodes, names[i % names.size()]);
-        return MirrorHits() - before >= 450;  // Of 500.
-      },
-      kSoon));
+  SetIn(kFormed, 0, names[1], "first");
+  size_t turn = 0;
+  EXPECT_TRUE(HeatUp([&](size_t node) { GetIn(kFormed, node, names[turn++ % names.size()]); }));
   for (size_t writer = 0; writer < 3; ++writer) {
     const std::string value = absl::StrCat("by ", writer);
-    set(writer, names[2 - writer], value);
-    for (const std::string& name : names) EXPECT_EQ(get(writer, name), value) << "at once";
+    SetIn(kFormed, writer, names[2 - writer], value);
+    for (const std::string& name : names)
+      EXPECT_EQ(GetIn(kFormed, writer, name), value) << "at once";
     for (size_t node = 0; node < kNodes; ++node) {
-      EXPECT_TRUE(WaitUntil([&] { return get(node, names[0]) == value; }, kBound));
+      EXPECT_TRUE(WaitUntil([&] { return GetIn(kFormed, node, names[0]) == value; }, kBound));
     }
-    for (size_t i = 0; i < 60; ++i) EXPECT_EQ(get(i % kNodes, names[1]), value) << "and never back";
+    for (size_t i = 0; i < 60; ++i)
+      EXPECT_EQ(GetIn(kFormed, i % kNodes, names[1]), value) << "and never back";
   }
+}
+
+// By the name that such a key has in the cache nobody can ask for it as a client: it would be
+// hashed once more. So it is its owner's alone, and nobody asks for what is not there.
+TEST_F(HotKeyTest, AKeyThatIsHashedIsNotMirroredAndNotAskedForUnderAnotherName) {
+  const std::vector<std::string> labels = {"namespace=\"hashed\"", "result=\"miss\""};
+  SetIn(kHashed, 0, "q:hot", "first");
+  GetIn(kHashed, 0, "q:hot");
+  double misses = 0;
+  for (const auto& node : nodes_) misses -= Metric(*node, "meridian_cache_gets_total", labels);
+  const double hits = MirrorHits();
+  for (int i = 0; i < 60; ++i) {
+    for (size_t read = 0; read < 120; ++read) {
+      ASSERT_EQ(GetIn(kHashed, read % kNodes, "q:hot"), "first");
+    }
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  for (const auto& node : nodes_) misses += Metric(*node, "meridian_cache_gets_total", labels);
+  EXPECT_EQ(misses, 0);
+  EXPECT_EQ(MirrorHits(), hits);
+}
+
+TEST_F(HotKeyTest, AKeyWhoseHashIsNotHashedAgainIsMirrored) {
+  const std::string name = "q:" + std::string(100, 'k');
+  SetIn(kHashedAbove, 0, name, "first");
+  EXPECT_TRUE(HeatUp([&](size_t node) { GetIn(kHashedAbove, node, name); }));
+  SetIn(kHashedAbove, 1, name, "second");
+  EXPECT_EQ(GetIn(kHashedAbove, 1, name), "second") << "at once";
+  for (size_t node = 0; node < kNodes; ++node) {
+    EXPECT_TRUE(WaitUntil([&] { return GetIn(kHashedAbove, node, name) == "second"; }, kBound));
+  }
+}
+
+TEST_F(HotKeyTest, AValueThatIsTooLargeForAMirrorIsFetchedNowAndThenOnly) {
+  const auto fetches = [](const char* outcome) {
+    double sum = 0;
+    for (const auto& node : nodes_) {
+      sum +=
+          Metric(*node, "meridian_mirror_asks_total", {absl::StrCat("outcome=\"", outcome, "\"")});
+    }
+    return sum;
+  };
+  std::string large(size_t{3} << 20, '\0');  // Larger than a quarter of --mirror-max-bytes.
+  std::mt19937 random(1);
+  for (char& c : large) c = static_cast<char>(random());
+  calls::SetAll(*stubs_[0], {"large"}, large);
+  cache::v1::GetRequest request;
+  request.set_namespace_(kSpace);
+  request.set_key("large");
+  request.mutable_options()->set_omit_value(true);
+  const double kept = fetches("kept");
+  const auto read = [&] {
+    for (size_t i = 0; i < 120; ++i) {
+      grpc::ClientContext context;
+      calls::SetDeadline(&context);
+      cache::v1::GetResponse response;
+      ASSERT_TRUE(stubs_[i % kNodes]->Get(&context, request, &response).ok());
+      EXPECT_EQ(response.entry().raw_size(), large.size());
+    }
+  };
+  // Until every node that does not own it has asked once, and then for two seconds.
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        read();
+        return fetches("too_large") >= kNodes - 1;
+      },
+      absl::Seconds(9)));
+  for (int i = 0; i < 20; ++i) {
+    read();
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_EQ(fetches("too_large"), kNodes - 1);
+  EXPECT_EQ(fetches("kept"), kept);
 }
 
 TEST_F(HotKeyTest, AMirroredValueFollowsItsWrites) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "tests/support/fault_proxy/fault_proxy_process.h"
 #include "tests/support/redis_process.h"
 #include "tests/support/stub.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
 
@@ -24,6 +26,7 @@ namespace meridian {
 namespace {
 
 constexpr char kSpace[] = "task";
+constexpr char kFormed[] = "formed";  // A namespace that caches keys under names of its own.
 constexpr absl::Duration kSoon = absl::Seconds(10);
 constexpr absl::Duration kBound = absl::Seconds(3);  // As client_options.h promises.
 
@@ -47,10 +50,12 @@ class NearReadsTest : public testing::Test {
       absl::StrAppend(&members, i == 0 ? "" : ",", "n", i, "=",
                       i == 0 ? proxy_->address() : data[i], "/", peer[i]);
     }
+    WriteFile(dir_ / "node.yaml", "namespaces: {formed: {key: {normalize: [lowercase]}}}");
     for (size_t i = 0; i < 3; ++i) {
-      auto node = TestNode::Start(absl::StrCat("n", i),
-                                  {"--data-address", data[i], "--peer-address", peer[i], "--peers",
-                                   members, "--redis", redis_->url()});
+      auto node =
+          TestNode::Start(absl::StrCat("n", i),
+                          {"--data-address", data[i], "--peer-address", peer[i], "--peers", members,
+                           "--redis", redis_->url(), "--config", dir_ / "node.yaml"});
       ASSERT_TRUE(node.ok()) << std::string(node.status().message());
       nodes_.push_back(*std::move(node));
     }
@@ -92,6 +97,7 @@ class NearReadsTest : public testing::Test {
     return WaitUntil([&] { return IsNear(key); }, kSoon);
   }
 
+  static inline TempDir dir_;
   static std::unique_ptr<RedisProcess> redis_;
   static std::unique_ptr<FaultProxyProcess> proxy_;
   static std::vector<std::unique_ptr<TestNode>> nodes_;
@@ -153,6 +159,45 @@ TEST_F(NearReadsTest, CallersWhoWantTheOwnersWordGetIt) {
   forced.force_refresh = true;
   EXPECT_NE(near_->Get(kSpace, "forced", forced).source, ResultSource::kNear);
   EXPECT_EQ(plain_->near_stats().hits, 0);
+}
+
+// A namespace that forms keys: what was invalidated has another name in the cache. The events of n0
+// come late.
+TEST_F(NearReadsTest, OwnInvalidationsBySpellingsThatThePolicyChangesAreSeenAtOnce) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 24; ++i) keys.push_back(absl::StrCat("q:", i));
+  const std::vector<std::string_view> views(keys.begin(), keys.end());
+  const auto write = [&](Client& client) {
+    std::vector<SetItem> items(keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      items[i].key = keys[i];
+      items[i].value = "old";
+      items[i].depends_on = {"key:Q:Base"};
+    }
+    ASSERT_TRUE(client.Set(kFormed, "Q:Base", "base").ok());
+    for (const WriteResult& result : client.BatchSet(kFormed, std::move(items))) {
+      ASSERT_TRUE(result.ok());
+    }
+  };
+  for (int round = 0; round < 6; ++round) {
+    write(*plain_);
+    ASSERT_TRUE(WaitUntil(
+        [&] {
+          const std::vector<GetResult> results = near_->BatchGet(kFormed, views);
+          return std::all_of(results.begin(), results.end(), [](const GetResult& result) {
+            return result.source == ResultSource::kNear;
+          });
+        },
+        kSoon));
+    ASSERT_TRUE(proxy_->Set("delay=200ms").ok());
+    const WriteResult result = round % 2 == 0 ? near_->InvalidatePrefix(kFormed, "Q:")
+                                              : near_->InvalidateCascade(kFormed, "Q:Base");
+    ASSERT_TRUE(result.ok()) << result.error->message;
+    for (const GetResult& read : near_->BatchGet(kFormed, views)) {
+      EXPECT_FALSE(read.hit()) << "round " << round << ": " << read.value;
+    }
+    ASSERT_TRUE(proxy_->Set("clear").ok());
+  }
 }
 
 // One node is frozen and one cut off, while a third writes around them.

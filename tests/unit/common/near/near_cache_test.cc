@@ -59,6 +59,38 @@ class NearCacheTest : public testing::Test {
   NearCache::Source source_ = NearCache::kNoSource;
 };
 
+// The caller has done what it cannot name: the streams tell it.
+TEST_F(NearCacheTest, WhatIsHeldIsServedWhenItsSourceHasToldAllUntilThen) {
+  const NearCache::Source other = cache_->NewSource();
+  cache_->Heard(other, kIncarnation, Now());
+  const uint32_t slot = KeyOf("b").slot;
+  ASSERT_NE(slot, KeyOf("a").slot);
+  cache_->Attach(slot, other);
+  ASSERT_TRUE(Keep("a", "1", 10));
+  ASSERT_TRUE(Keep("b", "2", 10));
+  clock_.Advance(absl::Milliseconds(5));
+  cache_->Hold("another", Now());
+  EXPECT_EQ(Get("a"), "1") << "namespaces stand alone";
+  cache_->Hold("task", Now());
+  EXPECT_EQ(Get("a"), "-");
+  EXPECT_EQ(Get("b"), "-");
+  Entry entry;
+  EXPECT_FALSE(cache_->Peek(KeyOf("a"), Now(), &entry));
+
+  cache_->Changed(KeyOf("a").slot, "task", "a", {11, 1});
+  Hear();
+  EXPECT_EQ(Get("a"), "-") << "it was what had changed";
+  EXPECT_EQ(Get("b"), "-") << "its owner has told nothing yet";
+  cache_->Heard(other, kIncarnation, Now() - absl::Milliseconds(1));
+  EXPECT_EQ(Get("b"), "-");
+  cache_->Heard(other, kIncarnation, Now());
+  EXPECT_EQ(Get("b"), "2") << "it is not thrown away";
+  EXPECT_TRUE(Keep("a", "3", 12));
+  EXPECT_EQ(Get("a"), "3");
+  cache_->Hold("task", Now() - absl::Seconds(1));
+  EXPECT_EQ(Get("a"), "3") << "a hold of before changes nothing";
+}
+
 // However many threads the machine has, and so shards.
 TEST_F(NearCacheTest, AValueOfThreeSixteenthsOfTheCacheIsKept) {
   cache_ = *NearCache::Create({.capacity_bytes = 16 << 20, .max_ttl = absl::Seconds(30)});

@@ -85,6 +85,30 @@ TEST(KeyFormTest, ShortKeysAreNotHashed) {
   EXPECT_EQ(Form(policy, "p:" + std::string(5000, 'k')).size(), 34);
 }
 
+TEST(KeyFormTest, WhetherAFormedKeyKeepsItsForm) {
+  const std::vector<std::string> keys = {"k",
+                                         "ctx:",
+                                         "q: What is it? ",
+                                         "Q: x: Y  z?a=B",
+                                         std::string(40, 'k'),
+                                         "p:q:r " + std::string(100, 'K'),
+                                         std::string(60, ':')};
+  for (const KeyHash hash : {KeyHash::kNone, KeyHash::kMd5, KeyHash::kXxh3}) {
+    for (const uint32_t above : {0, 31, 32, 34, 64, 1024}) {
+      for (const bool normalize : {false, true}) {
+        KeyPolicy policy = normalize ? kAll : KeyPolicy();
+        policy.hash = hash;
+        policy.hash_above = above;
+        for (const std::string& key : keys) {
+          const std::string formed = Form(policy, key);
+          EXPECT_EQ(KeepsForm(policy, formed), Form(policy, formed) == formed)
+              << key << " above " << above;
+        }
+      }
+    }
+  }
+}
+
 TEST(KeyFormTest, Line4_04AKeyWithABypassParameterIsNotCached) {
   NamespacePolicy policy;
   policy.bypass_parameters = {"agent_filter", "confidence_min", "category_filter"};

@@ -163,5 +163,23 @@ TEST_F(MirrorReadsTest, AWriteThroughThisNodeIsSeenByItAtOnce) {
   EXPECT_EQ(ShowAt0(), "new");
 }
 
+// A mirror asks for a key by the name that it has here; its owner would hash that once more.
+class HashedMirrorReadsTest : public OriginFixture {};
+
+TEST_F(HashedMirrorReadsTest, MirrorsAreAskedOnlyForKeysThatAreNotHashedOnceMore) {
+  Start(2, nullptr, ", key: {hash: md5, hash_above: 8}");
+  FakeMirrors mirrors;
+  node(0).reads().SetMirrors(&mirrors);
+  int longer = 0;
+  for (int i = 0; i < 50; ++i) longer += KeyOwnedBy(1, i).size() > 8 ? 1 : 0;
+  ASSERT_EQ(longer, 0);
+  Strings hashed;
+  for (int i = 0; i < 50; ++i) hashed.push_back(absl::StrCat("key:", 1000 + i, "-hash"));
+  Read(node(0), hashed);
+  EXPECT_TRUE(mirrors.owners.empty());
+  Read(node(0), {KeyOwnedBy(1)});
+  EXPECT_THAT(mirrors.owners, ElementsAre("n1"));
+}
+
 }  // namespace
 }  // namespace meridian
