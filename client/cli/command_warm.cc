@@ -72,10 +72,11 @@ std::string TookText(const WarmJob& job, absl::Time now) {
                   took < absl::Minutes(1) ? absl::Milliseconds(1) : absl::Seconds(1)));
 }
 
+// Of its keys those that need not be read any more, whatever became of them.
 std::string Progress(const WarmJob& job) {
+  const uint64_t over = job.warmed_keys() + job.absent_keys() + job.failed_keys();
   const uint64_t total = std::max<uint64_t>(job.total_keys(), 1);
-  return absl::StrCat(job.warmed_keys(), "/", job.total_keys(), " (",
-                      100 * job.warmed_keys() / total, " %)");
+  return absl::StrCat(over, "/", job.total_keys(), " (", 100 * over / total, " %)");
 }
 
 std::string TimeLine(std::string_view name, bool is_known,
@@ -85,8 +86,9 @@ std::string TimeLine(std::string_view name, bool is_known,
 
 std::string JobText(const WarmJob& job) {
   return absl::StrCat("id        ", job.id(), "\nsource    ", job.source(), "\nnamespace ",
-                      job.namespace_(), "\nstate     ", StateText(job), "\nwarmed    ",
-                      Progress(job), "\nfailed    ", job.failed_keys(), "\npriority  ",
+                      job.namespace_(), "\nstate     ", StateText(job), "\nprogress  ",
+                      Progress(job), "\nwarmed    ", job.warmed_keys(), "\nabsent    ",
+                      job.absent_keys(), "\nfailed    ", job.failed_keys(), "\npriority  ",
                       job.priority(),
                       job.name().empty() ? "" : absl::StrCat("\nname      ", job.name()),
                       "\nqueued    ", TimeText(job.create_time()), " UTC",
@@ -150,11 +152,11 @@ ExitCode RunList(const Session& session, const WarmArguments& arguments) {
     return kExitOk;
   }
   const absl::Time now = absl::Now();
-  TextTable table({"id", "source", "namespace", "state", "warmed", "failed", "priority",
+  TextTable table({"id", "source", "namespace", "state", "progress", "absent", "failed", "priority",
                    "queued (UTC)", "took", "note"});
   for (const WarmJob& job : all.jobs()) {
     table.Add({job.id(), job.source(), job.namespace_(), StateText(job), Progress(job),
-               absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()),
+               absl::StrCat(job.absent_keys()), absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()),
                TimeText(job.create_time()), TookText(job, now), job.error()});
   }
   session.Print(table.ToText());

@@ -70,6 +70,7 @@ void ToProto(const WarmJob& job, coordinator::v1::WarmJob* proto) {
   proto->set_total_keys(job.total_keys);
   proto->set_warmed_keys(job.warmed_keys);
   proto->set_failed_keys(job.failed_keys);
+  proto->set_absent_keys(job.absent_keys);
   proto->set_priority(job.priority);
   proto->set_error(job.error);
   proto->set_name(job.name);

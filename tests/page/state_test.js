@@ -8,7 +8,7 @@ import { reading, rolloutState } from '../../server/dashboard/page/rollouts.js';
 import { poll } from '../../server/dashboard/page/sources.js';
 import { at, connection, initialState, newAlerts, nodeHealth, panelState, precision, regionMatrix,
   warmingCalendar, withAnswer } from '../../server/dashboard/page/state.js';
-import { budgetsText, hourOf } from '../../server/dashboard/page/warming.js';
+import { budgetsText, hourOf, progressOf } from '../../server/dashboard/page/warming.js';
 
 const DOWN = { error: { code: 0, reason: 'UNREACHABLE', message: 'nobody answers' } };
 const figures = (second) => ({ data: { timestamp: `2026-11-22T08:00:0${second}Z`, nodes: [] } });
@@ -111,6 +111,12 @@ test('the worst job of an hour gives it its colour', () => {
   assert.deepEqual(hourOf([job('DONE'), job('FAILED')]), { level: 'bad', text: '2' });
   assert.deepEqual(hourOf([job('DONE')]), { level: 'good', text: '1' });
   assert.deepEqual(hourOf([]), { level: null, text: '' });
+});
+
+test('a job is done when its last key is, whatever became of them', () => {
+  const job = { total_keys: 10, warmed_keys: 6, absent_keys: 3, failed_keys: 1 };
+  assert.deepEqual(progressOf(job), { done: 10, total: 10, text: '10 of 10 keys, 3 absent, 1 failed' });
+  assert.deepEqual(progressOf({ total_keys: 10, warmed_keys: 6 }), { done: 6, total: 10, text: '6 of 10 keys' });
 });
 
 test('budgets in a sentence', () => {

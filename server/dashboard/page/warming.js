@@ -50,14 +50,22 @@ function stateCell(cell, job) {
   setBadge(cell.firstChild, jobState(job), LEVELS[jobState(job)] ?? 'info');
 }
 
+// How far a job is: keys that nobody has are done, too.
+export function progressOf(job) {
+  const total = job.total_keys ?? 0, absent = job.absent_keys ?? 0, failed = job.failed_keys ?? 0;
+  const done = (job.warmed_keys ?? 0) + absent + failed;
+  return { done, total, text: `${format('count', done)} of ${format('count', total)} keys` +
+    (absent > 0 ? `, ${format('count', absent)} absent` : '') +
+    (failed > 0 ? `, ${format('count', failed)} failed` : '') +
+    (job.error ? `: ${job.error}` : '') };
+}
+
 function progressCell(cell, job) {
   if (cell.firstChild === null) cell.append(el('progress', { 'aria-label': 'Progress' }), el('span'));
-  const total = job.total_keys ?? 0, done = (job.warmed_keys ?? 0) + (job.failed_keys ?? 0);
+  const { done, total, text } = progressOf(job);
   setAttribute(cell.firstChild, 'max', Math.max(total, 1));
   setAttribute(cell.firstChild, 'value', done);
-  setText(cell.lastChild, ` ${format('count', done)} of ${format('count', total)} keys` +
-    (job.failed_keys > 0 ? `, ${format('count', job.failed_keys)} failed` : '') +
-    (job.error ? `: ${job.error}` : ''));
+  setText(cell.lastChild, ` ${text}`);
 }
 
 // The budgets that were configured, in a sentence.

@@ -75,6 +75,21 @@ TEST_F(WarmingJsonTest, JobsAndTheBudgetsOfSourcesAreThere) {
   EXPECT_GT((*json)["sources"][0]["budget"], 0.0);
 }
 
+TEST_F(WarmingJsonTest, AJobOverAbsentKeysIsDoneWhenAllAreRead) {
+  Process& leader = NewLeader();
+  leader.reader.MakeAbsent("b");
+  ASSERT_TRUE(leader.Run({"a", "b", "c"}).ok());
+  RunFor(absl::Seconds(1), {&leader});
+  const auto json = WarmingJson(leader.warmer, {}, clock_.Now());
+  ASSERT_TRUE(json.ok()) << json.status();
+  const ordered_json& job = (*json)["jobs"][0];
+  EXPECT_EQ(job["state"], "DONE") << job.dump(1);
+  EXPECT_EQ(job["total_keys"], 3);
+  EXPECT_EQ(job["warmed_keys"], 2);
+  EXPECT_EQ(job["absent_keys"], 1);
+  EXPECT_EQ(job["failed_keys"], 0);
+}
+
 TEST_F(WarmingJsonTest, WhoDoesNotLeadHasNone) {
   EXPECT_FALSE(WarmingJson(NewProcess().warmer, {}, clock_.Now()).ok());
 }
