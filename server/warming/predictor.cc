@@ -5,10 +5,9 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "server/warming/prediction_text.h"
 
 namespace meridian {
 namespace {
@@ -16,10 +15,6 @@ namespace {
 // What a key that is hot in an hour is looked at for: so long it should stay in memory.
 constexpr double kStaySeconds = 600;
 constexpr size_t kMaxPredicted = 100'000;
-
-std::string AgeText(absl::Duration age) {
-  return absl::FormatDuration(absl::Floor(std::max(age, absl::ZeroDuration()), absl::Seconds(1)));
-}
 
 }  // namespace
 
@@ -112,10 +107,7 @@ void Predictor::ExpectOne(Hash key, double confidence, absl::Duration now) {
   if (confidence < options_.threshold) return;
   const auto before = predicted_.find(key);
   if (before != predicted_.end() && now - before->second < options_.not_again_for) return;
-  if (pending_.size() >= kMaxPending && pending_.count(key) == 0) {
-    ++dropped_;
-    return;
-  }
+  if (pending_.size() >= kMaxPending && pending_.count(key) == 0) return;
   double& pending = pending_[key];
   pending = std::max(pending, confidence);
 }
@@ -183,34 +175,25 @@ void Predictor::ExplainCallers(Hash key, absl::Duration now,
       const double confidence = ConfidenceOf(looks, place);
       if (confidence <= signal->confidence) continue;
       signal->confidence = confidence;
-      signal->evidence = absl::StrFormat(
-          "%s; so it was after %.1f of %.1f such reads (the older "
-          "the less they count)",
-          text(), place.sure(), looks);
+      signal->evidence = prediction_text::AfterReads(text(), place.sure(), looks);
     }
   };
   for (const uint64_t id : callers_.keys()) {
     const std::deque<Look>& recent = callers_.Find(id)->recent;
     if (recent.empty() || now - recent.back().at > options_.window) continue;
     const Look& last = recent.back();
-    const std::string ago = AgeText(now - last.at);
+    const absl::Duration ago = now - last.at;
     if (const OfKey* const of = keys_.Find(last.key); of != nullptr) {
-      look(&together, of->looks, of->together, [&] {
-        return absl::StrCat("somebody asked for ", NameOf(last.key), " ", ago,
-                            " ago, and who does that asks for this within ",
-                            AgeText(options_.window));
-      });
-      look(&sequence, of->looks, of->next, [&] {
-        return absl::StrCat("it comes next after ", NameOf(last.key), ", asked for ", ago, " ago");
-      });
+      look(&together, of->looks, of->together,
+           [&] { return prediction_text::Together(NameOf(last.key), ago, options_.window); });
+      look(&sequence, of->looks, of->next,
+           [&] { return prediction_text::Next(NameOf(last.key), ago); });
     }
     if (recent.size() < 2) continue;
     const Look& before = recent[recent.size() - 2];
     if (const OfPair* const pair = pairs_.Find(PairOf(before.key, last.key)); pair != nullptr) {
-      look(&sequence, pair->looks, pair->next, [&] {
-        return absl::StrCat("it comes next after ", NameOf(before.key), " and ", NameOf(last.key),
-                            ", asked for ", ago, " ago");
-      });
+      look(&sequence, pair->looks, pair->next,
+           [&] { return prediction_text::NextOfTwo(NameOf(before.key), NameOf(last.key), ago); });
     }
   }
   for (PredictionSignal* signal : {&together, &sequence}) {
@@ -226,16 +209,12 @@ std::vector<PredictionSignal> Predictor::Explain(std::string_view name_space, st
   if (const auto found = hours_.find(hash); found != hours_.end()) {
     const OfHour& hour = found->second;
     if (hour.per_second > 0) {
-      signals.push_back({"hour_of_week", hour.week_confidence(),
-                         absl::StrFormat("in this hour of the weeks before it was asked for %.3g "
-                                         "times a second",
-                                         hour.per_second)});
+      signals.push_back(
+          {"hour_of_week", hour.week_confidence(), prediction_text::HourOfWeek(hour.per_second)});
     }
     if (hour.days > 0) {
       signals.push_back({"season", hour.season_confidence(),
-                         absl::StrFormat("it was hot at this time on %.0f of the last %.0f days "
-                                         "that are known",
-                                         hour.days, hour.known_days)});
+                         prediction_text::Season(hour.days, hour.known_days)});
     }
   }
   std::sort(signals.begin(), signals.end(),

@@ -82,8 +82,6 @@ class Predictor {
   size_t keys() const { return keys_.size(); }
   size_t pairs() const { return pairs_.size(); }
   size_t callers() const { return callers_.size(); }
-  // Predictions that were left out because too many waited.
-  uint64_t dropped() const { return dropped_; }
 
   // Adds what a PredictorWriter wrote: some lines of it. What cannot be read is left out.
   void Restore(std::string_view lines, absl::Duration now);
@@ -152,7 +150,6 @@ class Predictor {
   absl::flat_hash_map<Hash, OfHour> hours_;
   absl::flat_hash_map<Hash, double> pending_;            // To be taken.
   absl::flat_hash_map<Hash, absl::Duration> predicted_;  // When last.
-  uint64_t dropped_ = 0;
 };
 
 template <typename Of>

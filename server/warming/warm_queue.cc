@@ -92,12 +92,12 @@ absl::Status WarmQueue::Cancel(const std::string& id, absl::Time now) {
 
 const WarmJob* WarmQueue::Pick(const std::function<bool(const WarmJob&)>& can_run) const {
   const WarmJob* best = nullptr;
-  const auto rank = [](const WarmJob& job) {
-    return std::make_tuple(-static_cast<int64_t>(job.priority), job.create_time, job.id);
+  const auto goes_before = [](const WarmJob& a, const WarmJob& b) {
+    return std::tie(b.priority, a.create_time, a.id) < std::tie(a.priority, b.create_time, b.id);
   };
   for (const auto& [id, job] : jobs_) {
     if (job.over() || job.state == WarmJobState::kPaused) continue;
-    if (best != nullptr && rank(*best) < rank(job)) continue;
+    if (best != nullptr && goes_before(*best, job)) continue;
     if (can_run(job)) best = &job;
   }
   return best;
