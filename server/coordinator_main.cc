@@ -1,4 +1,5 @@
-// meridian-coordinator: flags -> CoordinatorConfig -> CoordinatorServer; nothing else.
+// meridian-coordinator: flags -> CoordinatorConfig -> CoordinatorServer; nothing else. SIGHUP:
+// reads the settings of warming again.
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,12 +20,13 @@
 namespace meridian {
 namespace {
 
-// SIGTERM and SIGINT wait for sigwait, in this thread and in those that it starts.
-sigset_t BlockStopSignals() {
+// They wait for sigwait, in this thread and in those that it starts.
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
@@ -41,7 +43,7 @@ int Main(int argc, char** argv) {
   if (!parsed->has_value()) return 0;
   const CoordinatorConfig& config = **parsed;
 
-  const sigset_t signals = BlockStopSignals();  // Before there are threads: they inherit it.
+  const sigset_t signals = BlockSignals();  // Before there are threads: they inherit it.
   const absl::Status log =
       SetUpLogging({.level = config.log_level,
                     .format = config.log_format,
@@ -57,7 +59,11 @@ int Main(int argc, char** argv) {
                                          {"http", (*server)->http_address()}});
   if (!ready.ok()) return Fail(ready, 1);
   int signal = 0;
-  sigwait(&signals, &signal);
+  for (;;) {
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) break;
+    (*server)->ReloadWarming();
+  }
   spdlog::info("stops: signal {}", signal);
   (*server)->Stop();
   spdlog::info("stopped");

@@ -120,6 +120,9 @@ void AddWarmingOptions(CoordinatorConfig* config, std::string* file, OptionSet* 
       file, {"warm-file", "warming.file", "",
              "YAML file with schedules:, startup:, rules: and budgets:, besides those of warming "
              "in this one"});
+  set->Add({"warm-poll", "warming.poll", "5s",
+            "How often it, and the warming of this file, are looked at; SIGHUP reads them at once",
+            SetDuration(&config->warming_poll, absl::Milliseconds(50), absl::Hours(24))});
   set->AddSection("warming.schedules",
                   [&settings](const std::string& name, const YAML::Node& node) {
                     return settings.ReadSchedules(name, node);
@@ -380,12 +383,19 @@ absl::StatusOr<std::optional<CoordinatorConfig>> CoordinatorConfig::Parse(
   OptionSet set = Options(&config, &warm_file);
   ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
   if (action == OptionSet::Action::kExit) return std::optional<CoordinatorConfig>();
-  if (!warm_file.empty()) {
-    ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(warm_file));
-    RETURN_IF_ERROR(config.warming.ReadFile(warm_file, text));
+  for (const std::string& file : {set.file(), warm_file}) {
+    if (file.empty()) continue;
+    ASSIGN_OR_RETURN(std::string text, ReadSmallFile(file));
+    if (file == warm_file) RETURN_IF_ERROR(config.warming.ReadFile(file, text));
+    config.warming_files.push_back(file);
+    config.warming_texts.push_back(std::move(text));
   }
   RETURN_IF_ERROR(CheckWhole(config));
   if (action == OptionSet::Action::kCheck) return std::optional<CoordinatorConfig>();
+  config.read_warming = [argc, argv, environment]() -> absl::StatusOr<WarmSettings> {
+    ASSIGN_OR_RETURN(std::optional<CoordinatorConfig> again, Parse(argc, argv, environment));
+    return std::move(again->warming);
+  };
   return std::optional<CoordinatorConfig>(std::move(config));
 }
 

@@ -6,9 +6,11 @@
 #ifndef MERIDIAN_SERVER_APP_COORDINATOR_CONFIG_H_
 #define MERIDIAN_SERVER_APP_COORDINATOR_CONFIG_H_
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -38,6 +40,11 @@ struct CoordinatorConfig {
   PolicyRolloutsOptions rollouts;
   WarmerOptions warmer;
   WarmSettings warming;
+  // What these were read from: the files, their texts, and how to read them once more.
+  std::vector<std::string> warming_files;
+  std::vector<std::string> warming_texts;
+  absl::Duration warming_poll;
+  std::function<absl::StatusOr<WarmSettings>()> read_warming = nullptr;
   UnitCosts costs;
   std::optional<HttpUrl> alert_webhook;  // nullopt: nobody is told.
   OtherRegions::Coordinators other_coordinators;
@@ -47,7 +54,8 @@ struct CoordinatorConfig {
   std::string log_format;
   std::string ready_file;  // Empty: none.
 
-  // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment().
+  // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment(). `argv`
+  // outlives read_warming.
   static absl::StatusOr<std::optional<CoordinatorConfig>> Parse(
       int argc, const char* const* argv, const std::map<std::string, std::string>& environment);
 

@@ -115,6 +115,43 @@ void CoordinatorServer::MakeWarmer() {
   warming_lead_ = std::make_unique<WarmingLead>(*coordinator_, *warmer_);
 }
 
+void CoordinatorServer::FollowWarmSettings() {
+  if (config_.warming_files.empty()) return;
+  warm_settings_ = std::make_unique<FileFollower>(
+      FileFollowerOptions{.files = config_.warming_files,
+                          .texts = config_.warming_texts,
+                          .nothing = "for no schedules, write `schedules: {}`",
+                          .poll = config_.warming_poll},
+      executor_, clock_,
+      [this](const std::vector<std::string>&) {
+        absl::StatusOr<WarmSettings> settings = config_.read_warming();
+        if (settings.ok()) {
+          warmer_->SetSettings(std::make_shared<const WarmSettings>(*std::move(settings)));
+        }
+        return settings.status();
+      },
+      [this](const FileFollowerStatus& status) {
+        warmer_->SetSettingsProblem(status.problem);
+        if (!status.problem.empty()) {
+          spdlog::error("warming: {}; the settings of before stay in force", status.problem);
+        } else {
+          spdlog::info("warming: {} schedules, {} rules and {} startups were read",
+                       warmer_->settings()->schedules.size(), warmer_->settings()->rules.size(),
+                       warmer_->settings()->startup.size());
+        }
+      });
+  AddWarmSettingsMetrics(*warm_settings_, metrics_);
+  warm_settings_->Start();
+}
+
+void CoordinatorServer::ReloadWarming() {
+  if (warm_settings_ == nullptr) {
+    spdlog::warn("no settings of warming to read again: give --warm-file, or warming in --config");
+    return;
+  }
+  warm_settings_->Reload();
+}
+
 void CoordinatorServer::MakeRollouts() {
   rollouts_ = std::make_unique<RolloutLead>(config_.rollouts, *coordinator_, *store_, [this] {
     return figures_->leading() ? FiguresByVersion(figures_->figures(), clock_.Monotonic())
@@ -183,6 +220,7 @@ void CoordinatorServer::AddMetrics() {
                 {{"late"}, static_cast<double>(counters.late_hand_offs)}};
       });
   AddWarmingMetrics(*warmer_, metrics_);
+  FollowWarmSettings();
   AddPredictionMetrics(*prediction_, metrics_);
   AddRolloutMetrics(rollouts_->rollouts(), metrics_);
   MakeCertificates();

@@ -35,6 +35,7 @@
 #include "server/figures/other_regions.h"
 #include "server/l2/event_loop.h"
 #include "server/node/lease_store.h"
+#include "server/policy/file_follower.h"
 #include "server/warming/warmer.h"
 
 namespace grpc {
@@ -55,6 +56,9 @@ class CoordinatorServer {
   // Gives the lease back, ends the streams, stops listening. Takes 3 s at most.
   void Stop();
 
+  // Reads the settings of warming once more, soon.
+  void ReloadWarming();
+
   // Where it really listens.
   const std::string& grpc_address() const { return grpc_address_; }
   const std::string& http_address() const { return http_->address(); }
@@ -64,6 +68,7 @@ class CoordinatorServer {
 
   absl::Status OpenStore();
   void MakeWarmer();
+  void FollowWarmSettings();
   void MakeRollouts();
   void MakeFigures();
   absl::Status MakeHttpClient();
@@ -86,6 +91,7 @@ class CoordinatorServer {
   std::unique_ptr<WarmMetrics> warm_metrics_;
   std::unique_ptr<Warmer> warmer_;
   std::unique_ptr<WarmingLead> warming_lead_;
+  std::unique_ptr<FileFollower> warm_settings_;  // nullptr: there is no file.
   std::unique_ptr<HotKeyLead> hot_keys_;
   std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<RolloutLead> rollouts_;

@@ -52,6 +52,20 @@ void AddWarmingMetrics(const Warmer& warmer, MetricRegistry& metrics) {
           [](const View& view) { return std::optional(static_cast<double>(view.refused)); }));
 }
 
+void AddWarmSettingsMetrics(const FileFollower& settings, MetricRegistry& metrics) {
+  metrics.AddCallbackCounters({"meridian_warm_settings_reloads_total",
+                               "Times that schedules, rules and budgets were read again.",
+                               {"result"}},
+                              [&settings]() -> std::vector<MetricSample> {
+                                const FileFollowerStatus status = settings.Status();
+                                return {{{"ok"}, static_cast<double>(status.reloads)},
+                                        {{"failed"}, static_cast<double>(status.failed_reloads)}};
+                              });
+  metrics.AddGauge("meridian_warm_settings_last_reload_successful",
+                   "1 when they were right when they were last read, else 0.",
+                   [&settings] { return settings.Status().problem.empty() ? 1.0 : 0.0; });
+}
+
 void AddPredictionMetrics(const PredictionLead& prediction, MetricRegistry& metrics) {
   metrics.AddCallbackCounters({"meridian_prediction_accesses_total",
                                "Reads of sampled callers that prediction learnt from."},

@@ -7,13 +7,15 @@
 
 #include "common/telemetry/metric_registry.h"
 #include "server/coordinator/prediction_lead.h"
+#include "server/policy/file_follower.h"
 #include "server/warming/warmer.h"
 
 namespace meridian {
 
-// Both outlive the last scrape.
+// They outlive the last scrape.
 void AddPredictionMetrics(const PredictionLead& prediction, MetricRegistry& metrics);
 void AddWarmingMetrics(const Warmer& warmer, MetricRegistry& metrics);
+void AddWarmSettingsMetrics(const FileFollower& settings, MetricRegistry& metrics);
 
 }  // namespace meridian
 

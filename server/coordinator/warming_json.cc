@@ -80,15 +80,16 @@ absl::StatusOr<ordered_json> WarmingJson(
   grpc::Status status = ListWarmJobs(warmer, request, &jobs);
   if (status.ok()) status = ListWarmSources(warmer, {}, &sources);
   if (!status.ok()) return absl::UnavailableError(FromGrpcStatus(status).message);
-  const WarmBudgets& budgets = warmer.settings().budgets;
+  const WarmBudgets& budgets = warmer.settings()->budgets;
   ordered_json json;
   json["jobs"] = ToJson(jobs)["jobs"];
   json["warmed"] = WarmedJson(answers);
   json["sources"] = ToJson(sources)["sources"];
-  json["schedules"] = SchedulesJson(warmer.settings(), now);
+  json["schedules"] = SchedulesJson(*warmer.settings(), now);
   json["budgets"] = {{"default_keys_per_second", budgets.default_rate},
                      {"namespaces", budgets.namespaces},
                      {"origins", budgets.origins}};
+  json["settings_problem"] = warmer.settings_problem();
   return json;
 }
 

@@ -15,8 +15,8 @@ uint64_t HashOf(const std::string& name_space, const std::string& key) {
 
 }  // namespace
 
-EventIntake::EventIntake(EventIntakeOptions options, const std::map<std::string, WarmRule>& rules,
-                         const Clock& clock, Executor& executor, WarmMetrics& metrics, Hooks hooks)
+EventIntake::EventIntake(EventIntakeOptions options, const Rules& rules, const Clock& clock,
+                         Executor& executor, WarmMetrics& metrics, Hooks hooks)
     : options_(options),
       clock_(clock),
       executor_(executor),
@@ -24,7 +24,13 @@ EventIntake::EventIntake(EventIntakeOptions options, const std::map<std::string,
       hooks_(std::move(hooks)),
       bucket_(options.events_per_second, std::max(options.events_per_second, 1.0),
               clock.Monotonic()) {
-  for (const auto& [name, rule] : rules) by_kind_.emplace(rule.kind, &rule);
+  SetRules(rules);
+}
+
+void EventIntake::SetRules(const Rules& rules) {
+  by_kind_.clear();
+  for (const auto& [name, rule] : *rules) by_kind_.emplace(rule.kind, RulePtr(rules, &rule));
+  std::erase_if(memories_, [&](const auto& memory) { return rules->count(memory.first) == 0; });
 }
 
 void EventIntake::Report(const std::vector<WarmEvent>& events, Done done) {
@@ -51,17 +57,21 @@ void EventIntake::Report(const std::vector<WarmEvent>& events, Done done) {
 bool EventIntake::Take(const WarmEvent& event, Taken* taken) {
   const absl::Duration now = clock_.Monotonic();
   if (bucket_.Available(now) < 1) return false;
-  std::vector<std::pair<const WarmRule*, WarmRule::Keys>> made;
+  std::vector<std::pair<RulePtr, WarmRule::Keys>> made;
+  bool is_asked_for = false;
   const auto [begin, end] = by_kind_.equal_range(event.kind);
   for (auto it = begin; it != end; ++it) {
-    const WarmRule* const rule = it->second;
+    const RulePtr& rule = it->second;
     std::optional<WarmRule::Keys> keys = rule->Expand(event);
-    if (!keys.has_value()) continue;
-    if (!HasRoom(*rule, *keys)) return false;
+    if (!keys.has_value()) {
+      is_asked_for |= event.key.empty() && rule->IsFor(event);
+      continue;
+    }
+    if (!HasRoom(rule, *keys)) return false;
     made.emplace_back(rule, *std::move(keys));
   }
   bucket_.Take(1, now);
-  if (!made.empty()) ++taken->matched;
+  if (!made.empty() || is_asked_for) ++taken->matched;
   for (auto& [rule, keys] : made) {
     CountKeys(*rule, "unbound", keys.unbound);
     CountKeys(*rule, "invalid", keys.invalid);
@@ -79,9 +89,9 @@ bool EventIntake::Take(const WarmEvent& event, Taken* taken) {
   return true;
 }
 
-bool EventIntake::HasRoom(const WarmRule& rule, const WarmRule::Keys& keys) const {
+bool EventIntake::HasRoom(const RulePtr& rule, const WarmRule::Keys& keys) const {
   for (const auto& [name_space, names] : keys.by_namespace) {
-    const auto lane = lanes_.find({&rule, name_space});
+    const auto lane = lanes_.find({rule, name_space});
     if (lane == lanes_.end()) continue;  // One event alone is bounded by its rule.
     size_t bytes = lane->second.bytes;
     for (const std::string& key : names) bytes += key.size();
@@ -156,7 +166,7 @@ void EventIntake::Stop(const absl::Status& why) {
 
 bool EventIntake::Remembers(const WarmRule& rule, const std::string& name_space,
                             const std::string& key) {
-  const auto found = memories_.find(&rule);
+  const auto found = memories_.find(rule.name);
   if (found == memories_.end()) return false;
   Memory& memory = found->second;
   const absl::Duration now = clock_.Monotonic();
@@ -169,7 +179,7 @@ bool EventIntake::Remembers(const WarmRule& rule, const std::string& name_space,
 
 void EventIntake::Remember(const WarmRule& rule, const std::string& name_space,
                            const std::string& key) {
-  Memory& memory = memories_[&rule];
+  Memory& memory = memories_[rule.name];
   const uint64_t hash = HashOf(name_space, key);
   if (!memory.hashes.insert(hash).second) return;
   memory.by_time.emplace_back(clock_.Monotonic(), hash);

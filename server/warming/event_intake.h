@@ -18,6 +18,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -48,7 +49,9 @@ class EventIntake {
  public:
   struct Taken {
     size_t accepted = 0;  // The first so many of the events.
-    size_t matched = 0;   // Of these: a rule is for them.
+    // Of these: a rule is for them. One without a key asks whether a rule is for any of its kind
+    // and namespace.
+    size_t matched = 0;
   };
   using Done = std::function<void(const absl::StatusOr<Taken>&)>;
   using Queued = std::function<void(const absl::Status&)>;
@@ -58,9 +61,14 @@ class EventIntake {
     std::function<void(std::vector<WarmOrder> orders, Queued)> queue;
   };
 
-  // `rules` outlives this.
-  EventIntake(EventIntakeOptions options, const std::map<std::string, WarmRule>& rules,
-              const Clock& clock, Executor& executor, WarmMetrics& metrics, Hooks hooks);
+  // By name.
+  using Rules = std::shared_ptr<const std::map<std::string, WarmRule>>;
+  EventIntake(EventIntakeOptions options, const Rules& rules, const Clock& clock,
+              Executor& executor, WarmMetrics& metrics, Hooks hooks);
+
+  // From now on others. What was gathered by those of before is carried out; what was warmed by a
+  // rule of the same name is remembered.
+  void SetRules(const Rules& rules);
 
   // kResourceExhausted "EVENTS_LIMITED: ..." when none was taken.
   void Report(const std::vector<WarmEvent>& events, Done done);
@@ -72,7 +80,8 @@ class EventIntake {
     std::set<std::string> keys;
     size_t bytes = 0;
   };
-  using LaneName = std::pair<const WarmRule*, std::string>;
+  using RulePtr = std::shared_ptr<const WarmRule>;  // Which keeps the rules that it is of.
+  using LaneName = std::pair<RulePtr, std::string>;
   // Which keys a rule has warmed lately, by their hashes, and since when.
   struct Memory {
     std::set<uint64_t> hashes;
@@ -85,7 +94,7 @@ class EventIntake {
 
   // False: there is no room for it.
   bool Take(const WarmEvent& event, Taken* taken);
-  bool HasRoom(const WarmRule& rule, const WarmRule::Keys& keys) const;
+  bool HasRoom(const RulePtr& rule, const WarmRule::Keys& keys) const;
   void FlushLater();
   void Flush();
   void HandleQueued(const absl::Status& status);
@@ -99,13 +108,13 @@ class EventIntake {
   WarmMetrics& metrics_;  // Not owned; outlives this.
   const Hooks hooks_;
 
-  std::multimap<std::string, const WarmRule*> by_kind_;
+  std::multimap<std::string, RulePtr> by_kind_;
   TokenBucket bucket_;
   std::map<LaneName, Lane> lanes_;
   std::vector<Waiter> waiters_;                           // For what is in lanes_.
   std::map<LaneName, std::vector<std::string>> sending_;  // Keys on their way to the store.
   std::vector<Waiter> told_;                              // When they are there.
-  std::map<const WarmRule*, Memory> memories_;
+  std::map<std::string, Memory> memories_;                // By name of the rule.
   bool busy_ = false;        // sending_ is on its way.
   bool is_planned_ = false;  // A flush is.
   uint64_t generation_ = 0;  // What was begun before a Stop is not heard.

@@ -15,21 +15,19 @@ double Difference(uint64_t now, uint64_t before) {
 
 }  // namespace
 
-WarmOutcomes& WarmOutcomes::operator+=(const WarmOutcomes& other) {
-  warmed += other.warmed;
-  used += other.used;
-  unused += other.unused;
-  displaced += other.displaced;
-  lost += other.lost;
-  return *this;
-}
-
 WarmBudget::WarmBudget(WarmBudgetOptions options, absl::Duration now)
     : options_(options),
       rate_(std::min(options.first, options.ceiling)),
       floor_(std::min(options.least, options.ceiling)),
       updated_at_(now) {
   history_.emplace_back(now, 0);
+}
+
+void WarmBudget::SetCeiling(double ceiling) {
+  const bool was_full = at_ceiling();
+  options_.ceiling = ceiling;
+  floor_ = std::min(floor_, ceiling);
+  rate_ = was_full ? ceiling : std::min(rate_, ceiling);
 }
 
 void WarmBudget::Restore(double rate, const WarmOutcomes& outcomes, absl::Duration now) {

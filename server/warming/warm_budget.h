@@ -34,7 +34,6 @@ struct WarmOutcomes {
   // Warmed ones of which nobody will hear any more: their nodes are gone.
   uint64_t lost = 0;
 
-  WarmOutcomes& operator+=(const WarmOutcomes& other);
   friend bool operator==(const WarmOutcomes&, const WarmOutcomes&) = default;
 };
 
@@ -59,6 +58,8 @@ class WarmBudget {
   double rate() const { return rate_; }
   double floor() const { return floor_; }
   bool at_ceiling() const { return rate_ >= options_.ceiling; }
+  // From now on another one; what it may read now stays, up to it.
+  void SetCeiling(double ceiling);
   // As a leader before had it.
   void Restore(double rate, const WarmOutcomes& outcomes, absl::Duration now);
 
@@ -79,7 +80,7 @@ class WarmBudget {
   double Overdue(const WarmOutcomes& outcomes, absl::Duration now);
   void Judge();
 
-  const WarmBudgetOptions options_;
+  WarmBudgetOptions options_;
   double rate_;
   double floor_;
   WarmOutcomes seen_;

@@ -168,7 +168,7 @@ std::string KeyTemplate::At(const Values& values, uint64_t index) const {
 }
 
 std::optional<WarmRule::Keys> WarmRule::Expand(const WarmEvent& event) const {
-  if (event.kind != kind || (!of.empty() && event.name_space != of)) return std::nullopt;
+  if (!IsFor(event)) return std::nullopt;
   const std::optional<std::vector<std::string>> bound = key.Match(event.key);
   if (!bound.has_value()) return std::nullopt;
   KeyTemplate::Values values = parts;

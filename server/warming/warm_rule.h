@@ -98,7 +98,11 @@ struct WarmRule {
   absl::Duration not_again_for = absl::Seconds(30);  // A key that the rule has warmed.
   size_t max_keys = 100;
 
-  // nullopt: the event is not of its kind, namespace and form.
+  // The event is of its kind and namespace.
+  bool IsFor(const WarmEvent& event) const {
+    return event.kind == kind && (of.empty() || event.name_space == of);
+  }
+  // nullopt: it is not, or its key is not of the form.
   std::optional<Keys> Expand(const WarmEvent& event) const;
 };
 

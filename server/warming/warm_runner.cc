@@ -36,6 +36,26 @@ void WarmRunner::SetNodes(std::vector<std::string> nodes) {
   Pump();
 }
 
+void WarmRunner::SetBudgets(WarmBudgets budgets) {
+  budgets_ = std::move(budgets);
+  const absl::Duration now = clock_.Monotonic();
+  for (auto it = buckets_.begin(); it != buckets_.end();) {
+    const std::string name = it->first.substr(2);
+    const auto origin = budgets_.origins.find(name);
+    const bool is_of_origin = it->first[0] == 'o';
+    if (is_of_origin && origin == budgets_.origins.end()) {
+      it = buckets_.erase(it);
+      continue;
+    }
+    if (it->first[0] != 's') {  // Those of sources are set whenever they are used.
+      const double rate = is_of_origin ? origin->second : budgets_.RateOf(name);
+      it->second->SetRate(rate, std::max(rate, 1.0), now);
+    }
+    ++it;
+  }
+  Pump();
+}
+
 void WarmRunner::Stop() {
   ++generation_;
   ++wake_generation_;

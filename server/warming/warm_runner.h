@@ -78,6 +78,9 @@ class WarmRunner {
   // Addresses of CacheService to ask; none: wait.
   void SetNodes(std::vector<std::string> nodes);
 
+  // From now on others.
+  void SetBudgets(WarmBudgets budgets);
+
   // Does what can be done now, and comes back by itself when more can. To be called after every
   // change of the queue.
   void Pump();
@@ -167,7 +170,7 @@ class WarmRunner {
   double Random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   const WarmRunnerOptions options_;
-  const WarmBudgets budgets_;
+  WarmBudgets budgets_;
   const Clock& clock_;    // Not owned; outlives this.
   Executor& executor_;    // Not owned; outlives this.
   WarmReader& reader_;    // Not owned; outlives this.

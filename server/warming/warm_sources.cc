@@ -121,6 +121,11 @@ std::optional<double> WarmSources::RateOf(const std::string& source, const std::
   return of->budget.rate();
 }
 
+void WarmSources::TakeCeilings() {
+  for (auto& [name, of] : sources_) of.budget.SetCeiling(ceiling_(name.second));
+  changed_ = true;
+}
+
 void WarmSources::AddRefused(const std::string& source, const std::string& name_space,
                              uint64_t keys, absl::Duration now) {
   OfName* const of = Of({source, name_space}, now);

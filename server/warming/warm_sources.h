@@ -68,6 +68,8 @@ class WarmSources {
   // Keys a second that the source may read for the namespace; nullopt: as many as the namespace.
   std::optional<double> RateOf(const std::string& source, const std::string& name_space,
                                absl::Duration now);
+  // What `ceiling` says has changed.
+  void TakeCeilings();
   // Keys that it wanted to read and could not.
   void AddRefused(const std::string& source, const std::string& name_space, uint64_t keys,
                   absl::Duration now);

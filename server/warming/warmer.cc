@@ -23,18 +23,18 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
                LeaseStore& store, WarmReader& reader, WarmMetrics& metrics,
                std::function<bool()> leads)
     : options_(options),
-      settings_(std::move(settings)),
+      settings_(std::make_shared<const WarmSettings>(std::move(settings))),
       clock_(clock),
       executor_(executor),
       metrics_(metrics),
       leads_(std::move(leads)),
       queue_(options.queue),
       sources_(
-          [this](const std::string& name_space) { return settings_.budgets.RateOf(name_space); }),
+          [this](const std::string& name_space) { return settings_->budgets.RateOf(name_space); }),
       store_(options.lease, store, executor,
              {[this] { return Document(); }, [this] { runner_.Pump(); },
               [this](const std::string& why) { HandleFenced(why); }}),
-      runner_(options.runner, settings_.budgets, clock, executor, reader, metrics, queue_,
+      runner_(options.runner, settings_->budgets, clock, executor, reader, metrics, queue_,
               {[this] { return loaded_ && leads_(); },
                [this](const std::string& id) { return store_.IsStored(id); },
                [this](const std::string& id, WarmRunner::TextLoaded done) {
@@ -47,12 +47,25 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
                [this](const WarmJob& job, uint64_t keys) {
                  sources_.AddRefused(job.source, job.name_space, keys, clock_.Monotonic());
                }}),
-      events_(options.events, settings_.rules, clock, executor, metrics,
+      events_(options.events, EventIntake::Rules(settings_, &settings_->rules), clock, executor,
+              metrics,
               {[this] { return queue_.live("rule"); },
                [this](const std::vector<WarmOrder>& orders, EventIntake::Queued queued) {
                  QueueAll(orders, std::move(queued));
                }}),
       cold_(options.settle) {}
+
+void Warmer::SetSettings(Settings settings) {
+  settings_ = std::move(settings);
+  sources_.TakeCeilings();
+  runner_.SetBudgets(settings_->budgets);
+  events_.SetRules(EventIntake::Rules(settings_, &settings_->rules));
+  asking_.clear();  // Their answers are not heard.
+  next_runs_.clear();
+  if (!loaded_) return;
+  BeginMarks();
+  SaveNow();
+}
 
 // --- Leadership.
 
@@ -143,7 +156,7 @@ void Warmer::Restore(const std::string& text) {
 void Warmer::BeginMarks() {
   const absl::Time now = clock_.Now();
   std::map<std::string, Mark> marks;
-  for (const auto& [name, schedule] : settings_.schedules) {
+  for (const auto& [name, schedule] : settings_->schedules) {
     const auto known = marks_.find(name);
     const bool usable = known != marks_.end() && known->second.table == schedule.table &&
                         known->second.last <= now + kMarkAhead;
@@ -191,7 +204,7 @@ void Warmer::Tick() {
   const absl::Time now = clock_.Now();
   bool changed = MendMarks(now);
   absl::Time next = now + kTickEvery;
-  for (const auto& [name, schedule] : settings_.schedules) {
+  for (const auto& [name, schedule] : settings_->schedules) {
     const auto planned = next_runs_.find(name);
     if (planned == next_runs_.end() || planned->second <= now) {
       if (schedule.top > 0) {

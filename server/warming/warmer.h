@@ -3,10 +3,10 @@
 // (WarmStore).
 //
 // Promise: a job that Run has answered OK is carried out although this process dies: the next
-// leader
-//   goes on where the last save (at most a second old) ends. A run of a schedule becomes one job,
-//   whoever leads: the job and the mark that its time is over are one write under the fencing
-//   token. Likewise what a cold cluster is given first, and the mark that it was.
+//   leader goes on where the last save (at most a second old) ends. A run of a schedule becomes one
+//   job, whoever leads: the job and the mark that its time is over are one write under the fencing
+//   token. Likewise what a cold cluster is given first, and the mark that it was. Settings may
+//   change: what is queued stays, and a schedule with the same time table goes on where it was.
 // Cost: idle, one timer a second; a job, two or three writes to the store and one a second while it
 //   runs.
 // Thread safety: counters() may be called by any thread, everything else on the executor.
@@ -19,9 +19,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -114,7 +116,14 @@ class Warmer {
   // Of one namespace unless it is empty. kUnavailable when this does not lead.
   absl::StatusOr<std::vector<WarmSources::View>> ListSources(const std::string& name_space) const;
 
-  const WarmSettings& settings() const { return settings_; }
+  // An immutable snapshot: who goes on with it later keeps it.
+  using Settings = std::shared_ptr<const WarmSettings>;
+  const Settings& settings() const { return settings_; }
+  void SetSettings(Settings settings);
+  // Why newer ones could not be read, for people; empty: these are the newest.
+  const std::string& settings_problem() const { return settings_problem_; }
+  void SetSettingsProblem(std::string problem) { settings_problem_ = std::move(problem); }
+
   WarmCounters counters() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -164,7 +173,8 @@ class Warmer {
   void Count() ABSL_LOCKS_EXCLUDED(mu_);
 
   const WarmerOptions options_;
-  const WarmSettings settings_;
+  Settings settings_;
+  std::string settings_problem_;
   const Clock& clock_;    // Not owned; outlives this.
   Executor& executor_;    // Not owned; outlives this.
   WarmMetrics& metrics_;  // Not owned; outlives this.
@@ -177,7 +187,7 @@ class Warmer {
 
   NoHotKeys no_hot_keys_;
   HotKeySource* hot_keys_ = &no_hot_keys_;  // Not owned.
-  std::set<std::string> asking_;            // Schedules whose hot keys are looked up.
+  std::set<std::string> asking_;            // Schedules of settings_ whose hot keys are looked up.
 
   ColdStart cold_;
   ColdStart::Nodes serving_;

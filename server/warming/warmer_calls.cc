@@ -40,8 +40,8 @@ absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text
     if (!request.name_space.empty() || !request.keys.empty()) {
       return FieldInvalid("name", "a configured job has its own namespace and keys");
     }
-    const auto schedule = settings_.schedules.find(request.schedule);
-    if (schedule == settings_.schedules.end()) {
+    const auto schedule = settings_->schedules.find(request.schedule);
+    if (schedule == settings_->schedules.end()) {
       return absl::NotFoundError(
           absl::StrCat("SCHEDULE_UNKNOWN: no schedule is called ", QuoteKey(request.schedule)));
     }
@@ -136,7 +136,7 @@ void Warmer::ReportFigures(const std::string& node, const WarmFigures& figures) 
 size_t Warmer::TakeRoom(const std::string& source, const std::string& name_space, size_t wanted) {
   const absl::Duration now = clock_.Monotonic();
   const double rate =
-      sources_.RateOf(source, name_space, now).value_or(settings_.budgets.RateOf(name_space));
+      sources_.RateOf(source, name_space, now).value_or(settings_->budgets.RateOf(name_space));
   const auto most = static_cast<uint64_t>(std::max(rate * kSecondsAhead, 1.0));
   const uint64_t left = queue_.keys_left(source, name_space);
   const size_t room = std::min<size_t>(wanted, most - std::min(most, left));
@@ -157,8 +157,8 @@ void Warmer::Run(const WarmRequest& request, JobDone done) {
   WarmText text;
   absl::StatusOr<WarmJob> job = JobOf(request, &text);
   if (!job.ok()) return done(job.status());
-  const auto schedule = settings_.schedules.find(request.schedule);
-  if (schedule != settings_.schedules.end() && schedule->second.top > 0) {
+  const auto schedule = settings_->schedules.find(request.schedule);
+  if (schedule != settings_->schedules.end() && schedule->second.top > 0) {
     return RunTop(*std::move(job), schedule->second, std::move(done));
   }
   Submit(*std::move(job), text, done);

@@ -34,12 +34,12 @@ void Warmer::QueueTop(const WarmSchedule& schedule, absl::Time now) {
     }
     return;
   }
-  FindKeys(schedule,
-           [this, &schedule, due, generation = generation_](const absl::StatusOr<WarmText>& text) {
-             if (generation != generation_) return;
-             asking_.erase(schedule.name);
-             HandleTop(schedule, due, text);
-           });
+  FindKeys(schedule, [this, &schedule, due, settings = settings_,
+                      generation = generation_](const absl::StatusOr<WarmText>& text) {
+    if (generation != generation_ || settings != settings_) return;
+    asking_.erase(schedule.name);
+    HandleTop(schedule, due, text);
+  });
 }
 
 void Warmer::HandleTop(const WarmSchedule& schedule, const DueRuns& due,
@@ -69,6 +69,7 @@ void Warmer::HandleTop(const WarmSchedule& schedule, const DueRuns& due,
 
 void Warmer::RunTop(WarmJob job, const WarmSchedule& schedule, JobDone done) {
   FindKeys(schedule, [this, job = std::move(job), &schedule, done = std::move(done),
+                      settings = settings_,
                       generation = generation_](const absl::StatusOr<WarmText>& text) mutable {
     if (generation != generation_) return done(NotLeading());
     if (!text.ok()) return done(text.status());
@@ -100,11 +101,11 @@ void Warmer::StartCold() {
     std::vector<WarmOrder> orders;
   };
   auto gathered = std::make_shared<Gathered>();
-  gathered->left = settings_.startup.size();
+  gathered->left = settings_->startup.size();
   if (gathered->left == 0) return QueueStart({});
-  for (const auto& entry : settings_.startup) {
+  for (const auto& entry : settings_->startup) {
     const WarmSchedule& wanted = entry.second;
-    FindKeys(wanted, [this, &wanted, gathered,
+    FindKeys(wanted, [this, &wanted, gathered, settings = settings_,
                       generation = generation_](const absl::StatusOr<WarmText>& text) {
       if (generation != generation_) return;
       if (text.ok() && !text->keys.empty()) {

@@ -124,6 +124,8 @@ test('budgets in a sentence', () => {
     'Keys a second at most: 1,000/s a namespace.');
   assert.equal(budgetsText({ default_keys_per_second: 5, namespaces: { task: 200 }, origins: { users: 0.5 } }),
     'Keys a second at most: 5/s a namespace, but task 200/s; of origins users 0.5/s.');
+  assert.equal(budgetsText({ default_keys_per_second: 5 }, 'w.yaml:3: rules: must be a map'),
+    'Keys a second at most: 5/s a namespace. Newer settings cannot be read: w.yaml:3: rules: must be a map');
   assert.equal(budgetsText(undefined), '');
 });
 

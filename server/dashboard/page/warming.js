@@ -68,14 +68,15 @@ function progressCell(cell, job) {
   setText(cell.lastChild, ` ${text}`);
 }
 
-// The budgets that were configured, in a sentence.
-export function budgetsText(budgets) {
+// The budgets that are in force, in a sentence, and why newer ones are not.
+export function budgetsText(budgets, problem) {
   if (!budgets) return '';
   const list = (rates) => Object.entries(rates ?? {})
     .map(([name, rate]) => `${name} ${format('rate', rate)}`).join(', ');
   const namespaces = list(budgets.namespaces), origins = list(budgets.origins);
   return `Keys a second at most: ${format('rate', budgets.default_keys_per_second)} a namespace` +
-    (namespaces ? `, but ${namespaces}` : '') + (origins ? `; of origins ${origins}` : '') + '.';
+    (namespaces ? `, but ${namespaces}` : '') + (origins ? `; of origins ${origins}` : '') + '.' +
+    (problem ? ` Newer settings cannot be read: ${problem}` : '');
 }
 
 export function warmingPanel() {
@@ -135,7 +136,8 @@ export function warmingPanel() {
       warmed(answer.warmed ?? []);
       schedules(answer.schedules ?? []);
       sources(answer.sources ?? []);
-      setText(document.querySelector('#warming .budgets'), budgetsText(answer.budgets));
+      setText(document.querySelector('#warming .budgets'),
+        budgetsText(answer.budgets, answer.settings_problem));
     },
   });
 }

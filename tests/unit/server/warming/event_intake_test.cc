@@ -35,7 +35,7 @@ rules:
   }
   EventIntake& Intake() {
     if (!intake_.has_value()) {
-      intake_.emplace(options_, settings_.rules, clock_, executor_, metrics_,
+      intake_.emplace(options_, Rules(), clock_, executor_, metrics_,
                       EventIntake::Hooks{[this] { return live_jobs_; },
                                          [this](std::vector<WarmOrder> orders, auto queued) {
                                            for (WarmOrder& order : orders) {
@@ -46,6 +46,9 @@ rules:
                                          }});
     }
     return *intake_;
+  }
+  EventIntake::Rules Rules() const {
+    return std::make_shared<const std::map<std::string, WarmRule>>(settings_.rules);
   }
   void Report(const std::vector<WarmEvent>& events) {
     answers_.emplace_back();
@@ -98,6 +101,25 @@ TEST_F(EventIntakeTest, EventsOfAMomentAreOneJobForEachRuleAndNamespace) {
   EXPECT_EQ((*answers_[0])->accepted, 2u);
   EXPECT_EQ((*answers_[0])->matched, 2u);
   EXPECT_EQ((*answers_[1])->accepted, 1u);
+}
+
+// So nodes learn whether it is worth to tell updates of a namespace.
+TEST_F(EventIntakeTest, AnEventWithoutAKeyAsksWhetherARuleIsForItsNamespace) {
+  ASSERT_TRUE(settings_
+                  .ReadFile("f.yaml",
+                            "rules: {changed: {on: update, of: task, key: 'task:{id}', warm: "
+                            "{task: ['of:{id}']}}}")
+                  .ok());
+  Report({{"update", "task", "", {}}, {"update", "task", "other:1", {}}});
+  Report({{"update", "user", "", {}}});
+  Report({{"access", "task", "", {}}});
+  Report({{"update", "task", "task:1", {}}});
+  Pass(options_.gather);
+  EXPECT_EQ((*answers_[0])->matched, 1u) << "a key of another form is no question";
+  EXPECT_EQ((*answers_[1])->matched, 0u);
+  EXPECT_EQ((*answers_[2])->matched, 1u) << "of a rule without a form";
+  EXPECT_EQ((*answers_[3])->matched, 1u);
+  EXPECT_THAT(Queued("task"), ::testing::UnorderedElementsAre("x", "of:1"));
 }
 
 TEST_F(EventIntakeTest, ItIsAnsweredWhenTheJobsAreStoredAndNotBefore) {
