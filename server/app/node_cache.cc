@@ -114,6 +114,10 @@ absl::Status NodeParts::MakeCache() {
   misses = std::make_unique<MissPath>(*context);
   reads = std::make_unique<ReadPath>(*context, *misses);
   writes = std::make_unique<WritePath>(*context, *misses);
+  if (config.report_updates && !config.coordinators.empty()) {
+    updates = std::make_unique<UpdateLog>();
+    writes->SetUpdates(updates.get());
+  }
   fence_path = std::make_unique<FencePath>(*context);
   RETURN_IF_ERROR(MakeMirrors());
   explainer = std::make_unique<Explainer>(*context);

@@ -50,6 +50,16 @@ void NodeParts::MakeMembership() {
                                            clock, *housekeeping);
   drain = std::make_unique<NodeDrain>(config.id, *coordinator_client, *ticket, topology, clock,
                                       *housekeeping, [this] { return Unstored(); });
+  ReportUpdates();
+}
+
+void NodeParts::ReportUpdates() {
+  if (updates == nullptr) return;
+  update_reporter =
+      std::make_unique<UpdateReporter>(UpdateReporterOptions(), *coordinator_client,
+                                       *coordinator_transport, *updates, *housekeeping);
+  AddUpdateMetrics(*update_reporter, registry);
+  update_reporter->Start();
 }
 
 size_t NodeParts::Unstored() const { return hints->Stats(clock.Monotonic()).entries; }

@@ -297,6 +297,20 @@ void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry) {
                     });
 }
 
+void AddUpdateMetrics(const UpdateReporter& reporter, MetricRegistry& registry) {
+  registry.AddCallbackCounters(
+      {"meridian_updates_total",
+       "Keys that clients have changed here, by what the coordinator was told of them.",
+       {"outcome"}},
+      [&reporter] {
+        const UpdateCounters counters = reporter.counters();
+        return Samples{{{"reported"}, static_cast<double>(counters.reported)},
+                       {{"unwanted"}, static_cast<double>(counters.unwanted)},
+                       {{"refused"}, static_cast<double>(counters.refused)},
+                       {{"dropped"}, static_cast<double>(counters.dropped)}};
+      });
+}
+
 void AddBuildInfo(MetricRegistry& registry) {
   registry.AddGauges({"meridian_build_info",
                       "1, with the release and its libraries as labels.",

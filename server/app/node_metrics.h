@@ -6,6 +6,7 @@
 #define MERIDIAN_SERVER_APP_NODE_METRICS_H_
 
 #include "common/telemetry/metric_registry.h"
+#include "server/membership/update_reporter.h"
 #include "server/node/node_context.h"
 #include "server/peer/mirror_cache.h"
 #include "server/policy/policy_store.h"
@@ -25,6 +26,9 @@ void AddMirrorMetrics(const MirrorCache& mirrors, MetricRegistry& registry);
 
 // meridian_policy_*. As above.
 void AddPolicyMetrics(const PolicyStore& store, MetricRegistry& registry);
+
+// meridian_updates_total. As above.
+void AddUpdateMetrics(const UpdateReporter& reporter, MetricRegistry& registry);
 
 // meridian_build_info.
 void AddBuildInfo(MetricRegistry& registry);

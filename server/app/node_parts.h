@@ -44,6 +44,7 @@
 #include "server/membership/node_drain.h"
 #include "server/membership/rollout_ticket.h"
 #include "server/membership/slots_gone.h"
+#include "server/membership/update_reporter.h"
 #include "server/node/explain.h"
 #include "server/node/fence_path.h"
 #include "server/node/fences.h"
@@ -52,6 +53,7 @@
 #include "server/node/namespace_what_if.h"
 #include "server/node/node_context.h"
 #include "server/node/read_path.h"
+#include "server/node/update_log.h"
 #include "server/node/write_path.h"
 #include "server/origin/grpc_origin_transport.h"
 #include "server/origin/origin_loader.h"
@@ -108,6 +110,7 @@ struct NodeParts {
   std::unique_ptr<GrpcOriginTransport> origin_transport;
   std::unique_ptr<OriginLoader> origins;
   std::unique_ptr<AccessSampler> accesses;  // nullptr: nobody is sampled.
+  std::unique_ptr<UpdateLog> updates;       // nullptr: nobody is told.
   std::unique_ptr<NodeContext> context;
   std::unique_ptr<MissPath> misses;
   std::unique_ptr<MirrorCache> mirrors;  // nullptr: none.
@@ -133,6 +136,7 @@ struct NodeParts {
   std::unique_ptr<SlotsGone> slots_gone;
   std::unique_ptr<RolloutTicket> ticket;  // These nullptr: without a coordinator.
   std::unique_ptr<NodeDrain> drain;
+  std::unique_ptr<UpdateReporter> update_reporter;
   std::function<void()> end_process;
   std::unique_ptr<grpc::Server> data_server;
   std::unique_ptr<grpc::Server> peer_server;
@@ -168,6 +172,7 @@ struct NodeParts {
 
   // node_membership.cc
   void MakeMembership();
+  void ReportUpdates();
   absl::Status Join();
   void AwaitTicket(absl::Duration until);
   size_t Unstored() const;  // Acknowledged writes that nobody has but this node's memory.

@@ -16,6 +16,7 @@
 #include "common/cluster/hot_key.h"
 #include "common/cluster/topology.h"
 #include "server/node/access_sampler.h"
+#include "server/node/update_log.h"
 #include "server/policy/policy_follower.h"
 
 namespace meridian {
@@ -67,6 +68,12 @@ struct TicketAnswer {
   std::string why;             // When it is not granted: for people.
 };
 
+// What a coordinator says of updates that it was told of.
+struct UpdateAnswer {
+  size_t accepted = 0;     // The first so many of the keys.
+  bool is_wanted = false;  // A rule is for updates of their namespace, whatever their form.
+};
+
 class CoordinatorTransport {
  public:
   // Called on any thread, on_end exactly once and last; they must not block.
@@ -82,6 +89,11 @@ class CoordinatorTransport {
   // Asks for a ticket for `node`. `done` is called once, on any thread, and must not block.
   virtual void AcquireTicket(const std::string& address, const std::string& node,
                              absl::Duration timeout, TicketCallback done) = 0;
+
+  using UpdateCallback = std::function<void(absl::StatusOr<UpdateAnswer>)>;
+  // Tells of keys that clients have changed. `done` as above.
+  virtual void ReportUpdates(const std::string& address, const UpdateLog::Batch& updates,
+                             absl::Duration timeout, UpdateCallback done) = 0;
 };
 
 }  // namespace meridian

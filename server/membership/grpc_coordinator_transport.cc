@@ -1,6 +1,5 @@
 #include "server/membership/grpc_coordinator_transport.h"
 
-#include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <algorithm>
@@ -48,6 +47,10 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
     added->set_rate(key.per_second);
   }
   return request;
+}
+
+absl::Status ToAbslStatus(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 
 AssignedPolicies FromProto(const coordinator::v1::PolicyAssignment& proto) {
@@ -187,14 +190,21 @@ struct GrpcCoordinatorTransport::TicketCall {
   coordinator::v1::AcquireRolloutTicketResponse response;
 };
 
+struct GrpcCoordinatorTransport::UpdateCall {
+  std::unique_ptr<coordinator::v1::CoordinatorService::Stub> stub;
+  grpc::ClientContext context;
+  coordinator::v1::ReportEventsRequest request;
+  coordinator::v1::ReportEventsResponse response;
+};
+
 GrpcCoordinatorTransport::GrpcCoordinatorTransport() = default;
 
 GrpcCoordinatorTransport::~GrpcCoordinatorTransport() {
   absl::MutexLock lock(&mu_);
   for (Call* call : calls_) call->Cancel();
-  for (TicketCall* call : tickets_) call->context.TryCancel();
+  for (grpc::ClientContext* call : unary_) call->TryCancel();
   const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return calls_.empty() && tickets_.empty();
+    return calls_.empty() && unary_.empty();
   };
   mu_.Await(absl::Condition(&none));
 }
@@ -226,7 +236,7 @@ void GrpcCoordinatorTransport::AcquireTicket(const std::string& address, const s
   {
     absl::MutexLock lock(&mu_);
     call->stub = coordinator::v1::CoordinatorService::NewStub(ChannelTo(address));
-    tickets_.insert(call.get());
+    unary_.insert(&call->context);
   }
   TicketCall& raw = *call;
   raw.stub->async()->AcquireRolloutTicket(
@@ -237,12 +247,46 @@ void GrpcCoordinatorTransport::AcquireTicket(const std::string& address, const s
                             absl::Milliseconds(call->response.retry_after_ms()),
                             call->response.why()});
         } else {
-          done(absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                            status.error_message()));
+          done(ToAbslStatus(status));
         }
-        absl::MutexLock lock(&mu_);
-        tickets_.erase(call.get());
+        Forget(&call->context);
       });
+}
+
+void GrpcCoordinatorTransport::ReportUpdates(const std::string& address,
+                                             const UpdateLog::Batch& updates,
+                                             absl::Duration timeout, UpdateCallback done) {
+  auto call = std::make_shared<UpdateCall>();
+  call->context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  // The first has no key: it asks whether a rule is for any.
+  for (size_t i = 0; i <= updates.keys.size(); ++i) {
+    coordinator::v1::Event* const event = call->request.add_events();
+    event->set_kind("update");
+    event->set_namespace_(updates.name_space);
+    if (i > 0) event->set_key(updates.keys[i - 1]);
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    call->stub = coordinator::v1::CoordinatorService::NewStub(ChannelTo(address));
+    unary_.insert(&call->context);
+  }
+  UpdateCall& raw = *call;
+  raw.stub->async()->ReportEvents(
+      &raw.context, &raw.request, &raw.response,
+      [this, call = std::move(call), done = std::move(done)](const grpc::Status& status) {
+        if (status.ok()) {
+          const uint32_t accepted = call->response.accepted_events();
+          done(UpdateAnswer{accepted > 0 ? accepted - 1 : 0, call->response.matched_events() > 0});
+        } else {
+          done(ToAbslStatus(status));
+        }
+        Forget(&call->context);
+      });
+}
+
+void GrpcCoordinatorTransport::Forget(grpc::ClientContext* unary) {
+  absl::MutexLock lock(&mu_);
+  unary_.erase(unary);
 }
 
 void GrpcCoordinatorTransport::Forget(Call* call) {

@@ -7,6 +7,7 @@
 #define MERIDIAN_SERVER_MEMBERSHIP_GRPC_COORDINATOR_TRANSPORT_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
 
 #include <map>
 #include <memory>
@@ -27,21 +28,25 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
   std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override;
   void AcquireTicket(const std::string& address, const std::string& node, absl::Duration timeout,
                      TicketCallback done) override;
+  void ReportUpdates(const std::string& address, const UpdateLog::Batch& updates,
+                     absl::Duration timeout, UpdateCallback done) override;
 
  private:
   class Call;
   class Stream;
 
   struct TicketCall;
+  struct UpdateCall;
 
   const std::shared_ptr<grpc::Channel>& ChannelTo(const std::string& address)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(Call* call) ABSL_LOCKS_EXCLUDED(mu_);
+  void Forget(grpc::ClientContext* unary) ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
   std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);  // Not done yet.
-  std::set<TicketCall*> tickets_ ABSL_GUARDED_BY(mu_);
+  std::set<grpc::ClientContext*> unary_ ABSL_GUARDED_BY(mu_);  // Likewise, of calls of one answer.
 };
 
 }  // namespace meridian

@@ -31,6 +31,14 @@ void WritePath::Write(const WriteRequest& request, WriteCallback callback) {
       callback(std::move(results));
     };
   }
+  if (updates_ != nullptr && request.caller == Caller::kClient &&
+      updates_->Follows(name_space->id)) {
+    callback = [updates = updates_, &request, id = name_space->id,
+                callback = std::move(callback)](std::vector<WriteResult> results) {
+      updates->Add(id, request, results);
+      callback(std::move(results));
+    };
+  }
   std::make_shared<WriteCall>(context_, misses_, l1_writer_, request, *name_space,
                               std::move(callback))
       ->Start();

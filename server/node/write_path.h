@@ -22,6 +22,7 @@
 #include "server/node/miss_path.h"
 #include "server/node/node_context.h"
 #include "server/node/operations.h"
+#include "server/node/update_log.h"
 
 namespace meridian {
 
@@ -33,6 +34,8 @@ class WritePath {
 
   // Is told of writes; not owned. REQUIRES: set before the first Write.
   void SetMirrors(MirrorReads* mirrors) { mirrors_ = mirrors; }
+  // Keeps what clients have changed. As above.
+  void SetUpdates(UpdateLog* updates) { updates_ = updates; }
 
   // `request` must live until `callback` has run, which may happen before Write returns.
   void Write(const WriteRequest& request, WriteCallback callback);
@@ -42,6 +45,7 @@ class WritePath {
   MissPath& misses_;
   L1Writer l1_writer_;
   MirrorReads* mirrors_ = nullptr;
+  UpdateLog* updates_ = nullptr;
 };
 
 }  // namespace meridian

@@ -240,6 +240,13 @@ void AddEngineOptions(NodeConfig* config, OptionSet* set) {
             "Of one caller (session, else connection) in so many the coordinator is told all reads, "
             "for prediction; 0: of none",
             SetInteger(&config->sample_callers, 0, 1'000'000)});
+  set->Add({"report-updates", "warmth.report_updates", "true",
+            "Tell the coordinator which keys clients set or invalidate, when it has warming rules "
+            "on: update",
+            [config](const Texts& texts) -> absl::Status {
+              ASSIGN_OR_RETURN(config->report_updates, ParseBool(texts[0]));
+              return absl::OkStatus();
+            }});
   set->Add({"l1-policy", "l1.policy", "adaptive", "Eviction policy",
             SetOneOf(&config->l1_policy, EvictionPolicyNames())});
 }

@@ -37,6 +37,7 @@ struct NodeConfig {
   std::string l1_policy;
   uint64_t mirror_max_bytes = 0;  // 0: no mirrors.
   uint32_t sample_callers = 0;  // One of so many is sampled for prediction; 0: none.
+  bool report_updates = true;   // The coordinator's rules are told what clients change.
   uint64_t refill_rate = 0;       // Keys a second; 0: no refill.
   uint64_t hand_off_max_bytes = 0;  // Kept aside of what others hand over; 0: nothing is taken.
   absl::Duration heat_interval;   // Between two rounds of saving what is hot.

@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cpp/event_reporter.h"
+#include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
 #include "tests/support/child_process.h"
@@ -46,6 +47,12 @@ rules:
     on: login
     fields: [user]
     warm: {task: ["task:{user}:{1..5}"]}
+  head_changed:
+    on: update
+    of: task
+    key: "head:{id}"
+    warm: {task: ["body:{id}"]}
+    not_again_for: 0s
 )";
 
 std::vector<std::string> TasksOf(int user) {
@@ -203,6 +210,76 @@ TEST_F(WarmingEventsTest, WhatWasReportedIsInMemoryThoughTheLeaderIsKilled) {
   EXPECT_LE(read, all + 2 * kTasks) << "events were warmed twice";
   std::map<std::string, WarmJob> jobs = Jobs();
   EXPECT_GE(jobs.size(), static_cast<size_t>(kUsers)) << "jobs of before the change are lost";
+}
+
+// 2-07, 2-09: nobody reports anything: the node that a client asked has told it. A namespace that
+// no rule is for is left alone.
+TEST_F(WarmingEventsTest, AnUpdateIsSeenByItselfWhoeverLeads) {
+  Start("--warm-events=10000");
+  const auto node = NewStub<CacheService>(cluster_->Address("us-node-1", "data"));
+  const auto names = [](const std::string& what, int from) {
+    std::vector<std::string> keys;
+    for (int i = from; i < from + kUsers; ++i) keys.push_back(absl::StrCat(what, ":", i));
+    return keys;
+  };
+  calls::SetAll(*node, names("body", 0), "value");
+  calls::SetAll(*node, names("body", kUsers), "value");
+  const auto drop = [&] {
+    for (const char* name : kNodes) {
+      const auto admin = NewStub<admin::v1::AdminService>(cluster_->Address(name, "admin"));
+      grpc::ClientContext context;
+      calls::SetDeadline(&context);
+      admin::v1::FlushL1Request request;
+      request.set_confirm(true);
+      admin::v1::FlushL1Response response;
+      ASSERT_TRUE(admin->FlushL1(&context, request, &response).ok());
+    }
+  };
+  const auto updates = [&](const std::string& outcome) {
+    double sum = 0;
+    for (const char* name : kNodes) {
+      sum += FetchMetric(cluster_->Address(name, "http"), "meridian_updates_total",
+                         {absl::StrCat("outcome=\"", outcome, "\"")});
+    }
+    return sum;
+  };
+  // The bodies of before were updates, too, of no form that a rule has.
+  ASSERT_TRUE(WaitUntil([&] { return updates("reported") >= 2 * kUsers; }, kLimit));
+  EXPECT_TRUE(Jobs().empty());
+  EXPECT_EQ(KeysWarmed(), 0);
+
+  drop();
+  calls::SetAll(*node, names("head", 0), "changed");
+  ASSERT_TRUE(WaitUntil([&] { return KeysWarmed() >= kUsers && AllDone(); }, kLimit));
+  EXPECT_EQ(HitsInL1(*node, names("body", 0)), kUsers);
+  EXPECT_EQ(KeysWarmed(), kUsers) << "what warming read was told as an update";
+
+  const std::string leader = Leader()->id();
+  cluster_->Kill(leader);
+  drop();
+  calls::SetAll(*node, names("head", kUsers), "changed");
+  ASSERT_TRUE(WaitUntil([&] { return KeysWarmed() >= 2 * kUsers && AllDone(); }, kLimit));
+  EXPECT_EQ(HitsInL1(*node, names("body", kUsers)), kUsers);
+  EXPECT_EQ(updates("dropped"), 0);
+
+  // Nobody wants to know of this namespace: it is asked for once, then left alone.
+  EXPECT_EQ(updates("unwanted"), 0);
+  const auto write = [&] {
+    grpc::ClientContext context;
+    calls::SetDeadline(&context);
+    cache::v1::SetRequest request;
+    request.set_namespace_("nobodys");
+    request.mutable_entry()->set_key("k");
+    cache::v1::SetResponse response;
+    ASSERT_TRUE(node->Set(&context, request, &response).ok());
+  };
+  write();
+  ASSERT_TRUE(WaitUntil([&] { return updates("unwanted") == 1; }, kLimit));
+  for (int i = 0; i < 15; ++i) {
+    write();
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  EXPECT_EQ(updates("unwanted"), 1);
 }
 
 // A flood is limited and says so; bad events name the field.

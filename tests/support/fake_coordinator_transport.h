@@ -36,6 +36,12 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
     done(ticket);
   }
 
+  // Answered when the test says so.
+  void ReportUpdates(const std::string& address, const UpdateLog::Batch& batch, absl::Duration,
+                     UpdateCallback done) override {
+    updates.push_back({address, batch, std::move(done)});
+  }
+
   Opened& last() { return *opened.back(); }
   std::vector<std::string> addresses() const {
     std::vector<std::string> result;
@@ -43,7 +49,14 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
     return result;
   }
 
+  struct Updates {
+    std::string address;
+    UpdateLog::Batch batch;
+    UpdateCallback answer;
+  };
+
   std::vector<std::shared_ptr<Opened>> opened;
+  std::vector<Updates> updates;
   std::vector<std::string> tickets_asked;  // "address node".
   absl::StatusOr<TicketAnswer> ticket = TicketAnswer{true, {}, ""};
 
