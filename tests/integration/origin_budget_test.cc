@@ -203,6 +203,24 @@ TEST_F(OriginBudgetTest, AfterAKillWithoutRedisTheOriginIsAskedNoFasterThanItsRa
   EXPECT_LE(static_cast<double>(loads), 2 * kRate * (absl::ToDoubleSeconds(back) + 1));
 }
 
+// The control: it is the rate that bounds them.
+TEST_F(OriginBudgetTest, WithoutARateTheSameKillAsksTheOriginFarFaster) {
+  ASSERT_NO_FATAL_FAILURE(ServeOrigin(""));
+  ASSERT_NO_FATAL_FAILURE(StartWithoutRedis());
+  const Readers readers({nodes_[0]->data(), nodes_[1]->data()});
+  ASSERT_TRUE(WaitUntil([&] { return readers.HitRate(absl::Seconds(1)) > 0.999; }, kBackWithin));
+  const size_t before = origin_.loads();
+  const absl::Time killed = absl::Now();
+  nodes_[2]->process().Kill();
+  ASSERT_TRUE(WaitUntil([&] { return Ring() == 2; }, absl::Seconds(30)));
+  ASSERT_TRUE(WaitUntil([&] { return origin_.loads() - before > size_t{kKeys} / 5; }, kBackWithin));
+  ASSERT_TRUE(WaitUntil([&] { return readers.HitRate(absl::Seconds(1)) >= 0.95; }, kBackWithin));
+  const size_t most = origin_.MostWithin(absl::Seconds(1), killed);
+  std::printf("without a rate: %zu loads, %zu in the worst second\n", origin_.loads() - before,
+              most);
+  EXPECT_GT(most, size_t{2 * kRate} * 3 / 2) << "the bound of the other test bounds nothing";
+}
+
 TEST_F(OriginBudgetTest, AfterAKillWithRedisTheOriginIsNotAsked) {
   ASSERT_NO_FATAL_FAILURE(ServeOrigin(""));
   const auto cluster =
