@@ -39,7 +39,7 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
     figures = other_figures_;
   }
   auto added = std::make_unique<Namespace>(
-      name, *id, PoliciesOf(name, nullptr),
+      name, *id, PoliciesOf(name, policies_, trial_slots_, nullptr),
       map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr, std::move(figures));
   const Budget* budget = BudgetOf(added->name, *policies_.base);
   if (budget != nullptr) engine_.PlaceNamespace(*id, budget->shards);
@@ -62,19 +62,34 @@ void Namespaces::SetPolicies(PolicySet policies) {
   absl::MutexLock change(&change_mu_);
   std::vector<std::string> problems;
   SetBudgets(*policies.base, &problems);
-  absl::MutexLock lock(&mu_);
-  policies_ = std::move(policies);
-  trial_slots_ = has_trial ? kept_slots_
-                                 .emplace_back(std::make_unique<const TrialSlots>(
-                                     policies_.trial_version, policies_.trial_percent))
-                                 .get()
-                           : nullptr;
-  for (const auto& [name, name_space] : map_) {
-    GivePools(*name_space, *policies_.base, &problems);
-    name_space->policies_.store(&PoliciesOf(name, &name_space->policies()),
-                                std::memory_order_release);
+  const TrialSlots* slots = nullptr;
+  if (has_trial) {
+    slots = kept_slots_
+                .emplace_back(std::make_unique<const TrialSlots>(policies.trial_version,
+                                                                 policies.trial_percent))
+                .get();
   }
+  // Made while everybody reads on; nobody adds a namespace meanwhile.
+  std::vector<std::pair<Namespace*, const SlotPolicies*>> next;
+  for (Namespace* name_space : Used()) {
+    GivePools(*name_space, *policies.base, &problems);
+    next.emplace_back(name_space,
+                      &PoliciesOf(name_space->name, policies, slots, &name_space->policies()));
+  }
+  absl::MutexLock lock(&mu_);
+  for (const auto& [name_space, made] : next) {
+    name_space->policies_.store(made, std::memory_order_release);
+  }
+  policies_ = std::move(policies);
+  trial_slots_ = slots;
   problems_ = std::move(problems);
+}
+
+std::vector<Namespace*> Namespaces::Used() {
+  absl::ReaderMutexLock lock(&mu_);
+  std::vector<Namespace*> used;
+  for (const auto& [name, name_space] : map_) used.push_back(name_space.get());
+  return used;
 }
 
 void Namespaces::SetBudgets(const PolicyTable& policies, std::vector<std::string>* problems) {
@@ -192,12 +207,13 @@ std::vector<std::string> Namespaces::Problems() const {
   return problems;
 }
 
-const SlotPolicies& Namespaces::PoliciesOf(std::string_view name, const SlotPolicies* before) {
-  const VersionedPolicy base = {&Keep(policies_.base->Of(name)), policies_.base_version};
+const SlotPolicies& Namespaces::PoliciesOf(std::string_view name, const PolicySet& policies,
+                                           const TrialSlots* slots, const SlotPolicies* before) {
+  const VersionedPolicy base = {&Keep(policies.base->Of(name)), policies.base_version};
   SlotPolicies made(base);
-  if (trial_slots_ != nullptr) {
-    const NamespacePolicy trial = TrialPolicy(*base.policy, policies_.trial->Of(name));
-    made = SlotPolicies(base, {&Keep(trial), policies_.trial_version}, *trial_slots_);
+  if (slots != nullptr) {
+    const NamespacePolicy trial = TrialPolicy(*base.policy, policies.trial->Of(name));
+    made = SlotPolicies(base, {&Keep(trial), policies.trial_version}, *slots);
   }
   if (before != nullptr && *before == made) return *before;
   return *kept_by_slot_.emplace_back(std::make_unique<const SlotPolicies>(made));
