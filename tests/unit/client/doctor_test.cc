@@ -160,7 +160,7 @@ TEST(DoctorTest, OneDeadCoordinatorOfSeveralIsNamed) {
   ClusterFacts facts = Healthy();
   facts.coordinators[1].status = {};
   facts.coordinators[1].problem = "refused";
-  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning coordinator_down us"));
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning coordinator_down us"));
   EXPECT_THAT(Examine(facts)[0].summary, AllOf(HasSubstr("c2:7410"), HasSubstr("refused")));
   facts.coordinators[1].region = "eu";
   EXPECT_THAT(Found(facts), UnorderedElementsAre("info single_coordinator us"))
@@ -215,7 +215,7 @@ TEST(DoctorTest, SlotsWithoutAnOwnerAndNodesOnTheirOwn) {
 
 TEST(DoctorTest, PlaintextIsANoteOnOneMachineAndAWarningBeyond) {
   ClusterFacts facts = Healthy();
-  EXPECT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
+  ASSERT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
   EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1, n2)"));
   StatusOf(facts.nodes[0])
       .add_warnings("plaintext without authentication is reachable beyond this machine");
@@ -228,7 +228,7 @@ TEST(DoctorTest, ACertificateForRedisProtectsNoListener) {
     node.figures.set_certificate_expires_unix_ms(
         static_cast<uint64_t>(absl::ToUnixMillis(kNow + absl::Hours(24 * 90))));
   }
-  EXPECT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
+  ASSERT_THAT(AllFound(facts), UnorderedElementsAre("info plaintext cluster"));
   EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1, n2)"));
 }
 
