@@ -18,7 +18,6 @@ bool IsKnown(const Findings& findings, const coordinator::v1::Alert& alert) {
   static const auto& kChecks = *new std::map<std::string, std::set<std::string>>{
       {"MeridianNodeDown", {"node_down"}},
       {"MeridianEpochsDisagree", {"epochs"}},
-      {"MeridianMemoryHigh", {"l1_full"}},
       {"MeridianRedisAway", {"redis_away"}},
       {"MeridianRedisCircuitOpen", {"redis_circuit", "redis_away"}},
       {"MeridianReplicationLag", {"replication_lag", "replication_lost"}},

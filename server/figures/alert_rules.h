@@ -1,6 +1,7 @@
 // AlertRules says what is wrong in a region now: the rules of requirements 2-14 and 0-21, and those
-// of operations. Names equal to those of k8s/chart/meridian/files/alerts.yaml mean the same; each
-// has its page in docs/runbooks.
+// of operations. A name that is in k8s/chart/meridian/files/alerts.yaml, too, is the same alert with
+// the same bound; windows and how long it must hold differ, since Prometheus looks less often. Each
+// has its page in docs/runbooks, and its README who has which.
 //
 // Thread safety: a pure function of what is passed in.
 

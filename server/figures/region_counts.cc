@@ -83,6 +83,7 @@ RegionCounts& RegionCounts::operator+=(const RegionCounts& other) {
   all += other.all;
   for (const auto& [key, value] : other.reads) reads[key] += value;
   for (const auto& [key, value] : other.namespaces) namespaces[key] += value;
+  for (const auto& [region, keys] : other.repaired) repaired[region] += keys;
   return *this;
 }
 
@@ -94,6 +95,10 @@ RegionCounts& RegionCounts::operator-=(const RegionCounts& earlier) {
     if (row != reads.end()) row->second -= before;
   }
   SubtractEach(earlier.namespaces, &namespaces);
+  for (auto& [region, keys] : repaired) {
+    const auto before = earlier.repaired.find(region);
+    if (before != earlier.repaired.end()) Subtract(before->second, &keys);
+  }
   return *this;
 }
 
@@ -107,6 +112,9 @@ RegionCounts CountsOf(const admin::v1::GetFiguresResponse& figures) {
   for (const admin::v1::NamespaceStats& row : figures.status().namespaces()) {
     counts.all.evictions += row.evictions();
     counts.namespaces[row.namespace_()] += {row.evictions(), row.sets(), row.invalidations()};
+  }
+  for (const admin::v1::ReplicationLink& link : figures.links()) {
+    counts.repaired[link.to()] += link.repair_sent_total();
   }
   // Histograms of another release cannot be added; what else it counts can.
   if (bounds != LatencyBounds()) return counts;

@@ -49,6 +49,8 @@ struct RegionCounts {
   NodeCounts all;
   Reads reads;
   std::map<std::string, NamespaceCounts> namespaces;
+  // By region, keys that a repair found it to lack, and sent.
+  std::map<std::string, uint64_t> repaired;
 
   // Of a namespace under all versions.
   ReadCounts ReadsOf(const std::string& name_space) const;

@@ -49,6 +49,7 @@ COUNTS, GROWS = "0x60 0+1x60", "0x60 0+60x60"
 STEADY, STOPS = "0+100x120", "0+100x60 6000x60"
 LATENCY = "meridian_request_duration_seconds_bucket"
 LAG = "meridian_replication_lag_seconds_bucket"
+MIB, DAY = 1024 * 1024, 86400
 GETS = f'meridian_cache_gets_total{{namespace="task",{US}'
 
 # Alert -> ({series: values, one a minute}, labels of what fires, what $value reads as).
@@ -80,9 +81,22 @@ CASES = {
         f'{GETS},tier="l1",result="miss"}}': "0+10x60 600+90x60",
         f'{GETS},tier="l2",result="hit"}}': "0+5x60 300+40x60"},
         {**REGION, "namespace": "task"}, "50%"),
+    # 1.25 * 256 MiB + 256 MiB = 576 MiB. L1 is full all the time.
     "MeridianMemoryHigh": ({
-        f'meridian_l1_bytes{{namespace="task",{NODE}}}': "50x60 95x60",
-        f"meridian_l1_limit_bytes{{{NODE}}}": "100x120"}, OF_NODE, "95%"),
+        f"process_resident_memory_bytes{{{NODE}}}": f"{500 * MIB}x60 {576 * MIB}x60",
+        f'process_resident_memory_bytes{{job="meridian-coordinator",instance="c0",{US}}}':
+            f"{900 * MIB}x120",
+        f'meridian_l1_bytes{{namespace="task",{NODE}}}': f"{256 * MIB}x120",
+        f"meridian_l1_limit_bytes{{{NODE}}}": f"{256 * MIB}x120"}, OF_NODE, "100%"),
+    "MeridianRedisMemoryHigh": ({
+        f'meridian_l2_memory_used_bytes{{region="us",{NODE}}}': "90x60 95x60",
+        f'meridian_l2_memory_limit_bytes{{region="us",{NODE}}}': "100x120"},
+        {"region": "us"}, "95%"),
+    # Ten days at the end, and more than a year before.
+    "MeridianCertificateExpires": (
+        {f'meridian_certificate_expiry_timestamp_seconds{{file="/tls/ca.crt",{NODE}}}':
+            f"{400 * DAY}x60 {10 * DAY + 119 * 60}x60"},
+        {**OF_NODE, "file": "/tls/ca.crt"}, "10d 0h 0m 0s"),
     "MeridianPoliciesRefused": ({f"meridian_policy_last_reload_successful{{{NODE}}}": OFF},
                                 OF_NODE, ""),
     "MeridianOriginBreakerOpen": ({f'meridian_origin_breaker_state{{namespace="task",{NODE}}}': ON},
@@ -117,8 +131,12 @@ CASES = {
         "58m 0s"),
     "MeridianReplicationCut": (
         {f'meridian_replication_cut{{from="us",to="eu",{NODE}}}': ON}, LINK, ""),
-    "MeridianReplicationLost": ({f'meridian_replication_lost_total{{to="eu",{NODE}}}': COUNTS},
-                                {**REGION, "to": "eu"}, ""),
+    "MeridianReplicationLost": ({
+        f'meridian_replication_repairing_slots{{from="us",to="eu",{NODE}}}': "5x120",
+        f'meridian_replication_repair_keys_total{{from="us",to="eu",result="compared",{NODE}}}':
+            STEADY,
+        f'meridian_replication_repair_keys_total{{from="us",to="eu",result="sent",{NODE}}}': COUNTS},
+        {**REGION, "to": "eu"}, ""),
     "MeridianReplicationDropped": (
         {f'meridian_replication_dropped_total{{to="eu",{NODE}}}': COUNTS},
         {**REGION, "to": "eu"}, ""),

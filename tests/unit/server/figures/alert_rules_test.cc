@@ -75,14 +75,25 @@ TEST_F(AlertRulesTest, Requirement2_14_ResponsesAbove100MsAreCritical) {
   EXPECT_THAT(Names(), ElementsAre("MeridianSlow critical"));
 }
 
-TEST_F(AlertRulesTest, Requirement2_14_MemoryAbove90PercentIsAWarning) {
+TEST_F(AlertRulesTest, Requirement2_14_MemoryAbove90PercentOfWhatIsProvisionedIsAWarning) {
+  constexpr uint64_t kMiB = 1024 * 1024;
   admin::v1::GetFiguresResponse answer = Answer("n1");
-  answer.mutable_status()->set_l1_bytes(900);
+  answer.mutable_status()->set_l1_limit_bytes(1024 * kMiB);
+  // 1.25 * 1024 MiB + 256 MiB = 1536 MiB.
+  answer.set_resident_bytes(1382 * kMiB);
   Grow(answer);
   EXPECT_THAT(Names(), IsEmpty());
-  answer.mutable_status()->set_l1_bytes(901);
+  answer.set_resident_bytes(1383 * kMiB);
   At(21, answer);
   EXPECT_THAT(Names(), ElementsAre("MeridianMemoryHigh warning"));
+}
+
+TEST_F(AlertRulesTest, AFullCacheIsNoAlert) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.mutable_status()->set_l1_bytes(1000);
+  answer.mutable_status()->set_l1_limit_bytes(1000);
+  Grow(answer);
+  EXPECT_THAT(Names(), IsEmpty());
 }
 
 TEST_F(AlertRulesTest, Requirement2_14_RedisAbove90PercentOfItsMemoryIsOneWarning) {
@@ -96,7 +107,7 @@ TEST_F(AlertRulesTest, Requirement2_14_RedisAbove90PercentOfItsMemoryIsOneWarnin
   answer.set_l2_used_bytes(91);
   At(21, answer);
   figures_.Take("n2", answer, now_);
-  EXPECT_THAT(Names(), ElementsAre("MeridianMemoryHigh warning"));
+  EXPECT_THAT(Names(), ElementsAre("MeridianRedisMemoryHigh warning"));
   answer.set_l2_limit_bytes(0);
   figures_.Take("n2", answer, now_);
   At(22, answer);
@@ -166,7 +177,7 @@ TEST_F(AlertRulesTest, RedisAwayAndItsBreaker) {
 }
 
 TEST_F(AlertRulesTest, ReplicationByLagStateAndLoss) {
-  const auto with = [](const char* state, uint64_t lag_ms, uint64_t repairing) {
+  const auto with = [](const char* state, uint64_t lag_ms, uint64_t repairing, uint64_t sent) {
     admin::v1::GetFiguresResponse answer = Answer("n1");
     admin::v1::ReplicationLink* link = answer.add_links();
     link->set_from("us");
@@ -174,18 +185,41 @@ TEST_F(AlertRulesTest, ReplicationByLagStateAndLoss) {
     link->set_state(state);
     link->set_lag_ms(lag_ms);
     link->set_repairing_slots(repairing);
+    link->set_repair_sent_total(sent);
     return answer;
   };
-  Grow(with("streaming", 2000, 0));
-  EXPECT_THAT(Names(), IsEmpty());
-  At(21, with("catching_up", 2001, 0));
+  At(0, with("streaming", 2000, 0, 7));
+  At(20, with("streaming", 2000, 0, 7));
+  EXPECT_THAT(Names(), IsEmpty()) << "what was lost once is not lost now";
+  At(21, with("catching_up", 2001, 0, 7));
   EXPECT_THAT(Names(), ElementsAre("MeridianReplicationLag warning"));
-  At(22, with("repairing", 61'000, 3));
+  At(22, with("repairing", 61'000, 3, 7));
   EXPECT_THAT(Names(),
-              ElementsAre("MeridianReplicationLag warning", "MeridianReplicationStuck critical",
-                          "MeridianReplicationLost warning"));
-  At(23, with("cut", 61'000, 0));
+              ElementsAre("MeridianReplicationLag warning", "MeridianReplicationStuck critical"))
+      << "a comparison that finds nothing is no loss";
+  At(23, with("repairing", 100, 3, 8));
+  EXPECT_THAT(Names(), ElementsAre("MeridianReplicationLost warning"));
+  At(24, with("cut", 61'000, 0, 8));
   EXPECT_THAT(Names(), ElementsAre("MeridianReplicationCut warning"));
+  At(900, with("streaming", 0, 0, 8));
+  At(1900, with("streaming", 0, 0, 8));
+  EXPECT_THAT(Names(), IsEmpty()) << "it was a quarter of an hour ago";
+}
+
+TEST_F(AlertRulesTest, WhatARestartedNodeRepairedBeforeIsNoLossNow) {
+  const auto with = [](uint64_t incarnation, uint64_t sent) {
+    admin::v1::GetFiguresResponse answer = Answer("n1", incarnation);
+    admin::v1::ReplicationLink* link = answer.add_links();
+    link->set_from("us");
+    link->set_to("eu");
+    link->set_repair_sent_total(sent);
+    return answer;
+  };
+  At(0, with(1, 100));
+  At(20, with(2, 0));
+  EXPECT_THAT(Names(), IsEmpty());
+  At(21, with(2, 1));
+  EXPECT_THAT(Names(), ElementsAre("MeridianReplicationLost warning"));
 }
 
 TEST_F(AlertRulesTest, EpochsThatDisagree) {
