@@ -1,8 +1,8 @@
 // StubPool keeps a stub, and with it a channel, for each address that is called.
 //
-// A channel must not end on a thread of gRPC: who calls holds the stub until its callback has
-// begun, and KeepOnly lets go of those that nobody holds, on the caller's thread. Thread safety:
-// all methods may be called concurrently.
+// Who calls holds the stub until its callback has begun: KeepOnly lets go of those that nobody
+// holds. On which thread a channel ends does not matter (callback_threads.h).
+// Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_COMMON_RPC_STUB_POOL_H_
 #define MERIDIAN_COMMON_RPC_STUB_POOL_H_

@@ -281,6 +281,13 @@ void AddHttpOptions(CoordinatorConfig* config, OptionSet* set) {
               return absl::OkStatus();
             },
             false, true});
+  set->Add({"alert-external-url", "alerts.external_url", "",
+            "URL at which people reach this coordinator's page, for the receiver of alerts; empty: "
+            "where it listens",
+            [config](const Texts& texts) -> absl::Status {
+              config->external_url = texts[0];
+              return texts[0].empty() ? absl::OkStatus() : ParseHttpUrl(texts[0]).status();
+            }});
   set->Add({"other-coordinators", "cluster.other_coordinators", "",
             "HTTP addresses of the coordinators of other regions, REGION=HOST:PORT (or a URL), one "
             "for each coordinator: whom /v1/cluster/…?scope=cluster asks, too",

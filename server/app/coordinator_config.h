@@ -47,6 +47,7 @@ struct CoordinatorConfig {
   std::function<absl::StatusOr<WarmSettings>()> read_warming = nullptr;
   UnitCosts costs;
   std::optional<HttpUrl> alert_webhook;  // nullopt: nobody is told.
+  std::string external_url;              // Of this coordinator's page; empty: where it listens.
   OtherRegions::Coordinators other_coordinators;
   std::string http_ca;    // PEM file; empty: the system's authorities.
   bool insecure = false;  // Allows plaintext beyond loopback.

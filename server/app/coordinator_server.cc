@@ -179,9 +179,15 @@ void CoordinatorServer::MakeFigures() {
                         warmer_->ReportFigures(node, figures);
                       });
   });
-  alerts_ = std::make_unique<AlertKeeper>(*figures_, clock_, [this] {
-    return WarmCountsOf(*warm_metrics_, warmer_->counters().sources);
-  });
+  alerts_ = std::make_unique<AlertKeeper>(
+      *figures_, clock_,
+      [this] { return WarmCountsOf(*warm_metrics_, warmer_->counters().sources); },
+      [this]() -> StandbyView {
+        const LeaderView leader = coordinator_->leader();
+        return {config_.id, leader.leading || !leader.address.empty(), leader.problem};
+      });
+  alert_lead_ = std::make_unique<AlertLead>(*coordinator_, *store_, alerts_->book());
+  figures_->AddObserver([this] { alert_lead_->Look(); });
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
                                        [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
   cluster_http_ = std::make_unique<ClusterHttp>(
@@ -258,12 +264,24 @@ absl::Status CoordinatorServer::MakeHttpClient() {
   return absl::OkStatus();
 }
 
+// Where people see more: what listens on all addresses is at that which nodes are told.
+std::string CoordinatorServer::ExternalUrl() const {
+  if (!config_.external_url.empty()) return config_.external_url;
+  const std::string& address = http_address();
+  const std::string host = address.substr(0, address.rfind(':'));
+  const std::string& told = config_.advertise_address;
+  if (told.empty() || (host != "0.0.0.0" && host != "[::]")) {
+    return absl::StrCat("http://", address, "/");
+  }
+  return absl::StrCat("http://", told.substr(0, told.rfind(':')), address.substr(host.size()), "/");
+}
+
 void CoordinatorServer::MakeWebhook() {
   if (!config_.alert_webhook.has_value()) return;
   AlertWebhookOptions options;
   options.url = *config_.alert_webhook;
   options.region = config_.region;
-  options.external_url = absl::StrCat("http://", http_address(), "/");
+  options.external_url = ExternalUrl();
   webhook_ = std::make_unique<AlertWebhook>(
       options, clock_, executor_, *http_client_, metrics_,
       [random = std::minstd_rand(std::random_device()())]() mutable {
@@ -278,8 +296,8 @@ void CoordinatorServer::MakeWebhook() {
       });
   alerts_->book().SetListener(
       [this](const coordinator::v1::Alert& alert) { webhook_->Tell(alert); });
-  figures_->AddObserver([this] {
-    if (!figures_->leading()) webhook_->Forget();
+  figures_->AddObserver([this, led = false]() mutable {
+    if (std::exchange(led, figures_->leading()) && !led) webhook_->Forget();
   });
 }
 

@@ -19,6 +19,7 @@
 #include "common/telemetry/metric_registry.h"
 #include "server/app/certificate_expiry.h"
 #include "server/app/coordinator_config.h"
+#include "server/coordinator/alert_lead.h"
 #include "server/coordinator/cluster_http.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
@@ -71,6 +72,7 @@ class CoordinatorServer {
   void FollowWarmSettings();
   void MakeRollouts();
   void MakeFigures();
+  std::string ExternalUrl() const;
   absl::Status MakeHttpClient();
   void MakeWebhook();
   void MakeCertificates();
@@ -100,6 +102,7 @@ class CoordinatorServer {
   std::unique_ptr<FigureTransport> figure_transport_;
   std::unique_ptr<FigureCollector> figures_;
   std::unique_ptr<AlertKeeper> alerts_;
+  std::unique_ptr<AlertLead> alert_lead_;
   std::unique_ptr<Advisor> advisor_;
   // Its calls post to the executor, too. nullptr: nobody is to be asked.
   std::unique_ptr<HttpSender> http_client_;

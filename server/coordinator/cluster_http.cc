@@ -46,35 +46,34 @@ HttpReply ErrorOf(const grpc::Status& status) {
   return JsonError(callers ? 400 : 503, callers ? "QUERY_INVALID" : "NOT_READY", error.message);
 }
 
-const char* StateName(MemberState state) {
-  return state == MemberState::kJoining   ? "JOINING"
-         : state == MemberState::kServing ? "SERVING"
-                                          : "DRAINING";
-}
-
 }  // namespace
 
 ClusterHttp::ClusterHttp(const Parts& parts, UnitCosts costs)
     : parts_(parts), costs_(std::move(costs)), started_(parts.coordinator.clock().Monotonic()) {}
 
-HttpReply ClusterHttp::Ask(std::function<void(Done done)> ask) {
+HttpReply ClusterHttp::NotLeading(const LeaderView& leader) {
+  if (leader.leading) return NotReady("it has begun to lead a moment ago");
+  return JsonError(
+      503, "NOT_LEADER",
+      leader.address.empty()
+          ? absl::StrCat("no leader is known", leader.problem.empty() ? "" : ": ", leader.problem)
+          : absl::StrCat("the coordinator at ", leader.address, " leads the region"));
+}
+
+HttpReply ClusterHttp::Ask(std::function<void(Done done)> ask, bool without_leader) {
   auto waiting = std::make_shared<Waiting<HttpReply>>();
-  parts_.coordinator.executor().Post([this, waiting, ask = std::move(ask)] {
+  parts_.coordinator.executor().Post([this, waiting, ask = std::move(ask), without_leader] {
     const Done done = [waiting](HttpReply reply) {
       waiting->value = std::move(reply);
       waiting->there.Notify();
     };
     const LeaderView leader = parts_.coordinator.leader();
-    if (!leader.leading || !parts_.collector.leading()) {
-      done(leader.leading ? NotReady("it has begun to lead a moment ago")
-                          : JsonError(503, "NOT_LEADER",
-                                      leader.address.empty()
-                                          ? "no leader is known"
-                                          : absl::StrCat("the coordinator at ", leader.address,
-                                                         " leads the region")));
-      return;
+    const bool nobody = !leader.leading && leader.address.empty();
+    if ((leader.leading && parts_.collector.leading()) || (without_leader && nobody)) {
+      ask(done);
+    } else {
+      done(NotLeading(leader));
     }
-    ask(done);
   });
   if (!waiting->there.WaitForNotificationWithTimeout(kPatience)) {
     return NotReady("no answer within 2 s");
@@ -168,13 +167,9 @@ std::optional<HttpReply> ClusterHttp::AnswerRegion(const HttpRequest& request) {
     return answer({}, [this](const HttpQuery&, const Done& done) { done(Rollouts()); });
   }
   if (path == "/v1/cluster/alerts") {
-    return answer({}, [this](const HttpQuery&, const Done& done) {
-      coordinator::v1::ListAlertsResponse response;
-      for (coordinator::v1::Alert& alert : parts_.alerts.List(/*include_resolved=*/true)) {
-        *response.add_alerts() = std::move(alert);
-      }
-      done(JsonReply(ToJson(response)));
-    });
+    HttpQuery query = ParseHttpQuery(request.query, {});
+    if (query.error.has_value()) return std::move(query.error);
+    return Ask([this](const Done& done) { done(Alerts()); }, /*without_leader=*/true);
   }
   if (path == "/v1/cluster/recommendations") {
     return answer({"namespace"}, [this](const HttpQuery& query, const Done& done) {
@@ -220,12 +215,21 @@ void ClusterHttp::Analytics(const HttpQuery& query, std::function<void(Analytics
       address, name_space, kNodeTimeout,
       [this, name_space, answers = std::move(answers),
        done = std::move(done)](const absl::StatusOr<admin::v1::GetAnalyticsResponse>& one) {
-        const double ttl = one.ok() ? one->stats().ttl_seconds() : 0;
+        std::optional<absl::Duration> ttl;
+        if (one.ok()) ttl = absl::Seconds(one->stats().ttl_seconds());
         done(AnalyticsOf(answers, {.name_space = name_space,
-                                   .ttl = absl::Seconds(ttl),
+                                   .ttl = ttl,
                                    .costs = costs_,
                                    .now = parts_.coordinator.clock().Now()}));
       });
+}
+
+HttpReply ClusterHttp::Alerts() const {
+  coordinator::v1::ListAlertsResponse response;
+  for (coordinator::v1::Alert& alert : parts_.alerts.List(/*include_resolved=*/true)) {
+    *response.add_alerts() = std::move(alert);
+  }
+  return JsonReply(ToJson(response));
 }
 
 HttpReply ClusterHttp::Overview() {

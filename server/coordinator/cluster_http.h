@@ -2,7 +2,8 @@
 // coordinator that leads it (docs/http_api.md).
 //
 // Promise: nothing is changed; an answer, or 503, after 2 s at most. What all dashboards ask for is
-//   made once a second, however many they are.
+//   made once a second, however many they are. While nobody leads each standby tells of that by
+//   its alerts.
 // Thread safety: Answer may be called by any thread but the executor's; the rest of what is here
 //   runs on the executor. REQUIRES: no Answer is under way when the executor is stopped.
 
@@ -64,8 +65,11 @@ class ClusterHttp {
   std::optional<HttpReply> AnswerRegion(const HttpRequest& request);
   std::shared_ptr<Others> AskOthers(const std::string& target);
 
-  // Runs `ask` on the executor of the leader and waits for what it gives to `done`.
-  HttpReply Ask(std::function<void(Done done)> ask);
+  // Runs `ask` on the executor of the leader and waits for what it gives to `done`;
+  // `without_leader`: of any coordinator, while it knows of none that leads.
+  HttpReply Ask(std::function<void(Done done)> ask, bool without_leader = false);
+  static HttpReply NotLeading(const LeaderView& leader);
+  HttpReply Alerts() const;
 
   void Analytics(
       const HttpQuery& query,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/strings.h"
+#include "common/rpc/timestamp.h"
 
 namespace meridian {
 namespace {
@@ -105,7 +106,7 @@ HttpReply ClusterReply(const std::vector<RegionAnswer>& regions, bool with_total
   }
   ordered_json json;
   json["scope"] = "cluster";
-  json["timestamp"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", now, absl::UTCTimeZone());
+  json["timestamp"] = Rfc3339(now);
   json["regions_total"] = regions.size();
   json["regions_known"] = known.size();
   if (with_totals) json["totals"] = TotalsOf(known);

@@ -152,12 +152,19 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListHotKeys(
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListAlerts(
     grpc::CallbackServerContext* context, const coordinator::v1::ListAlertsRequest* request,
     coordinator::v1::ListAlertsResponse* response) {
-  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.executor().Post([this, reactor, request, response] {
+    // While nobody leads a standby tells of that.
+    const LeaderView leader = coordinator_.leader();
+    if (!leader.leading && !leader.address.empty()) {
+      return reactor->Finish(NotLeaderError(coordinator_));
+    }
     for (coordinator::v1::Alert& alert : alerts_.List(request->include_resolved())) {
       *response->add_alerts() = std::move(alert);
     }
     reactor->Finish(grpc::Status::OK);
   });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListRecommendations(

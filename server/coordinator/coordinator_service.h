@@ -1,6 +1,6 @@
 // CoordinatorServer's gRPC face: thin handlers that check, ask the Coordinator and answer.
 //
-// What is not built yet answers UNIMPLEMENTED with reason NOT_BUILT.
+// A standby answers NOT_LEADER, with the address of who leads, to what only the leader knows.
 // Thread safety: gRPC's threads call it concurrently. REQUIRES: the coordinator and its executor
 // outlive the server that this is registered on.
 

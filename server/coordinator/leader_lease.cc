@@ -65,12 +65,13 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
     if (generation == generation_) AskAfter(options_.ttl / 10);
     absl::MutexLock lock(&mu_);
     if (!view_.leading) view_.address.clear();
+    view_.problem = std::string(answer.status().message());
     return;
   }
   if (!answer->held) {
     StepDown(absl::StrCat("the lease is held by ", answer->holder));
     absl::MutexLock lock(&mu_);
-    view_ = {false, answer->token, answer->address};
+    view_ = {false, answer->token, answer->address, ""};
     return;
   }
   const absl::Duration valid_until = asked_at + options_.ttl - options_.margin;
@@ -81,7 +82,7 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
     absl::MutexLock lock(&mu_);
     replaced = view_.leading && view_.token != answer->token;
     elected = !view_.leading || replaced;
-    view_ = {true, answer->token, address_};
+    view_ = {true, answer->token, address_, ""};
     valid_until_ = valid_until;
   }
   executor_.PostAfter(valid_until - clock_.Monotonic(), [this] { CheckExpiry(); });

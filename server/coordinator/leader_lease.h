@@ -38,6 +38,7 @@ struct LeaderView {
   bool leading = false;
   uint64_t token = 0;
   std::string address;  // Of the leader; empty: unknown.
+  std::string problem;  // Why the store does not answer; empty: it did when it was asked last.
 };
 
 class LeaderLease {

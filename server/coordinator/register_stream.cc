@@ -7,6 +7,7 @@
 #include "common/base/strings.h"
 #include "common/base/version.h"
 #include "common/rpc/error.h"
+#include "common/rpc/timestamp.h"
 #include "common/rpc/topology_proto.h"
 #include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/prediction_calls.h"
@@ -93,9 +94,7 @@ grpc::Status RegisterStream::CheckFirst() const {
 grpc::Status RegisterStream::HandleRequest() {
   if (!coordinator_.leader().leading) return NotLeaderError(coordinator_);
   if (request_.has_now()) {
-    const absl::Time now =
-        absl::FromUnixSeconds(request_.now().seconds()) + absl::Nanoseconds(request_.now().nanos());
-    const absl::Duration skew = now - coordinator_.clock().Now();
+    const absl::Duration skew = FromProto(request_.now()) - coordinator_.clock().Now();
     if (absl::AbsDuration(skew) > HybridClock::kMaxSkew) {
       ErrorDetails details;
       details.field = "now";

@@ -149,18 +149,19 @@ HttpReply MetricsHttp::ReplyTo(std::string_view method, const HttpRequest& reque
             .body = absl::StrCat(readiness.ready ? "ready" : "not ready",
                                  readiness.reason.empty() ? "" : ": ", readiness.reason, "\n")};
   }
+  // Of whatever path: to know whether it is there, a handler would have to do its work.
+  if (!is_read) {
+    HttpReply refused = JsonError(405, "METHOD_NOT_ALLOWED", "only GET and HEAD");
+    refused.extra_header = wrong_method.extra_header;
+    return refused;
+  }
   if (request.query.size() > kMaxQueryBytes) {
     return JsonError(414, "QUERY_TOO_LONG",
                      absl::StrCat("at most ", kMaxQueryBytes, " bytes behind the ?"));
   }
-  // A handler changes nothing, so it may be asked whether the path is its own.
   for (const HttpHandler& handler : options_.handlers) {
     std::optional<HttpReply> reply = handler(request);
-    if (!reply.has_value()) continue;
-    if (is_read) return *std::move(reply);
-    HttpReply refused = JsonError(405, "METHOD_NOT_ALLOWED", "only GET and HEAD");
-    refused.extra_header = wrong_method.extra_header;
-    return refused;
+    if (reply.has_value()) return *std::move(reply);
   }
   return JsonError(404, "PATH_UNKNOWN", absl::StrCat("no ", QuoteKey(path), " here"));
 }

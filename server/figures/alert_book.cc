@@ -3,32 +3,29 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/timestamp.h"
 
 namespace meridian {
 namespace {
 
 using coordinator::v1::Alert;
 
-std::string KeyOf(const AlertCondition& condition) {
-  std::string key = condition.name;
-  for (const auto& [label, value] : condition.labels) {
-    absl::StrAppend(&key, "\n", label, "=", value);
-  }
+std::string KeyOf(const std::string& name, const std::map<std::string, std::string>& labels) {
+  std::string key = name;
+  for (const auto& [label, value] : labels) absl::StrAppend(&key, "\n", label, "=", value);
   return key;
-}
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  proto->set_seconds(nanos / 1'000'000'000);
-  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
 }
 
 }  // namespace
 
+std::string AlertKey(const Alert& alert) {
+  return KeyOf(alert.name(), {alert.labels().begin(), alert.labels().end()});
+}
+
 void AlertBook::Update(const std::vector<AlertCondition>& conditions, absl::Duration now,
                        absl::Time wall) {
   for (const AlertCondition& condition : conditions) {
-    const std::string key = KeyOf(condition);
+    const std::string key = KeyOf(condition.name, condition.labels);
     auto it = live_.find(key);
     if (it == live_.end()) {
       if (live_.size() >= kMaxLive) continue;
@@ -38,7 +35,7 @@ void AlertBook::Update(const std::vector<AlertCondition>& conditions, absl::Dura
       alert.set_state("pending");
       alert.set_runbook(absl::StrCat("docs/runbooks/", condition.name, ".md"));
       for (const auto& [label, value] : condition.labels) (*alert.mutable_labels())[label] = value;
-      SetTime(wall, alert.mutable_since());
+      ToProto(wall, alert.mutable_since());
     }
     Live& live = it->second;
     live.held = now;
@@ -48,11 +45,13 @@ void AlertBook::Update(const std::vector<AlertCondition>& conditions, absl::Dura
     if (live.firing || now - live.began < condition.after) continue;
     live.firing = true;
     live.alert.set_state("firing");
-    SetTime(wall, live.alert.mutable_since());
-    if (listener_ != nullptr) listener_(live.alert);
+    ToProto(wall, live.alert.mutable_since());
+    Tell(live.alert);
   }
   for (auto it = live_.begin(); it != live_.end();) {
-    const bool over = it->second.firing ? now - it->second.held >= kCalm : it->second.held < now;
+    const Live& live = it->second;
+    const bool over =
+        live.firing ? now - live.held >= kCalm && now >= live.kept_until : live.held < now;
     if (!over) {
       ++it;
       continue;
@@ -62,10 +61,49 @@ void AlertBook::Update(const std::vector<AlertCondition>& conditions, absl::Dura
   }
 }
 
+void AlertBook::Tell(const Alert& alert) {
+  ++changes_;
+  if (listener_ != nullptr) listener_(alert);
+}
+
+void AlertBook::Restore(const std::vector<Alert>& alerts, absl::Duration now, absl::Time wall) {
+  for (const Alert& alert : alerts) {
+    if (alert.state() == "firing") {
+      Inherit(alert, now);
+    } else if (alert.state() == "resolved" && resolved_.size() < kMaxResolved && !IsKnown(alert)) {
+      resolved_.push_back(alert);  // Older than what is there.
+      const bool is_back = live_.count(AlertKey(alert)) > 0;
+      if (!is_back && wall - FromProto(alert.resolved_time()) < kToldAgain) Tell(alert);
+    }
+  }
+}
+
+bool AlertBook::IsKnown(const Alert& ended) const {
+  return std::any_of(resolved_.begin(), resolved_.end(), [&ended](const Alert& one) {
+    return AlertKey(one) == AlertKey(ended) && FromProto(one.since()) == FromProto(ended.since());
+  });
+}
+
+void AlertBook::Inherit(const Alert& alert, absl::Duration now) {
+  const std::string key = AlertKey(alert);
+  auto it = live_.find(key);
+  if (it == live_.end()) {
+    if (live_.size() >= kMaxLive) return;
+    it = live_.emplace(key, Live{.alert = alert, .began = now, .held = now}).first;
+  }
+  Live& live = it->second;
+  const bool is_told = live.firing;
+  live.firing = true;
+  live.kept_until = now + kInherited;
+  live.alert.set_state("firing");
+  *live.alert.mutable_since() = alert.since();
+  if (!is_told) Tell(live.alert);
+}
+
 void AlertBook::Resolve(Live live, absl::Time wall) {
   live.alert.set_state("resolved");
-  SetTime(wall, live.alert.mutable_resolved_time());
-  if (listener_ != nullptr) listener_(live.alert);
+  ToProto(wall, live.alert.mutable_resolved_time());
+  Tell(live.alert);
   resolved_.push_front(std::move(live.alert));
   if (resolved_.size() > kMaxResolved) resolved_.pop_back();
 }

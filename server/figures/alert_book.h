@@ -2,7 +2,8 @@
 // firing then, resolved when it holds no longer. A pure state machine: time is passed in.
 //
 // Promise: an alert that fires goes on firing until its condition has not held for kCalm, so that
-//   one that comes and goes is one alert; of those that ended the last kMaxResolved are kept.
+//   one that comes and goes is one alert; of those that ended the last kMaxResolved are kept. What
+//   a book before this one had is taken over by Restore.
 // Bounded: of more than kMaxLive conditions the first ones, as they were given, are followed.
 // Thread safety: none; it is used on the coordinator's executor.
 
@@ -10,6 +11,7 @@
 #define MERIDIAN_SERVER_FIGURES_ALERT_BOOK_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -32,11 +34,18 @@ struct AlertCondition {
   double value = 0;                                // That was measured.
 };
 
+// The same for as long as an alert is the same: its severity and what is said of it may change.
+std::string AlertKey(const coordinator::v1::Alert& alert);
+
 class AlertBook {
  public:
   static constexpr size_t kMaxLive = 1000;
   static constexpr size_t kMaxResolved = 200;
   static constexpr absl::Duration kCalm = absl::Seconds(10);
+  // How long what was restored goes on firing, so that its condition has the time to be seen again.
+  static constexpr absl::Duration kInherited = absl::Minutes(2);
+  // What ended so lately that perhaps nobody was told: it is told again.
+  static constexpr absl::Duration kToldAgain = absl::Minutes(5);
 
   // Told of every alert that begins or ends to fire.
   using Listener = std::function<void(const coordinator::v1::Alert& alert)>;
@@ -44,7 +53,14 @@ class AlertBook {
 
   // All conditions that hold now. `now` is monotonic and does not go backwards.
   void Update(const std::vector<AlertCondition>& conditions, absl::Duration now, absl::Time wall);
+  // What another book's List said last. Of what fires, and of what ended a moment ago, the listener
+  // is told (again): whether it was before is not known.
+  void Restore(const std::vector<coordinator::v1::Alert>& alerts, absl::Duration now,
+               absl::Time wall);
   void Clear();
+
+  // Grows with every alert that begins or ends to fire.
+  uint64_t changes() const { return changes_; }
 
   // Firing first, then pending, then those that ended; the newest of each first.
   std::vector<coordinator::v1::Alert> List(bool include_resolved) const;
@@ -62,13 +78,18 @@ class AlertBook {
     absl::Duration began = {};
     absl::Duration held = {};  // When the condition held last.
     bool firing = false;
+    absl::Duration kept_until = -absl::InfiniteDuration();  // Firing, whether it holds or not.
   };
 
+  void Tell(const coordinator::v1::Alert& alert);
   void Resolve(Live live, absl::Time wall);
+  bool IsKnown(const coordinator::v1::Alert& ended) const;
+  void Inherit(const coordinator::v1::Alert& alert, absl::Duration now);
 
   Listener listener_;
   std::map<std::string, Live> live_;             // By name and labels.
   std::deque<coordinator::v1::Alert> resolved_;  // Newest first.
+  uint64_t changes_ = 0;
 };
 
 }  // namespace meridian

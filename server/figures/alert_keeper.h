@@ -1,4 +1,5 @@
-// AlertKeeper looks after each second of a FigureCollector what is wrong in the region.
+// AlertKeeper looks after each second of a FigureCollector what is wrong in the region: of a leader
+// by its figures, of any other coordinator by the little that it knows.
 //
 // Thread safety: on the collector's executor; made before it starts.
 
@@ -17,9 +18,13 @@ namespace meridian {
 
 class AlertKeeper {
  public:
-  // Nothing is owned; all outlives this. `warming`: may be empty.
-  AlertKeeper(FigureCollector& collector, const Clock& clock, std::function<WarmCounts()> warming)
-      : collector_(collector), clock_(clock), warming_(std::move(warming)) {
+  // Nothing is owned; all outlives this. `warming` and `standby`: may be empty.
+  AlertKeeper(FigureCollector& collector, const Clock& clock, std::function<WarmCounts()> warming,
+              std::function<StandbyView()> standby)
+      : collector_(collector),
+        clock_(clock),
+        warming_(std::move(warming)),
+        standby_(std::move(standby)) {
     collector_.AddObserver([this] { Look(); });
   }
 
@@ -28,20 +33,25 @@ class AlertKeeper {
 
  private:
   void Look() {
-    if (!collector_.leading()) {
-      book_.Clear();
-      warm_history_ = {};
-      return;
-    }
     const absl::Duration now = clock_.Monotonic();
-    if (warming_ != nullptr) warm_history_.Add(warming_(), now);
-    book_.Update(Conditions(collector_.figures(), warm_history_, now, clock_.Now()), now,
-                 clock_.Now());
+    const absl::Time wall = clock_.Now();
+    if (std::exchange(led_, collector_.leading()) && !led_) {
+      book_.Clear();  // They are the next leader's.
+      warm_history_ = {};
+    }
+    if (led_) {
+      if (warming_ != nullptr) warm_history_.Add(warming_(), now);
+      book_.Update(Conditions(collector_.figures(), warm_history_, now, wall), now, wall);
+    } else if (standby_ != nullptr) {
+      book_.Update(StandbyConditions(standby_()), now, wall);
+    }
   }
 
   FigureCollector& collector_;
   const Clock& clock_;
   const std::function<WarmCounts()> warming_;
+  const std::function<StandbyView()> standby_;
+  bool led_ = false;
   CountHistory<WarmCounts> warm_history_;
   AlertBook book_;
 };

@@ -34,10 +34,6 @@ constexpr char kInfo[] = "info";
 constexpr char kWarning[] = "warning";
 constexpr char kCritical[] = "critical";
 
-double Share(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
 class Rules {
  public:
   Rules(const RegionFigures& figures, absl::Duration now, absl::Time wall)
@@ -76,8 +72,7 @@ class Rules {
   }
 
   void Calls() {
-    const auto minute = figures_.history().Last(absl::Minutes(1));
-    const NodeCounts& counts = minute.counts.all;
+    const NodeCounts counts = figures_.history().Over(absl::Minutes(1)).Of(&RegionCounts::all);
     if (counts.calls < kFewCalls) return;
     const double errors = Share(counts.failed_calls, counts.calls);
     if (errors > 0.01) {
@@ -92,11 +87,9 @@ class Rules {
   }
 
   void HitRates() {
-    const auto window = figures_.history().Last(absl::Minutes(5));
-    std::set<std::string> names;
-    for (const auto& [key, reads] : window.counts.reads) names.insert(key.first);
-    for (const std::string& name : names) {
-      const ReadCounts reads = window.counts.ReadsOf(name);
+    const auto window = figures_.history().Over(absl::Minutes(5));
+    for (const std::string& name : window.end->Names()) {
+      const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
       const double rate = Share(reads.hits(), reads.reads());
       if (reads.reads() < kFewReads || rate >= kMinHitRate) continue;
       Add("MeridianLowHitRate", kWarning, absl::Minutes(2), {{"namespace", name}}, rate,
@@ -106,11 +99,10 @@ class Rules {
 
   // Requirement 0-21: what would take a change back.
   void WorseThanBefore() {
-    const auto now = figures_.history().Last(absl::Minutes(2));
-    const auto before = figures_.history().Between(absl::Minutes(14), absl::Minutes(2));
+    const auto before = figures_.history().Over(absl::Minutes(14), absl::Minutes(2));
     if (before.time < absl::Minutes(3)) return;
-    const NodeCounts& a = before.counts.all;
-    const NodeCounts& b = now.counts.all;
+    const NodeCounts a = before.Of(&RegionCounts::all);
+    const NodeCounts b = figures_.history().Over(absl::Minutes(2)).Of(&RegionCounts::all);
     if (a.reads.reads() < kFewReads || b.reads.reads() < kFewReads) return;
     const double old_rate = Share(a.reads.hits(), a.reads.reads());
     const double new_rate = Share(b.reads.hits(), b.reads.reads());
@@ -138,7 +130,7 @@ class Rules {
   }
 
   void Replication() {
-    const auto lately = figures_.history().Last(absl::Minutes(15));
+    const auto lately = figures_.history().Over(absl::Minutes(15));
     for (const admin::v1::ReplicationLink& link : figures_.Links(now_)) {
       const std::map<std::string, std::string> labels = {{"from", link.from()}, {"to", link.to()}};
       const double lag = static_cast<double>(link.lag_ms()) / 1000;
@@ -156,11 +148,10 @@ class Rules {
             absl::StrFormat("a change waits for %.0f s to go to %s: %s", lag, link.to(),
                             link.problem()));
       }
-      const auto repaired = lately.counts.repaired.find(link.to());
-      if (repaired != lately.counts.repaired.end() && repaired->second > 0) {
-        Add("MeridianReplicationLost", kWarning, {}, labels, static_cast<double>(repaired->second),
-            absl::StrFormat("%d keys had not arrived in %s: a comparison found and sent them",
-                            repaired->second, link.to()));
+      if (const uint64_t keys = RepairedSince(*lately.begin, *lately.end, link.to()); keys > 0) {
+        Add("MeridianReplicationLost", kWarning, {}, labels, static_cast<double>(keys),
+            absl::StrFormat("%d keys had not arrived in %s: a comparison found and sent them", keys,
+                            link.to()));
       }
     }
   }
@@ -184,9 +175,29 @@ class Rules {
     }
   }
 
+  void Standby(const StandbyView& view) {
+    if (!view.problem.empty()) {
+      Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{"coordinator", view.coordinator}}, 0,
+          absl::StrFormat("coordinator %s does not reach the regional Redis: %s", view.coordinator,
+                          view.problem));
+    }
+    if (!view.knows_leader) {
+      Add("MeridianNoCoordinatorLeads", kCritical, absl::Seconds(10), {}, 0,
+          "no coordinator leads: no node can join or leave, and nobody looks for other alerts");
+    }
+  }
+
   std::vector<AlertCondition> Take() { return std::move(conditions_); }
 
  private:
+  static uint64_t RepairedSince(const RegionCounts& earlier, const RegionCounts& now,
+                                const std::string& region) {
+    const auto after = now.repaired.find(region);
+    if (after == now.repaired.end()) return 0;
+    const auto before = earlier.repaired.find(region);
+    return after->second - (before == earlier.repaired.end() ? 0 : before->second);
+  }
+
   // A full L1 is what a cache is for; a process that outgrows its L1 is not.
   void Memory(const std::string& id, const admin::v1::GetFiguresResponse& figures) {
     const double room =
@@ -194,8 +205,8 @@ class Rules {
     const double filled = static_cast<double>(figures.resident_bytes()) / room;
     if (filled <= kMaxFilled) return;
     Add("MeridianMemoryHigh", kWarning, absl::Minutes(1), {{"node", id}}, filled,
-        absl::StrFormat("the process of node %s takes %.0f %% of what its L1 and the rest may",
-                        id, 100 * filled));
+        absl::StrFormat("the process of node %s takes %.0f %% of what its L1 and the rest may", id,
+                        100 * filled));
   }
 
   void Redis(const std::string& id, const admin::v1::GetStatusResponse& status) {
@@ -254,14 +265,23 @@ WarmCounts& WarmCounts::operator-=(const WarmCounts& earlier) {
 }
 
 std::vector<std::string> AlertNames() {
-  return {"MeridianNodeDown",         "MeridianEpochsDisagree",
-          "MeridianErrors",           "MeridianSlow",
-          "MeridianLowHitRate",       "MeridianWorseThanBefore",
-          "MeridianMemoryHigh",       "MeridianRedisMemoryHigh",
-          "MeridianRedisAway",        "MeridianRedisCircuitOpen",
-          "MeridianReplicationLag",   "MeridianReplicationStuck",
-          "MeridianReplicationCut",   "MeridianReplicationLost",
-          "MeridianWarmingFails",     "MeridianWarmUseless",
+  return {"MeridianNodeDown",
+          "MeridianNoCoordinatorLeads",
+          "MeridianEpochsDisagree",
+          "MeridianErrors",
+          "MeridianSlow",
+          "MeridianLowHitRate",
+          "MeridianWorseThanBefore",
+          "MeridianMemoryHigh",
+          "MeridianRedisMemoryHigh",
+          "MeridianRedisAway",
+          "MeridianRedisCircuitOpen",
+          "MeridianReplicationLag",
+          "MeridianReplicationStuck",
+          "MeridianReplicationCut",
+          "MeridianReplicationLost",
+          "MeridianWarmingFails",
+          "MeridianWarmUseless",
           "MeridianCertificateExpires"};
 }
 
@@ -275,6 +295,13 @@ std::vector<AlertCondition> Conditions(const RegionFigures& figures,
   rules.WorseThanBefore();
   rules.Replication();
   rules.Warming(warming);
+  return rules.Take();
+}
+
+std::vector<AlertCondition> StandbyConditions(const StandbyView& view) {
+  const RegionFigures none;
+  Rules rules(none, absl::ZeroDuration(), absl::InfinitePast());
+  rules.Standby(view);
   return rules.Take();
 }
 

@@ -1,7 +1,7 @@
 // AlertRules says what is wrong in a region now: the rules of requirements 2-14 and 0-21, and those
-// of operations. A name that is in k8s/chart/meridian/files/alerts.yaml, too, is the same alert with
-// the same bound; windows and how long it must hold differ, since Prometheus looks less often. Each
-// has its page in docs/runbooks, and its README who has which.
+// of operations. A name that is in k8s/chart/meridian/files/alerts.yaml, too, is the same alert
+// with the same bound. Prometheus takes longer windows, and some from other metrics: each has its
+// page in docs/runbooks, which says so, and their README who has which.
 //
 // Thread safety: a pure function of what is passed in.
 
@@ -36,13 +36,23 @@ struct WarmCounts {
   WarmCounts& operator-=(const WarmCounts& earlier);
 };
 
-// Every name that Conditions may give, for those who document them.
+// What a coordinator knows that does not lead.
+struct StandbyView {
+  std::string coordinator = {};  // Its id.
+  bool knows_leader = false;
+  std::string problem = {};  // Why the region's Redis does not answer it; empty: it does.
+};
+
+// Every name that Conditions and StandbyConditions may give, for those who document them.
 std::vector<std::string> AlertNames();
 
 // `warming` may be empty.
 std::vector<AlertCondition> Conditions(const RegionFigures& figures,
                                        const CountHistory<WarmCounts>& warming, absl::Duration now,
                                        absl::Time wall);
+
+// Each standby says these for itself; that nobody leads is the same alert of all of them.
+std::vector<AlertCondition> StandbyConditions(const StandbyView& view);
 
 }  // namespace meridian
 

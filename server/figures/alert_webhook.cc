@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/strings.h"
+#include "common/rpc/timestamp.h"
+#include "server/figures/alert_book.h"
 
 namespace meridian {
 namespace {
@@ -18,12 +20,6 @@ using nlohmann::ordered_json;
 
 // As Go writes a time that is not set.
 constexpr char kNoTime[] = "0001-01-01T00:00:00Z";
-
-std::string TimeText(const google::protobuf::Timestamp& time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ",
-                          absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos()),
-                          absl::UTCTimeZone());
-}
 
 std::map<std::string, std::string> LabelsOf(const AlertWebhookOptions& options,
                                             const Alert& alert) {
@@ -38,14 +34,6 @@ std::map<std::string, std::string> AnnotationsOf(const Alert& alert) {
   return {{"summary", alert.summary()},
           {"runbook", alert.runbook()},
           {"value", absl::StrCat(alert.value())}};
-}
-
-// The same for as long as the alert is the same: its severity may change.
-std::string KeyOf(const Alert& alert) {
-  const std::map<std::string, std::string> labels(alert.labels().begin(), alert.labels().end());
-  std::string key = alert.name();
-  for (const auto& [label, value] : labels) absl::StrAppend(&key, "\n", label, "=", value);
-  return key;
 }
 
 // What all have alike.
@@ -76,11 +64,11 @@ std::string AlertWebhookBody(const AlertWebhookOptions& options, const std::vect
     list.push_back({{"status", fires ? "firing" : "resolved"},
                     {"labels", labels},
                     {"annotations", annotations},
-                    {"startsAt", TimeText(alert.since())},
-                    {"endsAt", fires ? kNoTime : TimeText(alert.resolved_time())},
+                    {"startsAt", Rfc3339(FromProto(alert.since()))},
+                    {"endsAt", fires ? kNoTime : Rfc3339(FromProto(alert.resolved_time()))},
                     {"generatorURL", options.external_url},
                     {"fingerprint", absl::StrCat(absl::Hex(
-                                        Hash64(absl::StrCat(options.region, "\n", KeyOf(alert))),
+                                        Hash64(absl::StrCat(options.region, "\n", AlertKey(alert))),
                                         absl::kZeroPad16))}});
   }
   ordered_json body;
@@ -119,7 +107,7 @@ AlertWebhook::AlertWebhook(AlertWebhookOptions options, const Clock& clock, Exec
 }
 
 void AlertWebhook::Tell(const Alert& alert) {
-  const std::string key = KeyOf(alert);
+  const std::string key = AlertKey(alert);
   const auto same = std::find_if(waiting_.begin(), waiting_.end(),
                                  [&key](const Waiting& one) { return one.key == key; });
   if (same != waiting_.end()) waiting_.erase(same);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_format.h"
+#include "common/rpc/timestamp.h"
 #include "server/figures/figures_proto.h"
 
 namespace meridian {
@@ -28,8 +30,6 @@ Sums SumOf(std::span<const admin::v1::GetFiguresResponse> nodes, std::string_vie
   Sums sums;
   for (const admin::v1::GetFiguresResponse& node : nodes) {
     const std::vector<double> bounds = BoundsOf(node);
-    // What cannot be added, of a node of another release, is left out rather than wrong.
-    if (bounds != LatencyBounds()) continue;
     for (const admin::v1::NamespaceFigures& row : node.namespaces()) {
       if (!name_space.empty() && row.namespace_() != name_space) continue;
       sums.reads += FromProto(row, bounds);
@@ -75,17 +75,15 @@ admin::v1::CacheMetrics MetricsOf(const Sums& sums) {
   return metrics;
 }
 
-std::string Rfc3339(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
-}
-
 }  // namespace
 
 admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFiguresResponse> nodes,
                                             const AnalyticsQuestion& question) {
   const Sums sums = SumOf(nodes, question.name_space);
   const admin::v1::CacheMetrics metrics = MetricsOf(sums);
-  const double ttl_seconds = absl::ToDoubleSeconds(question.ttl);
+  // JSON has null for it.
+  const double ttl_seconds = question.ttl.has_value() ? absl::ToDoubleSeconds(*question.ttl)
+                                                      : std::numeric_limits<double>::quiet_NaN();
   const double memory_mb = static_cast<double>(sums.bytes) / kBytesPerMb;
   const std::string now = Rfc3339(question.now);
   admin::v1::GetAnalyticsResponse response;

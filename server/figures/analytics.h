@@ -6,6 +6,7 @@
 #ifndef MERIDIAN_SERVER_FIGURES_ANALYTICS_H_
 #define MERIDIAN_SERVER_FIGURES_ANALYTICS_H_
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,8 +23,8 @@ struct UnitCosts {
 };
 
 struct AnalyticsQuestion {
-  std::string_view name_space = {};  // Empty: all together.
-  absl::Duration ttl = {};           // That the policy gives.
+  std::string_view name_space = {};        // Empty: all together.
+  std::optional<absl::Duration> ttl = {};  // That the policy gives; nullopt: not known, NaN then.
   UnitCosts costs = {};
   absl::Time now = {};
 };

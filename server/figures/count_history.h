@@ -51,18 +51,40 @@ class CountHistory {
   // REQUIRES: not empty.
   const T& last() const { return *values_.back().value; }
 
+  // The two ends of a while, shared: for those who want a part of the difference only.
+  struct Span {
+    std::shared_ptr<const T> begin;
+    std::shared_ptr<const T> end;
+    absl::Duration time;
+
+    // Of one member, whose type has -=, too.
+    template <typename Part>
+    Part Of(Part T::*part) const {
+      Part counts = end.get()->*part;
+      counts -= begin.get()->*part;
+      return counts;
+    }
+  };
+
+  // As Between, without a copy.
+  Span Over(absl::Duration from, absl::Duration to = absl::ZeroDuration()) const {
+    if (values_.empty()) {
+      const auto none = std::make_shared<const T>();
+      return {none, none, absl::ZeroDuration()};
+    }
+    const Value& end = AtOrBefore(values_.back().at - to);
+    const Value& begin = AtOrBefore(values_.back().at - from);
+    return {begin.value, end.value, end.at - begin.at};
+  }
+
   // From `window` before the last value, or from the oldest one, to the last.
   Difference Last(absl::Duration window) const { return Between(window, absl::ZeroDuration()); }
 
   // From `from` before the last value to `to` before it.
   Difference Between(absl::Duration from, absl::Duration to) const {
-    Difference difference;
-    if (values_.empty()) return difference;
-    const Value& end = AtOrBefore(values_.back().at - to);
-    const Value& begin = AtOrBefore(values_.back().at - from);
-    difference.counts = *end.value;
-    difference.counts -= *begin.value;
-    difference.time = end.at - begin.at;
+    const Span span = Over(from, to);
+    Difference difference = {*span.end, span.time};
+    difference.counts -= *span.begin;
     return difference;
   }
 

@@ -21,9 +21,7 @@ void FigureCollector::Tick() {
   bool leading = false;
   std::vector<FollowedNode> nodes = members_(&leading);
   if (!leading) {
-    if (!leading_) return;
-    leading_ = false;
-    figures_.Clear();
+    if (std::exchange(leading_, false)) figures_.Clear();
     for (const Observer& observer : observers_) observer();
     return;
   }

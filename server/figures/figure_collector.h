@@ -33,7 +33,7 @@ class FigureCollector {
  public:
   // The members of the region; empty, and `*leading` false, while another coordinator leads.
   using Members = std::function<std::vector<FollowedNode>(bool* leading)>;
-  // Called after each second, and when it leads no longer.
+  // Called after each second, of a standby, too.
   using Observer = std::function<void()>;
 
   // Nothing is owned; all outlives this.

@@ -22,11 +22,17 @@ void ToProto(const ReadCounts& counts, admin::v1::NamespaceFigures* proto) {
 }
 
 HistogramSnapshot FromProto(const admin::v1::Latencies& proto, const std::vector<double>& bounds) {
+  const std::vector<double>& own = LatencyBounds();
   HistogramSnapshot snapshot;
-  snapshot.bounds = bounds;
-  snapshot.counts.resize(bounds.size() + 1);
+  snapshot.bounds = own;
+  snapshot.counts.resize(own.size() + 1);
   for (int i = 0; i < proto.counts_size(); ++i) {
-    snapshot.counts[std::min(static_cast<size_t>(i), bounds.size())] += proto.counts(i);
+    size_t bucket = own.size();
+    if (static_cast<size_t>(i) < bounds.size()) {
+      bucket =
+          static_cast<size_t>(std::lower_bound(own.begin(), own.end(), bounds[i]) - own.begin());
+    }
+    snapshot.counts[bucket] += proto.counts(i);
   }
   snapshot.sum = std::max(0.0, proto.seconds());
   return snapshot;

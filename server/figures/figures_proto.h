@@ -17,7 +17,10 @@ void ToProto(const HistogramSnapshot& snapshot, admin::v1::Latencies* proto);
 // The tiers, the counts by tier and the errors.
 void ToProto(const ReadCounts& counts, admin::v1::NamespaceFigures* proto);
 
-// What has more counts than there are bounds, from another release, counts as beyond all.
+// In the buckets of LatencyBounds(), whatever `bounds` the counts are told with. Of a node of
+// another release with other bounds counts and sums are exact, and what is between two bounds is
+// told as at the next larger one of ours: percentiles may be a bucket too high, never too low. What
+// has more counts than there are bounds counts as beyond all.
 HistogramSnapshot FromProto(const admin::v1::Latencies& proto, const std::vector<double>& bounds);
 ReadCounts FromProto(const admin::v1::NamespaceFigures& proto, const std::vector<double>& bounds);
 

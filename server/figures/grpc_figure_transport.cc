@@ -20,19 +20,6 @@ struct GrpcFigureTransport::Call {
   Done<Response> done;
 };
 
-GrpcFigureTransport::~GrpcFigureTransport() {
-  std::set<std::shared_ptr<grpc::ClientContext>> calls;  // gRPC may run their callbacks here.
-  {
-    absl::MutexLock lock(&mu_);
-    calls = calls_;
-  }
-  for (const auto& context : calls) context->TryCancel();
-  calls.clear();
-  absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(
-      +[](int* unfinished) { return *unfinished == 0; }, &unfinished_));
-}
-
 template <typename Request, typename Response, typename Start>
 void GrpcFigureTransport::Ask(const std::string& address, Request request, absl::Duration timeout,
                               Done<Response> done, Start start) {
@@ -42,11 +29,7 @@ void GrpcFigureTransport::Ask(const std::string& address, Request request, absl:
   call->done = std::move(done);
   call->context->set_deadline(std::chrono::system_clock::now() +
                               absl::ToChronoMicroseconds(timeout));
-  {
-    absl::MutexLock lock(&mu_);
-    calls_.insert(call->context);
-    ++unfinished_;
-  }
+  calls_.Began(call->context);
   auto* const raw = call.get();
   start(*raw, [this, call = std::move(call), address](const grpc::Status& status) mutable {
     if (status.ok()) {
@@ -55,17 +38,10 @@ void GrpcFigureTransport::Ask(const std::string& address, Request request, absl:
       call->done(absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                               absl::StrCat(address, ": ", status.error_message())));
     }
-    // What the call holds of its channel goes before it is counted as ended.
-    const std::shared_ptr<grpc::ClientContext> context = call->context;
+    const PendingCalls::Context context = call->context;
     call.reset();
-    Ended(context);
+    calls_.Ended(context);
   });
-}
-
-void GrpcFigureTransport::Ended(const std::shared_ptr<grpc::ClientContext>& context) {
-  absl::MutexLock lock(&mu_);
-  calls_.erase(context);
-  --unfinished_;
 }
 
 void GrpcFigureTransport::GetFigures(const std::string& address, absl::Duration timeout,

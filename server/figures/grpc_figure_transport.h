@@ -7,12 +7,10 @@
 #define MERIDIAN_SERVER_FIGURES_GRPC_FIGURE_TRANSPORT_H_
 
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "common/rpc/pending_calls.h"
 #include "common/rpc/stub_pool.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "server/figures/figure_transport.h"
@@ -22,8 +20,6 @@ namespace meridian {
 class GrpcFigureTransport final : public FigureTransport {
  public:
   GrpcFigureTransport() = default;
-  ~GrpcFigureTransport() override;
-
   void KeepOnly(const std::vector<std::string>& addresses) override { stubs_.KeepOnly(addresses); }
   void GetFigures(const std::string& address, absl::Duration timeout,
                   Done<admin::v1::GetFiguresResponse> done) override;
@@ -40,13 +36,10 @@ class GrpcFigureTransport final : public FigureTransport {
   // `start` begins the call on a stub.
   template <typename Request, typename Response, typename Start>
   void Ask(const std::string& address, Request request, absl::Duration timeout, Done<Response> done,
-           Start start) ABSL_LOCKS_EXCLUDED(mu_);
-  void Ended(const std::shared_ptr<grpc::ClientContext>& context) ABSL_LOCKS_EXCLUDED(mu_);
+           Start start);
 
   StubPool<admin::v1::AdminService> stubs_;
-  absl::Mutex mu_;
-  std::set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mu_);  // On their way.
-  int unfinished_ ABSL_GUARDED_BY(mu_) = 0;  // Calls whose callback has not ended.
+  PendingCalls calls_;  // Ends first.
 };
 
 }  // namespace meridian

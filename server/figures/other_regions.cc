@@ -41,7 +41,7 @@ void OtherRegions::AskRegion(const std::string& region, const std::string& targe
                              std::function<void()> answered) {
   Kept& kept = kept_[{region, target}];
   const absl::Duration now = clock_.Monotonic();
-  if (!kept.asking && kept.at.has_value() && kept.problem.empty() && now - *kept.at < kFresh) {
+  if (!kept.asking && now - kept.tried < (kept.problem.empty() ? kFresh : kFailed)) {
     answered();
     return;
   }
@@ -97,6 +97,7 @@ void OtherRegions::Answered(const std::shared_ptr<Attempt>& attempt,
 void OtherRegions::End(const Attempt& attempt) {
   Kept& kept = kept_[{attempt.region, attempt.target}];
   kept.asking = false;
+  kept.tried = clock_.Monotonic();
   for (const std::function<void()>& answered : std::exchange(kept.waiting, {})) answered();
 }
 
@@ -114,13 +115,16 @@ RegionAnswer OtherRegions::AnswerOf(const std::string& region, const std::string
 
 // What nobody asks for any more: the targets are those of callers.
 void OtherRegions::ForgetOld() {
-  while (kept_.size() + coordinators_.size() > kMaxKept) {
+  size_t bytes = 0;
+  for (const auto& [key, kept] : kept_) bytes += kept.body.size();
+  while (kept_.size() + coordinators_.size() > kMaxKept || bytes > kMaxKeptBytes) {
     auto oldest = kept_.end();
     for (auto it = kept_.begin(); it != kept_.end(); ++it) {
       if (it->second.asking) continue;
-      if (oldest == kept_.end() || it->second.at < oldest->second.at) oldest = it;
+      if (oldest == kept_.end() || it->second.tried < oldest->second.tried) oldest = it;
     }
     if (oldest == kept_.end()) return;
+    bytes -= oldest->second.body.size();
     kept_.erase(oldest);
   }
 }

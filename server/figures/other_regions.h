@@ -1,9 +1,12 @@
 // OtherRegions asks the leading coordinators of other regions what they answer over HTTP, so that
 // one of them can tell of the whole cluster.
 //
-// Promise: nobody is asked twice a second for the same; whoever asks is answered within kTimeout,
-//   whatever the others do. A region that does not answer is told as such, with the age of what it
-//   said last, and never as zeros; for kShown its last answer stands.
+// Promise: nobody is asked twice a second for the same, nor within kFailed after it did not answer;
+//   whoever asks is answered within kTimeout, whatever the others do. A region that does not answer
+//   is told as such, with the age of what it said last, and never as zeros; for kShown its last
+//   answer stands.
+// Bounded: of the answers of all regions to all questions kMaxKept and kMaxKeptBytes are kept,
+// those that were asked for last; and those that are being asked for.
 // Of several coordinators of a region the one is asked first that answered last.
 // Thread safety: all on the executor. REQUIRES: it is stopped before this is destroyed.
 
@@ -38,9 +41,11 @@ class OtherRegions {
  public:
   static constexpr absl::Duration kTimeout = absl::Milliseconds(1500);
   static constexpr absl::Duration kFresh = absl::Seconds(1);
+  static constexpr absl::Duration kFailed = absl::Seconds(2);
   static constexpr absl::Duration kShown = absl::Seconds(15);
   static constexpr size_t kMaxKept = 100;
-  static constexpr size_t kMaxBytes = size_t{8} << 20;
+  static constexpr size_t kMaxBytes = size_t{8} << 20;  // Of one answer.
+  static constexpr size_t kMaxKeptBytes = size_t{32} << 20;
 
   using Coordinators = std::map<std::string, std::vector<HttpUrl>>;  // By region.
   using Done = std::function<void(std::vector<RegionAnswer>)>;       // In order of the names.
@@ -61,6 +66,7 @@ class OtherRegions {
     std::string body;
     std::optional<absl::Duration> at;  // When it came.
     std::string problem;
+    absl::Duration tried = -absl::InfiniteDuration();  // When the last answer, or none, came.
     bool asking = false;
     std::vector<std::function<void()>> waiting;  // For the answer that is on its way.
   };

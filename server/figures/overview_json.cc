@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/engine/engine_stats.h"
+#include "common/rpc/timestamp.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
@@ -144,25 +145,12 @@ ordered_json TotalsJson(const RegionFigures& figures, const OverviewFrame& frame
   return totals;
 }
 
-const char* StateName(const RegionFigures::Node& node) {
-  if (!node.is_member) return "GONE";
-  switch (node.known.member.state) {
-    case MemberState::kJoining:
-      return "JOINING";
-    case MemberState::kServing:
-      return "SERVING";
-    case MemberState::kDraining:
-      return "DRAINING";
-  }
-  return "";
-}
-
 ordered_json NodeJson(const RegionFigures::Node& node, absl::Duration now) {
   const Member& member = node.known.member;
   const admin::v1::GetStatusResponse& status = node.figures.status();
   ordered_json json;
   json["id"] = member.id;
-  json["state"] = StateName(node);
+  json["state"] = node.is_member ? StateName(node.known.member.state) : "GONE";
   json["alive"] = node.IsAlive(now);
   json["heartbeat_age_seconds"] = absl::ToDoubleSeconds(
       node.known.heartbeat_age + (node.is_member ? absl::ZeroDuration() : now - node.since));
@@ -294,6 +282,18 @@ ordered_json SeriesJson(const RegionFigures& figures) {
 
 }  // namespace
 
+const char* StateName(MemberState state) {
+  switch (state) {
+    case MemberState::kJoining:
+      return "JOINING";
+    case MemberState::kServing:
+      return "SERVING";
+    case MemberState::kDraining:
+      return "DRAINING";
+  }
+  return "";
+}
+
 ordered_json OverviewJson(const RegionFigures& figures, const OverviewFrame& frame,
                           absl::Duration now, absl::Time wall) {
   const std::vector<admin::v1::GetFiguresResponse> answers = figures.Answers(now);
@@ -303,7 +303,7 @@ ordered_json OverviewJson(const RegionFigures& figures, const OverviewFrame& fra
   json["leader"] = true;
   json["epoch"] = frame.epoch;
   json["version"] = std::string(BuildVersion());
-  json["timestamp"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", wall, absl::UTCTimeZone());
+  json["timestamp"] = Rfc3339(wall);
   json["uptime_seconds"] = absl::ToDoubleSeconds(frame.uptime);
   json["interval_seconds"] = 1.0;
   json["totals"] = TotalsJson(figures, frame, answers, now);

@@ -28,6 +28,9 @@ struct OverviewFrame {
   size_t recommendations = 0;
 };
 
+// "JOINING" and so on, as the pages have it.
+const char* StateName(MemberState state);
+
 nlohmann::ordered_json OverviewJson(const RegionFigures& figures, const OverviewFrame& frame,
                                     absl::Duration now, absl::Time wall);
 

@@ -148,10 +148,6 @@ class Rules {
   }
 
  private:
-  static double Share(uint64_t part, uint64_t whole) {
-    return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
-  }
-
   const NamespaceForecast* Forecast(const std::string& name) const {
     const auto it = inputs_.forecasts.find(name);
     return it == inputs_.forecasts.end() ? nullptr : &it->second;
@@ -324,7 +320,6 @@ void WhatIfSum::Add(const admin::v1::WhatIfRequest& asked,
   replayed_ += weight * answer.replayed_hit_rate();
   predicted_ += weight * answer.predicted_hit_rate();
   present_ttl_ = absl::Milliseconds(static_cast<int64_t>(answer.present_ttl_ms()));
-  present_bytes_ = answer.present_max_bytes();
 }
 
 bool WhatIfSum::IsSure() const { return std::abs(replayed() - hit_rate()) <= kReplayError; }
@@ -341,13 +336,12 @@ std::vector<Recommendation> Recommendations(const RecommendationInputs& inputs) 
 
 std::vector<std::string> DoubtfulNamespaces(const RegionFigures& figures, size_t limit) {
   if (figures.history().empty()) return {};
-  const auto window = figures.history().Last(kWindow);
-  std::map<std::string, ReadCounts> by_name;
-  for (const auto& [key, reads] : window.counts.reads) by_name[key.first] += reads;
+  const auto window = figures.history().Over(kWindow);
   std::vector<std::pair<double, std::string>> doubtful;
-  for (const auto& [name, reads] : by_name) {
+  for (const std::string& name : window.end->Names()) {
+    const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
     if (reads.reads() < kFewReadsToRecommend) continue;
-    const double rate = static_cast<double>(reads.hits()) / static_cast<double>(reads.reads());
+    const double rate = Share(reads.hits(), reads.reads());
     if (rate < kOptimal) doubtful.emplace_back(rate, name);
   }
   std::sort(doubtful.begin(), doubtful.end());

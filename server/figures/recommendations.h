@@ -3,10 +3,9 @@
 // compression, promotion, hot keys, uneven load, a Redis that is too large (0-04), namespaces that
 // should be selective (4-04).
 //
-// Promise: silent when there is nothing to say; nothing is said of fewer than kFewReads reads in
-// the
-//   last 5 minutes; what is predicted is passed on only when a replay of things as they are comes
-//   near what was measured.
+// Promise: silent when there is nothing to say; nothing is said of fewer than kFewReadsToRecommend
+//   reads in the last 5 minutes; what is predicted is passed on only when a replay of things as
+//   they are comes near what was measured.
 // Thread safety: pure functions.
 
 #ifndef MERIDIAN_SERVER_FIGURES_RECOMMENDATIONS_H_
@@ -43,7 +42,6 @@ class WhatIfSum {
 
   const admin::v1::WhatIfRequest& asked() const { return asked_; }
   absl::Duration present_ttl() const { return present_ttl_; }
-  uint64_t present_bytes() const { return present_bytes_; }  // Of one node.
 
  private:
   double Mean(double sum) const {
@@ -56,7 +54,6 @@ class WhatIfSum {
   double replayed_ = 0;
   double predicted_ = 0;
   absl::Duration present_ttl_;
-  uint64_t present_bytes_ = 0;
 };
 
 // What is known of a namespace beside its counts.

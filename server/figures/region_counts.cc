@@ -62,6 +62,12 @@ NamespaceCounts& NamespaceCounts::operator-=(const NamespaceCounts& earlier) {
   return *this;
 }
 
+std::set<std::string> RegionCounts::Names() const {
+  std::set<std::string> names;
+  for (const auto& [key, counts] : reads) names.insert(names.end(), key.first);
+  return names;
+}
+
 ReadCounts RegionCounts::ReadsOf(const std::string& name_space) const {
   ReadCounts sum;
   for (auto it = reads.lower_bound({name_space, 0});
@@ -102,6 +108,13 @@ RegionCounts& RegionCounts::operator-=(const RegionCounts& earlier) {
   return *this;
 }
 
+ReadCounts ReadsSince(const RegionCounts& earlier, const RegionCounts& now,
+                      const std::string& name_space) {
+  ReadCounts reads = now.ReadsOf(name_space);
+  reads -= earlier.ReadsOf(name_space);
+  return reads;
+}
+
 RegionCounts CountsOf(const admin::v1::GetFiguresResponse& figures) {
   RegionCounts counts;
   const std::vector<double> bounds = BoundsOf(figures);
@@ -116,8 +129,6 @@ RegionCounts CountsOf(const admin::v1::GetFiguresResponse& figures) {
   for (const admin::v1::ReplicationLink& link : figures.links()) {
     counts.repaired[link.to()] += link.repair_sent_total();
   }
-  // Histograms of another release cannot be added; what else it counts can.
-  if (bounds != LatencyBounds()) return counts;
   counts.all.call_latency = FromProto(figures.call_latency(), bounds);
   for (const admin::v1::NamespaceFigures& row : figures.namespaces()) {
     const ReadCounts reads = FromProto(row, bounds);

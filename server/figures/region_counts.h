@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,11 @@
 #include "server/node/read_figures.h"
 
 namespace meridian {
+
+// 0 of nothing.
+inline double Share(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
 
 // Of one node, or the sum over nodes; since some beginning.
 struct NodeCounts {
@@ -52,6 +58,8 @@ struct RegionCounts {
   // By region, keys that a repair found it to lack, and sent.
   std::map<std::string, uint64_t> repaired;
 
+  // Those that there are reads of.
+  std::set<std::string> Names() const;
   // Of a namespace under all versions.
   ReadCounts ReadsOf(const std::string& name_space) const;
 
@@ -62,6 +70,10 @@ struct RegionCounts {
   RegionCounts& operator+=(const RegionCounts& other);
   RegionCounts& operator-=(const RegionCounts& earlier);
 };
+
+// What was read of a namespace from `earlier` to `now`, two values of the same sum.
+ReadCounts ReadsSince(const RegionCounts& earlier, const RegionCounts& now,
+                      const std::string& name_space);
 
 // What a node has counted since its start.
 RegionCounts CountsOf(const admin::v1::GetFiguresResponse& figures);

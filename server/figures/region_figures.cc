@@ -93,13 +93,12 @@ void RegionFigures::ForgetVersions(absl::Duration now) {
 
 void RegionFigures::Tick(absl::Duration now, absl::Time wall) {
   ForgetVersions(now);
-  const RegionCounts before = history_.empty() ? counts_ : history_.last();
+  NodeCounts since = counts_.all;
+  since -= history_.empty() ? counts_.all : history_.last().all;
   const double seconds =
       history_.empty() ? 0 : std::max(0.001, absl::ToDoubleSeconds(now - last_tick_));
   last_tick_ = now;
   history_.Add(counts_, now);
-  NodeCounts since = counts_.all;
-  since -= before.all;
   const auto rate = [seconds](uint64_t count) {
     return seconds == 0 ? 0.0 : static_cast<double>(count) / seconds;
   };

@@ -1,8 +1,7 @@
 // HttpClient is HttpSender on an EventLoop: libevent's HTTP over TCP or TLS, one connection a call.
 //
 // Promise: no thread waits; names are resolved by the loop; of TLS that of TlsContext: a server
-// whose
-//   certificate is not trusted, or is for another name, is told nothing.
+//   whose certificate is not trusted, or is for another name, is told nothing.
 // Thread safety: Send by any thread. The destructor fails what is under way. REQUIRES: not
 // destroyed on the loop; the loop outlives this.
 

@@ -4,9 +4,9 @@
 // The time of a read goes from its arrival at the owner of the key to the value: what a front node
 // adds by forwarding is not in it. Keys of one batch that L1 answers together have one time.
 // Promise: Total() never falls. When a third version comes, the counts of the one that was read
-// under less of late
-//   end, and the new one begins at 0; a read that is under way then may be counted under the new
-//   one.
+//   under less of late end, and the new one begins at 0.
+//   A read that is under way then may be counted under the
+//   new one.
 // Cost: a count is at most 20 ns whatever its number of keys; 10 KiB. No allocation.
 // Thread safety: all methods may be called concurrently.
 

@@ -77,26 +77,13 @@ WarmAnswer AnswerOf(const grpc::Status& status, const cache::v1::BatchGetRespons
 }  // namespace
 
 struct GrpcWarmReader::Call {
-  grpc::ClientContext context;
+  std::shared_ptr<grpc::ClientContext> context = std::make_shared<grpc::ClientContext>();
   std::shared_ptr<Stub> stub;
   std::string address;
   cache::v1::BatchGetRequest request;
   cache::v1::BatchGetResponse response;
   std::function<void(WarmAnswer)> done;
 };
-
-GrpcWarmReader::~GrpcWarmReader() {
-  std::set<std::shared_ptr<Call>> calls;  // gRPC may run their callbacks here: not under the lock.
-  {
-    absl::MutexLock lock(&mu_);
-    calls = calls_;
-  }
-  for (const auto& call : calls) call->context.TryCancel();
-  calls.clear();
-  absl::MutexLock lock(&mu_);
-  mu_.Await(absl::Condition(
-      +[](int* unfinished) { return *unfinished == 0; }, &unfinished_));
-}
 
 void GrpcWarmReader::Read(const std::string& address, const std::string& name_space,
                           const std::vector<std::string>& keys, const WarmReadOptions& options,
@@ -110,15 +97,11 @@ void GrpcWarmReader::Read(const std::string& address, const std::string& name_sp
   call->request.mutable_options()->set_omit_value(true);
   call->request.mutable_options()->set_force_refresh(options.refresh);
   call->request.mutable_options()->set_warm_source(options.source);
-  call->context.set_deadline(std::chrono::system_clock::now() +
-                             absl::ToChronoMicroseconds(options.timeout));
-  {
-    absl::MutexLock lock(&mu_);
-    calls_.insert(call);
-    ++unfinished_;
-  }
+  call->context->set_deadline(std::chrono::system_clock::now() +
+                              absl::ToChronoMicroseconds(options.timeout));
+  calls_.Began(call->context);
   Call* const raw = call.get();
-  raw->stub->async()->BatchGet(&raw->context, &raw->request, &raw->response,
+  raw->stub->async()->BatchGet(raw->context.get(), &raw->request, &raw->response,
                                [this, call = std::move(call)](const grpc::Status& status) mutable {
                                  Finish(std::move(call), status);
                                });
@@ -127,14 +110,9 @@ void GrpcWarmReader::Read(const std::string& address, const std::string& name_sp
 void GrpcWarmReader::Finish(std::shared_ptr<Call> call, const grpc::Status& status) {
   call->done(AnswerOf(status, call->response, static_cast<size_t>(call->request.keys_size()),
                       call->address));
-  {
-    absl::MutexLock lock(&mu_);
-    calls_.erase(call);
-  }
-  // What the call holds of its channel goes before it is counted as ended: see GrpcPeerTransport.
+  const PendingCalls::Context context = call->context;
   call.reset();
-  absl::MutexLock lock(&mu_);
-  --unfinished_;
+  calls_.Ended(context);
 }
 
 }  // namespace meridian

@@ -74,7 +74,8 @@ class MetricsHttpTest : public testing::Test {
              [this] {
                return Readiness{ready_, ready_ ? "" : "no topology yet"};
              },
-         .handlers = {[](const HttpRequest& request) {
+         .handlers = {[this](const HttpRequest& request) {
+                        ++handled_;
                         return request.path == "/v1/echo"
                                    ? std::optional<HttpReply>(JsonReply({{"query", request.query}}))
                                    : std::nullopt;
@@ -91,6 +92,7 @@ class MetricsHttpTest : public testing::Test {
 
   MetricRegistry registry_;
   std::atomic<bool> ready_{true};
+  std::atomic<int> handled_{0};  // Requests that handlers were asked.
   int threads_ = 2;
   std::unique_ptr<MetricsHttp> http_;
 };
@@ -147,6 +149,10 @@ TEST_F(MetricsHttpTest, HandlersAnswerTheirPathsAndErrorsAreJson) {
   EXPECT_THAT(answer, EndsWith("\r\n\r\n{\"query\":\"a=%20b\"}\n"));
   EXPECT_THAT(Request("POST", "/v1/echo"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(Request("POST", "/v1/echo"), HasSubstr("Allow: GET, HEAD\r\n"));
+  const int handled = handled_;
+  EXPECT_THAT(Request("POST", "/v1/echo?a=b"), HasSubstr("\"reason\":\"METHOD_NOT_ALLOWED\""));
+  EXPECT_THAT(Request("DELETE", "/v1/other"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_EQ(handled_, handled) << "no handler did its work for that";
   EXPECT_THAT(Request("GET", "/v1/other"), HasSubstr("\"reason\":\"PATH_UNKNOWN\""));
   const std::string longest(MetricsHttp::kMaxQueryBytes, 'a');
   EXPECT_THAT(Request("GET", "/v1/echo?" + longest), StartsWith("HTTP/1.1 200 OK\r\n"));

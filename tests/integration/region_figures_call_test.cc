@@ -32,6 +32,8 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kLimit = absl::Seconds(60);
+// The load asks 400 times a second.
+constexpr double kReads = 6000;
 
 // A service that looks aside: it stores what it does not find. Each key is asked for about once a
 // second, at random.
@@ -148,13 +150,20 @@ TEST(RegionFiguresCallTest, FollowingTheRecommendationForATtlThatIsTooShortBring
   ASSERT_NE(cluster, nullptr);
   const std::string http = cluster->Address("us-coordinator-1", "http");
   const LookAsideLoad load(cluster->Address("us-node-1", "data"));
-  const auto hit_rate_over = [&](absl::Duration time) {
+  // Of the next so many reads.
+  const auto hit_rate_of = [&](double reads) {
     const json before = FetchJson(http, "/v1/cluster/overview")["totals"];
-    absl::SleepFor(time);
-    const json after = FetchJson(http, "/v1/cluster/overview")["totals"];
-    const double hits = after["hits"].get<double>() - before["hits"].get<double>();
-    const double misses = after["misses"].get<double>() - before["misses"].get<double>();
-    return hits / (hits + misses);
+    double hits = 0;
+    double all = 0;
+    EXPECT_TRUE(WaitUntil(
+        [&] {
+          const json after = FetchJson(http, "/v1/cluster/overview")["totals"];
+          hits = after["hits"].get<double>() - before["hits"].get<double>();
+          all = hits + after["misses"].get<double>() - before["misses"].get<double>();
+          return all >= reads;
+        },
+        kLimit, absl::Milliseconds(200)));
+    return hits / all;
   };
   json advice;
   ASSERT_TRUE(WaitUntil(
@@ -168,15 +177,25 @@ TEST(RegionFiguresCallTest, FollowingTheRecommendationForATtlThatIsTooShortBring
       << FetchJson(http, "/v1/cluster/recommendations").dump(1);
   EXPECT_EQ(advice["namespace"], "task");
   EXPECT_THAT(advice["summary"].get<std::string>(), testing::HasSubstr("its TTL is 1s"));
-  const double before = hit_rate_over(absl::Seconds(15));
+  const double before = hit_rate_of(kReads);
 
   const std::string command = advice["command"];
   const std::string intro = "in the policies: namespaces: {task: {";
   ASSERT_EQ(command.substr(0, intro.size()), intro) << command;
   const std::string ttl = command.substr(intro.size(), command.find('}') - intro.size());
   WriteFile(policies, absl::StrCat("namespaces:\n  task: {", ttl, ", ttl_jitter: 0}\n"));
-  absl::SleepFor(absl::Seconds(5));  // What is in memory has still the old TTL.
-  const double after = hit_rate_over(absl::Seconds(15));
+  ASSERT_TRUE(WaitUntil(
+      [&] {
+        for (const char* node : {"us-node-1", "us-node-2"}) {
+          const json stats =
+              FetchJson(http, absl::StrCat("/v1/cache/stats?namespace=task&node=", node));
+          if (stats.is_null() || stats["ttl_seconds"] == 1.0) return false;
+        }
+        return true;
+      },
+      kLimit, absl::Milliseconds(200)));
+  hit_rate_of(kReads / 3);  // What was stored with the old TTL is over then.
+  const double after = hit_rate_of(kReads);
   EXPECT_NEAR(after - before, advice["hit_rate_gain"].get<double>(), 0.02)
       << before << " -> " << after << ", " << advice.dump(1);
 }

@@ -56,6 +56,7 @@ REFUSED = {
     "runAsUser=0": "runAsUser",
     "networkPolicy.redisCidrs={10.0.0.1}": "redisCidrs",
     "service.type=ExternalName": "type",
+    "coordinator.externalUrl=meridian.example": "externalUrl",
     # By the chart: values that do not go together.
     "insecure=false": "no TLS and no authentication yet",
     "redis.url=": "No Redis: give redis.url",
@@ -153,6 +154,30 @@ class HelmTest(unittest.TestCase):
         node = self.of(objects, "StatefulSet", "meridian-node")
         self.assertEqual(node["spec"]["template"]["spec"]["containers"][0]["image"],
                          f"hub.example/meridian@{digest}")
+
+    def test_coordinators_take_variables_volumes_and_rules_of_their_own(self):
+        objects = self.template(
+            "--set", "coordinator.externalUrl=https://m.example/,"
+            "coordinator.config.alerts.webhook=https://hook.example/x,"
+            "coordinator.extraEnv[0].name=MERIDIAN_HTTP_CA,coordinator.extraEnv[0].value=/ca/ca.crt,"
+            "coordinator.extraVolumes[0].name=ca,coordinator.extraVolumes[0].secret.secretName=ca,"
+            "coordinator.extraVolumeMounts[0].name=ca,coordinator.extraVolumeMounts[0].mountPath=/ca,"
+            "networkPolicy.coordinatorExtraEgress[0].ports[0].port=443,"
+            "networkPolicy.coordinatorExtraIngress[0].ports[0].port=http-metrics")
+        pod = self.of(objects, "Deployment", "meridian-coordinator")["spec"]["template"]["spec"]
+        self.assertIn({"name": "MERIDIAN_HTTP_CA", "value": "/ca/ca.crt"},
+                      pod["containers"][0]["env"])
+        self.assertIn({"name": "ca", "mountPath": "/ca"}, pod["containers"][0]["volumeMounts"])
+        self.assertIn({"name": "ca", "secret": {"secretName": "ca"}}, pod["volumes"])
+        config = yaml.safe_load(self.of(objects, "ConfigMap", "meridian-coordinator")["data"][
+            "coordinator.yaml"])
+        self.assertEqual(config["alerts"], {"webhook": "https://hook.example/x",
+                                            "external_url": "https://m.example/"})
+        policy = self.of(objects, "NetworkPolicy", "meridian-coordinator")["spec"]
+        self.assertEqual(policy["egress"][-1], {"ports": [{"port": 443}]})
+        self.assertEqual(policy["ingress"][-1], {"ports": [{"port": "http-metrics"}]})
+        node = self.of(objects, "NetworkPolicy", "meridian-node")["spec"]
+        self.assertNotIn({"ports": [{"port": 443}]}, node["egress"])
 
     def test_one_coordinator_needs_no_redis(self):
         objects = self.template("--set", "redis.url=,coordinator.replicaCount=1")

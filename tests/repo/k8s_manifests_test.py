@@ -57,7 +57,8 @@ def check_rules(groups):
 
 
 ALL = [*policy.CHECKS, check_settings, settings.check_variables, settings.check_listening,
-       settings.check_coordinators, settings.check_room, settings.check_monitors]
+       settings.check_coordinators, settings.check_callees, settings.check_room,
+       settings.check_monitors]
 
 
 class ManifestsTest(unittest.TestCase):
@@ -264,6 +265,8 @@ BROKEN = {
                  "does not lead"),
     "coordinator": (settings.check_coordinators, lambda o: node_file(
         o, "meridian-coordinator.", "coordinator."), "nobody is at"),
+    "receiver of alerts": (settings.check_callees, lambda o: named(
+        o, "NetworkPolicy", "meridian-coordinator")["spec"]["egress"].pop(), "is not let out"),
     "memory": (settings.check_room, lambda o: node_file(o, "5GiB", "8GiB"), "more than the limit"),
     "grace": (settings.check_room, lambda o: pod(o).update(terminationGracePeriodSeconds=60),
               "longer than it may"),

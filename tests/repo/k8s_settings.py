@@ -6,6 +6,7 @@ hold the manifests to the two documents.
 
 import pathlib
 import re
+import urllib.parse
 
 import yaml
 
@@ -133,6 +134,25 @@ def check_coordinators(objects):
             for address in config.get("coordinators", []):
                 if address not in known:
                     yield f"{title(item)}: nobody is at {address}"
+
+
+def check_callees(objects):
+    """The network policy lets coordinators out to whom their file says that they call."""
+    for item, spec, container, program in our_containers(objects):
+        if program != "meridian-coordinator":
+            continue
+        config = yaml.safe_load(config_files(objects, spec, container)["--config"])
+        callees = [config.get("alerts", {}).get("webhook", "")]
+        callees += [text.partition("=")[2]
+                    for text in config.get("cluster", {}).get("other_coordinators", [])]
+        labels = item["spec"]["template"]["metadata"]["labels"].items()
+        open_ports = {port["port"] for policy in of_kind(objects, "NetworkPolicy")
+                      if policy["spec"]["podSelector"]["matchLabels"].items() <= labels
+                      for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        for callee in filter(None, callees):
+            url = urllib.parse.urlsplit(callee if "://" in callee else f"http://{callee}")
+            if (url.port or {"http": 80, "https": 443}[url.scheme]) not in open_ports:
+                yield f"{title(item)}: calls {url.netloc}, and is not let out"
 
 
 def check_room(objects):

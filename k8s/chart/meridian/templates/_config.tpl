@@ -24,5 +24,8 @@
 {{- with .Values.coordinator.warming -}}
 {{- $config = mergeOverwrite (dict "warming" (deepCopy .)) $config -}}
 {{- end -}}
+{{- with .Values.coordinator.externalUrl -}}
+{{- $config = mergeOverwrite $config (dict "alerts" (dict "external_url" .)) -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}

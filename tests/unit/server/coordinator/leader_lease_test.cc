@@ -71,12 +71,14 @@ TEST_F(LeaderLeaseTest, ALeaderThatIsCutOffStepsDownBeforeTheStandbyIsElected) {
   EXPECT_FALSE(a_.lease->is_leader());
   EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
   EXPECT_EQ(a_.lease->view().address, "");
+  EXPECT_EQ(a_.lease->view().problem, "cut off");
   RunFor(absl::Milliseconds(1700));
   EXPECT_THAT(b_.events, ElementsAre("elected 2"));
   a_.view->SetReachable(true);
   RunFor(absl::Seconds(2));
   EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost"));
   EXPECT_EQ(a_.lease->view().address, "b:7410");
+  EXPECT_EQ(a_.lease->view().problem, "");
 }
 
 TEST_F(LeaderLeaseTest, AShortCutChangesNothing) {

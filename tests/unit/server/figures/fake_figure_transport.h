@@ -32,13 +32,14 @@ class FakeFigureTransport final : public FigureTransport {
   }
   void GetAnalytics(const std::string&, const std::string&, absl::Duration,
                     Done<admin::v1::GetAnalyticsResponse> done) override {
-    done(absl::UnavailableError("not asked in these tests"));
+    done(analytics);
   }
 
   std::vector<std::string> kept;
   std::vector<std::string> asked;
   std::map<std::string, Done<admin::v1::GetFiguresResponse>> waiting;
   std::vector<Asked> what_ifs;
+  absl::StatusOr<admin::v1::GetAnalyticsResponse> analytics = absl::UnavailableError("silent");
 };
 
 }  // namespace meridian

@@ -77,7 +77,7 @@ TEST_F(FigureCollectorTest, AStandbyAsksNobodyAndKeepsNothing) {
   EXPECT_EQ(seconds_, 2) << "observers hear of the end";
   Second();
   EXPECT_TRUE(transport_.asked.empty());
-  EXPECT_EQ(seconds_, 2);
+  EXPECT_EQ(seconds_, 3) << "and of time, that a standby has, too";
   AnswerNode("n2", Answer("n2"));
   EXPECT_TRUE(collector_.figures().nodes().empty()) << "a late answer";
   leads_ = true;

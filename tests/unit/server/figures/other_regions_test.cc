@@ -81,7 +81,7 @@ TEST_F(OtherRegionsTest, ARegionThatDoesNotAnswerIsUnknownWithItsAgeAndNotZeros)
   Ask();
   Answer(200, "of asia");
   Answer(200, "of eu");
-  for (const absl::Duration age : {absl::Seconds(10), absl::Seconds(15), absl::Seconds(16)}) {
+  for (const absl::Duration age : {absl::Seconds(10), absl::Seconds(15), absl::Seconds(18)}) {
     clock_.Advance(age - (*answers_)[0].age.value());
     Ask();
     Answer(absl::UnavailableError("no connection"));
@@ -120,7 +120,7 @@ TEST_F(OtherRegionsTest, WhenNoneOfThemLeadsTheirReasonIsTold) {
   Answer(503, kNotLeader);
   Answer(503, kNotLeader);
   EXPECT_EQ((*answers_)[1].problem, "no leader is known");
-  clock_.Advance(absl::Seconds(1));
+  clock_.Advance(OtherRegions::kFailed);
   Ask();
   Answer(200, "of asia");
   Answer(502, "<html>");
@@ -147,9 +147,41 @@ TEST_F(OtherRegionsTest, ACoordinatorThatTookAllTheTimeIsNotTheFirstTheNextTime)
   clock_.Advance(OtherRegions::kTimeout);
   EXPECT_EQ(Answer(absl::DeadlineExceededError("late")), "eu-1 /v1/cluster/overview");
   ASSERT_TRUE(answers_.has_value()) << "there is no time for another";
+  clock_.Advance(OtherRegions::kFailed);
   Ask();
   Answer(200, "of asia");
   EXPECT_EQ(Answer(200, "of eu"), "eu-2 /v1/cluster/overview");
+}
+
+TEST_F(OtherRegionsTest, WhoDoesNotAnswerIsLeftAloneForAWhile) {
+  Ask();
+  Answer(absl::UnavailableError("no connection"));
+  Answer(200, "of eu");
+  for (int i = 0; i < 19; ++i) {
+    clock_.Advance(OtherRegions::kFailed / 20);
+    Ask();
+    for (const auto& sent : sender_.sent) EXPECT_NE(sent.call.url.host, "asia-1") << i;
+    while (!sender_.sent.empty()) Answer(200, "of eu");
+    ASSERT_TRUE(answers_.has_value());
+    EXPECT_EQ((*answers_)[0].problem, "no connection");
+  }
+  clock_.Advance(OtherRegions::kFailed / 20);
+  Ask();
+  EXPECT_EQ(Answer(200, "of asia"), "asia-1 /v1/cluster/overview");
+}
+
+TEST_F(OtherRegionsTest, LargeAnswersAreForgottenFirstComeFirst) {
+  const std::string large(OtherRegions::kMaxKeptBytes / 4, 'x');
+  const auto ask = [&](int question) {
+    clock_.Advance(absl::Milliseconds(1));
+    Ask(absl::StrCat("/v1/cluster/hotkeys?limit=", question));
+    const size_t asked = sender_.sent.size();
+    while (!sender_.sent.empty()) Answer(200, large);
+    return asked;
+  };
+  for (int question = 0; question < 4; ++question) EXPECT_EQ(ask(question), 2u);
+  EXPECT_EQ(ask(3), 0u);
+  EXPECT_EQ(ask(0), 2u) << "eight answers are twice what is kept";
 }
 
 TEST_F(OtherRegionsTest, QuestionsThatNobodyAsksAgainAreForgotten) {

@@ -1,0 +1,73 @@
+#include "server/coordinator/alert_lead.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+#include <vector>
+
+#include "meridian/coordinator/v1/coordinator_service.pb.h"
+
+namespace meridian {
+namespace {
+
+constexpr char kKey[] = "alerts";
+
+}  // namespace
+
+void AlertLead::OnLeading(uint64_t token) {
+  token_ = token;
+  loaded_ = false;
+  storing_ = false;
+  Load();
+}
+
+void AlertLead::Load() {
+  store_.GetValue(kKey, [this, executor = &coordinator_.executor(),
+                         token = token_](absl::StatusOr<std::optional<std::string>> value) {
+    executor->Post([this, token, value = std::move(value)] {
+      if (token == token_) HandleLoaded(value);
+    });
+  });
+}
+
+void AlertLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& value) {
+  if (!value.ok()) {
+    coordinator_.executor().PostAfter(kRetry, [this, token = token_] {
+      if (token == token_) Load();
+    });
+    return;
+  }
+  loaded_ = true;
+  stored_ = book_.changes();
+  if (!value->has_value()) return;
+  coordinator::v1::ListAlertsResponse stored;
+  if (!stored.ParseFromString(**value)) {
+    spdlog::error("the stored alerts cannot be read; they are written anew");
+    return;
+  }
+  book_.Restore({stored.alerts().begin(), stored.alerts().end()}, coordinator_.clock().Monotonic(),
+                coordinator_.clock().Now());
+}
+
+void AlertLead::Look() {
+  if (token_ == 0 || !loaded_ || storing_ || stored_ == book_.changes()) return;
+  coordinator::v1::ListAlertsResponse alerts;
+  size_t resolved = 0;
+  for (coordinator::v1::Alert& alert : book_.List(/*include_resolved=*/true)) {
+    if (alert.state() == "pending") continue;
+    if (alert.state() == "resolved" && ++resolved > kMaxResolved) break;  // They are the last.
+    *alerts.add_alerts() = std::move(alert);
+  }
+  storing_ = true;
+  store_.PutFenced(coordinator_.options().lease.name, token_, kKey, alerts.SerializeAsString(),
+                   [this, executor = &coordinator_.executor(), token = token_,
+                    changes = book_.changes()](const absl::Status& status) {
+                     executor->Post([this, token, changes, ok = status.ok()] {
+                       if (token != token_) return;
+                       storing_ = false;
+                       if (ok) stored_ = changes;  // Else again in a second.
+                     });
+                   });
+}
+
+}  // namespace meridian

@@ -1,0 +1,59 @@
+// AlertLead hands the alerts of a region on from leader to leader: while its coordinator leads,
+// what fires and what ended lately is kept in the LeaseStore, under the fencing token; who leads
+// next begins with it, so that whoever was told of an alert is told of its end, too.
+//
+// Promise: nothing is stored before what was there is read. A store that fails is tried again.
+// Cost: one small write for each second in which alerts began or ended to fire.
+// Thread safety: made and destroyed while the executor does not run, else on the executor.
+
+#ifndef MERIDIAN_SERVER_COORDINATOR_ALERT_LEAD_H_
+#define MERIDIAN_SERVER_COORDINATOR_ALERT_LEAD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/coordinator/coordinator.h"
+#include "server/figures/alert_book.h"
+#include "server/node/lease_store.h"
+
+namespace meridian {
+
+class AlertLead final : public Coordinator::Subscriber {
+ public:
+  static constexpr absl::Duration kRetry = absl::Seconds(1);
+  static constexpr size_t kMaxResolved = 50;  // That are kept.
+
+  // Nothing is owned; all outlives this. REQUIRES: the coordinator has not started.
+  AlertLead(Coordinator& coordinator, LeaseStore& store, AlertBook& book)
+      : coordinator_(coordinator), store_(store), book_(book) {
+    coordinator_.Subscribe(this);
+  }
+  ~AlertLead() override { coordinator_.Unsubscribe(this); }
+
+  // After each second, and after the book was updated: stores what has changed.
+  void Look();
+
+  void OnLeading(uint64_t token) override;
+  void OnTopology(const TopologyHolder::Snapshot&) override {}
+  void OnLeadershipLost() override { token_ = 0; }
+
+ private:
+  void Load();
+  void HandleLoaded(const absl::StatusOr<std::optional<std::string>>& value);
+
+  Coordinator& coordinator_;
+  LeaseStore& store_;
+  AlertBook& book_;
+  uint64_t token_ = 0;  // 0: it does not lead.
+  bool loaded_ = false;
+  bool storing_ = false;
+  uint64_t stored_ = 0;  // AlertBook::changes of what is stored.
+};
+
+}  // namespace meridian
+
+#endif  // MERIDIAN_SERVER_COORDINATOR_ALERT_LEAD_H_

@@ -1,0 +1,158 @@
+#include "server/coordinator/alert_lead.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_executor.h"
+#include "tests/support/fake_lease_store.h"
+
+namespace meridian {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// A coordinator with its alerts, and who is told of them.
+struct Process {
+  Process(FakeClock& process_clock, FakeLeaseStore& store, const std::string& name)
+      : clock(process_clock), executor(process_clock), view(store.ViewFor(executor)) {
+    CoordinatorOptions options;
+    options.id = name;
+    options.membership.region = "us";
+    options.lease.holder = name;
+    coordinator = std::make_unique<Coordinator>(options, clock, executor, *view);
+    lead = std::make_unique<AlertLead>(*coordinator, *view, book);
+    book.SetListener([this](const coordinator::v1::Alert& alert) {
+      told.push_back(absl::StrCat(alert.name(), " ", alert.state()));
+    });
+    coordinator->Start(name + ":7410");
+  }
+
+  // What each second does while it leads; `wrong`: the alerts whose condition holds.
+  void Second() {
+    std::vector<AlertCondition> conditions;
+    for (const std::string& name : wrong) {
+      conditions.push_back({.name = name, .severity = "critical"});
+    }
+    book.Update(conditions, clock.Monotonic(), clock.Now());
+    lead->Look();
+  }
+
+  FakeClock& clock;
+  FakeExecutor executor;
+  std::unique_ptr<FakeLeaseStore::View> view;
+  AlertBook book;
+  std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<AlertLead> lead;
+  std::vector<std::string> wrong;
+  std::vector<std::string> told;
+};
+
+class AlertLeadTest : public testing::Test {
+ protected:
+  AlertLeadTest() { RunFor(absl::Seconds(4)); }
+
+  void RunFor(absl::Duration duration) {
+    for (absl::Duration passed; passed < duration; passed += absl::Milliseconds(500)) {
+      clock_.Advance(absl::Milliseconds(500));
+      for (Process* process : {&a_, &b_}) {
+        process->executor.RunDue();
+        if (process->coordinator->leader().leading) process->Second();
+        process->executor.RunDue();
+      }
+    }
+  }
+  // It ends without a word; the other one leads then.
+  void Die(Process& process) {
+    process.view->SetReachable(false);
+    RunFor(absl::Seconds(8));
+    process.told.clear();
+  }
+
+  FakeClock clock_;
+  FakeLeaseStore store_{clock_};
+  Process a_{clock_, store_, "a"};
+  Process b_{clock_, store_, "b"};
+};
+
+TEST_F(AlertLeadTest, WhatEndsWhileTheLeaderChangesIsToldToHaveEnded) {
+  a_.wrong = {"Down"};
+  RunFor(absl::Seconds(2));
+  EXPECT_THAT(a_.told, ElementsAre("Down firing"));
+  Die(a_);  // And the condition with it: b never sees it.
+  ASSERT_TRUE(b_.coordinator->leader().leading);
+  EXPECT_THAT(b_.told, ElementsAre("Down firing")) << "perhaps nobody was told";
+  RunFor(AlertBook::kInherited);
+  EXPECT_THAT(b_.told, ElementsAre("Down firing", "Down resolved"));
+  RunFor(absl::Minutes(5));
+  EXPECT_EQ(b_.told.size(), 2u);
+}
+
+TEST_F(AlertLeadTest, WhatGoesOnIsTheSameAlertSinceTheSameTime) {
+  a_.wrong = b_.wrong = {"Down"};
+  RunFor(absl::Seconds(2));
+  const auto since = a_.book.List(false)[0].since().seconds();
+  Die(a_);
+  RunFor(absl::Minutes(10));
+  ASSERT_EQ(b_.book.List(true).size(), 1u);
+  EXPECT_EQ(b_.book.List(true)[0].state(), "firing");
+  EXPECT_EQ(b_.book.List(true)[0].since().seconds(), since);
+  EXPECT_THAT(b_.told, ElementsAre("Down firing"));
+}
+
+TEST_F(AlertLeadTest, WhatEndedAMomentBeforeIsToldAgainAndWhatEndedLongAgoIsNot) {
+  a_.wrong = {"Old"};
+  RunFor(absl::Seconds(2));
+  a_.wrong = {"New"};
+  RunFor(AlertBook::kToldAgain);
+  a_.wrong = {};
+  RunFor(AlertBook::kCalm + absl::Seconds(1));
+  EXPECT_THAT(a_.told, ElementsAre("Old firing", "New firing", "Old resolved", "New resolved"));
+  Die(a_);
+  EXPECT_THAT(b_.told, ElementsAre("New resolved"));
+  EXPECT_EQ(b_.book.List(true).size(), 2u) << "both are its history";
+}
+
+TEST_F(AlertLeadTest, NothingIsStoredBeforeWhatWasThereIsRead) {
+  a_.wrong = {"Down"};
+  RunFor(absl::Seconds(2));
+  const std::string stored = *store_.Value("alerts");
+  b_.wrong = {"Slow"};
+  b_.view->FailGets(20);
+  Die(a_);
+  EXPECT_THAT(b_.told, testing::Not(testing::Contains("Down firing")));
+  EXPECT_EQ(*store_.Value("alerts"), stored);
+  RunFor(absl::Seconds(30));
+  EXPECT_THAT(b_.told, testing::Contains("Down firing"));
+  EXPECT_NE(*store_.Value("alerts"), stored);
+}
+
+TEST_F(AlertLeadTest, AWriteThatFailsIsTriedAgain) {
+  a_.view->FailPuts(3);
+  a_.wrong = {"Down"};
+  RunFor(absl::Milliseconds(500));
+  EXPECT_FALSE(store_.Value("alerts").has_value());
+  RunFor(absl::Seconds(5));
+  EXPECT_TRUE(store_.Value("alerts").has_value());
+}
+
+TEST_F(AlertLeadTest, WhatCannotBeReadIsWrittenAnew) {
+  store_.SetValue("alerts", "\xff\xff nonsense");
+  Die(a_);
+  ASSERT_TRUE(b_.coordinator->leader().leading);
+  EXPECT_THAT(b_.told, IsEmpty());
+  b_.wrong = {"Down"};
+  RunFor(absl::Seconds(2));
+  coordinator::v1::ListAlertsResponse stored;
+  ASSERT_TRUE(stored.ParseFromString(*store_.Value("alerts")));
+  EXPECT_EQ(stored.alerts_size(), 1);
+}
+
+}  // namespace
+}  // namespace meridian
