@@ -133,9 +133,12 @@ void FakeL2Store::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time 
             std::vector<LogSlice> slices;
             for (const LogRead& read : reads) {
               LogSlice slice{read.slot, {}};
-              for (const LogEntry& entry : state.logs[read.slot]) {
-                if (slice.entries.size() == limit) break;
-                if (entry.position > read.after) slice.entries.push_back(entry);
+              const auto& log = state.logs[read.slot];
+              auto entry = std::upper_bound(
+                  log.begin(), log.end(), read.after,
+                  [](LogPosition after, const LogEntry& one) { return after < one.position; });
+              for (; entry != log.end() && slice.entries.size() < limit; ++entry) {
+                slice.entries.push_back(*entry);
               }
               if (!slice.entries.empty()) slices.push_back(std::move(slice));
             }
