@@ -105,6 +105,19 @@ TEST_F(CliDoctorTest, ACoordinatorThatIsAwayIsNoticed) {
   ExpectFindings({"critical coordinator_unheard us"}, 7);
 }
 
+TEST_F(CliDoctorTest, ADeadCoordinatorIsNamedWhileAnotherLeads) {
+  cluster_.reset();
+  cluster_ = StartTestCluster({.regions = {"us"}, .coordinators = 2, .node_flags = {}});
+  ASSERT_NE(cluster_, nullptr);
+  cluster_->Kill("us-coordinator-2");
+  // Had it led, the other one does soon.
+  int code = -1;
+  EXPECT_TRUE(WaitUntil(
+      [&] { return Findings(&code).count("warning coordinator_down us") == 1 && code == 6; },
+      absl::Seconds(30)))
+      << Ctl({"doctor"}).out;
+}
+
 TEST_F(CliDoctorTest, ByATargetItFindsTheRegionAndWithoutAnybodyItSaysSo) {
   const CommandResult target = RunCommand(
       {ProgramPath("meridianctl"), "doctor", "--target", cluster_->Address("us-node-1", "data")});
