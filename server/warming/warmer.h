@@ -95,8 +95,8 @@ class Warmer {
   // Queues a job; `done` when it is stored. The job of the same keys that waits already is answered
   // in its place. kInvalidArgument "FIELD_INVALID: <field>: why", kNotFound "SCHEDULE_UNKNOWN:
   // ...", kResourceExhausted "WARM_QUEUE_FULL: ...", kUnavailable when this does not lead or the
-  // store is away: then nothing is queued, unless
-  // leadership ended while the job was being stored.
+  // store is away: then nothing is queued, unless leadership ended while the job was being
+  // stored.
   void Run(const WarmRequest& request, JobDone done);
   // Queues jobs, all or none; `done` when they are stored. As Run otherwise.
   void QueueAll(const std::vector<WarmOrder>& orders,

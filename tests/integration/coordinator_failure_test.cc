@@ -13,9 +13,12 @@
 #include "absl/time/clock.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "tests/integration/cache_calls.h"
 #include "tests/integration/checked_load.h"
+#include "tests/support/http_page.h"
 #include "tests/support/stub.h"
 #include "tests/support/test_cluster.h"
+#include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
 
 namespace meridian {
@@ -167,7 +170,8 @@ TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorTheTopologyStaysAndItsEpochs
   const cache::v1::Topology before = TopologyOf("us-node-1");
   const uint64_t token = Leader()->fencing_token();
   for (const char* name : kCoordinators) cluster_->Kill(name);
-  // Longer than a silent node would be kept by a coordinator.
+  // Longer than a silent node would be kept by a coordinator, and than a lease lasts: no timer of
+  // a node or of Redis is longer, so that ten minutes would show no more.
   const absl::Time gone = absl::Now();
   ASSERT_TRUE(WaitUntil([&] { return absl::Now() - gone > absl::Seconds(4); }, kLimit));
   ASSERT_TRUE(load.Progress(300));
@@ -213,6 +217,47 @@ TEST_F(CoordinatorFailureTest, WithoutAnyCoordinatorADeadNodeIsGoneAroundForGood
   load.Stop();
   load.CheckAllAtRest();
   EXPECT_THAT(load.wrong(), testing::IsEmpty());
+}
+
+// It has no slots and is not ready, and whoever asks it all the same is answered from Redis.
+TEST_F(CoordinatorFailureTest, ANodeThatStartsWhileNobodyLeadsServesThroughRedisAndJoinsLater) {
+  const auto old_node = NewStub<cache::v1::CacheService>(cluster_->Address("us-node-1", "data"));
+  calls::SetAll(*old_node, {"k:1", "k:2"}, "before");
+  std::string coordinators;
+  for (const char* name : kCoordinators) {
+    coordinators += (coordinators.empty() ? "" : ",") + cluster_->Address(name, "grpc");
+    cluster_->Kill(name);
+  }
+  TestNodeOptions options;
+  options.until_ready = false;
+  const auto node =
+      TestNode::Start("us-node-9",
+                      {"--region=us", "--coordinators=" + coordinators,
+                       "--redis=redis://" + cluster_->Address("us-redis", "redis")},
+                      options);
+  ASSERT_TRUE(node.ok()) << node.status();
+  const auto new_node = NewStub<cache::v1::CacheService>((*node)->data());
+  const cache::v1::BatchGetResponse got = calls::GetAll(*new_node, {"k:1", "k:2"});
+  for (const auto& entry : got.entries()) {
+    EXPECT_EQ(entry.value(), "before");
+    EXPECT_EQ(entry.source(), cache::v1::SOURCE_L2);
+  }
+  calls::SetAll(*new_node, {"k:1"}, "after");
+  EXPECT_TRUE(WaitUntil(
+      [&] { return calls::GetAll(*old_node, {"k:1"}).entries(0).value() == "after"; }, kLimit))
+      << "its owner does not hear of it";
+  const absl::StatusOr<HttpPage> ready = HttpGet((*node)->http(), "/readyz");
+  ASSERT_TRUE(ready.ok());
+  EXPECT_EQ(ready->code, 503);
+  EXPECT_THAT(ready->body, testing::HasSubstr("not in the topology yet"));
+  for (const char* name : kCoordinators) cluster_->Restart(name);
+  EXPECT_TRUE(WaitUntil([&] { return TopologyOf("us-node-1").members_size() == 3; }, kLimit));
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        const absl::StatusOr<HttpPage> page = HttpGet((*node)->http(), "/readyz");
+        return page.ok() && page->code == 200;
+      },
+      kLimit));
 }
 
 }  // namespace

@@ -65,8 +65,10 @@ class WarmingSourcesTest : public testing::Test {
     const auto stub = NewStub<CoordinatorService>(cluster_->Address(leader, "grpc"));
     grpc::ClientContext context;
     calls::SetDeadline(&context);
+    coordinator::v1::ListWarmJobsRequest request;
+    request.set_page_size(1000);
     coordinator::v1::ListWarmJobsResponse response;
-    if (!stub->ListWarmJobs(&context, {}, &response).ok()) return 0;
+    if (!stub->ListWarmJobs(&context, request, &response).ok()) return 0;
     return static_cast<size_t>(
         std::count_if(response.jobs().begin(), response.jobs().end(), [&](const WarmJob& job) {
           return job.source() == source && job.state() == coordinator::v1::WARM_JOB_STATE_DONE;
@@ -135,7 +137,9 @@ TEST_F(WarmingSourcesTest, HotKeysAreLoadedAnewAlthoughTheyAreInMemory) {
 
 // 0-07, 1-04: when all nodes are new, once, though the leader dies besides.
 TEST_F(WarmingSourcesTest, AColdClusterIsGivenItsFirstKeysOnceThoughTheLeaderIsKilled) {
-  Start("startup: {first: {namespace: task, keys: ['task:{1..100}']}}");
+  Start(
+      "startup: {first: {namespace: task, keys: ['task:{1..100}']}}\n"
+      "schedules: {tick: {cron: '@every 1s', namespace: clock, keys: [x], missed: skip}}");
   ASSERT_TRUE(WaitUntil([&] { return DoneJobs("startup") == 1; }, kLimit));
   std::vector<std::string> keys;
   for (int i = 1; i <= 100; ++i) keys.push_back(absl::StrCat("task:", i));
@@ -157,7 +161,9 @@ TEST_F(WarmingSourcesTest, AColdClusterIsGivenItsFirstKeysOnceThoughTheLeaderIsK
   cluster_->Kill(second);
   ASSERT_TRUE(WaitUntil([&] { return Leader() == leader; }, kLimit));
   ASSERT_TRUE(WaitUntil([&] { return DoneJobs("startup") > 0; }, kLimit));
-  absl::SleepFor(absl::Seconds(6));  // Longer than it takes to settle.
+  // It looks once a second, and has settled after three.
+  const size_t ticks = DoneJobs("schedule");
+  ASSERT_TRUE(WaitUntil([&] { return DoneJobs("schedule") >= ticks + 6; }, kLimit));
   EXPECT_EQ(DoneJobs("startup"), 2u);
 }
 
