@@ -230,11 +230,10 @@ TEST_F(CoordinatorFailureTest, ANodeThatStartsWhileNobodyLeadsServesThroughRedis
   }
   TestNodeOptions options;
   options.until_ready = false;
-  const auto node =
-      TestNode::Start("us-node-9",
-                      {"--region=us", "--coordinators=" + coordinators,
-                       "--redis=redis://" + cluster_->Address("us-redis", "redis")},
-                      options);
+  const auto node = TestNode::Start("us-node-9",
+                                    {"--region=us", "--coordinators=" + coordinators,
+                                     "--redis=redis://" + cluster_->Address("us-redis", "redis")},
+                                    options);
   ASSERT_TRUE(node.ok()) << node.status();
   const auto new_node = NewStub<cache::v1::CacheService>((*node)->data());
   const cache::v1::BatchGetResponse got = calls::GetAll(*new_node, {"k:1", "k:2"});
