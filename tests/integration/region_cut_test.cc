@@ -6,11 +6,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +46,46 @@ struct Link {
   double backlog = 0;
   double oldest_seconds = 0;
   double applied = 0;
+};
+
+// Reads keys of other regions' loads all the time, so that the memory of this region's nodes has them
+// when they change or go over there.
+class ForeignReads {
+ public:
+  ForeignReads(Client& client, std::vector<std::string> loads, uint64_t seed)
+      : client_(client), loads_(std::move(loads)), random_(seed), thread_([this] { Run(); }) {}
+  ~ForeignReads() { Stop(); }
+  void Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
+  uint64_t from_l1() const { return from_l1_; }
+  uint64_t failed() const { return failed_; }
+
+ private:
+  void Run() {
+    for (; !stop_; absl::SleepFor(absl::Milliseconds(50))) {
+      std::vector<std::string> names;
+      for (int i = 0; i < 10; ++i) {
+        names.push_back(absl::StrCat(loads_[random_() % loads_.size()], ":",
+                                     random_() % static_cast<uint64_t>(PacedLoadOptions().keys)));
+      }
+      const std::vector<std::string_view> keys(names.begin(), names.end());
+      for (const GetResult& read : client_.BatchGet("task", keys)) {
+        failed_ += read.error != nullptr ? 1 : 0;
+        from_l1_ += read.hit() && read.source == ResultSource::kL1 ? 1 : 0;
+      }
+    }
+  }
+
+  Client& client_;
+  const std::vector<std::string> loads_;
+  std::mt19937_64 random_;
+  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> from_l1_{0};
+  std::atomic<uint64_t> failed_{0};
+  std::thread thread_;
 };
 
 class RegionCutTest : public testing::Test {
@@ -115,6 +160,14 @@ TEST_F(RegionCutTest, EveryRegionServesOnAndCatchesUpWhileItIsWritten) {
     return sum;
   };
   ASSERT_TRUE(WaitUntil([&] { return writes() > kWritesPerSecond; }, kPatience));
+  std::map<std::string, std::unique_ptr<ForeignReads>> foreign;
+  for (const char* region : kRegions) {
+    std::vector<std::string> others;
+    for (const char* other : kRegions) {
+      if (other != std::string(region)) others.push_back(other);
+    }
+    foreign[region] = std::make_unique<ForeignReads>(*clients_[region], others, seed++);
+  }
 
   cluster_->Cut("eu");
   const absl::Time cut = absl::Now();
@@ -165,12 +218,18 @@ TEST_F(RegionCutTest, EveryRegionServesOnAndCatchesUpWhileItIsWritten) {
     EXPECT_GE(times, kCatchUp) << names.first << " to " << names.second;
   }
 
+  for (const auto& [region, reads] : foreign) {
+    reads->Stop();
+    EXPECT_EQ(reads->failed(), 0u) << region;
+    EXPECT_GT(reads->from_l1(), 200u) << region << " has little of the others in memory";
+  }
   for (const auto& [region, load] : loads) {
     load->Stop();
     EXPECT_EQ(load->failed(), 0u) << region << ": " << load->first_error();
     EXPECT_GT(load->deletes(), 0u);
   }
   ExpectEqualRegions();
+  // Also what is still in the memory of other regions: no deleted key is readable anywhere.
   for (const auto& [region, load] : loads) {
     for (const auto& [reader, client] : clients_) {
       EXPECT_THAT(load->Differences(*client), IsEmpty())
