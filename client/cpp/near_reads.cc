@@ -34,6 +34,23 @@ bool MayBeFormed(std::string_view prefix) {
                      [](char c) { return absl::ascii_isspace(c) || absl::ascii_isupper(c); });
 }
 
+// What owners' clocks and this one may be apart at the end of a stream's life (docs/adr/0017).
+constexpr absl::Duration kClocksApart = absl::Milliseconds(31);
+
+// Whether the call was wrong in itself, so that nothing has come of it.
+bool WasRefused(const ResultError& error) {
+  switch (error.code) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE:
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NearReads>> NearReads::Create(const ClientOptions& options) {
@@ -115,11 +132,12 @@ void NearReads::Wrote(std::string_view name_space, std::string_view key,
 void NearReads::Fenced(const cache::v1::InvalidateRequest& request, const WriteResult& result) {
   const std::string& name_space = request.namespace_();
   if (request.has_key()) Wrote(name_space, request.key(), result);
+  if (!result.ok() && WasRefused(*result.error)) return;
   // What depends on a key has the key in its tags as the namespace forms it, perhaps hashed; and
   // who knows what has come of a call that failed.
   if (!result.ok() || request.has_key() ||
       (request.has_prefix() && MayBeFormed(request.prefix()))) {
-    return cache_->Hold(name_space, clock_.Monotonic());
+    return cache_->Hold(name_space, clock_.Monotonic() + kClocksApart);
   }
   if (request.has_tag()) {
     cache_->Fenced(name_space, FenceScope::kTag, request.tag(), result.version);

@@ -1,12 +1,11 @@
 // NearReads is the client's near cache as its calls see it: what may be read from it, what is kept
 // of answers, and what the client's own writes take out. Private to client/cpp.
 //
-// Promise: as NearCache; a read after an acknowledged write or invalidation of this client shows
-// that
+// Promise: as NearCache; a read after an acknowledged write or invalidation of this client shows it
 //   or what is newer. What the client cannot name as the streams do, because a namespace may form
 //   keys (a prefix with capitals or spaces, what depends on a key), holds the namespace's values
-//   back until their owners have told what was done until then: some milliseconds. Values are kept
-//   inflated.
+//   back until their owners have told what was done until then: a tenth of a second or so, one
+//   second after a call that failed. Values are kept inflated.
 // Cost: a hit is one look into the engine and the copy into the result.
 // Thread safety: all methods may be called concurrently.
 

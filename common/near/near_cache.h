@@ -1,12 +1,11 @@
 // NearCache holds values that other nodes own, and serves one only while it can be sure of it:
 // while the owner's Watch stream tells every change of the slot (docs/adr/0017).
 //
-// Promise: a value is served only if all changes of its slot until `silence` ago are known here,
-// and
+// Promise: a value is served only if all changes of its slot until `silence` ago are known here, and
 //   none was newer. It was answered by the very process whose stream is followed, to a request that
 //   was sent while the slot was followed already, and no change of the key came in between. Slots
 //   stand alone: what happens to one leaves the hits on others.
-// Cost: Get is two loads and a look into the Engine, no allocation. Memory is the Engine's bound.
+// Cost: Get is three loads and a look into the Engine, no allocation. Memory is the Engine's bound.
 // Thread safety: all methods may be called concurrently; Attach, Detach and Heard of one source by
 //   one thread at a time.
 

@@ -92,6 +92,8 @@ void WatchHub::Fenced(std::string_view name_space, FenceKind kind, std::string_v
     if (kind == FenceKind::kPrefix) fence->set_prefix(scope.data(), scope.size());
     ToProto(version, scratch_.mutable_version());
     Append(kEverySlot);
+    settle_step_ = kFirstSettle;
+    settle_at_ = clock_.Monotonic() + settle_step_;
   }
   Tell();
 }
@@ -144,8 +146,16 @@ void WatchHub::TellGap(uint32_t slot, bool ended) {
 }
 
 void WatchHub::CaughtUp(absl::Duration at) {
-  absl::MutexLock lock(&mu_);
-  complete_ = std::max(complete_, at);
+  {
+    absl::MutexLock lock(&mu_);
+    complete_ = std::max(complete_, at);
+    if (complete_ < settle_at_) return;
+    ++settles_;
+    settle_step_ *= 3;
+    settle_at_ = settle_step_ <= kLongestSettle ? complete_ + settle_step_
+                                                : absl::InfiniteDuration();
+  }
+  Tell();
 }
 
 void WatchHub::Append(uint32_t slot) {
@@ -188,6 +198,7 @@ WatchHub::Reader WatchHub::Open(SlotSet slots, uint64_t resume_after, uint64_t i
   reader.sent = known ? resume_after : last_;
   reader.told = known ? resume_after : 0;
   reader.all_lost = !known && resume_after != 0;
+  reader.settled = settles_;
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
     if (slots[slot] && !followed_[slot].load(std::memory_order_relaxed)) reader.ended.set(slot);
   }
@@ -231,14 +242,16 @@ bool WatchHub::Read(Reader* reader, bool alive, std::string* message) {
     if (event.slot == kEverySlot || reader->slots[event.slot]) events += event.encoded;
     ++reader->sent;
   }
-  if (events.empty() && !alive && !first) return false;
+  const bool at_the_end = reader->sent == last_;
+  const bool settled = at_the_end && std::exchange(reader->settled, settles_) != settles_;
+  if (events.empty() && !alive && !first && !settled) return false;
   const absl::Duration now = clock_.Monotonic();
   message->clear();
   AppendField(Response::kSequenceFieldNumber, reader->sent, message);
   AppendField(Response::kIncarnationFieldNumber, options_.incarnation, message);
   AppendField(Response::kPreviousFieldNumber, reader->told, message);
   AppendField(Response::kSentAtMsFieldNumber, Milliseconds(now), message);
-  if (reader->sent == last_) {
+  if (at_the_end) {
     AppendField(Response::kCompleteAtMsFieldNumber,
                 Milliseconds(options_.own_writes_only ? now : complete_), message);
   }

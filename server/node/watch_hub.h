@@ -4,8 +4,10 @@
 //
 // Promise: numbers grow by one and have no holes; a reader gets every event of its slots in order,
 //   or a gap for exactly its slots when the events have left the ring. A message says how far it is
-//   complete: every change before that time is in it or in one before it. Memory is bounded by the
-//   ring, whatever readers do. While nobody has followed for a while, nothing is kept.
+//   complete: every change before that time is in it or in one before it. After a fence messages
+//   that are complete up to later times follow soon, without events: who holds values back until all
+//   is told that was done by then (NearCache::Hold) waits for them. Memory is bounded by the ring,
+//   whatever readers do. While nobody has followed for a while, nothing is kept.
 // Cost: an event is encoded once and copied into the messages of those who follow its slot; one
 //   short lock. Without readers a change costs one load.
 // Thread safety: all methods may be called concurrently, but a Reader has one user at a time.
@@ -64,6 +66,7 @@ class WatchHub {
     uint64_t told = 0;  // The number that the last message named; of the first, where it goes on.
     bool opened = false;
     bool all_lost = false;  // A gap of all slots is to be told.
+    uint64_t settled = 0;   // Of settles_, those that it was told.
     SlotSet ended;          // To be told first: not followed when it was opened.
   };
 
@@ -119,6 +122,10 @@ class WatchHub {
  private:
   static constexpr uint32_t kEverySlot = kSlotCount;
   static constexpr size_t kRecent = 4096;
+  // After a fence its readers are told how far all is told: after this time, then after three times
+  // as long, and so on up to the longest, which is below the time between two signs of life.
+  static constexpr absl::Duration kFirstSettle = absl::Milliseconds(20);
+  static constexpr absl::Duration kLongestSettle = absl::Milliseconds(540);
 
   struct Event {
     uint32_t slot;        // Or kEverySlot.
@@ -152,6 +159,10 @@ class WatchHub {
   uint64_t last_ ABSL_GUARDED_BY(mu_) = 1;
   size_t unread_ ABSL_GUARDED_BY(mu_) = 0;  // Events since the last reader has left.
   absl::Duration complete_ ABSL_GUARDED_BY(mu_) = absl::ZeroDuration();
+  // Readers are told next when complete_ is here; infinite: there was no fence of late.
+  absl::Duration settle_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
+  absl::Duration settle_step_ ABSL_GUARDED_BY(mu_) = absl::ZeroDuration();
+  uint64_t settles_ ABSL_GUARDED_BY(mu_) = 0;
   // Hashes of changes by their remainder: so that the log's echo of an own write is known.
   std::array<uint64_t, kRecent> recent_ ABSL_GUARDED_BY(mu_) = {};
   cache::v1::WatchEvent scratch_ ABSL_GUARDED_BY(mu_);

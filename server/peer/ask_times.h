@@ -47,9 +47,11 @@ class AskTimes {
       case AskOutcome::kKept:
       case AskOutcome::kOvertaken:
         return absl::Milliseconds(20);
-      case AskOutcome::kMissing:
-      case AskOutcome::kRefused:
+      case AskOutcome::kMissing:  // A hot key that was deleted is filled again at once.
+        return absl::Milliseconds(50);
       case AskOutcome::kFailed:
+        return absl::Milliseconds(200);
+      case AskOutcome::kRefused:
         return absl::Seconds(1);
       case AskOutcome::kTooLarge:
         break;

@@ -29,8 +29,6 @@ namespace {
 // How often L1 of a fenced slot begins anew in the life of a tombstone.
 constexpr int kFenceSteps = 24;
 
-// Changes that were carried out here and wait to be looked at by the sampler.
-
 absl::Status Positive(const char* field, absl::Duration value) {
   if (value > absl::ZeroDuration()) return absl::OkStatus();
   return absl::InvalidArgumentError(

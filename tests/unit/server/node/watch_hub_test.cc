@@ -230,6 +230,33 @@ TEST_F(WatchHubTest, AFenceIsForEverybody) {
   hub_.Close(reader);
 }
 
+// Who has made a fence and cannot name what it covers waits until all is told that was done by then.
+TEST_F(WatchHubTest, AfterAFenceReadersAreToldSoonHowFarAllIsTold) {
+  WatchHub::Reader reader = hub_.Open(Slots({1}), 0, 0);
+  Next(reader);
+  hub_.CaughtUp(clock_.Monotonic());
+  EXPECT_FALSE(HasNext(reader));
+  hub_.Fenced("task", WatchHub::FenceKind::kTag, "red", Version{10, 1});
+  EXPECT_THAT(Show(Next(reader)), ElementsAre("fence task"));
+  const absl::Duration fenced = clock_.Monotonic();
+  std::vector<absl::Duration> told;
+  for (absl::Duration past; past < absl::Seconds(2); past += absl::Milliseconds(10)) {
+    clock_.Advance(absl::Milliseconds(10));
+    hub_.CaughtUp(clock_.Monotonic());
+    std::string bytes;
+    if (!hub_.Read(&reader, /*alive=*/false, &bytes)) continue;
+    cache::v1::WatchResponse message;
+    ASSERT_TRUE(message.ParseFromString(bytes));
+    EXPECT_THAT(Show(message), IsEmpty());
+    EXPECT_EQ(message.previous(), message.sequence());
+    EXPECT_EQ(message.complete_at_ms(), absl::ToInt64Milliseconds(clock_.Monotonic()));
+    told.push_back(clock_.Monotonic() - fenced);
+  }
+  EXPECT_THAT(told, ElementsAre(absl::Milliseconds(20), absl::Milliseconds(80),
+                                absl::Milliseconds(260), absl::Milliseconds(800)));
+  hub_.Close(reader);
+}
+
 TEST_F(WatchHubTest, NothingIsKeptWhenNobodyHasFollowedForARing) {
   Change(1, 10);
   EXPECT_EQ(hub_.Stats().ring_events, 0) << "nobody has ever followed";

@@ -27,11 +27,16 @@ int AsksInTenSeconds(AskOutcome outcome) {
 
 TEST(AskTimesTest, WhatCannotBeMirroredIsNotAskedForInALoop) {
   EXPECT_LE(AsksInTenSeconds(AskOutcome::kTooLarge), 1);
-  for (const AskOutcome outcome :
-       {AskOutcome::kMissing, AskOutcome::kRefused, AskOutcome::kFailed}) {
-    EXPECT_LE(AsksInTenSeconds(outcome), 10) << ToText(outcome);
-    EXPECT_GE(AsksInTenSeconds(outcome), 5) << ToText(outcome) << ": it may be there by now";
-  }
+  EXPECT_LE(AsksInTenSeconds(AskOutcome::kRefused), 10);
+  EXPECT_GE(AsksInTenSeconds(AskOutcome::kRefused), 5) << "it may be kept by now";
+  EXPECT_LE(AsksInTenSeconds(AskOutcome::kFailed), 50);
+  EXPECT_LE(AsksInTenSeconds(AskOutcome::kMissing), 200);
+}
+
+// A look-aside service that deletes a hot key at each update fills it a moment later; if mirrors
+// waited long, its owner would have all the traffic.
+TEST(AskTimesTest, WhatIsMissingIsAskedForAgainWithinATwentiethOfASecond) {
+  EXPECT_GE(AsksInTenSeconds(AskOutcome::kMissing), 150);
 }
 
 TEST(AskTimesTest, WhatAWriteHasOvertakenIsAskedForSoon) {
