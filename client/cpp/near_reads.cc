@@ -40,11 +40,11 @@ constexpr absl::Duration kClocksApart = absl::Milliseconds(31);
 // Whether the call was wrong in itself, so that nothing has come of it.
 bool WasRefused(const ResultError& error) {
   switch (error.code) {
-    case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::OUT_OF_RANGE:
-    case grpc::StatusCode::PERMISSION_DENIED:
-    case grpc::StatusCode::UNAUTHENTICATED:
-    case grpc::StatusCode::UNIMPLEMENTED:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kUnimplemented:
       return true;
     default:
       return false;
