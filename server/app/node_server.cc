@@ -138,10 +138,10 @@ NodeServer::~NodeServer() {
   if (parts.watch_executor != nullptr) parts.watch_executor->Stop();
   if (parts.housekeeping != nullptr) parts.housekeeping->Stop();
   if (parts.background != nullptr) parts.background->Stop();
-  parts.drain.reset();
-  parts.ticket.reset();
   parts.coordinator_client.reset();
-  parts.coordinator_transport.reset();
+  parts.coordinator_transport.reset();  // Waits for its callbacks, which still find those below.
+  parts.ticket.reset();
+  parts.drain.reset();
   parts.peers.reset();
   // Nobody waits any more. What timers would begin needs the stores.
   if (parts.origin_transport != nullptr) parts.origin_transport->Shutdown();

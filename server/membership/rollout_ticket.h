@@ -23,7 +23,8 @@ namespace meridian {
 
 class RolloutTicket {
  public:
-  // For the node `id`. References outlive this; it outlives whoever waits.
+  // For the node `id`. References outlive this, and this the callbacks of the transport and
+  // the tasks of the executor.
   RolloutTicket(std::string id, const CoordinatorClient& client, CoordinatorTransport& transport,
                 const Clock& clock, Executor& executor);
 

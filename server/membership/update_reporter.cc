@@ -40,6 +40,11 @@ void UpdateReporter::HandleAnswer(const absl::StatusOr<UpdateAnswer>& answer) {
   if (!answer->is_wanted) {
     LeaveAlone(batch.id);
     DropFirst(&unwanted_);
+  } else if (answer->accepted == 0 && !batch.keys.empty()) {
+    // There are too many events. The others' turn.
+    if (++tries_ >= kMaxTries) return DropFirst(&given_up_);
+    std::rotate(batches_.begin(), batches_.begin() + 1, batches_.end());
+    return;
   } else if (answer->accepted < batch.keys.size()) {  // The rest waits for a second.
     const auto taken = static_cast<ptrdiff_t>(answer->accepted);
     reported_.fetch_add(answer->accepted, std::memory_order_relaxed);

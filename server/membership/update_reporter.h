@@ -8,7 +8,7 @@
 // Cost: of a namespace that rules are for one call a second while it is written to, of others one
 //   every `quiet`; one call at a time.
 // Thread safety: counters() by any thread; the work is done on the executor. REQUIRES:
-//   the executor is stopped before this is destroyed; the transport is destroyed after this.
+//   the executor is stopped before this is destroyed.
 
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_UPDATE_REPORTER_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_UPDATE_REPORTER_H_
@@ -67,7 +67,7 @@ class UpdateReporter {
   // Used on the executor only.
   std::deque<UpdateLog::Batch> batches_;  // To be told; the first is on its way while busy_.
   bool busy_ = false;
-  int tries_ = 0;  // Of the first that failed.
+  int tries_ = 0;  // In a row that told nothing.
 
   std::atomic<uint64_t> reported_{0};
   std::atomic<uint64_t> unwanted_{0};

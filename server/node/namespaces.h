@@ -4,7 +4,7 @@
 // Promise: a Namespace* stays valid as long as the Namespaces object, and so does every policy that
 //   it had: a request that took one before a reload ends with it. Every policy of a namespace that
 //   was ever in force, each once, is what that costs: about 1 KiB, and 200 bytes for each stage of
-//   a rollout that changed it.
+//   a rollout, whatever that changes.
 // Cost: Resolve takes a shared lock and one hash lookup; call it once a request, not once a key.
 //   Namespace::policies() is one load.
 // Thread safety: all methods may be called concurrently.
@@ -217,7 +217,6 @@ class Namespaces {
   PolicySet policies_ ABSL_GUARDED_BY(mu_);
   const TrialSlots* trial_slots_ ABSL_GUARDED_BY(mu_) = nullptr;  // nullptr: no trial runs.
   std::vector<std::string> problems_ ABSL_GUARDED_BY(mu_);
-  // Every policy that was ever in force, each once: readers hold plain pointers.
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
   // Of those beyond kMaxFigures; null: there are none.
   std::shared_ptr<ReadFigures> other_figures_ ABSL_GUARDED_BY(mu_);

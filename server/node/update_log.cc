@@ -15,7 +15,7 @@ bool IsUpdate(const WriteItem& item, const WriteResult& result) {
 
 void UpdateLog::SetFollowed(NamespaceId id, bool follows) {
   absl::MutexLock lock(&mu_);
-  left_out_[id].store(!follows, std::memory_order_relaxed);
+  states_[id].store(follows ? State::kFollowed : State::kLeftOut, std::memory_order_relaxed);
   const auto lane = lanes_.find(id);
   if (follows || lane == lanes_.end()) return;
   keys_ -= lane->second.keys.size();
@@ -26,7 +26,11 @@ void UpdateLog::SetFollowed(NamespaceId id, bool follows) {
 void UpdateLog::Add(NamespaceId id, const WriteRequest& request,
                     const std::vector<WriteResult>& results) {
   uint64_t dropped = 0;
-  {
+  if (states_[id].load(std::memory_order_relaxed) == State::kFull) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      dropped += IsUpdate(request.items[i], results[i]) ? 1 : 0;
+    }
+  } else {
     absl::MutexLock lock(&mu_);
     if (!Follows(id)) return;
     Lane& lane = lanes_[id];
@@ -36,6 +40,7 @@ void UpdateLog::Add(NamespaceId id, const WriteRequest& request,
       if (!IsUpdate(request.items[i], results[i]) || lane.keys.contains(ToAbsl(key))) continue;
       if (lane.keys.size() >= kMaxKeys || keys_ >= kMaxKeysOfAll ||
           bytes_ + key.size() > kMaxBytes) {
+        states_[id].store(State::kFull, std::memory_order_relaxed);
         ++dropped;
         continue;
       }
@@ -51,6 +56,11 @@ std::vector<UpdateLog::Batch> UpdateLog::Take() {
   absl::flat_hash_map<NamespaceId, Lane> lanes;
   {
     absl::MutexLock lock(&mu_);
+    for (std::atomic<State>& state : states_) {
+      if (state.load(std::memory_order_relaxed) == State::kFull) {
+        state.store(State::kFollowed, std::memory_order_relaxed);
+      }
+    }
     lanes = std::exchange(lanes_, {});
     keys_ = 0;
     bytes_ = 0;

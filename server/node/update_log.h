@@ -5,8 +5,8 @@
 //   origins and leases bring is not: they are no updates, or another node's.
 // Bounds: keys and bytes, of a namespace and of all together. What is beyond is counted, and
 //   nobody is told of it.
-// Cost: in a namespace that no rule is for (SetFollowed) one relaxed load a request; else one lock
-//   a request, and a copy of each key that is new.
+// Cost: in a namespace that no rule is for (SetFollowed), or with no room left, one relaxed load a
+//   request; else one lock a request, and a copy of each key that is new.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_UPDATE_LOG_H_
@@ -43,7 +43,9 @@ class UpdateLog {
   };
 
   // At first all are followed.
-  bool Follows(NamespaceId id) const { return !left_out_[id].load(std::memory_order_relaxed); }
+  bool Follows(NamespaceId id) const {
+    return states_[id].load(std::memory_order_relaxed) != State::kLeftOut;
+  }
   // False: its keys are not kept until further notice, and what is kept of them goes.
   void SetFollowed(NamespaceId id, bool follows) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -53,16 +55,20 @@ class UpdateLog {
   // What was kept since the last call.
   std::vector<Batch> Take() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Keys for which there was no room.
+  // Keys for which there was no room; of a full namespace also those that are kept already.
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
+  // kFull: there is no room for more of it until Take; nobody need wait for the lock to hear that.
+  enum class State : uint8_t { kFollowed, kFull, kLeftOut };
+
   struct Lane {
     std::string name_space;
     absl::flat_hash_set<std::string> keys;
   };
 
-  std::array<std::atomic<bool>, Engine::kMaxNamespaces + 1> left_out_ = {};
+  // Changed under mu_.
+  std::array<std::atomic<State>, Engine::kMaxNamespaces + 1> states_ = {};
   std::atomic<uint64_t> dropped_{0};
   absl::Mutex mu_;
   absl::flat_hash_map<NamespaceId, Lane> lanes_ ABSL_GUARDED_BY(mu_);

@@ -152,8 +152,8 @@ void WatchHub::CaughtUp(absl::Duration at) {
     if (complete_ < settle_at_) return;
     ++settles_;
     settle_step_ *= 3;
-    settle_at_ = settle_step_ <= kLongestSettle ? complete_ + settle_step_
-                                                : absl::InfiniteDuration();
+    settle_at_ =
+        settle_step_ <= kLongestSettle ? complete_ + settle_step_ : absl::InfiniteDuration();
   }
   Tell();
 }

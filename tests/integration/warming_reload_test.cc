@@ -86,7 +86,7 @@ TEST_F(WarmingReloadTest, AnEditIsInForceWithoutARestartAndAWrongOneChangesNothi
   WriteFile(file_, "schedules:\n  third: {cron: 'now', namespace: task, keys: [a]}\n");
   ASSERT_TRUE(WaitUntil(
       [&] { return Metric("meridian_warm_settings_last_reload_successful") == 0; }, kLimit));
-  EXPECT_EQ(Metric("meridian_warm_settings_reloads_total", {"result=\"failed\""}), 1);
+  EXPECT_GE(Metric("meridian_warm_settings_reloads_total", {"result=\"failed\""}), 1);
   EXPECT_THAT(Warming(), HasSubstr(":2: schedules.third.cron: "));
   EXPECT_TRUE(Has("\"second\"") && !Has("\"third\""));
   EXPECT_EQ(Matched("login"), 1);

@@ -172,6 +172,26 @@ TEST_F(UpdateReporterTest, WhatIsRefusedOrNeverAnsweredIsGivenUpAndCounted) {
   EXPECT_EQ(reporter_->counters().dropped, 1u);
 }
 
+// There are more events in the region than its coordinator takes.
+TEST_F(UpdateReporterTest, ANamespaceOfWhichNothingIsTakenHoldsUpNoOtherAndEnds) {
+  Connect();
+  Write(kTask, {"a"});
+  Write(kUser, {"u"});
+  std::vector<std::string> told;
+  for (int i = 0; i < 4; ++i) {
+    Pass(absl::Seconds(1));
+    told.push_back(Last().name_space);
+    Answer(UpdateAnswer{0, true});
+  }
+  EXPECT_THAT(told, UnorderedElementsAre("task", "user", "task", "user"));
+  for (int i = 0; i < 2 * UpdateReporter::kMaxTries; ++i) {
+    Pass(absl::Seconds(1));
+    if (calls() > answered_) Answer(UpdateAnswer{0, true});
+  }
+  EXPECT_EQ(reporter_->counters().dropped, 2u);
+  EXPECT_EQ(reporter_->counters().reported, 0u);
+}
+
 TEST_F(UpdateReporterTest, AnOlderCoordinatorIsLeftAlone) {
   Connect();
   Write(kTask, {"a"});

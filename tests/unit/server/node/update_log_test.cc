@@ -114,5 +114,26 @@ TEST_F(UpdateLogTest, ItIsBoundedAndCountsWhatHadNoRoom) {
   EXPECT_EQ(kept(), 1u) << "what was taken still counts";
 }
 
+TEST_F(UpdateLogTest, WhatIsBeyondAFullLogIsCountedUntilThereIsRoom) {
+  UpdateLog log;
+  WriteRequest request;
+  request.name_space = "a";
+  request.items.push_back(SetOf("k", "v"));
+  for (size_t i = 0; i <= UpdateLog::kMaxKeys; ++i) {
+    request.items[0].key = absl::StrCat(i);
+    log.Add(1, request, std::vector<WriteResult>(1));
+  }
+  EXPECT_EQ(log.dropped(), 1u);
+  request.items.push_back(SetOf("lease", "v"));
+  request.items[1].lease = "a lease";
+  log.Add(1, request, std::vector<WriteResult>(2));
+  EXPECT_EQ(log.dropped(), 2u) << "a fill is no update";
+  EXPECT_TRUE(log.Follows(1));
+  EXPECT_EQ(log.Take().size(), 1u);
+  log.Add(1, request, std::vector<WriteResult>(2));
+  EXPECT_EQ(log.dropped(), 2u);
+  EXPECT_EQ(log.Take().size(), 1u);
+}
+
 }  // namespace
 }  // namespace meridian

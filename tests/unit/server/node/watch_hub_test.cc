@@ -230,7 +230,8 @@ TEST_F(WatchHubTest, AFenceIsForEverybody) {
   hub_.Close(reader);
 }
 
-// Who has made a fence and cannot name what it covers waits until all is told that was done by then.
+// Who has made a fence and cannot name what it covers waits until all is told that was done by
+// then.
 TEST_F(WatchHubTest, AfterAFenceReadersAreToldSoonHowFarAllIsTold) {
   WatchHub::Reader reader = hub_.Open(Slots({1}), 0, 0);
   Next(reader);
