@@ -157,9 +157,10 @@ TEST(WarmRuleTest, ErrorsNameFileLineFieldAndReason) {
 // The rules that are shipped.
 class ShippedRulesTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const std::string file =
-        std::string(std::getenv("MERIDIAN_SOURCE_DIR")) + "/config/warming.yaml";
+  void SetUp() override { Load("warming.yaml"); }
+  void Load(const std::string& name) {
+    settings_ = {};
+    const std::string file = std::string(std::getenv("MERIDIAN_SOURCE_DIR")) + "/config/" + name;
     const absl::StatusOr<std::string> text = ReadSmallFile(file);
     ASSERT_TRUE(text.ok()) << text.status();
     const absl::Status status = settings_.ReadFile(file, *text);
@@ -180,6 +181,15 @@ class ShippedRulesTest : public ::testing::Test {
 
   WarmSettings settings_;
 };
+
+TEST_F(ShippedRulesTest, Requirement0_12_APersonaPrefetchesItsOtherIntentAndAnotherPersona) {
+  ASSERT_NO_FATAL_FAILURE(Load("warming-persona.yaml"));
+  EXPECT_THAT(
+      KeysOf({"access", "persona-warm", "calm-burst-seek_advice", {}}),
+      UnorderedElementsAre(Pair(
+          "persona-warm", ElementsAre("calm-burst-learning", "analytical-burst-seek_advice"))));
+  EXPECT_THAT(KeysOf({"access", "persona", "calm-burst-seek_advice", {}}), IsEmpty());
+}
 
 TEST_F(ShippedRulesTest, Requirement2_07_TaskProjectLoginAndCheckout) {
   EXPECT_THAT(KeysOf({"access",
