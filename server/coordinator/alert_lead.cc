@@ -18,6 +18,7 @@ void AlertLead::OnLeading(uint64_t token) {
   token_ = token;
   loaded_ = false;
   storing_ = false;
+  book_.DropPending();  // By what a standby knows: that nobody leads.
   Load();
 }
 

@@ -1,6 +1,7 @@
 #include "server/figures/alert_book.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/timestamp.h"
@@ -106,6 +107,12 @@ void AlertBook::Resolve(Live live, absl::Time wall) {
   Tell(live.alert);
   resolved_.push_front(std::move(live.alert));
   if (resolved_.size() > kMaxResolved) resolved_.pop_back();
+}
+
+void AlertBook::DropPending() {
+  for (auto it = live_.begin(); it != live_.end();) {
+    it = it->second.firing ? std::next(it) : live_.erase(it);
+  }
 }
 
 void AlertBook::Clear() {

@@ -58,6 +58,8 @@ class AlertBook {
   void Restore(const std::vector<coordinator::v1::Alert>& alerts, absl::Duration now,
                absl::Time wall);
   void Clear();
+  // What has not fired yet is forgotten.
+  void DropPending();
 
   // Grows with every alert that begins or ends to fire.
   uint64_t changes() const { return changes_; }

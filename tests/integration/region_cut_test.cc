@@ -68,8 +68,7 @@ class ForeignReads {
     for (; !stop_; absl::SleepFor(absl::Milliseconds(50))) {
       std::vector<std::string> names;
       for (int i = 0; i < 10; ++i) {
-        names.push_back(absl::StrCat(loads_[random_() % loads_.size()], ":",
-                                     random_() % static_cast<uint64_t>(PacedLoadOptions().keys)));
+        names.push_back(absl::StrCat(loads_[random_() % loads_.size()], ":", random_() % kKeys));
       }
       const std::vector<std::string_view> keys(names.begin(), names.end());
       for (const GetResult& read : client_.BatchGet("task", keys)) {
@@ -78,6 +77,8 @@ class ForeignReads {
       }
     }
   }
+
+  static constexpr uint64_t kKeys = 100;  // Of each load: few, so that they are read again soon.
 
   Client& client_;
   const std::vector<std::string> loads_;

@@ -28,12 +28,14 @@ TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 SERIES = re.compile(r"^([a-z_0-9]+?)(?:_bucket|_sum|_count)?\{(.*)\} ", re.MULTILINE)
 # Parts that export nothing until they are asked for; those that the programs have.
 SWITCHED_ON = {"node": ["--mirror-max-bytes=1MiB"],
-               "coordinator": ["--alert-webhook=http://127.0.0.1:9/"]}
+               "coordinator": ["--alert-webhook=http://127.0.0.1:9/",
+                               f"--warm-file={ROOT / 'config' / 'warming.yaml'}"]}
 # Made by Prometheus itself, of what it scrapes.
 OF_PROMETHEUS = {"up"}
 
 
 class ExportedMetricsTest(unittest.TestCase):
+    maxDiff = None
     work = None
 
     @classmethod

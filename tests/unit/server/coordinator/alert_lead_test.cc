@@ -94,6 +94,22 @@ TEST_F(AlertLeadTest, WhatEndsWhileTheLeaderChangesIsToldToHaveEnded) {
   EXPECT_EQ(b_.told.size(), 2u);
 }
 
+// A coordinator that has just begun sees nobody lead until it does.
+TEST_F(AlertLeadTest, WhatAStandbyHasSeenForAMomentIsGoneWhenItLeads) {
+  AlertCondition condition;
+  condition.name = "MeridianNoCoordinatorLeads";
+  condition.after = absl::Seconds(30);
+  b_.book.Update({condition}, clock_.Monotonic(), clock_.Now());
+  ASSERT_EQ(b_.book.List(true).size(), 1u);
+  a_.view->SetReachable(false);
+  while (!b_.coordinator->leader().leading) {
+    clock_.Advance(absl::Milliseconds(100));
+    a_.executor.RunDue();
+    b_.executor.RunDue();
+  }
+  EXPECT_TRUE(b_.book.List(true).empty());
+}
+
 TEST_F(AlertLeadTest, WhatGoesOnIsTheSameAlertSinceTheSameTime) {
   a_.wrong = b_.wrong = {"Down"};
   RunFor(absl::Seconds(2));
