@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -90,8 +91,8 @@ absl::Status Session::Prepare() {
   timeout_ = *timeout;
   const bool says_nothing = options_.targets.empty() && options_.admin.empty() &&
                             options_.region.empty() && options_.cluster.empty();
-  if (says_nothing && Variable("MERIDIAN_CLUSTER").empty()) {
-    // For commands of whole clusters, too, before a cluster file that happens to be here.
+  if (says_nothing && !FileIsOfTheEnvironment()) {
+    // For commands of whole clusters, too, before a cluster file that is of another one.
     options_.targets = TargetsOfEnvironment();
     targets_of_environment_ = true;
   }
@@ -114,6 +115,20 @@ absl::Status Session::CheckAddresses() const {
     return absl::InvalidArgumentError(absl::StrCat(source, " \"", target, "\" is not HOST:PORT"));
   }
   return absl::OkStatus();
+}
+
+bool Session::FileIsOfTheEnvironment() const {
+  if (Variable("MERIDIAN_CLUSTER").empty()) return false;
+  const std::vector<std::string> targets = TargetsOfEnvironment();
+  if (targets.empty()) return true;
+  const absl::StatusOr<ClusterFile> file = Cluster();
+  if (!file.ok()) return false;
+  for (const ClusterRegion& region : file->regions) {
+    for (const std::string& address : region.DataAddresses()) {
+      if (std::find(targets.begin(), targets.end(), address) != targets.end()) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<std::string> Session::TargetsOfEnvironment() {

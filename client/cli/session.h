@@ -93,6 +93,8 @@ class Session {
  private:
   absl::Status CheckAddresses() const;
   static std::vector<std::string> TargetsOfEnvironment();
+  // Whether MERIDIAN_CLUSTER names a file, and MERIDIAN_TARGET nothing or a node of it.
+  bool FileIsOfTheEnvironment() const;
   std::string Advice(const ResultError& error) const;
 
   GlobalOptions options_;

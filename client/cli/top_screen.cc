@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/duration_text.h"
 #include "client/cli/text_table.h"
+#include "common/base/strings.h"
 
 namespace meridian::cli {
 namespace {
@@ -48,7 +49,8 @@ std::string HotKeysText(const TopView& view, const Style& style) {
   if (!view.hot_keys.empty()) {
     TextTable hot({"region", "node", "namespace", "hot key", "reads/s"});
     for (const TopHotKey& key : view.hot_keys) {
-      hot.Add({key.region, key.node, key.name_space, key.key, absl::StrFormat("%.1f", key.rate)});
+      hot.Add({key.region, key.node, key.name_space, QuoteKey(key.key),
+               absl::StrFormat("%.1f", key.rate)});
     }
     absl::StrAppend(&text, hot.ToText(), view.hot_keys_unknown.empty() ? "" : "\n");
   } else if (view.hot_keys_unknown.empty()) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "meridian/coordinator/v1/coordinator_service.pb.h"
+#include "server/figures/alert_rules.h"
 
 namespace meridian {
 namespace {
@@ -39,7 +40,7 @@ void AlertLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& v
     return;
   }
   loaded_ = true;
-  stored_ = book_.changes();
+  stored_ = kNothing;  // What has fired meanwhile is not stored yet.
   if (!value->has_value()) return;
   coordinator::v1::ListAlertsResponse stored;
   if (!stored.ParseFromString(**value)) {
@@ -47,7 +48,7 @@ void AlertLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& v
     return;
   }
   book_.Restore({stored.alerts().begin(), stored.alerts().end()}, coordinator_.clock().Monotonic(),
-                coordinator_.clock().Now());
+                coordinator_.clock().Now(), AlertWindow);
 }
 
 void AlertLead::Look() {

@@ -51,7 +51,8 @@ class AlertLead final : public Coordinator::Subscriber {
   uint64_t token_ = 0;  // 0: it does not lead.
   bool loaded_ = false;
   bool storing_ = false;
-  uint64_t stored_ = 0;  // AlertBook::changes of what is stored.
+  static constexpr uint64_t kNothing = ~uint64_t{0};
+  uint64_t stored_ = kNothing;  // AlertBook::changes of what is stored.
 };
 
 }  // namespace meridian

@@ -67,10 +67,11 @@ void AlertBook::Tell(const Alert& alert) {
   if (listener_ != nullptr) listener_(alert);
 }
 
-void AlertBook::Restore(const std::vector<Alert>& alerts, absl::Duration now, absl::Time wall) {
+void AlertBook::Restore(const std::vector<Alert>& alerts, absl::Duration now, absl::Time wall,
+                        const std::function<absl::Duration(const std::string&)>& window) {
   for (const Alert& alert : alerts) {
     if (alert.state() == "firing") {
-      Inherit(alert, now);
+      Inherit(alert, now, window == nullptr ? absl::ZeroDuration() : window(alert.name()));
     } else if (alert.state() == "resolved" && resolved_.size() < kMaxResolved && !IsKnown(alert)) {
       resolved_.push_back(alert);  // Older than what is there.
       const bool is_back = live_.count(AlertKey(alert)) > 0;
@@ -85,7 +86,7 @@ bool AlertBook::IsKnown(const Alert& ended) const {
   });
 }
 
-void AlertBook::Inherit(const Alert& alert, absl::Duration now) {
+void AlertBook::Inherit(const Alert& alert, absl::Duration now, absl::Duration window) {
   const std::string key = AlertKey(alert);
   auto it = live_.find(key);
   if (it == live_.end()) {
@@ -95,7 +96,7 @@ void AlertBook::Inherit(const Alert& alert, absl::Duration now) {
   Live& live = it->second;
   const bool is_told = live.firing;
   live.firing = true;
-  live.kept_until = now + kInherited;
+  live.kept_until = now + std::max(kInherited, window);
   live.alert.set_state("firing");
   *live.alert.mutable_since() = alert.since();
   if (!is_told) Tell(live.alert);

@@ -42,10 +42,12 @@ class AlertBook {
   static constexpr size_t kMaxLive = 1000;
   static constexpr size_t kMaxResolved = 200;
   static constexpr absl::Duration kCalm = absl::Seconds(10);
-  // How long what was restored goes on firing, so that its condition has the time to be seen again.
+  // How long what was restored goes on firing, so that its condition has the time to be seen again:
+  // AlertCondition::window, if that is longer.
   static constexpr absl::Duration kInherited = absl::Minutes(2);
-  // What ended so lately that perhaps nobody was told: it is told again.
-  static constexpr absl::Duration kToldAgain = absl::Minutes(5);
+  // What ended so lately that perhaps nobody was told: it is told again. As long as a message waits
+  // for its receiver.
+  static constexpr absl::Duration kToldAgain = absl::Hours(1);
 
   // Told of every alert that begins or ends to fire.
   using Listener = std::function<void(const coordinator::v1::Alert& alert)>;
@@ -53,10 +55,12 @@ class AlertBook {
 
   // All conditions that hold now. `now` is monotonic and does not go backwards.
   void Update(const std::vector<AlertCondition>& conditions, absl::Duration now, absl::Time wall);
-  // What another book's List said last. Of what fires, and of what ended a moment ago, the listener
-  // is told (again): whether it was before is not known.
+  // What another book's List said last. Of what fires, and of what ended of late, the listener is
+  // told (again): whether it was before is not known. `window`: of an alert's name, over how long
+  // its condition is looked for.
   void Restore(const std::vector<coordinator::v1::Alert>& alerts, absl::Duration now,
-               absl::Time wall);
+               absl::Time wall,
+               const std::function<absl::Duration(const std::string& name)>& window = nullptr);
   void Clear();
   // What has not fired yet is forgotten.
   void DropPending();
@@ -86,7 +90,7 @@ class AlertBook {
   void Tell(const coordinator::v1::Alert& alert);
   void Resolve(Live live, absl::Time wall);
   bool IsKnown(const coordinator::v1::Alert& ended) const;
-  void Inherit(const coordinator::v1::Alert& alert, absl::Duration now);
+  void Inherit(const coordinator::v1::Alert& alert, absl::Duration now, absl::Duration window);
 
   Listener listener_;
   std::map<std::string, Live> live_;             // By name and labels.

@@ -10,6 +10,10 @@ namespace meridian {
 namespace {
 
 // Bounds of requirement 2-14.
+// Over how long is looked back.
+constexpr absl::Duration kLately = absl::Minutes(15);
+constexpr absl::Duration kBeforeFrom = absl::Minutes(14);
+constexpr absl::Duration kHitRateOver = absl::Minutes(5);
 constexpr double kMinHitRate = 0.75;
 constexpr double kMaxResponseSeconds = 0.1;
 constexpr double kMaxFilled = 0.90;  // Of what is provisioned.
@@ -87,7 +91,7 @@ class Rules {
   }
 
   void HitRates() {
-    const auto window = figures_.history().Over(absl::Minutes(5));
+    const auto window = figures_.history().Over(kHitRateOver);
     for (const std::string& name : window.end->Names()) {
       const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
       const double rate = Share(reads.hits(), reads.reads());
@@ -99,7 +103,7 @@ class Rules {
 
   // Requirement 0-21: what would take a change back.
   void WorseThanBefore() {
-    const auto before = figures_.history().Over(absl::Minutes(14), absl::Minutes(2));
+    const auto before = figures_.history().Over(kBeforeFrom, absl::Minutes(2));
     if (before.time < absl::Minutes(3)) return;
     const NodeCounts a = before.Of(&RegionCounts::all);
     const NodeCounts b = figures_.history().Over(absl::Minutes(2)).Of(&RegionCounts::all);
@@ -130,7 +134,7 @@ class Rules {
   }
 
   void Replication() {
-    const auto lately = figures_.history().Over(absl::Minutes(15));
+    const auto lately = figures_.history().Over(kLately);
     for (const admin::v1::ReplicationLink& link : figures_.Links(now_)) {
       const std::map<std::string, std::string> labels = {{"from", link.from()}, {"to", link.to()}};
       const double lag = static_cast<double>(link.lag_ms()) / 1000;
@@ -157,7 +161,7 @@ class Rules {
   }
 
   void Warming(const CountHistory<WarmCounts>& warming) {
-    const auto window = warming.Last(absl::Minutes(15));
+    const auto window = warming.Last(kLately);
     for (const auto& [name, keys] : window.counts.namespaces) {
       const double failed = Share(keys.failed, keys.all);
       if (keys.all >= kFewWarmed && failed > kMaxWarmFailures) {
@@ -178,10 +182,11 @@ class Rules {
   void Standby(const StandbyView& view) {
     if (!view.problem.empty()) {
       Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{"coordinator", view.coordinator}}, 0,
-          absl::StrFormat("coordinator %s does not reach the regional Redis: %s", view.coordinator,
-                          view.problem));
-    }
-    if (!view.knows_leader) {
+          absl::StrFormat(
+              "coordinator %s does not reach the regional Redis, so that it cannot lead, "
+              "nor know who does: %s",
+              view.coordinator, view.problem));
+    } else if (!view.knows_leader) {
       Add("MeridianNoCoordinatorLeads", kCritical, absl::Seconds(10), {}, 0,
           "no coordinator leads: no node can join or leave, and nobody looks for other alerts");
     }
@@ -283,6 +288,13 @@ std::vector<std::string> AlertNames() {
           "MeridianWarmingFails",
           "MeridianWarmUseless",
           "MeridianCertificateExpires"};
+}
+
+absl::Duration AlertWindow(const std::string& name) {
+  if (name == "MeridianWorseThanBefore") return kBeforeFrom;
+  if (name == "MeridianReplicationLost" || name == "MeridianWarmingFails") return kLately;
+  if (name == "MeridianLowHitRate") return kHitRateOver;
+  return absl::ZeroDuration();
 }
 
 std::vector<AlertCondition> Conditions(const RegionFigures& figures,

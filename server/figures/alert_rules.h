@@ -46,6 +46,10 @@ struct StandbyView {
 // Every name that Conditions and StandbyConditions may give, for those who document them.
 std::vector<std::string> AlertNames();
 
+// Over how long an alert's condition is looked for in what the leader has counted: a new leader
+// knows that much later only whether it holds.
+absl::Duration AlertWindow(const std::string& name);
+
 // `warming` may be empty.
 std::vector<AlertCondition> Conditions(const RegionFigures& figures,
                                        const CountHistory<WarmCounts>& warming, absl::Duration now,

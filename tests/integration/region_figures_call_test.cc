@@ -189,7 +189,7 @@ TEST(RegionFiguresCallTest, FollowingTheRecommendationForATtlThatIsTooShortBring
         for (const char* node : {"us-node-1", "us-node-2"}) {
           const json stats =
               FetchJson(http, absl::StrCat("/v1/cache/stats?namespace=task&node=", node));
-          if (stats.is_null() || stats["ttl_seconds"] == 1.0) return false;
+          if (!stats["ttl_seconds"].is_number() || stats["ttl_seconds"] == 1.0) return false;
         }
         return true;
       },

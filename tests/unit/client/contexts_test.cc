@@ -231,6 +231,14 @@ TEST_F(ContextOrderTest, TheClusterFileThatIsNamedIsTheOneThatIsAsked) {
   EXPECT_THAT(*environment.Targets(), ElementsAre("b:5"));
   setenv("MERIDIAN_TARGET", "e:1", 1);
   EXPECT_THAT(*environment.Targets(), ElementsAre("e:1"));
+  Session other;
+  ASSERT_TRUE(other.Prepare().ok());
+  EXPECT_THAT(other.options().targets, ElementsAre("e:1")) << "the file is of another cluster";
+  setenv("MERIDIAN_TARGET", "b:5", 1);
+  Session same;
+  ASSERT_TRUE(same.Prepare().ok());
+  EXPECT_THAT(same.options().targets, ElementsAre()) << "the file knows all of it";
+  setenv("MERIDIAN_TARGET", "e:1", 1);
   unsetenv("MERIDIAN_CLUSTER");
   Session targets;
   ASSERT_TRUE(targets.Prepare().ok());

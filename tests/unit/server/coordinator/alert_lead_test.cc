@@ -149,6 +149,32 @@ TEST_F(AlertLeadTest, NothingIsStoredBeforeWhatWasThereIsRead) {
   EXPECT_NE(*store_.Value("alerts"), stored);
 }
 
+TEST_F(AlertLeadTest, WhatFiresBeforeWhatWasThereIsReadIsStoredAfterwards) {
+  b_.wrong = {"Slow"};
+  b_.view->FailGets(20);
+  Die(a_);
+  EXPECT_FALSE(store_.Value("alerts").has_value());
+  RunFor(absl::Seconds(30));
+  ASSERT_TRUE(store_.Value("alerts").has_value());
+  coordinator::v1::ListAlertsResponse stored;
+  ASSERT_TRUE(stored.ParseFromString(*store_.Value("alerts")));
+  ASSERT_EQ(stored.alerts_size(), 1);
+  EXPECT_EQ(stored.alerts(0).name(), "Slow");
+}
+
+// Its condition needs a history that a new leader has after a while only.
+TEST_F(AlertLeadTest, WhatIsLookedForOverALongTimeIsNotOverBecauseTheLeaderIsNew) {
+  a_.wrong = {"MeridianReplicationLost", "Down"};
+  RunFor(absl::Seconds(2));
+  Die(a_);
+  RunFor(absl::Minutes(10));
+  ASSERT_EQ(b_.book.List(false).size(), 1u);
+  EXPECT_EQ(b_.book.List(false)[0].name(), "MeridianReplicationLost");
+  EXPECT_THAT(b_.told, testing::Contains("Down resolved"));
+  RunFor(absl::Minutes(6));
+  EXPECT_TRUE(b_.book.List(false).empty());
+}
+
 TEST_F(AlertLeadTest, AWriteThatFailsIsTriedAgain) {
   a_.view->FailPuts(3);
   a_.wrong = {"Down"};
