@@ -40,7 +40,8 @@ void AlertLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& v
     return;
   }
   loaded_ = true;
-  stored_ = kNothing;  // What has fired meanwhile is not stored yet.
+  // What has fired meanwhile is not stored yet.
+  stored_ = book_.List(/*include_resolved=*/true).empty() ? book_.changes() : kNothing;
   if (!value->has_value()) return;
   coordinator::v1::ListAlertsResponse stored;
   if (!stored.ParseFromString(**value)) {
