@@ -6,7 +6,8 @@ whose policy keeps nothing in memory. *10 keys*: a BatchGet of ten in L1, as an 
 *Redis*: redis-benchmark asks the same Redis itself. Each is measured with one call in flight, which
 is what one caller waits, and with 16. Every answer is checked, also which tier gave it. The
 measurements alternate; of the rounds the medians are told. Goals, which decide the exit code: p95
-in L1 below 1 ms, in L2 below 5 ms, of ten keys below 75 ms. Ends with one line of JSON.
+of one call in flight below 1 ms in L1 and 5 ms in L2, of 16, which use all processors up, below 5
+and 10 ms, of ten keys below 75 ms. Ends with one line of JSON.
 """
 
 import csv
@@ -30,10 +31,11 @@ REGION = "bench"
 KEYS, VALUE_BYTES = 10000, 100
 IN_FLIGHT = (1, 16)
 PERCENTILES = ("p50_us", "p95_us", "p99_us")
-# name: (namespace, words for meridian-load, most that p95 may be in microseconds)
-TIERS = {"L1": ("warm", ("--source", "l1"), 1000),
-         "L2": ("l2only", ("--source", "l2"), 5000),
-         "10 keys": ("warm", ("--source", "l1", "--op", "batchget", "--batch", 10), 75000)}
+# name: (namespace, words for meridian-load, {in flight: most that p95 may be in microseconds})
+TIERS = {"L1": ("warm", ("--source", "l1"), {1: 1000, 16: 5000}),
+         "L2": ("l2only", ("--source", "l2"), {1: 5000, 16: 10000}),
+         "10 keys": ("warm", ("--source", "l1", "--op", "batchget", "--batch", 10),
+                     {1: 75000, 16: 75000})}
 # Values of 1 byte and more are kept out of L1 unless they are asked for a million times.
 POLICIES = """namespaces:
   l2only: {admission: {max_size: 1, min_hits: 1000000}}
@@ -88,9 +90,10 @@ def report(options, results):
         answer["latency_us"][f"{tier}, {in_flight}"] = {k: round(v) for k, v in median.items()}
         print(f"{tier + ', ' + str(in_flight) + ' in flight':<28}"
               + "".join(f"{median[name]:>9,.0f}" for name in PERCENTILES))
-        if tier in TIERS and median["p95_us"] >= TIERS[tier][2]:
+        goal = TIERS[tier][2][in_flight] if tier in TIERS else float("inf")
+        if median["p95_us"] >= goal:
             missed.append(f"{tier} with {in_flight} in flight: p95 {median['p95_us']:.0f} us, goal "
-                          f"below {TIERS[tier][2]}")
+                          f"below {goal}")
     print(json.dumps(answer), flush=True)
     if missed:
         raise Problem("; ".join(missed))
