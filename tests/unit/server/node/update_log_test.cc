@@ -120,10 +120,12 @@ TEST_F(UpdateLogTest, WhatIsBeyondAFullLogIsCountedUntilThereIsRoom) {
   request.name_space = "a";
   request.items.push_back(SetOf("k", "v"));
   for (size_t i = 0; i <= UpdateLog::kMaxKeys; ++i) {
-    request.items[0].key = absl::StrCat(i);
+    const std::string key = absl::StrCat(i);
+    request.items[0].key = key;
     log.Add(1, request, std::vector<WriteResult>(1));
   }
   EXPECT_EQ(log.dropped(), 1u);
+  request.items[0].key = "one more";
   request.items.push_back(SetOf("lease", "v"));
   request.items[1].lease = "a lease";
   log.Add(1, request, std::vector<WriteResult>(2));
