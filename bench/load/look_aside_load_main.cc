@@ -173,8 +173,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--value-size", options.value_bytes, "bytes of a value")->capture_default_str();
   app.add_option("--ttl", options.ttl_s,
-                 "seconds that a value lives, from half to one and a half times that")
-      ->check(FiniteNumber(0.1, 1e6))
+                 "seconds that a value lives, half to one and a half times that; 0: by the policy")
+      ->check(FiniteNumber(0, 1e6))
       ->capture_default_str();
   app.add_option("--timeout-ms", options.timeout_ms, "of each call")
       ->check(FiniteNumber(1, 3.6e6))

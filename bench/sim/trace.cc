@@ -17,7 +17,6 @@ namespace {
 
 constexpr double kNanosPerSecond = 1e9;
 constexpr double kMaxSeconds = 4e9;  // Two of them are nanoseconds in 64 bits.
-constexpr int64_t kTickNs = 1'000'000;
 constexpr int kMaxLine = 256;
 
 struct CloseGzip {
@@ -70,7 +69,7 @@ void CountKeys(Trace* trace) {
 
 }  // namespace
 
-absl::StatusOr<Trace> ReadTrace(const std::string& file) {
+absl::StatusOr<Trace> ReadTrace(const std::string& file, absl::Duration tick) {
   const std::unique_ptr<gzFile_s, CloseGzip> input(gzopen(file.c_str(), "rb"));
   if (input == nullptr) return absl::NotFoundError(absl::StrCat(file, ": cannot be opened"));
   gzbuffer(input.get(), 1 << 18);
@@ -97,8 +96,9 @@ absl::StatusOr<Trace> ReadTrace(const std::string& file) {
   }
   if (trace.requests.empty()) return absl::InvalidArgumentError(absl::StrCat(file, ": empty"));
   if (!has_clock) {
+    const int64_t tick_ns = absl::ToInt64Nanoseconds(tick);
     int64_t now_ns = 0;
-    for (Request& request : trace.requests) request.time_ns = now_ns += kTickNs;
+    for (Request& request : trace.requests) request.time_ns = now_ns += tick_ns;
   }
   CountKeys(&trace);
   return trace;

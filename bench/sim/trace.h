@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace meridian::sim {
 
@@ -35,9 +36,10 @@ struct Trace {
   std::unordered_map<uint64_t, std::vector<uint64_t>> related;
 };
 
-// A trace without times (0 on every line) gets a clock that ticks once a request, a millisecond
-// long. Returns what is wrong with the file, with its name and line.
-absl::StatusOr<Trace> ReadTrace(const std::string& file);
+// A trace without times (0 on every line) gets a clock that ticks once a request. Returns what is
+// wrong with the file, with its name and line.
+absl::StatusOr<Trace> ReadTrace(const std::string& file,
+                                absl::Duration tick = absl::Milliseconds(1));
 
 // For traffic that was made, not read: counts keys and bytes of `requests`.
 Trace MakeTrace(std::string name, std::vector<Request> requests);

@@ -114,10 +114,8 @@ absl::Status CheckBaseline(const PersonaRun& run) {
                       100 * kStatedCombined));
 }
 
-}  // namespace
-
-absl::StatusOr<PersonaReport> RunPersonaExperiment(const PersonaProfiles& profiles, double hours,
-                                                   uint64_t seed) {
+// A report that has the baseline, which the model must reproduce.
+absl::StatusOr<PersonaReport> BeginReport(double hours, uint64_t seed) {
   Variant baseline;
   baseline.name = "baseline";
   ASSIGN_OR_RETURN(baseline.config, Configure({"--l1-max-entries=1000", "--l1-policy=lru"}));
@@ -126,7 +124,24 @@ absl::StatusOr<PersonaReport> RunPersonaExperiment(const PersonaProfiles& profil
   ASSIGN_OR_RETURN(PersonaRun first, RunVariant(baseline, hours, seed));
   RETURN_IF_ERROR(CheckBaseline(first));
   report.runs.push_back(std::move(first));
+  return report;
+}
 
+}  // namespace
+
+absl::StatusOr<PersonaReport> RunPersonaPhase1(const std::string& planned, double hours,
+                                               uint64_t seed) {
+  ASSIGN_OR_RETURN(PersonaReport report, BeginReport(hours, seed));
+  ASSIGN_OR_RETURN(NodeConfig config, Configure({"--config=" + planned}));
+  ASSIGN_OR_RETURN(PersonaRun run,
+                   RunVariant({"phase 1", std::move(config), false, 0, true}, hours, seed));
+  report.runs.push_back(std::move(run));
+  return report;
+}
+
+absl::StatusOr<PersonaReport> RunPersonaExperiment(const PersonaProfiles& profiles, double hours,
+                                                   uint64_t seed) {
+  ASSIGN_OR_RETURN(PersonaReport report, BeginReport(hours, seed));
   ASSIGN_OR_RETURN(const NodeConfig planned, Configure({"--config=" + profiles.planned}));
   ASSIGN_OR_RETURN(const NodeConfig tuned, Configure({"--config=" + profiles.tuned}));
   NodeConfig plain = planned;

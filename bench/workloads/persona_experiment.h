@@ -48,6 +48,11 @@ struct PersonaProfiles {
 absl::StatusOr<PersonaReport> RunPersonaExperiment(const PersonaProfiles& profiles, double hours,
                                                    uint64_t seed);
 
+// The baseline and the first phase of the plan alone (0-09): the planned configuration, with the
+// hundred most common combinations warmed.
+absl::StatusOr<PersonaReport> RunPersonaPhase1(const std::string& planned, double hours,
+                                               uint64_t seed);
+
 std::string ToText(const PersonaReport& report);
 nlohmann::json ToJson(const PersonaReport& report);
 

@@ -52,7 +52,6 @@ void Show(const Session& session, const ListAlertsResponse& answer) {
 ExitCode RunAlerts(const Session& session, const AlertsArguments& arguments) {
   coordinator::v1::ListAlertsRequest request;
   request.set_include_resolved(arguments.all);
-  NoteOneOfSeveral(session, arguments.coordinator);
   return ShowFromLeader<ListAlertsResponse>(
       session, arguments.coordinator, &coordinator::v1::CoordinatorService::Stub::ListAlerts,
       request, [&session](const ListAlertsResponse& answer) { Show(session, answer); });

@@ -24,6 +24,12 @@ nlohmann::ordered_json ToJson(const Context& context, bool is_current) {
   return json;
 }
 
+// The code of other commands that cannot use the file, or what was asked of it.
+ExitCode Refuse(const Session& session, const absl::Status& status) {
+  const ExitCode code = session.Fail(status);
+  return absl::IsNotFound(status) || absl::IsInvalidArgument(status) ? kExitUsage : code;
+}
+
 ExitCode RunList(const Session& session) {
   auto file = LoadContexts(ContextsPath());
   if (absl::IsNotFound(file.status())) {
@@ -31,7 +37,10 @@ ExitCode RunList(const Session& session) {
                               " (meridianctl context --help shows such a file)"));
     file = ContextsFile();
   }
-  if (!file.ok()) return session.Fail(file.status());
+  if (!file.ok()) return Refuse(session, file.status());
+  if (!file->current.empty() && !file->Current().ok()) {
+    session.Note(std::string(file->Current().status().message()));
+  }
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   TextTable table({"", "context", "targets", "region", "cluster file", "timeout"});
   for (const Context& context : file->contexts) {
@@ -50,7 +59,7 @@ ExitCode RunList(const Session& session) {
 
 ExitCode RunUse(const Session& session, const std::string& name) {
   if (const absl::Status used = UseContext(ContextsPath(), name); !used.ok()) {
-    return session.Fail(used);
+    return Refuse(session, used);
   }
   if (session.json()) session.PrintJson({{"current", name}});
   return kExitOk;
@@ -58,15 +67,15 @@ ExitCode RunUse(const Session& session, const std::string& name) {
 
 ExitCode RunShow(const Session& session, const std::string& name) {
   const auto file = LoadContexts(ContextsPath());
-  if (!file.ok()) return session.Fail(file.status());
+  if (!file.ok()) return Refuse(session, file.status());
   const std::string wanted = name.empty() ? file->current : name;
   if (wanted.empty()) {
     session.Note(
         absl::StrCat(file->path, " names no current context: meridianctl context use NAME"));
     return kExitMiss;
   }
-  const auto context = file->Find(wanted);
-  if (!context.ok()) return session.Fail(context.status());
+  const auto context = name.empty() ? file->Current() : file->Find(name);
+  if (!context.ok()) return Refuse(session, context.status());
   if (session.json()) {
     session.PrintJson(ToJson(*context, wanted == file->current));
     return kExitOk;

@@ -1,10 +1,15 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "client/cli/admin.h"
 #include "client/cli/commands.h"
 #include "client/cli/results.h"
@@ -79,10 +84,21 @@ ExitCode RunCascade(const Session& session, const std::string& name_space,
   return worst;
 }
 
-// Of one segment: where keys begin with the name of their type, that is the whole namespace. A tag,
-// and a prefix with an id in it, are what applications invalidate all day.
+// A number, or something as long as a UUID or a hash that has a digit. "v2" and "s3" are kinds.
+bool IsId(absl::string_view segment) {
+  constexpr size_t kLeastOfAHash = 8;
+  const auto digits = std::count_if(segment.begin(), segment.end(), absl::ascii_isdigit);
+  return digits > 0 &&
+         (static_cast<size_t>(digits) == segment.size() || segment.size() >= kLeastOfAHash);
+}
+
+// Without an id after its first part ("auth:", "auth:user:", "oauth2:v2:") it names a kind of keys,
+// where keys begin with their type a whole namespace. A tag, and a prefix with an id in it, are what
+// applications invalidate all day. Nodes refuse one that does not end with a colon.
 bool IsWide(const std::string& prefix) {
-  return !prefix.empty() && prefix.find(':') == prefix.size() - 1;
+  if (!absl::EndsWith(prefix, ":")) return false;
+  const std::vector<absl::string_view> parts = absl::StrSplit(prefix, ':');
+  return std::none_of(parts.begin() + 1, parts.end(), IsId);
 }
 
 ExitCode RunInvalidate(const Session& session, const InvalidateArguments& arguments) {
@@ -131,9 +147,9 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
   command->add_option("key", arguments->keys, "keys; @FILE or -: one a line");
   command->add_option("--tag", arguments->tag, "every entry with this tag")->check(EmptyProblem);
   command
-      ->add_option(
-          "--prefix", arguments->prefix,
-          "every key that begins so; ends with a colon; of one segment (task:) it asks first")
+      ->add_option("--prefix", arguments->prefix,
+                   "every key that begins so; ends with a colon; without a number in it (task:, "
+                   "auth:user:) it asks first")
       ->check(EmptyProblem);
   command->add_flag("--all", arguments->all, "the whole namespace; asks first");
   command->add_flag("-y,--yes", arguments->yes, "do not ask: it is meant");
@@ -150,7 +166,7 @@ void AddInvalidate(CLI::App& app, CommandContext context) {
       "  meridianctl invalidate task task:42 task:43\n"
       "  meridianctl invalidate task @keys.txt\n"
       "  meridianctl invalidate auth --prefix auth:user:123:\n"
-      "  meridianctl invalidate auth --prefix auth: --yes\n"
+      "  meridianctl invalidate auth --prefix auth:user: --yes\n"
       "  meridianctl invalidate task --tag project:7\n"
       "  meridianctl invalidate context context:7 --cascade\n"
       "  meridianctl invalidate recommend --all --yes");

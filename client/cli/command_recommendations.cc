@@ -38,7 +38,6 @@ std::string Readable(const Recommendation& recommendation, const Style& style) {
 ExitCode Run(const Session& session, const RecommendationsArguments& arguments) {
   coordinator::v1::ListRecommendationsRequest request;
   request.set_namespace_(arguments.name_space);
-  NoteOneOfSeveral(session, arguments.coordinator);
   return ShowFromLeader<ListRecommendationsResponse>(
       session, arguments.coordinator,
       &coordinator::v1::CoordinatorService::Stub::ListRecommendations, request,

@@ -134,12 +134,6 @@ absl::StatusOr<ContextsFile> Read(std::string path, const YAML::Node& document) 
                    absl::StrCat("\"", field, "\" is not known; there are current and contexts"));
     }
   }
-  if (!file.current.empty()) {
-    if (const auto current = file.Find(file.current); !current.ok()) {
-      return Wrong(file.path, document["current"],
-                   absl::StrCat("\"current\": ", std::string(current.status().message())));
-    }
-  }
   return file;
 }
 
@@ -154,6 +148,13 @@ absl::StatusOr<Context> ContextsFile::Find(std::string_view name) const {
   return absl::NotFoundError(absl::StrCat("no context \"", ToAbsl(name), "\" in ", path,
                                           "; there are ",
                                           names.empty() ? "none" : absl::StrJoin(names, ", ")));
+}
+
+absl::StatusOr<Context> ContextsFile::Current() const {
+  absl::StatusOr<Context> found = Find(current);
+  if (found.ok()) return found;
+  return absl::NotFoundError(absl::StrCat("\"current\": ", std::string(found.status().message()),
+                                          ": meridianctl context use NAME"));
 }
 
 std::string ContextsPath() {

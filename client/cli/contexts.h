@@ -36,6 +36,8 @@ struct ContextsFile {
 
   // kNotFound, with those that there are.
   absl::StatusOr<Context> Find(std::string_view name) const;
+  // Of `current`, which may name none. REQUIRES: it is not empty.
+  absl::StatusOr<Context> Current() const;
 };
 
 // MERIDIAN_CONTEXTS; else in XDG_CONFIG_HOME; else in ~/.config. Empty: there is no HOME.

@@ -7,10 +7,32 @@
 #include "client/cli/text_input.h"
 
 namespace meridian::cli {
+namespace {
+
+void NoteOneOfSeveral(const Session& session) {
+  const GlobalOptions& options = session.options();
+  if (!options.targets.empty() || !options.admin.empty() || !options.region.empty()) return;
+  const auto file = session.Cluster();
+  const auto targets = session.Targets();
+  if (!file.ok() || !targets.ok() || file->regions.size() < 2) return;
+  std::string asked, others;
+  for (const ClusterRegion& region : file->regions) {
+    const std::vector<std::string> addresses = region.DataAddresses();
+    if (std::find(addresses.begin(), addresses.end(), targets->front()) != addresses.end()) {
+      asked = region.name;
+    } else {
+      absl::StrAppend(&others, others.empty() ? "" : ", ", "--region ", region.name);
+    }
+  }
+  if (!asked.empty()) session.Note(absl::StrCat("of region ", asked, " alone; also ", others));
+}
+
+}  // namespace
 
 std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
                                               ResultError* error) {
   if (!given.empty()) return {given};
+  NoteOneOfSeveral(session);
   const GlobalOptions& options = session.options();
   // Beside an admin address the file must be of the same cluster: one that was named.
   if (options.targets.empty() &&
@@ -35,27 +57,6 @@ std::vector<std::string> CoordinatorAddresses(const Session& session, const std:
     error->message = "the nodes follow no coordinator: give one with --coordinator HOST:PORT";
   }
   return {};
-}
-
-void NoteOneOfSeveral(const Session& session, const std::string& coordinator) {
-  const GlobalOptions& options = session.options();
-  if (!coordinator.empty() || !options.targets.empty() || !options.admin.empty() ||
-      !options.region.empty()) {
-    return;
-  }
-  const auto file = session.Cluster();
-  const auto targets = session.Targets();
-  if (!file.ok() || !targets.ok() || file->regions.size() < 2) return;
-  std::string asked, others;
-  for (const ClusterRegion& region : file->regions) {
-    const std::vector<std::string> addresses = region.DataAddresses();
-    if (std::find(addresses.begin(), addresses.end(), targets->front()) != addresses.end()) {
-      asked = region.name;
-    } else {
-      absl::StrAppend(&others, others.empty() ? "" : ", ", "--region ", region.name);
-    }
-  }
-  if (!asked.empty()) session.Note(absl::StrCat("of region ", asked, " alone; also ", others));
 }
 
 void AddCoordinatorOption(CLI::App& command, std::string& coordinator) {

@@ -24,15 +24,18 @@ class App;
 namespace meridian::cli {
 
 // Where coordinators may be asked: `given` when it is not empty; those of --region in the cluster
-// file, or of its only region; else the one that a node follows. Empty fills `error`.
+// file, or of its only region; else the one that a node follows. Empty fills `error`. Where the
+// file has several regions and nobody said which, standard error is told that one of them is asked.
 std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
                                               ResultError* error);
 
-// Asks the leader: a standby says who that is. False fills `error`.
+// Asks the leader: a standby says who that is. False fills `error`, of which Session::Fail then
+// says that it is of coordinators.
 template <typename Method, typename Request, typename Response>
 bool CallLeader(const Session& session, std::vector<std::string> addresses, Method method,
                 const Request& request, Response* response, ResultError* error) {
   constexpr size_t kMostHops = 8;  // Two that name each other do not keep us.
+  session.NameCoordinators(addresses);
   for (size_t i = 0; i < addresses.size() && i < kMostHops; ++i) {
     const std::string address = addresses[i];
     grpc::ClientContext context;
@@ -40,7 +43,10 @@ bool CallLeader(const Session& session, std::vector<std::string> addresses, Meth
                          absl::ToChronoMicroseconds(session.timeout()));
     const auto stub = coordinator::v1::CoordinatorService::NewStub(CreateChannelTo(address));
     const grpc::Status status = ((*stub).*method)(&context, request, response);
-    if (status.ok()) return true;
+    if (status.ok()) {
+      session.NameCoordinators({});
+      return true;
+    }
     *error = ToResultError(status, address);
     if (error->code != absl::StatusCode::kUnavailable) return false;
     const auto metadata = FromGrpcStatus(status).details.metadata;
@@ -51,10 +57,6 @@ bool CallLeader(const Session& session, std::vector<std::string> addresses, Meth
   }
   return false;
 }
-
-// Where a cluster file has several regions and nobody said which: says on standard error that one
-// of them was asked.
-void NoteOneOfSeveral(const Session& session, const std::string& coordinator);
 
 // Adds --coordinator.
 void AddCoordinatorOption(CLI::App& command, std::string& coordinator);

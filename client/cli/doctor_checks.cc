@@ -29,7 +29,7 @@ bool IsKnown(const Findings& findings, const coordinator::v1::Alert& alert) {
   if (checks == kChecks.end()) return false;
   return std::any_of(findings.all().begin(), findings.all().end(), [&](const Finding& finding) {
     if (checks->second.count(finding.check) == 0) return false;
-    for (const char* label : {"node", "to"}) {
+    for (const char* label : {"node", "to", "coordinator"}) {
       const auto value = alert.labels().find(label);
       if (value != alert.labels().end() && !absl::EndsWith(finding.about, value->second)) {
         return false;

@@ -9,6 +9,7 @@
 #include "client/cli/admin.h"
 #include "client/cli/ask_nodes.h"
 #include "client/cli/coordinator.h"
+#include "client/cli/doctor_findings.h"
 
 namespace meridian::cli {
 namespace {
@@ -36,6 +37,8 @@ void AskEach(const Session& session, const std::vector<std::string>& addresses,
              ResultError* error) {
   const auto rings = AskNodes<admin::v1::GetRingResponse>(
       session, addresses, &AdminService::Stub::GetRing, admin::v1::GetRingRequest());
+  auto policies = AskNodes<admin::v1::ListPoliciesResponse>(
+      session, addresses, &AdminService::Stub::ListPolicies, admin::v1::ListPoliciesRequest());
   auto figures = AskNodes<admin::v1::GetFiguresResponse>(
       session, addresses, &AdminService::Stub::GetFigures, admin::v1::GetFiguresRequest());
   for (size_t i = 0; i < figures.size(); ++i) {
@@ -47,6 +50,7 @@ void AskEach(const Session& session, const std::vector<std::string>& addresses,
     if (figures[i].answered) {
       node.figures = std::move(figures[i].response);
       if (rings[i].answered) node.ring = rings[i].response;
+      if (policies[i].answered) node.policies = std::move(policies[i].response);
     } else {
       node.problem = figures[i].error.message;
       *error = figures[i].error;
@@ -124,10 +128,21 @@ bool EpochsAgree(const ClusterFacts& facts) {
   return true;
 }
 
+// A change is on its way, or something is wrong: that stays.
+bool NodesAgree(const ClusterFacts& facts) {
+  if (!EpochsAgree(facts)) return false;
+  Findings findings;
+  for (const std::string& region : facts.Regions()) {
+    CheckRegionAgrees(region, facts.NodesOf(region), facts.now, &findings);
+  }
+  return findings.all().empty();
+}
+
 bool FetchNodes(const Session& session, const std::vector<std::string>& addresses,
                 const std::map<std::string, std::string>& names, ClusterFacts* facts,
                 ResultError* error) {
   facts->nodes.clear();
+  facts->now = absl::Now();
   AskEach(session, addresses, names, facts, error);
   const std::map<std::string, std::string> others = OtherMembers(*facts);
   std::vector<std::string> more;
@@ -152,12 +167,20 @@ std::vector<std::string> ClusterFacts::Regions() const {
   return {regions.begin(), regions.end()};
 }
 
+std::vector<const NodeFacts*> ClusterFacts::NodesOf(const std::string& region) const {
+  std::vector<const NodeFacts*> of_region;
+  for (const NodeFacts& node : nodes) {
+    if (node.answered() && node.status().region() == region) of_region.push_back(&node);
+  }
+  return of_region;
+}
+
 bool FetchFacts(const Session& session, ClusterFacts* facts, ResultError* error) {
   const std::vector<std::string> addresses = AllAdminAddresses(session, error);
   if (addresses.empty()) return false;
   const std::map<std::string, std::string> names = BookedNames(session);
   if (!FetchNodes(session, addresses, names, facts, error)) return false;
-  if (!EpochsAgree(*facts)) {  // A change is on its way, or something is wrong: that stays.
+  if (!NodesAgree(*facts)) {
     absl::SleepFor(kSettle);
     if (!FetchNodes(session, addresses, names, facts, error)) return false;
   }

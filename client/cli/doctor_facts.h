@@ -19,6 +19,7 @@ struct NodeFacts {
   std::string problem;  // Why it did not answer; empty: it did.
   admin::v1::GetFiguresResponse figures = {};
   admin::v1::GetRingResponse ring = {};
+  admin::v1::ListPoliciesResponse policies = {};
   absl::Time asked = {};  // By this machine's clock.
   absl::Duration took = {};
 
@@ -44,6 +45,8 @@ struct ClusterFacts {
 
   // Regions of the nodes that answered, sorted.
   std::vector<std::string> Regions() const;
+  // Those of a region that answered.
+  std::vector<const NodeFacts*> NodesOf(const std::string& region) const;
 };
 
 // Asks nodes, those that these name, coordinators and their leaders. False: no node answered;

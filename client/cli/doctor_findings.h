@@ -40,8 +40,17 @@ inline constexpr double kNearFull = 0.90;
 
 // Each node, its memory, certificate and Redis; releases, clocks and TLS of all.
 void CheckNodes(const ClusterFacts& facts, Findings* findings);
-// Each region: topology, slots, coordinators, the memory of its Redis; replication between them.
+// Each region: topology, slots, coordinators, its Redis; replication between them.
 void CheckRegions(const ClusterFacts& facts, Findings* findings);
+// A region's Redis, as `nodes` tell of it that answered; one at least.
+void CheckRegionRedis(const std::string& region, const std::vector<const NodeFacts*>& nodes,
+                      Findings* findings);
+// Where these nodes of one region, which all answered, have what only one of them may have: another
+// Redis, other regions, policies, or memory.
+void CheckRegionAgrees(const std::string& region, const std::vector<const NodeFacts*>& nodes,
+                       absl::Time now, Findings* findings);
+// True of what a node says when its Redis cannot save: CheckRegionRedis tells it.
+bool IsDiskWarning(const std::string& warning);
 
 }  // namespace meridian::cli
 

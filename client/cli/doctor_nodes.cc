@@ -136,7 +136,9 @@ class NodeDoctor {
             ? 0
             : static_cast<double>(status.l1_bytes()) / static_cast<double>(status.l1_limit_bytes());
     if (filled <= kNearFull) return;
-    out_.Warning(
+    // What a cache is for, and so no reason to wake anybody; a process that outgrows it is an
+    // alert.
+    out_.Info(
         "l1_full", node.Label(),
         absl::StrFormat("memory (L1) is filled to %.0f %%: entries leave for others", 100 * filled),
         "meridianctl recommendations and what-if say whether more would help; --l1-max-bytes");
@@ -179,7 +181,7 @@ class NodeDoctor {
         out_.Warning("redis_circuit", node.Label(),
                      absl::StrCat("does not ask ", what, ": it failed too often"),
                      "docs/runbooks/MeridianRedisCircuitOpen.md");
-      } else if (!l2.problem().empty()) {
+      } else if (!l2.problem().empty() && !IsToldOfTheRegion(node, i)) {
         out_.Warning("redis_settings", node.Label(), absl::StrCat(what, ": ", l2.problem()),
                      "set it with CONFIG SET, and in the Redis configuration");
       }
@@ -197,7 +199,13 @@ class NodeDoctor {
     }
   }
 
-  // Those that are checked here already are left out.
+  // CheckRegionRedis judges the eviction policy of the own Redis, also where CONFIG is forbidden.
+  static bool IsToldOfTheRegion(const NodeFacts& node, int l2) {
+    return l2 == 0 && !node.figures.l2_eviction_policy().empty() &&
+           absl::StartsWith(node.status().l2(l2).problem(), "maxmemory-policy");
+  }
+
+  // Those that are checked elsewhere are left out.
   void Warnings(const NodeFacts& node) {
     for (const std::string& warning : node.status().warnings()) {
       if (absl::StartsWith(warning, "Redis of ") || absl::StartsWith(warning, "replication to ") ||

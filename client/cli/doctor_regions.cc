@@ -7,7 +7,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/doctor_findings.h"
 #include "client/cli/duration_text.h"
@@ -15,7 +14,6 @@
 namespace meridian::cli {
 namespace {
 
-using admin::v1::GetStatusResponse;
 using admin::v1::ReplicationLink;
 
 constexpr uint32_t kSlots = 1024;
@@ -28,14 +26,12 @@ class RegionDoctor {
 
   void Regions() {
     for (const std::string& region : facts_.Regions()) {
-      std::vector<const NodeFacts*> nodes;
-      for (const NodeFacts& node : facts_.nodes) {
-        if (node.answered() && node.status().region() == region) nodes.push_back(&node);
-      }
+      const std::vector<const NodeFacts*> nodes = facts_.NodesOf(region);
       Epochs(region, nodes);
       Slots(region, nodes);
       Coordinator(region, nodes);
-      RegionMemory(region, nodes);
+      CheckRegionRedis(region, nodes, &out_);
+      CheckRegionAgrees(region, nodes, facts_.now, &out_);
       if (nodes.size() == 1 && nodes.front()->ring.members_size() < 2) {
         out_.Info("single_node", region, "has one node: while it is away the region has no cache",
                   "run at least two nodes a region");
@@ -98,10 +94,11 @@ class RegionDoctor {
       }
     }
     if (!unheard.empty()) {
-      out_.Critical("coordinator_unheard", region,
-                    absl::StrCat("no coordinator answers ", unheard,
-                                 ": a node that dies stays an owner, no alert is made"),
-                    "start a coordinator; is the regional Redis up, which keeps its lease?");
+      out_.Critical(
+          "coordinator_unheard", region,
+          absl::StrCat("no coordinator answers ", unheard,
+                       ": a node that dies stays an owner, and no alert of nodes is made"),
+          "start a coordinator; is the regional Redis up, which keeps its lease?");
     }
     size_t answering = 0, leaders = 0, listed = 0;
     for (const CoordinatorFacts& coordinator : facts_.coordinators) {
@@ -136,30 +133,6 @@ class RegionDoctor {
                               " does not answer: ", coordinator.problem),
                  "start it again: when the one that leads dies, nobody else reacts to nodes that "
                  "die (docs/runbooks/MeridianNoCoordinatorLeads.md)");
-  }
-
-  void RegionMemory(const std::string& region, const std::vector<const NodeFacts*>& nodes) {
-    const GetStatusResponse& status = nodes.front()->status();
-    if (status.l2_size() == 0 || status.l2(0).address().empty() || !status.l2(0).connected()) {
-      return;
-    }
-    uint64_t used = 0, limit = 0;
-    for (const NodeFacts* node : nodes) {
-      used = std::max(used, node->figures.l2_used_bytes());
-      limit = std::max(limit, node->figures.l2_limit_bytes());
-    }
-    if (limit == 0) {
-      if (used > 0) {
-        out_.Info("redis_maxmemory", region,
-                  "its Redis has no maxmemory: it grows until the machine ends it",
-                  "set maxmemory, and maxmemory-policy volatile-lfu");
-      }
-    } else if (static_cast<double>(used) > kNearFull * static_cast<double>(limit)) {
-      out_.Warning("redis_memory", region,
-                   absl::StrFormat("its Redis is filled to %.0f %% of maxmemory",
-                                   100 * static_cast<double>(used) / static_cast<double>(limit)),
-                   "more maxmemory, shorter TTLs, or compression (meridianctl recommendations)");
-    }
   }
 
   // The worst of what the nodes of a region say.

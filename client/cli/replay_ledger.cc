@@ -1,6 +1,7 @@
 #include "client/cli/replay_ledger.h"
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/replay_stats.h"
 
 namespace meridian::cli {
 
@@ -39,8 +40,11 @@ std::optional<ReplayLedger::Mismatch> ReplayLedger::Judge(const Expectation& exp
   if (!result.hit()) return std::nullopt;
   const std::optional<ReplayStamp> stamp = CheckReplayValue(key_hash, result.value);
   if (!stamp) {
-    return Mismatch{"FOREIGN_BYTES", absl::StrCat("its ", result.value.size(),
-                                                  " bytes are not a value of this key")};
+    return Mismatch{
+        kForeignBytes,
+        absl::StrCat(
+            "its ", result.value.size(), " bytes are not a value of this key",
+            result.source == ResultSource::kOrigin ? ", its namespace's origin gave them" : "")};
   }
   const std::string version = result.version.ToText();
   if (!result.version.is_set()) return Mismatch{"NO_VERSION", "it has no version"};

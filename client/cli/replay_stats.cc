@@ -179,6 +179,13 @@ std::string ReplayReport::ToText() const {
   absl::StrAppend(&text, "errors          ", Grouped(stats.errors.count()), stats.errors.ToText(),
                   "\nmismatches      ", Grouped(stats.mismatches.count()),
                   stats.mismatches.ToText());
+  if (stats.mismatches.Has(kForeignBytes)) {
+    absl::StrAppend(
+        &text,
+        "\nOf FOREIGN_BYTES the replay has written none: namespaces with an origin load "
+        "what they miss, or\nsomebody else writes there. Replay into a cluster without, "
+        "such as scripts/local-cluster up, without --origin.");
+  }
   if (signal != 0) {
     absl::StrAppend(&text, "\nended by signal ", signal, ": this is what was done until then");
   } else if (interrupted) {

@@ -46,12 +46,16 @@ struct RegionStats {
   void Merge(const RegionStats& other);
 };
 
+// A mismatch: bytes that no replay has written.
+inline constexpr char kForeignBytes[] = "FOREIGN_BYTES";
+
 // Errors and mismatches by reason, with the first example of each.
 class ProblemList {
  public:
   void Add(const std::string& reason, const std::string& example, uint64_t count = 1);
   void Merge(const ProblemList& other);
   uint64_t count() const { return count_; }
+  bool Has(const std::string& reason) const { return kinds_.count(reason) > 0; }
   nlohmann::ordered_json ToJson() const;
   // One indented line a reason; empty without problems.
   std::string ToText() const;

@@ -44,9 +44,9 @@ absl::Status Session::ApplyContext(bool timeout_given) {
   if (!file.ok()) {
     return absl::IsNotFound(file.status()) && !named ? absl::OkStatus() : file.status();
   }
-  if (!named) name = file->current;
-  if (name.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const Context context, file->Find(name));
+  if (!named && file->current.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Context context, named ? file->Find(name) : file->Current());
+  name = context.name;
   if (!timeout_given && !context.timeout.empty()) options_.timeout = context.timeout;
   // Addresses of two clusters must not mix.
   if (!options_.targets.empty() || !options_.admin.empty() || !options_.cluster.empty()) {
@@ -203,11 +203,17 @@ ExitCode Session::Fail(const ResultError& error) const {
 
 std::string Session::Advice(const ResultError& error) const {
   const auto targets = Targets();
-  const std::string where = targets.ok() ? absl::StrJoin(*targets, ", ") : "the nodes";
+  const bool of_nodes = coordinators_.empty();
+  std::string where = targets.ok() ? absl::StrJoin(*targets, ", ") : "the nodes";
+  if (!of_nodes) where = absl::StrCat("coordinator ", absl::StrJoin(coordinators_, ", "));
   if (error.code == absl::StatusCode::kUnavailable && error.reason == "UNAVAILABLE") {
-    return absl::StrCat("cannot reach ", where,
-                        ": is the cluster up? scripts/local-cluster status; another address: "
-                        "--target HOST:PORT");
+    return absl::StrCat("cannot reach ", where, of_nodes ? ": is the cluster" : ": is one",
+                        " up? scripts/local-cluster status; another address: ",
+                        of_nodes ? "--target" : "--coordinator", " HOST:PORT");
+  }
+  if (error.reason == "ORIGIN_TIMEOUT" || error.reason == "ORIGIN_UNAVAILABLE") {
+    return "the nodes are well, and what they have is served; see the origin of the namespace, or "
+           "take an older value with --max-stale 10s";
   }
   if (error.code == absl::StatusCode::kDeadlineExceeded) {
     return absl::StrCat(where, " did not answer within ", DurationText(timeout_),
@@ -215,6 +221,10 @@ std::string Session::Advice(const ResultError& error) const {
   }
   // gRPC's own word: the port belongs to another service. What Meridian has not built says so.
   if (error.code == absl::StatusCode::kUnimplemented && error.reason == "UNIMPLEMENTED") {
+    if (!of_nodes) {
+      return "this port does not serve that call: --coordinator takes the address of a coordinator "
+             "(port 7410 unless configured otherwise)";
+    }
     return "this port does not serve that call: --target takes data addresses (port 7400 unless "
            "configured otherwise), --admin the admin address of one node (7402)";
   }

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -86,6 +87,11 @@ class Session {
   // says what to do, for kExitUsage. `what` begins with "this".
   bool Confirm(std::string_view what, bool yes) const;
 
+  // Whom Fail names from now on when nobody answers: these coordinators; empty: the nodes.
+  void NameCoordinators(std::vector<std::string> addresses) const {
+    coordinators_ = std::move(addresses);
+  }
+
   // Tells people what went wrong and what to do; returns the exit code for it.
   ExitCode Fail(const absl::Status& status) const;
   ExitCode Fail(const ResultError& error) const;
@@ -102,6 +108,7 @@ class Session {
   bool admin_of_context_ = false;
   bool targets_of_environment_ = false;
   absl::Duration timeout_ = absl::Seconds(5);
+  mutable std::vector<std::string> coordinators_;
 };
 
 // 4 for missing rights, 5 for nodes that are away or slow, 1 for everything else.

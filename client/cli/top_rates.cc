@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/telemetry/fine_latency.h"
+
 namespace meridian::cli {
 namespace {
 
@@ -15,7 +17,7 @@ HistogramSnapshot SnapshotOf(const GetFiguresResponse& figures) {
   snapshot.counts = {counts.begin(), counts.end()};
   snapshot.counts.resize(snapshot.bounds.size() + 1);
   snapshot.sum = figures.call_latency().seconds();
-  return snapshot;
+  return InBounds(snapshot, LatencyBounds());  // Those that calls are counted in.
 }
 
 struct Reads {

@@ -229,7 +229,7 @@ void Client::Impl::Set(std::string_view name_space, SetItem item, const CallOpti
     return done(Failed<WriteResult>(std::move(wrong)));
   }
   if (auto wrong = CheckItem(item)) return done(Failed<WriteResult>(std::move(wrong)));
-  NoteWrite(name_space, item.key);
+  NoteSet(name_space, item);
   const Plan plan = PlanCall(options, options_.set_timeout);
   auto* call = NewCall<cache::v1::SetRequest, cache::v1::SetResponse>(
       plan, NodeOf(*plan.view, plan.any_node, name_space, item.key), name_space, &AsyncStub::Set,
@@ -364,7 +364,7 @@ void Client::Impl::BatchSet(std::string_view name_space, std::vector<SetItem> it
       refused[i] = Failed<WriteResult>(std::move(wrong));
       continue;
     }
-    NoteWrite(name_space, items[i].key);
+    NoteSet(name_space, items[i]);
     splitter.Add(items[i].key, WireBytes(items[i]));
     sent.push_back(i);
   }

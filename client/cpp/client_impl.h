@@ -120,6 +120,11 @@ class Client::Impl {
   void NoteWrite(std::string_view name_space, std::string_view key) {
     if (options_.spread_hot_keys) hot_spread_.Wrote(name_space, key, clock_.Monotonic());
   }
+  // The same of a Set. Who fills a key under a lease changes nothing: of those who read a hot key
+  // it is always one or another, and each would then read it from its owner for a while.
+  void NoteSet(std::string_view name_space, const SetItem& item) {
+    if (item.lease.empty()) NoteWrite(name_space, item.key);
+  }
 
   // The call for one key; the caller fills the rest of request() and starts it.
   template <typename Request, typename Response>

@@ -38,7 +38,7 @@ struct ClientOptions {
   // Ask any node, not only the owner, for a key that this client reads in a tenth of its calls, 20
   // times a second (with Get, BatchGet or ReadThrough). For clusters whose nodes keep mirrors
   // (--mirror-max-bytes): then such a value may be as old as one of the near cache, but not older
-  // than a write of this client that took less than 10 s.
+  // than a write of this client that took less than 10 s (a fill under a lease is none).
   bool spread_hot_keys = false;
 
   // Returns kInvalidArgument, with the field and the rule, when something is wrong.

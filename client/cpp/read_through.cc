@@ -178,7 +178,26 @@ class Reading {
   Values values_;
 };
 
+// As the caller's keys, of those without repetition.
+Values Repeated(const Values& values, const std::vector<size_t>& of) {
+  Values results;
+  results.reserve(of.size());
+  for (const size_t i : of) results.push_back(values[i]);
+  return results;
+}
+
 }  // namespace
+
+Values ReadThrough(Client* client, std::string_view name_space,
+                   std::span<const std::string_view> keys, const ComputeMissing& compute,
+                   const ReadThroughOptions& options) {
+  if (client != nullptr) return ReadThrough(*client, name_space, keys, compute, options);
+  const Distinct distinct = WithoutRepetition(keys);
+  if (distinct.keys.empty()) return {};
+  Values computed = compute(distinct.keys);
+  if (computed.size() != distinct.keys.size()) computed.assign(distinct.keys.size(), std::nullopt);
+  return Repeated(computed, distinct.of);
+}
 
 Values ReadThrough(Client& client, std::string_view name_space,
                    std::span<const std::string_view> keys, const ComputeMissing& compute,
@@ -186,10 +205,7 @@ Values ReadThrough(Client& client, std::string_view name_space,
   Distinct distinct = WithoutRepetition(keys);
   const Values values =
       Reading(client, name_space, std::move(distinct.keys), compute, options).Run();
-  Values results;
-  results.reserve(keys.size());
-  for (const size_t i : distinct.of) results.push_back(values[i]);
-  return results;
+  return Repeated(values, distinct.of);
 }
 
 }  // namespace meridian

@@ -57,6 +57,13 @@ std::vector<std::optional<std::string>> ReadThrough(Client& client, std::string_
                                                     const ComputeMissing& compute,
                                                     const ReadThroughOptions& options = {});
 
+// For a program that may be run without a cache: with nullptr everything is computed (each key
+// once), and nothing is stored.
+std::vector<std::optional<std::string>> ReadThrough(Client* client, std::string_view name_space,
+                                                    std::span<const std::string_view> keys,
+                                                    const ComputeMissing& compute,
+                                                    const ReadThroughOptions& options = {});
+
 }  // namespace meridian
 
 #endif  // MERIDIAN_CLIENT_CPP_READ_THROUGH_H_

@@ -3,9 +3,9 @@
 // BatchGet being one call. Nodes keep mirrors of keys that they are asked for often.
 //
 // Promise: a key that this client has written is read from its owner for kAfterWrite, longer than a
-//   mirror may be behind: a client reads its own writes. In large batches a key is found for sure
-//   only when it is more than one in kCounters of the keys as well: in every batch of 60, or in a
-//   third of the batches of 20.
+//   mirror may be behind: a client reads its own writes. To fill a key under a lease is none. In
+//   large batches a key is found for sure only when it is more than one in kCounters of the keys as
+//   well: in every batch of 60, or in a third of the batches of 20.
 // Cost: a hash and a short lock a Get, of keys of a batch one lock for four; 3 KiB. Thread safety:
 // all methods may be called concurrently.
 

@@ -296,6 +296,8 @@ bool Engine::IsBehind(const EntryKey& key, Version version) const {
   return ShardOf(key).IsBehind(key, version);
 }
 
+void Engine::NoteRefused(const EntryKey& key) { ShardOf(key).NoteRefused(key); }
+
 void Engine::DropSlot(uint32_t slot) {
   absl::MutexLock lock(&drop_mu_);
   if (generations_.Drop(slot) % (EntryNode::kGenerations / 2) != 0) return;

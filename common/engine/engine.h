@@ -169,6 +169,10 @@ class Engine {
   // True when the key is absent or older than `version`: what a changelog entry asks before Erase.
   bool IsBehind(const EntryKey& key, Version version) const;
 
+  // The caller has kept a value out that a miss had found elsewhere: of the misses that follow,
+  // that is the cause.
+  void NoteRefused(const EntryKey& key);
+
   // Makes every entry of a slot invisible, and voids its fills; memory comes back as Advance and
   // eviction reach the entries. O(1), but for every 16th drop of one slot, which frees all dropped
   // entries itself: an entry keeps 5 bits of its generation, and must not live to see them again.

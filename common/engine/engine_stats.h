@@ -28,12 +28,36 @@ constexpr std::string_view EvictionCauseName(EvictionCause cause) {
   return kNames[static_cast<size_t>(cause)];
 }
 
+// Why L1 does not have a key that it is asked for: as far as is remembered (GoneKeys), what became
+// of its entry last.
+enum class MissCause : uint8_t {
+  kNew,   // L1 did not have it, or so long ago that it is forgotten.
+  kSize,  // These are as for EvictionCause.
+  kTtl,
+  kFence,
+  kAdmission,  // Here also what the admission policy of a namespace kept out (Engine::NoteRefused).
+  kReplaced,   // By a version that could not stay: too large, or expired.
+  kErase,      // An invalidation, or a newer version elsewhere.
+};
+inline constexpr size_t kMissCauses = 7;
+
+constexpr MissCause MissCauseOf(EvictionCause cause) {
+  return static_cast<MissCause>(static_cast<uint8_t>(cause) + 1);
+}
+
+// The value of the label `cause`: "new", "erase", else as for EvictionCauseName.
+constexpr std::string_view MissCauseName(MissCause cause) {
+  if (cause == MissCause::kNew) return "new";
+  if (cause == MissCause::kErase) return "erase";
+  return EvictionCauseName(static_cast<EvictionCause>(static_cast<uint8_t>(cause) - 1));
+}
+
 // Counters since the start, and what there is now.
 //
 // Invariant: puts + fills == erases + the sum of evictions + entries.
 struct EngineCounters {
   uint64_t hits = 0;
-  uint64_t misses = 0;
+  std::array<uint64_t, kMissCauses> misses_by = {};
   uint64_t puts = 0;    // Entries stored by Put.
   uint64_t fills = 0;   // Entries stored by PutFill.
   uint64_t erases = 0;  // Entries removed by Erase.
@@ -42,6 +66,8 @@ struct EngineCounters {
   uint64_t entries = 0;    // Expired and dropped ones that are not freed yet included.
   uint64_t bytes = 0;      // Their charges.
 
+  uint64_t misses() const;  // For whatever cause.
+  uint64_t missed(MissCause cause) const { return misses_by[static_cast<size_t>(cause)]; }
   uint64_t evicted(EvictionCause cause) const { return evictions[static_cast<size_t>(cause)]; }
   EngineCounters& operator+=(const EngineCounters& other);
   friend bool operator==(const EngineCounters&, const EngineCounters&) = default;

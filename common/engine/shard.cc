@@ -1,18 +1,13 @@
 #include "common/engine/shard.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
+
+#include "common/engine/shard_removed.h"
 
 namespace meridian {
 namespace {
-
-// What one lock hold of Advance frees and looks at, at most: readers do not wait for long.
-constexpr size_t kAdvanceBatch = 64;
-constexpr size_t kAdvanceLooks = 256;
-
-// How often all entries are looked through for what fences have killed, at most: nobody sees those,
-// and some services fence all the time.
-constexpr int64_t kFenceWalkNs = 10'000'000'000;
 
 // What warming brought and nobody has asked for is followed up to so many entries of a shard.
 constexpr size_t kBytesAMark = 128;
@@ -20,30 +15,23 @@ constexpr size_t kLeastMarks = 64;
 constexpr size_t kMostMarks = 16384;
 constexpr size_t kVictims = 2048;  // That it drove out.
 
+// Why an entry left is remembered of one for so many bytes of a shard.
+constexpr size_t kBytesAGoneKey = 512;
+constexpr size_t kLeastGoneKeys = 256;
+constexpr size_t kMostGoneKeys = size_t{1} << 16;
+
 // Two looks at one record tell its expiry apart by no more than this: by two clocks.
 constexpr int64_t kSameExpiryNs = 10'000'000;
 
 int64_t Nanos(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
 
+// A load for nothing.
+void CountVain(WarmedCounts* counts) {
+  ++counts->warmed;
+  ++counts->unused;
+}
+
 }  // namespace
-
-class Shard::Removed {
- public:
-  Removed() = default;
-  Removed(const Removed&) = delete;
-  Removed& operator=(const Removed&) = delete;
-  ~Removed() {
-    while (first_ != 0) {
-      EntryNode* node = EntryNode::At(first_);
-      first_ = node->chain;
-      EntryNode::Destroy(node);
-    }
-  }
-  void Push(EntryNode* node) { node->chain = std::exchange(first_, node->handle()); }
-
- private:
-  NodeHandle first_ = 0;
-};
 
 Shard::Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
              std::unique_ptr<EvictionPolicy> policy, const SlotGenerations& generations,
@@ -54,7 +42,9 @@ Shard::Shard(PoolTable::Limits limits, ChargeMode charge, KeyHasher hasher,
       generations_(generations),
       fences_(fences),
       table_(hasher),
-      pools_(limits, std::move(policy)) {}
+      pools_(limits, std::move(policy)),
+      gone_(std::clamp(std::bit_floor(limits.bytes / kBytesAGoneKey), kLeastGoneKeys,
+                       kMostGoneKeys)) {}
 
 Shard::~Shard() { Clear(); }
 
@@ -110,7 +100,11 @@ bool Shard::GetLocked(const EntryKey& key, absl::Duration now, Entry* entry) {
 }
 
 void Shard::CountMiss(const EntryKey& key, absl::Duration now) {
-  ++CountersOf(key.name_space).misses;
+  MissCause cause = gone_.Look(key.hash);
+  if (const EntryNode* dead = table_.Find(key); dead != nullptr) {  // It is not freed yet.
+    cause = IsCurrent(*dead) ? MissCause::kTtl : MissCause::kFence;
+  }
+  ++CountersOf(key.name_space).misses_by[static_cast<size_t>(cause)];
   if (warmed_ == nullptr || !warmed_->has_victims()) return;
   const WarmSourceId source = warmed_->TakeVictim(key.hash, Nanos(now));
   if (source != 0) ++warmed_->Of(key.name_space, source).displaced;
@@ -234,7 +228,13 @@ PutOutcome Shard::Put(const EntryKey& key, Entry entry, absl::Duration now, PutK
   ++(kind == PutKind::kFill ? counters.fills : counters.puts);
   EntryNode* const added = node.release();
   const bool stays = Insert(added, placed, warming, &removed);
-  if (stays && warming.source != 0) Mark(*added, key, warming, due_ns);
+  if (warming.source != 0) {
+    if (stays && due_ns != Nanos(absl::InfiniteDuration())) {
+      Mark(*added, key, warming, due_ns);
+    } else {  // There was no room for it, or what it replaced had no end: it lives no longer.
+      CountVain(&Ledger().Of(key.name_space, warming.source));
+    }
+  }
   if (grew) Compact(&removed);
   return PutOutcome::kStored;
 }
@@ -276,10 +276,7 @@ PutOutcome Shard::Renew(const EntryKey& key, Version version, absl::Duration exp
     if (node->is_marked()) EndMark(*node);
     Mark(*node, key, warming, before_ns);
   } else if (warming.source != 0) {
-    // Loaded anew for nothing: it would have lived as long.
-    WarmedCounts& counts = Ledger().Of(key.name_space, warming.source);
-    ++counts.warmed;
-    ++counts.unused;
+    CountVain(&Ledger().Of(key.name_space, warming.source));  // It would have lived as long.
   }
   return longer ? PutOutcome::kRenewed : PutOutcome::kStale;
 }
@@ -303,95 +300,6 @@ bool Shard::Insert(EntryNode* node, bool placed, Warming warming, Removed* remov
   return EvictUntilFits(node, warming, removed);
 }
 
-bool Shard::EvictUntilFits(const EntryNode* newcomer, Warming warming, Removed* removed) {
-  bool stays = true;
-  // Ends: demotions make no circle, so a node leaves after as many as there are pools at most.
-  while (const std::optional<PoolId> over = pools_.Over()) {
-    EvictionPolicy& policy = pools_.policy(*over);
-    EntryNode& victim = policy.Victim();
-    policy.OnEvict(victim);
-    EngineCounters& counters = CountersOf(victim.name_space());
-    if (const std::optional<PoolId> lower = pools_.demote_to(*over)) {
-      ++counters.demotions;
-      MoveTo(*lower, victim);
-      continue;
-    }
-    const EvictionCause cause =
-        &victim == newcomer ? EvictionCause::kAdmission : EvictionCause::kSize;
-    ++counters.evictions[static_cast<size_t>(cause)];
-    if (cause == EvictionCause::kAdmission) {
-      stays = false;
-    } else if (warming.source != 0) {
-      Ledger().AddVictim(hasher_.Of(victim.name_space(), victim.key()), warming.source,
-                         warming.now_ns);
-    }
-    Unlink(&victim, removed);
-  }
-  return stays;
-}
-
-void Shard::Compact(Removed* removed) {
-  std::array<EntryNode*, BlockArena::kMaxBlocksPerPage> nodes;
-  size_t count = 0;
-  const bool found = arena_->TakeSparsePage([&](void* block) {
-    EntryNode* node = static_cast<EntryNode*>(block);
-    // What is in no wheel was removed, and only waits for its last reader.
-    if (node->wheel_links.next != 0 && !node->is_shared()) nodes[count++] = node;
-  });
-  if (!found) return;
-  for (size_t i = 0; i < count; ++i) {
-    EntryNode* old = nodes[i];
-    EntryNode* node = old->CopyToNewBlock(*arena_);
-    if (node == nullptr) break;
-    PolicyOf(*node).OnMove(*old, *node);
-    table_.TakePlace(old, node);
-    wheel_.TakePlace(*node);
-    old->LeaveToCopy();
-    removed->Push(old);
-  }
-  arena_->ReopenPage();
-}
-
-void Shard::FreeAllDropped() {
-  Removed removed;
-  absl::MutexLock lock(&mu_);
-  for (size_t i = 0; i < table_.bucket_count(); ++i) {
-    EntryNode* node = table_.BucketHead(i);
-    while (node != nullptr) {
-      EntryNode* next = EntryTable::NextOf(*node);
-      if (!IsCurrent(*node)) Evict(node, EvictionCause::kFence, &removed);
-      node = next;
-    }
-  }
-}
-
-void Shard::MoveTo(PoolId pool, EntryNode& node) {
-  const size_t charge = node.charge(charge_);
-  pools_.Subtract(node.pool(), charge);
-  node.set_pool(pool);
-  node.policy_bits = 0;
-  pools_.Add(pool, charge);
-  PolicyOf(node).OnInsert(node);
-}
-
-void Shard::Evict(EntryNode* node, EvictionCause cause, Removed* removed) {
-  ++CountersOf(node->name_space()).evictions[static_cast<size_t>(cause)];
-  PolicyOf(*node).OnRemove(*node);
-  Unlink(node, removed);
-}
-
-void Shard::Unlink(EntryNode* node, Removed* removed) {
-  if (node->is_marked()) EndMark(*node);
-  const size_t charge = node->charge(charge_);
-  pools_.Subtract(node->pool(), charge);
-  EngineCounters& counters = CountersOf(node->name_space());
-  --counters.entries;
-  counters.bytes -= charge;
-  wheel_.Remove(*node);
-  table_.Remove(node);
-  removed->Push(node);
-}
-
 bool Shard::Erase(const EntryKey& key, Version version) {
   Removed removed;
   absl::MutexLock lock(&mu_);
@@ -405,7 +313,7 @@ bool Shard::Erase(const EntryKey& key, Version version) {
   if (node->version() > version) return false;
   ++CountersOf(key.name_space).erases;
   PolicyOf(*node).OnRemove(*node);
-  Unlink(node, &removed);
+  UnlinkGone(node, MissCause::kErase, &removed);
   return true;
 }
 
@@ -430,76 +338,9 @@ bool Shard::IsBehind(const EntryKey& key, Version version) const {
   return node == nullptr || !IsCurrent(*node) || node->version() < version;
 }
 
-size_t Shard::Clear() {
-  Removed removed;
+void Shard::NoteRefused(const EntryKey& key) {
   absl::MutexLock lock(&mu_);
-  for (uint32_t& writes : writes_) ++writes;
-  watches_->AllChanged();
-  const size_t count = table_.size();
-  for (size_t i = 0; i < table_.bucket_count(); ++i) {
-    while (EntryNode* node = table_.BucketHead(i)) Evict(node, EvictionCause::kFence, &removed);
-  }
-  return count;
-}
-
-size_t Shard::Advance(absl::Duration now, size_t limit, size_t* looks) {
-  size_t freed = 0;
-  while (freed<limit&& * looks> 0) {
-    Removed removed;
-    absl::MutexLock lock(&mu_);
-    const size_t batch = std::min(limit - freed, kAdvanceBatch);
-    const size_t batch_looks = std::min(*looks, kAdvanceLooks);
-    size_t looks_left = batch_looks;
-    size_t freed_now = FreeExpired(Nanos(now), batch, &looks_left, &removed);
-    freed_now += FreeDropped(Nanos(now), batch - freed_now, &looks_left, &removed);
-    freed += freed_now;
-    *looks -= batch_looks - looks_left;
-    if (freed_now < batch && looks_left > 0) break;  // Nothing is left to do.
-  }
-  return freed;
-}
-
-size_t Shard::FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed) {
-  size_t freed = 0;
-  for (; freed < limit; ++freed) {
-    EntryNode* node = wheel_.NextExpired(now_ns, looks);
-    if (node == nullptr) break;
-    Evict(node, EvictionCause::kTtl, removed);
-  }
-  return freed;
-}
-
-size_t Shard::FreeDropped(int64_t now_ns, size_t limit, size_t* looks, Removed* removed) {
-  if (!walking_) {
-    const uint64_t drops = generations_.drops();
-    const uint64_t fences = fences_.changes();
-    const bool fenced = fences != fences_seen_ && now_ns >= next_fence_walk_ns_;
-    if (drops == drops_seen_ && !fenced) return 0;
-    drops_seen_ = drops;
-    fences_seen_ = fences;
-    next_fence_walk_ns_ = now_ns + kFenceWalkNs;
-    walk_bucket_ = 0;
-    walking_ = true;
-  }
-  size_t freed = 0;
-  while (*looks > 0 && freed < limit) {
-    if (walk_bucket_ >= table_.bucket_count()) {
-      walking_ = false;
-      break;
-    }
-    --*looks;
-    EntryNode* node = table_.BucketHead(walk_bucket_);
-    while (node != nullptr && freed < limit) {
-      EntryNode* next = EntryTable::NextOf(*node);
-      if (!IsCurrent(*node)) {
-        Evict(node, EvictionCause::kFence, removed);
-        ++freed;
-      }
-      node = next;
-    }
-    if (node == nullptr) ++walk_bucket_;
-  }
-  return freed;
+  gone_.Put(key.hash, MissCause::kAdmission);
 }
 
 size_t Shard::bytes() const {
@@ -510,32 +351,6 @@ size_t Shard::bytes() const {
 PoolUse Shard::UseOf(PoolId pool) const {
   absl::MutexLock lock(&mu_);
   return pools_.Resolve(pool) == pool ? pools_.use(pool) : PoolUse{};
-}
-
-PolicyLimits Shard::PolicyLimitsOf(PoolTable::Limits pool_limits) const {
-  const auto bound = [](size_t cap, size_t total) {
-    return cap == 0 ? total : total == 0 ? cap : std::min(cap, total);
-  };
-  return {bound(pool_limits.bytes, limits_.bytes), bound(pool_limits.entries, limits_.entries),
-          charge_};
-}
-
-void Shard::SetPool(PoolId pool, PoolTable::Limits limits, std::optional<PoolId> demote_to,
-                    bool same_policy, std::unique_ptr<EvictionPolicy> policy) {
-  Removed removed;
-  absl::MutexLock lock(&mu_);
-  if (same_policy && pools_.policy(pool).Resize(PolicyLimitsOf(limits))) policy = nullptr;
-  pools_.Configure(pool, pools_.StepTowards(pool, limits), demote_to, std::move(policy));
-  EvictUntilFits(nullptr, {}, &removed);
-}
-
-bool Shard::ShrinkPool(PoolId pool, PoolTable::Limits limits) {
-  Removed removed;
-  absl::MutexLock lock(&mu_);
-  if (pools_.limits(pool) == limits) return false;
-  pools_.Configure(pool, pools_.StepTowards(pool, limits), pools_.demote_to(pool), nullptr);
-  EvictUntilFits(nullptr, {}, &removed);
-  return true;
 }
 
 size_t Shard::entries() const {

@@ -32,6 +32,7 @@
 #include "common/engine/eviction_policy.h"
 #include "common/engine/fence_table.h"
 #include "common/engine/fill_token.h"
+#include "common/engine/gone_keys.h"
 #include "common/engine/key_hasher.h"
 #include "common/engine/key_watch.h"
 #include "common/engine/lookup.h"
@@ -80,6 +81,7 @@ class alignas(64) Shard {
       ABSL_LOCKS_EXCLUDED(mu_);
   bool Erase(const EntryKey& key, Version version) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsBehind(const EntryKey& key, Version version) const ABSL_LOCKS_EXCLUDED(mu_);
+  void NoteRefused(const EntryKey& key) ABSL_LOCKS_EXCLUDED(mu_);
   size_t Clear() ABSL_LOCKS_EXCLUDED(mu_);
   void VoidFills() ABSL_LOCKS_EXCLUDED(mu_);
   // Also stops when `*looks`, the number of entries and buckets it may look at, is used up.
@@ -100,8 +102,7 @@ class alignas(64) Shard {
   void AddWarmed(WarmLedger::Books* books) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Removed nodes, linked by `chain`: freed when the lock is not held.
-  class Removed;
+  class Removed;  // shard_removed.h
   static constexpr size_t kFillCounters = 256;
 
   bool IsOfGeneration(const EntryNode& node) const {
@@ -161,6 +162,9 @@ class alignas(64) Shard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes a node, of which the policy knows no more, out of everything else.
   void Unlink(EntryNode* node, Removed* removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same of one whose key is not there any more then.
+  void UnlinkGone(EntryNode* node, MissCause cause, Removed* removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeExpired(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   size_t FreeDropped(int64_t now_ns, size_t limit, size_t* looks, Removed* removed)
@@ -182,6 +186,7 @@ class alignas(64) Shard {
   TtlWheel wheel_ ABSL_GUARDED_BY(mu_);
   std::vector<EngineCounters> namespaces_ ABSL_GUARDED_BY(mu_);  // By NamespaceId; grows on use.
   std::unique_ptr<WarmLedger> warmed_ ABSL_GUARDED_BY(mu_);      // nullptr: nothing was warmed.
+  GoneKeys gone_ ABSL_GUARDED_BY(mu_);
   // How many writes there were of the keys that share a counter: a fill that began before is void.
   std::array<uint32_t, kFillCounters> writes_ ABSL_GUARDED_BY(mu_) = {};
   // The walk through the table that frees entries that were dropped or fenced.

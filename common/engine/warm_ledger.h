@@ -2,12 +2,12 @@
 // yet, and what was evicted for them.
 //
 // An entry is marked when a read that warms put it in. The mark ends with the first hit (used) or
-//   with the entry (unused). Of what was there already and was loaded anew, only a hit after its
-//   old expiry is use: before, it would have been a hit anyway; and when it is loaded anew once
-//   more, the last load has its mark, and the one before was in vain. What was evicted to make room
-//   for it is remembered for kSoon: when it is asked for meanwhile, it was displaced. So for each
-//   source and namespace warmed >= used + unused, and the difference is resident and waits for its
-//   first hit.
+//   with the entry (unused: at once when there is no room). Of what was there already and was
+//   loaded anew, only a hit after its old expiry is use: before, it would have been a hit anyway;
+//   and when it is loaded anew once more, the last load has its mark, and the one before was in
+//   vain. What was evicted to make room is remembered for kSoon: asked for then, it was displaced.
+//   So for each source and namespace warmed >= used + unused; the difference is resident and waits
+//   for its first hit.
 // Bounded: marks and victims are cells of 8 bytes in sets of eight. When a set has no room an entry
 //   is counted as warmed but not followed; the oldest victim of a set gives way. About one look in
 //   500 million takes a stranger's mark.
@@ -36,9 +36,9 @@ using WarmSourceId = uint8_t;
 inline constexpr WarmSourceId kMaxWarmSources = 15;
 
 struct WarmedCounts {
-  uint64_t warmed = 0;     // Loads: entries that stayed, and those loaded anew that were there.
+  uint64_t warmed = 0;     // Loads: of what was not there, and of what was and was loaded anew.
   uint64_t used = 0;       // Of these, those that were hit.
-  uint64_t unused = 0;     // Of these, those that ended without one, or brought no longer life.
+  uint64_t unused = 0;     // Of these, those that were not, had no room, or live no longer.
   uint64_t displaced = 0;  // Evicted for them, and asked for again soon after.
 
   WarmedCounts& operator+=(const WarmedCounts& other);

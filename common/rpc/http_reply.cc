@@ -44,7 +44,7 @@ std::optional<std::string> Decode(std::string_view text) {
 HttpReply JsonReply(const nlohmann::ordered_json& body) {
   // What is not UTF-8 in spite of all becomes a replacement character rather than an exception.
   return {
-      .content_type = "application/json",
+      .content_type = kJsonContent,
       .body = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"};
 }
 

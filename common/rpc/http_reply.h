@@ -16,11 +16,16 @@
 
 namespace meridian {
 
+inline constexpr char kJsonContent[] = "application/json";
+// A header of what a standby asks its leader for somebody else: who is asked asks nobody else.
+inline constexpr char kForwardedHeader[] = "Meridian-Forwarded";
+
 struct HttpRequest {
   std::string path = {};           // Decoded, and without "." and "..".
   std::string query = {};          // What is behind the "?", as it came.
   std::string if_none_match = {};  // These two headers as they came; empty: there are none.
   std::string accept_encoding = {};
+  bool forwarded = false;  // It has kForwardedHeader.
 };
 
 struct HttpReply {

@@ -20,6 +20,10 @@ inline constexpr int kMaxMessageBytes = 40 << 20;
 inline constexpr int kStreams = 1024;
 inline constexpr int kPeerStreams = 16 * 1024;
 
+// A service of grpc.health.v1 that is SERVING from when a program listens until it ends, whatever it
+// waits for: for who restarts what does not answer.
+inline constexpr char kLiveService[] = "meridian.live";
+
 // gRPC compression off (a 130 KB gzip message inflates to 128 MiB before the size limit refuses it),
 // keepalive pings every 10 s permitted, bounded streams and metadata, no port sharing.
 void ApplyServerSettings(grpc::ServerBuilder* builder, int streams = kStreams);

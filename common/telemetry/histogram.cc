@@ -49,6 +49,11 @@ void Histogram::ObserveMany(double value, uint64_t count) {
   // Counting beats searching: no branch to mispredict, and the bounds are few.
   size_t bucket = 0;
   for (const double bound : bounds_) bucket += value > bound ? 1 : 0;
+  ObserveIn(bucket, value, count);
+}
+
+void Histogram::ObserveIn(size_t bucket, double value, uint64_t count) {
+  assert(bucket <= bounds_.size());
   std::atomic<uint64_t>* cell = CellOf(ThreadCell());
   cell[bucket].fetch_add(count, std::memory_order_relaxed);
   std::atomic<uint64_t>& sum = cell[bounds_.size() + 1];

@@ -52,6 +52,8 @@ class Histogram {
   void Observe(double value) { ObserveMany(value, 1); }
   // As so many observations of the same value; costs as one. REQUIRES: count > 0.
   void ObserveMany(double value, uint64_t count);
+  // As ObserveMany, for who knows the bucket of the value: with many bounds the search costs.
+  void ObserveIn(size_t bucket, double value, uint64_t count);
   void Observe(absl::Duration latency) { Observe(absl::ToDoubleSeconds(latency)); }
 
   HistogramSnapshot Snapshot() const;

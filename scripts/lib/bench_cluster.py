@@ -26,6 +26,8 @@ class BenchCluster:
         cluster.load()
         self.addresses = {region: cluster.part(f"{region}-node-1").addresses for region in regions}
         self.pids = {part.name: part.pid for part in cluster.parts}
+        self.file = folder / "cluster.json"
+        self.coordinator = cluster.part(f"{regions[0]}-coordinator-1").addresses
         self.nodes = [part.addresses for part in cluster.parts if part.kind == "node"]
         self.redis_ports = {part.region: part.redis_port() for part in cluster.parts
                             if part.kind == "redis"}

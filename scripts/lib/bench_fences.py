@@ -11,12 +11,10 @@ milliseconds later: how long it took is told, and 3 s are too long. Ends with on
 
 import json
 import pathlib
-import shutil
 import statistics
-import tempfile
 
 from bench_cluster import BenchCluster, say
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy, whole_number
+from bench_tools import BINARIES_HELP, measuring, output_of, whole_number
 from cluster import positive
 from processes import Problem, http_get, metric_samples
 
@@ -81,11 +79,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    warn_when_busy()
-    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
     results = {scope: [] for scope in SCOPES}
-    try:
+    with measuring(options, BINARIES) as (binaries, folder):
         with BenchCluster(folder / "cluster", binaries, [REGION], "--l1-max-bytes", "256MiB",
                           "--node-flag=--mirror-max-bytes=8MiB", nodes=NODES) as cluster:
             for number in range(options.rounds):
@@ -94,5 +89,3 @@ def run(options):
                     say(f"round {number + 1} of {options.rounds}, {scope}: "
                         f"{results[scope][-1]['took_ms']:.1f} ms")
         report(options, results)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

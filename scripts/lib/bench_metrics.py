@@ -8,13 +8,11 @@ nothing else runs. Goal: 95 of 100 within 50 ms. Ends with one line of JSON.
 import json
 import math
 import pathlib
-import shutil
 import statistics
-import tempfile
 import time
 
 from bench_cluster import BenchCluster, say
-from bench_tools import BINARIES_HELP, build, output_of, warn_when_busy, whole_number
+from bench_tools import BINARIES_HELP, measuring, output_of, whole_number
 from cluster import positive
 from processes import Problem, http_get, metric_samples
 
@@ -65,10 +63,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    warn_when_busy()
-    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
-    try:
+    with measuring(options, BINARIES) as (binaries, folder):
         with BenchCluster(folder / "cluster", binaries, [REGION]) as cluster:
             addresses = cluster.addresses[REGION]
             fill(binaries, addresses["data"], options.namespaces)
@@ -79,5 +74,3 @@ def run(options):
                 raise Problem(f"only {len(names)} namespaces are told of")
             took = [read_once(addresses["http"])[0] for _ in range(options.reads)]
             report(options, took, page)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

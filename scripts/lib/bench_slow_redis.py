@@ -17,13 +17,11 @@ when a goal is missed. Ends with one line of JSON.
 import json
 import pathlib
 import random
-import shutil
 import statistics
-import tempfile
 import time
 
 from bench_cluster import BenchCluster, Load, say
-from bench_tools import BINARIES_HELP, build, number, output_of, warn_when_busy
+from bench_tools import BINARIES_HELP, measuring, number, output_of
 from cluster import positive
 from processes import Problem, metric_samples
 
@@ -169,13 +167,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    warn_when_busy()
-    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
-    try:
+    with measuring(options, BINARIES) as (binaries, folder):
         with (Region(folder / "cluster", binaries) as region,
               Load(region, [REGION], 0, "--reads", MISSES_PER_SECOND, "--timeout-ms",
                    MISS_MS) as load):
             report(options, measure(options, region, load))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

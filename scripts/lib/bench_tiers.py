@@ -14,13 +14,11 @@ import csv
 import io
 import json
 import pathlib
-import shutil
 import statistics
-import tempfile
 import time
 
 from bench_cluster import BenchCluster, say
-from bench_tools import BINARIES_HELP, build, number, output_of, warn_when_busy, whole_number
+from bench_tools import BINARIES_HELP, measuring, number, output_of, whole_number
 from cluster import LOOPBACK
 from processes import Problem
 
@@ -107,10 +105,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    warn_when_busy()
-    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
-    try:
+    with measuring(options, BINARIES) as (binaries, folder):
         policies = folder / "policies.yaml"
         policies.write_text(POLICIES)
         results = {}
@@ -128,5 +123,3 @@ def run(options):
                         redis(port, in_flight, options.seconds))
                 say(f"round {number_ + 1} of {options.rounds}")
         report(options, results)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,12 +1,15 @@
 """What the subcommands of scripts/bench share."""
 
 import argparse
+import contextlib
 import math
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -79,6 +82,19 @@ def warn_when_busy():
     if os.getloadavg()[0] > os.cpu_count() / 2:
         print(f"bench: the machine is busy (load average {os.getloadavg()[0]:.1f}): these figures "
               "are not to be quoted", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def measuring(options, targets):
+    """(binaries, folder) to measure with: those of --bin, else `targets` built; the folder is for
+    what runs meanwhile, and is gone afterwards."""
+    warn_when_busy()
+    binaries = options.bin.resolve() if options.bin else build(*targets)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-bench-"))
+    try:
+        yield binaries, folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class MachineWatch:

@@ -12,7 +12,10 @@ mean of a window of WINDOW_SECONDS.
 
 Goals: no call fails while nodes are restarted, and the hit rate falls by 2 points at most; after the
 kill 95 % of the hit rate, and of the L1 hits, are back within 60 s. Exit code 1, after the report,
-when one is missed. Ends with one line of JSON.
+when one is missed, or one of `scripts/bench warming-sources`.
+
+Prints one line of JSON; then, unless --no-sources is given, the hit rate with and without each source
+of warming: the table of `scripts/bench warming-sources`, in simulated time.
 """
 
 import json
@@ -22,6 +25,7 @@ import subprocess
 import tempfile
 import time
 
+import bench_warming_sources
 from bench_cluster import BenchCluster, say
 from bench_tools import BINARIES_HELP, build, number, warn_when_busy
 from cluster import positive
@@ -179,12 +183,18 @@ def add_arguments(parser):
     parser.add_argument("--patience", type=number(1, 3600), default=240,
                         help="seconds until L1 is as warm as it gets, default 240")
     parser.add_argument("--once", action="store_true", help="not without refill")
+    parser.add_argument("--no-sources", dest="sources", action="store_false",
+                        help="not the table of the sources of warming")
     parser.add_argument("--bin", type=pathlib.Path, help=BINARIES_HELP)
 
 
 def run(options):
     warn_when_busy()
-    binaries = options.bin.resolve() if options.bin else build(*BINARIES)
+    programs = BINARIES + ((bench_warming_sources.BINARY,) if options.sources else ())
+    binaries = options.bin.resolve() if options.bin else build(*programs)
+    for program in programs:
+        if not (binaries / program).exists():
+            raise Problem(f"{binaries} has no {program}")
     answer = {"bench": NAME, "nodes": options.nodes, "reads_a_second": options.reads,
               "keys": options.keys, "ttl_s": options.ttl}
     for title, flags in (("with refill", ()), ("without", ("--node-flag=--refill-rate=0",))):
@@ -199,5 +209,11 @@ def run(options):
             shutil.rmtree(folder, ignore_errors=True)
         show(title, answer[title])
     print(json.dumps(answer), flush=True)
-    if problems := missed(answer["with refill"]):
+    problems = missed(answer["with refill"])
+    if options.sources:
+        try:
+            bench_warming_sources.print_table(binaries)
+        except Problem as problem:
+            problems.append(str(problem))
+    if problems:
         raise Problem("; ".join(problems))

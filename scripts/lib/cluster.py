@@ -386,7 +386,8 @@ class Cluster:
         self._wait_ring(part.region, deadline)
 
     def restart_rolling(self, region, timeout, progress):
-        """Each node of the region in turn: ends as `drain` does, starts, is ready and in the ring."""
+        """Each node of the region in turn: asks for its ticket and ends as `drain` does, starts, is
+        ready and in the ring."""
         for part in self.nodes(region):
             deadline = time.monotonic() + timeout
             self._end(part, deadline)
@@ -455,9 +456,10 @@ class Cluster:
         return ", ".join(names) or "none was started (up --fault-proxies links,redis)"
 
     def stop(self):
-        """Ends what was recorded and nothing else: who asks before who is asked, Redis last."""
+        """Ends what was recorded and nothing else: who asks before who is asked, Redis last; but
+        coordinators before nodes, which else would wait for their turn, one after the other."""
         with Interrupts.held():
-            for kind in ("origin", "node", "coordinator", "proxy", "sentinel", "redis"):
+            for kind in ("origin", "coordinator", "node", "proxy", "sentinel", "redis"):
                 stop_all([part.process for part in self.parts if part.kind == kind])
             self.parts = []
             self.cut_regions = []

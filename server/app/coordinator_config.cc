@@ -318,9 +318,13 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
   AddIdentityOptions(config, &set);
-  set.AddRedisUrl(&config->redis_url, {"redis", "redis.url", "",
-                                       "URL of the regional Redis (docs/config.md has the forms); "
-                                       "empty: the only coordinator of its region"});
+  set.AddRedisUrl(&config->redis_url,
+                  {.name = "redis",
+                   .yaml_path = "redis.url",
+                   .default_text = "",
+                   .help = "URL of the regional Redis (docs/config.md has the forms); empty: the "
+                           "only coordinator of its region",
+                   .alias = "REDIS_URL"});
   set.Add({"heartbeat-interval", "membership.heartbeat_interval", "500ms",
            "How often a node says that it is there",
            SetDuration(&config->heartbeat_interval, absl::Milliseconds(10), absl::Seconds(10))});
@@ -384,23 +388,31 @@ absl::Status CheckWhole(const CoordinatorConfig& config) {
 }  // namespace
 
 absl::StatusOr<std::optional<CoordinatorConfig>> CoordinatorConfig::Parse(
-    int argc, const char* const* argv, const std::map<std::string, std::string>& environment) {
+    int argc, const char* const* argv, const std::map<std::string, std::string>& environment,
+    bool* of_warming) {
   CoordinatorConfig config;
   std::string warm_file;
   OptionSet set = Options(&config, &warm_file);
-  ASSIGN_OR_RETURN(const OptionSet::Action action, set.Parse(argc, argv, environment));
-  if (action == OptionSet::Action::kExit) return std::optional<CoordinatorConfig>();
+  const absl::StatusOr<OptionSet::Action> action = set.Parse(argc, argv, environment);
+  *of_warming = set.refused().rfind("warming", 0) == 0;
+  RETURN_IF_ERROR(action.status());
+  if (*action == OptionSet::Action::kExit) return std::optional<CoordinatorConfig>();
   for (const std::string& file : {set.file(), warm_file}) {
     if (file.empty()) continue;
+    *of_warming = file == warm_file;
     ASSIGN_OR_RETURN(std::string text, ReadSmallFile(file));
     if (file == warm_file) RETURN_IF_ERROR(config.warming.ReadFile(file, text));
     config.warming_files.push_back(file);
     config.warming_texts.push_back(std::move(text));
+    config.warming_nothing.push_back(file == warm_file ? "for no schedules, write `schedules: {}`"
+                                                       : "for no settings, write `{}`");
   }
+  *of_warming = false;
   RETURN_IF_ERROR(CheckWhole(config));
-  if (action == OptionSet::Action::kCheck) return std::optional<CoordinatorConfig>();
-  config.read_warming = [argc, argv, environment]() -> absl::StatusOr<WarmSettings> {
-    ASSIGN_OR_RETURN(std::optional<CoordinatorConfig> again, Parse(argc, argv, environment));
+  if (*action == OptionSet::Action::kCheck) return std::optional<CoordinatorConfig>();
+  config.read_warming = [argc, argv, environment](bool* its_own) -> absl::StatusOr<WarmSettings> {
+    ASSIGN_OR_RETURN(std::optional<CoordinatorConfig> again,
+                     Parse(argc, argv, environment, its_own));
     return std::move(again->warming);
   };
   return std::optional<CoordinatorConfig>(std::move(config));

@@ -40,11 +40,14 @@ struct CoordinatorConfig {
   PolicyRolloutsOptions rollouts;
   WarmerOptions warmer;
   WarmSettings warming;
-  // What these were read from: the files, their texts, and how to read them once more.
+  // What these were read from: the files, their texts, what each would say for nothing, and how to
+  // read them once more. `of_warming`: whether an error is about them; else it is about something
+  // else that a file says, which is read at the start only.
   std::vector<std::string> warming_files;
   std::vector<std::string> warming_texts;
+  std::vector<std::string> warming_nothing;
   absl::Duration warming_poll;
-  std::function<absl::StatusOr<WarmSettings>()> read_warming = nullptr;
+  std::function<absl::StatusOr<WarmSettings>(bool* of_warming)> read_warming = nullptr;
   UnitCosts costs;
   std::optional<HttpUrl> alert_webhook;  // nullopt: nobody is told.
   std::string external_url;              // Of this coordinator's page; empty: where it listens.
@@ -58,10 +61,18 @@ struct CoordinatorConfig {
   // nullopt: --help and the like were answered. `environment`: see ProcessEnvironment(). `argv`
   // outlives read_warming.
   static absl::StatusOr<std::optional<CoordinatorConfig>> Parse(
-      int argc, const char* const* argv, const std::map<std::string, std::string>& environment);
+      int argc, const char* const* argv, const std::map<std::string, std::string>& environment) {
+    bool of_warming = false;
+    return Parse(argc, argv, environment, &of_warming);
+  }
 
   // The rows of docs/config.md.
   static std::string MarkdownTable();
+
+ private:
+  static absl::StatusOr<std::optional<CoordinatorConfig>> Parse(
+      int argc, const char* const* argv, const std::map<std::string, std::string>& environment,
+      bool* of_warming);
 };
 
 }  // namespace meridian

@@ -26,6 +26,7 @@
 #include "server/coordinator/rollout_figures.h"
 #include "server/coordinator/warm_figures.h"
 #include "server/dashboard/page_http.h"
+#include "server/figures/alert_rules.h"
 #include "server/figures/grpc_figure_transport.h"
 #include "server/http_client/http_client.h"
 #include "server/l2/redis_lease_store.h"
@@ -39,7 +40,7 @@ namespace {
 // Registrations and topologies of some hundred nodes; nothing larger belongs here.
 constexpr int kMaxRequestBytes = 1 << 20;
 // Some browsers, each with a few connections, and who reads /metrics.
-constexpr int kHttpThreads = 8;
+constexpr int kHttpThreads = 32;
 // Together below the 3 s of Stop.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(1);
 constexpr absl::Duration kDrainTimeout = absl::Seconds(1);
@@ -84,8 +85,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   RETURN_IF_ERROR(server->Listen());
   server->MakeWebhook();
   server->figures_->Start();
-  server->coordinator_->Start(config.advertise_address.empty() ? server->grpc_address_
-                                                               : config.advertise_address);
+  const std::string& address = server->AdvertisedGrpc();
+  server->coordinator_->Start(address, ReachableHttp(server->http_address(), address));
   return server;
 }
 
@@ -120,20 +121,25 @@ void CoordinatorServer::FollowWarmSettings() {
   warm_settings_ = std::make_unique<FileFollower>(
       FileFollowerOptions{.files = config_.warming_files,
                           .texts = config_.warming_texts,
-                          .nothing = "for no schedules, write `schedules: {}`",
+                          .nothing = config_.warming_nothing,
                           .poll = config_.warming_poll},
       executor_, clock_,
       [this](const std::vector<std::string>&) {
-        absl::StatusOr<WarmSettings> settings = config_.read_warming();
+        bool of_warming = false;
+        absl::StatusOr<WarmSettings> settings = config_.read_warming(&of_warming);
         if (settings.ok()) {
           warmer_->SetSettings(std::make_shared<const WarmSettings>(*std::move(settings)));
         }
-        return settings.status();
+        if (settings.ok() || of_warming) return settings.status();
+        return absl::InvalidArgumentError(
+            absl::StrCat(settings.status().message(),
+                         " (this is not about warming, which is read again when it is right; a "
+                         "coordinator that starts now would refuse it)"));
       },
       [this](const FileFollowerStatus& status) {
         warmer_->SetSettingsProblem(status.problem);
         if (!status.problem.empty()) {
-          spdlog::error("warming: {}; the settings of before stay in force", status.problem);
+          spdlog::error("settings: {}; those of before stay in force", status.problem);
         } else {
           spdlog::info("warming: {} schedules, {} rules and {} startups were read",
                        warmer_->settings()->schedules.size(), warmer_->settings()->rules.size(),
@@ -182,18 +188,20 @@ void CoordinatorServer::MakeFigures() {
   alerts_ = std::make_unique<AlertKeeper>(
       *figures_, clock_,
       [this] { return WarmCountsOf(*warm_metrics_, warmer_->counters().sources); },
-      [this]() -> StandbyView {
+      [this]() -> CoordinatorView {
         const LeaderView leader = coordinator_->leader();
-        return {config_.id, leader.leading || !leader.address.empty(), leader.problem};
+        return {config_.id, leader.leading || !leader.address.empty(), leader.problem,
+                certificates_->First()};
       });
-  alert_lead_ = std::make_unique<AlertLead>(*coordinator_, *store_, alerts_->book());
+  alert_lead_ = std::make_unique<AlertLead>(*coordinator_, *store_, *alerts_);
   figures_->AddObserver([this] { alert_lead_->Look(); });
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
                                        [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
+  analytics_ = std::make_unique<ClusterAnalytics>(*coordinator_, *figures_, *figure_transport_,
+                                                  config_.costs);
   cluster_http_ = std::make_unique<ClusterHttp>(
-      ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *rollouts_, *figures_,
-                         *figure_transport_, alerts_->book(), *advisor_},
-      config_.costs);
+      ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *rollouts_, *figures_, *analytics_,
+                         alerts_->book(), *advisor_});
 }
 
 void CoordinatorServer::AddMetrics() {
@@ -244,7 +252,8 @@ void CoordinatorServer::MakeCertificates() {
 }
 
 absl::Status CoordinatorServer::MakeHttpClient() {
-  if (!config_.alert_webhook.has_value() && config_.other_coordinators.empty()) {
+  if (!config_.alert_webhook.has_value() && config_.other_coordinators.empty() &&
+      config_.redis_url.empty()) {
     return absl::OkStatus();
   }
   if (loop_ == nullptr) {
@@ -260,20 +269,24 @@ absl::Status CoordinatorServer::MakeHttpClient() {
     other_regions_ = std::make_unique<OtherRegions>(config_.other_coordinators, clock_, executor_,
                                                     *http_client_);
     cluster_http_->SetOtherRegions(other_regions_.get());
+    analytics_->SetOtherRegions(other_regions_.get());
+  }
+  if (!config_.redis_url.empty()) {  // It may be one of several.
+    leader_forward_ = std::make_unique<LeaderForward>(clock_, executor_, *http_client_);
+    cluster_http_->SetForward(leader_forward_.get());
   }
   return absl::OkStatus();
 }
 
-// Where people see more: what listens on all addresses is at that which nodes are told.
+const std::string& CoordinatorServer::AdvertisedGrpc() const {
+  return config_.advertise_address.empty() ? grpc_address_ : config_.advertise_address;
+}
+
+// Where people see more.
 std::string CoordinatorServer::ExternalUrl() const {
   if (!config_.external_url.empty()) return config_.external_url;
-  const std::string& address = http_address();
-  const std::string host = address.substr(0, address.rfind(':'));
-  const std::string& told = config_.advertise_address;
-  if (told.empty() || (host != "0.0.0.0" && host != "[::]")) {
-    return absl::StrCat("http://", address, "/");
-  }
-  return absl::StrCat("http://", told.substr(0, told.rfind(':')), address.substr(host.size()), "/");
+  const std::string reachable = ReachableHttp(http_address(), AdvertisedGrpc());
+  return absl::StrCat("http://", reachable.empty() ? http_address() : reachable, "/");
 }
 
 void CoordinatorServer::MakeWebhook() {
@@ -294,10 +307,12 @@ void CoordinatorServer::MakeWebhook() {
           spdlog::warn("alerts: {} does not take them: {}", name, problem);
         }
       });
-  alerts_->book().SetListener(
-      [this](const coordinator::v1::Alert& alert) { webhook_->Tell(alert); });
+  AlertBook& book = alerts_->book();
+  book.SetListener([this](const coordinator::v1::Alert& alert) { webhook_->Tell(alert); });
+  webhook_->SetOnTaken(
+      [this, &book](const coordinator::v1::Alert& alert) { book.NoteTold(alert, clock_.Now()); });
   figures_->AddObserver([this, led = false]() mutable {
-    if (std::exchange(led, figures_->leading()) && !led) webhook_->Forget();
+    if (std::exchange(led, figures_->leading()) && !led) webhook_->KeepOnly(IsOfCoordinator);
   });
 }
 
@@ -307,7 +322,7 @@ absl::Status CoordinatorServer::Listen() {
   grpc::channelz::experimental::InitChannelzService();
   service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
                                                          *prediction_, *rollouts_, alerts_->book(),
-                                                         *advisor_, *tickets_);
+                                                         *advisor_, *tickets_, *analytics_);
   grpc::ServerBuilder builder;
   ApplyServerSettings(&builder);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
@@ -319,6 +334,7 @@ absl::Status CoordinatorServer::Listen() {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", config_.grpc_address, " (--grpc-address)"));
   }
+  grpc_->GetHealthCheckService()->SetServingStatus(kLiveService, true);
   grpc_address_ = BoundAddress(config_.grpc_address, port);
   MetricsHttpOptions options;
   options.address = config_.http_address;
@@ -343,7 +359,7 @@ void CoordinatorServer::Stop() {
   if (stopping_.exchange(true)) return;
   if (grpc_ != nullptr) {
     if (grpc_->GetHealthCheckService() != nullptr) {
-      grpc_->GetHealthCheckService()->SetServingStatus(false);
+      grpc_->GetHealthCheckService()->SetServingStatus("", false);
     }
     // Shared: a store that does not answer in time may still do so later.
     auto released = std::make_shared<absl::Notification>();

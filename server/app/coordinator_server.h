@@ -20,9 +20,11 @@
 #include "server/app/certificate_expiry.h"
 #include "server/app/coordinator_config.h"
 #include "server/coordinator/alert_lead.h"
+#include "server/coordinator/cluster_analytics.h"
 #include "server/coordinator/cluster_http.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/leader_forward.h"
 #include "server/coordinator/prediction_lead.h"
 #include "server/coordinator/rollout_lead.h"
 #include "server/coordinator/ticket_lead.h"
@@ -72,6 +74,8 @@ class CoordinatorServer {
   void FollowWarmSettings();
   void MakeRollouts();
   void MakeFigures();
+  // Where others reach this coordinator.
+  const std::string& AdvertisedGrpc() const;
   std::string ExternalUrl() const;
   absl::Status MakeHttpClient();
   void MakeWebhook();
@@ -107,8 +111,10 @@ class CoordinatorServer {
   // Its calls post to the executor, too. nullptr: nobody is to be asked.
   std::unique_ptr<HttpSender> http_client_;
   std::unique_ptr<OtherRegions> other_regions_;  // These nullptr: there are none.
+  std::unique_ptr<LeaderForward> leader_forward_;
   std::unique_ptr<AlertWebhook> webhook_;
   std::unique_ptr<CertificateExpiry> certificates_;
+  std::unique_ptr<ClusterAnalytics> analytics_;
   std::unique_ptr<ClusterHttp> cluster_http_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -60,12 +60,15 @@ absl::Status NodeParts::Listen() {
   ASSIGN_OR_RETURN(peer_server,
                    listen(config.peer_address, peer_service.get(), &peer_port, kPeerStreams));
   ASSIGN_OR_RETURN(admin_server, listen(config.admin_address, admin_service.get(), &admin_port));
+  for (grpc::Server* server : {data_server.get(), admin_server.get()}) {
+    server->GetHealthCheckService()->SetServingStatus(kLiveService, true);
+  }
   TellHealth(IsWarmedUp(), warm_readiness == nullptr);  // Before anybody hears of the ports.
   MetricsHttpOptions http_options;
   http_options.address = config.http_address;
   http_options.readiness = [this] { return ReadinessNow(); };
   http_options.handlers = {[this, sources](const HttpRequest& request) {
-    return AnswerAnalytics(request, /*by_node=*/false, [&](const HttpQuery& query) {
+    return AnswerAnalytics(request, [&](const HttpQuery& query) {
       return AnalyticsOfNode(*context, sources, query.Get("namespace"));
     });
   }};

@@ -9,8 +9,10 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "server/app/node_parts.h"
+#include "server/l2/redis_lease_store.h"
 #include "server/membership/static_topology.h"
 #include "server/node/hottest_keys.h"
+#include "server/policy/redis_url.h"
 
 namespace meridian {
 namespace {
@@ -64,6 +66,22 @@ void NodeParts::ReportUpdates() {
 
 size_t NodeParts::Unstored() const { return hints->Stats(clock.Monotonic()).entries; }
 
+// While no coordinator answers, what they had decided counts more than this node's file.
+absl::Status NodeParts::AskForStoredPolicies() {
+  if (config.redis_url.empty()) return absl::OkStatus();
+  RedisClientOptions options;
+  ASSIGN_OR_RETURN(options.url, ParseRedisUrl(config.redis_url));
+  options.connection.command_timeout = config.l2_timeout;
+  if (options.url.tls) options.connection.connect_timeout = config.l2_timeout;
+  ASSIGN_OR_RETURN(policy_memory,
+                   RedisLeaseStore::Create(*loop, std::move(options), clock, nullptr));
+  stored_policies = std::make_unique<StoredPolicies>(
+      *policy_memory, *housekeeping, *policy_follower,
+      [this] { background->Post([this] { policy_memory.reset(); }); });
+  stored_policies->Start();
+  return absl::OkStatus();
+}
+
 absl::Status NodeParts::Join() {
   if (config.coordinators.empty()) {
     std::vector<Member> members = config.static_peers;
@@ -81,6 +99,7 @@ absl::Status NodeParts::Join() {
   }
   // It is cold until it has slots and knows better.
   if (warm_readiness != nullptr) coordinator_client->SetWarmth(0);
+  RETURN_IF_ERROR(AskForStoredPolicies());
   coordinator_client->Start(member);
   return absl::OkStatus();
 }
@@ -111,10 +130,12 @@ void NodeParts::AwaitTicket(absl::Duration until) {
     std::string why;
   };
   auto answer = std::make_shared<Answer>();  // It may come after this function.
-  ticket->Await(wait, [answer](std::string why) {
-    answer->why = std::move(why);
-    answer->given.Notify();
-  });
+  ticket->Await(
+      wait, [] { return true; },
+      [answer](std::string why) {
+        answer->why = std::move(why);
+        answer->given.Notify();
+      });
   const bool given = answer->given.WaitForNotificationWithTimeout(wait + kLeaveTimeout);
   if (given && answer->why.empty()) return;
   spdlog::warn("stopping although it is not this node's turn: {}",

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "server/app/goal_metrics.h"
 #include "server/node/evictions.h"
 #include "server/policy/build_info.h"
 
@@ -45,6 +46,18 @@ Samples EvictionSamples(const NodeContext& context) {
       samples.push_back(
           {{std::string(EvictionCauseName(static_cast<EvictionCause>(cause))), row.name_space},
            static_cast<double>(row.by_cause[cause])});
+    }
+  }
+  return samples;
+}
+
+Samples MissSamples(const NodeContext& context) {
+  Samples samples;
+  for (const NamespaceEngineStats& stats : context.engine.Stats()) {
+    for (size_t i = 0; i < kMissCauses; ++i) {
+      const auto cause = static_cast<MissCause>(i);
+      samples.push_back({{std::string(MissCauseName(cause)), stats.name_space},
+                         static_cast<double>(stats.counters.missed(cause))});
     }
   }
   return samples;
@@ -349,6 +362,10 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
                                 "Entries that left L1, by cause and namespace.",
                                 {"cause", "namespace"}},
                                [&context] { return EvictionSamples(context); });
+  registry.AddCallbackCounters({"meridian_cache_misses_total",
+                                "Keys that L1 did not have, by why it did not.",
+                                {"cause", "namespace"}},
+                               [&context] { return MissSamples(context); });
   registry.AddCallbackCounters({"meridian_warmed_entries_total",
                                 "Entries that warming brought into L1, by what became of them.",
                                 {"source", "namespace", "outcome"}},
@@ -391,6 +408,7 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
        "Entries that their hits moved to a hotter pool.",
        {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::pool_promotions); });
+  AddGoalMetrics(context, registry);
   AddCompressionMetrics(context, registry);
   if (context.hints != nullptr) AddHintMetrics(context, registry);
   AddFenceMetrics(context, registry);

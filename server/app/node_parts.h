@@ -44,6 +44,7 @@
 #include "server/membership/node_drain.h"
 #include "server/membership/rollout_ticket.h"
 #include "server/membership/slots_gone.h"
+#include "server/membership/stored_policies.h"
 #include "server/membership/update_reporter.h"
 #include "server/node/explain.h"
 #include "server/node/fence_path.h"
@@ -133,6 +134,8 @@ struct NodeParts {
   std::unique_ptr<Replication> replication;
   std::unique_ptr<GrpcCoordinatorTransport> coordinator_transport;
   std::unique_ptr<CoordinatorClient> coordinator_client;
+  std::unique_ptr<LeaseStore> policy_memory;         // Until the policies that it has are known:
+  std::unique_ptr<StoredPolicies> stored_policies;  // nullptr without coordinators or Redis.
   std::unique_ptr<SlotsGone> slots_gone;
   std::unique_ptr<RolloutTicket> ticket;  // These nullptr: without a coordinator.
   std::unique_ptr<NodeDrain> drain;
@@ -173,6 +176,7 @@ struct NodeParts {
   // node_membership.cc
   void MakeMembership();
   void ReportUpdates();
+  absl::Status AskForStoredPolicies();
   absl::Status Join();
   void AwaitTicket(absl::Duration until);
   size_t Unstored() const;  // Acknowledged writes that nobody has but this node's memory.

@@ -88,12 +88,10 @@ void NodeServer::Stop(absl::Duration grace) {
   // It serves meanwhile. First the store: a ticket that is not used soon goes to the next node.
   parts.AwaitStored(stored_until);
   parts.AwaitTicket(stored_until);
+  parts.TellHealth(/*serving=*/false, /*warm=*/false);
   {
     absl::MutexLock lock(&parts.health_mu);
     parts.stopping = true;
-    for (grpc::Server* server : {parts.data_server.get(), parts.admin_server.get()}) {
-      if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(false);
-    }
   }
   if (parts.drain != nullptr) parts.drain->Abort();
   if (parts.hints != nullptr) parts.hints->Close();
@@ -147,6 +145,7 @@ NodeServer::~NodeServer() {
   if (parts.origin_transport != nullptr) parts.origin_transport->Shutdown();
   if (parts.timer_executor != nullptr) parts.timer_executor->Stop();
   // The stores answer what is pending; those callbacks still find the cache and the executor.
+  parts.policy_memory.reset();
   parts.region_l2.clear();
   parts.regional_store.reset();
   parts.l2.reset();

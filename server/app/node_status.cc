@@ -150,6 +150,12 @@ std::vector<std::string> NodeParts::Warnings() const {
         absl::FormatDuration(absl::Trunc(stats.oldest, absl::Seconds(1))),
         "; they are lost if this process ends before it is back"));
   }
+  for (const OriginState& origin : origins->States()) {
+    if (origin.breaker == "closed") continue;
+    warnings.push_back(absl::StrCat("namespace ", origin.name_space, ": its origin at ",
+                                    origin.address, " does not answer (breaker ", origin.breaker,
+                                    "); keys that no tier has fail"));
+  }
   for (const LinkStatus& link : Links()) {
     if (link.state != LinkState::kCut) continue;
     warnings.push_back(absl::StrCat("replication to ", link.to, " is ", link.problem,

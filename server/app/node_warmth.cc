@@ -116,6 +116,7 @@ void NodeParts::TellHealth(bool serving, bool warm) {
   if (stopping || told_health == news) return;  // Whoever watches is told of changes.
   told_health = news;
   for (grpc::Server* server : {data_server.get(), admin_server.get()}) {
+    if (server == nullptr) continue;  // It could not listen.
     server->GetHealthCheckService()->SetServingStatus("", serving);
     server->GetHealthCheckService()->SetServingStatus(kWarmService, warm);
   }

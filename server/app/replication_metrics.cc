@@ -89,7 +89,8 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
       [](const LinkStatus& link) { return static_cast<double>(link.repair.slots); });
   registry.AddCallbackCounters(
       {"meridian_replication_repair_keys_total",
-       "Keys of repairs: compared, and of those sent, forgotten here, withheld or refused.",
+       "Keys of repairs: compared, and of those sent, or sent to fill what had nothing (filled), "
+       "forgotten here, withheld or refused.",
        {"from", "to", "result"}},
       [links] {
         Samples samples;
@@ -99,6 +100,7 @@ void ReplicationMetrics::AddLinks(MetricRegistry& registry,
           };
           count("compared", link.repair.compared_total);
           count("sent", link.repair.sent_total);
+          count("filled", link.repair.filled_total);
           count("forgotten", link.repair.forgotten_total);
           count("withheld", link.repair.withheld_total);
           count("refused", link.repair.refused_total);

@@ -48,16 +48,42 @@ void AlertLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& v
     spdlog::error("the stored alerts cannot be read; they are written anew");
     return;
   }
-  book_.Restore({stored.alerts().begin(), stored.alerts().end()}, coordinator_.clock().Monotonic(),
-                coordinator_.clock().Now(), AlertWindow);
+  keeper_.Inherit({stored.alerts().begin(), stored.alerts().end()});
+}
+
+void AlertLead::HearOthers() {
+  std::vector<coordinator::v1::Alert> others;
+  for (const auto& [holder, note] : coordinator_.Notes()) {
+    coordinator::v1::ListAlertsResponse said;
+    if (!said.ParseFromString(note) || said.alerts_size() > kMaxOwn) continue;
+    for (coordinator::v1::Alert& alert : *said.mutable_alerts()) {
+      if (IsOfCoordinator(alert)) others.push_back(std::move(alert));
+    }
+  }
+  book_.SetOthers(std::move(others));
+}
+
+void AlertLead::TellOwn() {
+  coordinator::v1::ListAlertsResponse own;
+  for (coordinator::v1::Alert& alert : book_.List(/*include_resolved=*/false)) {
+    if (own.alerts_size() < kMaxOwn && IsOfCoordinator(alert)) {
+      *own.add_alerts() = std::move(alert);
+    }
+  }
+  coordinator_.SetNote(own.SerializeAsString());
 }
 
 void AlertLead::Look() {
+  if (token_ != 0) {
+    HearOthers();
+  } else {
+    TellOwn();
+  }
   if (token_ == 0 || !loaded_ || storing_ || stored_ == book_.changes()) return;
   coordinator::v1::ListAlertsResponse alerts;
   size_t resolved = 0;
   for (coordinator::v1::Alert& alert : book_.List(/*include_resolved=*/true)) {
-    if (alert.state() == "pending") continue;
+    if (alert.state() == "pending" || IsOfCoordinator(alert)) continue;
     if (alert.state() == "resolved" && ++resolved > kMaxResolved) break;  // They are the last.
     *alerts.add_alerts() = std::move(alert);
   }

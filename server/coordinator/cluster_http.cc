@@ -13,6 +13,7 @@
 #include "common/base/strings.h"
 #include "common/rpc/error.h"
 #include "common/rpc/proto_json.h"
+#include "common/rpc/reasons.h"
 #include "server/coordinator/cluster_scope.h"
 #include "server/coordinator/hot_key_calls.h"
 #include "server/coordinator/policy_calls.h"
@@ -24,9 +25,7 @@ namespace meridian {
 namespace {
 
 using nlohmann::ordered_json;
-using AnalyticsAnswer = std::variant<admin::v1::GetAnalyticsResponse, HttpReply>;
 
-constexpr absl::Duration kNodeTimeout = absl::Seconds(1);
 constexpr uint32_t kMaxRollouts = 20;
 constexpr char kPaths[] = "/v1/cluster/";  // That know ?scope=.
 constexpr uint32_t kDefaultHotKeys = 50;
@@ -40,16 +39,55 @@ struct Waiting {
 
 HttpReply NotReady(std::string_view why) { return JsonError(503, "NOT_READY", why); }
 
+// Whether it can stand in a request line: paths are decoded.
+bool IsPlain(std::string_view target) {
+  return std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+std::string TargetOf(const HttpRequest& request) {
+  return absl::StrCat(request.path, request.query.empty() ? "" : "?", request.query);
+}
+
 HttpReply ErrorOf(const grpc::Status& status) {
   const Error error = FromGrpcStatus(status);
+  if (error.code == grpc::StatusCode::NOT_FOUND) return JsonError(404, error.reason, error.message);
+  if (error.code == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+    return JsonError(503, error.reason, error.message);
+  }
   const bool callers = error.code == grpc::StatusCode::INVALID_ARGUMENT;
   return JsonError(callers ? 400 : 503, callers ? "QUERY_INVALID" : "NOT_READY", error.message);
 }
 
+ordered_json BodyOf(std::string_view path, const admin::v1::GetAnalyticsResponse& all) {
+  return path == ClusterAnalytics::kPath ? ToJson(all) : AnalyticsBody(path, all);
+}
+
+// As ClusterReply tells of them, behind the sums.
+void PutRegions(std::string_view path, const coordinator::v1::GetAnalyticsResponse& answer,
+                ordered_json* body) {
+  ordered_json list = ordered_json::array();
+  int known = 0;
+  for (const coordinator::v1::RegionAnalytics& region : answer.regions()) {
+    known += region.known() ? 1 : 0;
+    ordered_json one = {{"region", region.region()},
+                        {"known", region.known()},
+                        {"age_seconds", nullptr},
+                        {"problem", region.problem()},
+                        {"answer", nullptr}};
+    if (region.has_age_seconds()) one["age_seconds"] = region.age_seconds();
+    if (region.known()) one["answer"] = BodyOf(path, region.analytics());
+    list.push_back(std::move(one));
+  }
+  (*body)["scope"] = "cluster";
+  (*body)["regions_total"] = list.size();
+  (*body)["regions_known"] = known;
+  (*body)["regions"] = std::move(list);
+}
+
 }  // namespace
 
-ClusterHttp::ClusterHttp(const Parts& parts, UnitCosts costs)
-    : parts_(parts), costs_(std::move(costs)), started_(parts.coordinator.clock().Monotonic()) {}
+ClusterHttp::ClusterHttp(const Parts& parts)
+    : parts_(parts), started_(parts.coordinator.clock().Monotonic()) {}
 
 HttpReply ClusterHttp::NotLeading(const LeaderView& leader) {
   if (leader.leading) return NotReady("it has begun to lead a moment ago");
@@ -81,6 +119,24 @@ HttpReply ClusterHttp::Ask(std::function<void(Done done)> ask, bool without_lead
   return *std::move(waiting->value);
 }
 
+std::optional<HttpReply> ClusterHttp::Forward(const HttpRequest& request) {
+  if (forward_ == nullptr || request.forwarded) return std::nullopt;
+  const LeaderView leader = parts_.coordinator.leader();
+  std::string target = TargetOf(request);
+  if (leader.leading || leader.http_address.empty() || !IsPlain(target)) return std::nullopt;
+  auto waiting = std::make_shared<Waiting<HttpReply>>();
+  parts_.coordinator.executor().Post([this, waiting, leader, target = std::move(target)] {
+    forward_->Ask(leader, target, [waiting](HttpReply reply) {
+      waiting->value = std::move(reply);
+      waiting->there.Notify();
+    });
+  });
+  if (!waiting->there.WaitForNotificationWithTimeout(kPatience)) {
+    return NotReady("no answer within 2 s");
+  }
+  return *std::move(waiting->value);
+}
+
 struct ClusterHttp::Others {
   Waiting<std::vector<RegionAnswer>> answers;
 };
@@ -92,27 +148,27 @@ std::shared_ptr<ClusterHttp::Others> ClusterHttp::AskOthers(const std::string& t
       others->answers.value = std::move(answers);
       others->answers.there.Notify();
     };
-    if (others_ == nullptr) {
-      done({});
-    } else {
-      others_->Ask(target, done);
-    }
+    if (others_ == nullptr) return done({});
+    if (!others_->Ask(target, done)) others->answers.there.Notify();  // Without an answer.
   });
   return others;
 }
 
 std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
-  if (!absl::StartsWith(request.path, kPaths)) return AnswerRegion(request);
+  const bool analytics = IsAnalyticsPath(request.path) || request.path == ClusterAnalytics::kPath;
+  if (!analytics && !absl::StartsWith(request.path, kPaths)) return std::nullopt;
+  if (std::optional<HttpReply> reply = Forward(request); reply.has_value()) return reply;
   std::variant<ScopedQuery, HttpReply> scope = TakeScope(request.query);
   if (auto* error = std::get_if<HttpReply>(&scope)) return std::move(*error);
   HttpRequest own = request;
   own.query = std::get<ScopedQuery>(scope).rest;
-  if (!std::get<ScopedQuery>(scope).cluster) return AnswerRegion(own);
+  const bool cluster = std::get<ScopedQuery>(scope).cluster;
+  if (analytics) return Analytics(own, cluster);
+  if (!cluster) return AnswerRegion(own);
   const absl::Duration until = parts_.coordinator.clock().Monotonic() + kPatience;
   std::optional<HttpReply> reply = AnswerRegion(own);
   if (!reply.has_value() || reply->code != 200) return reply;
-  const std::shared_ptr<Others> others =
-      AskOthers(absl::StrCat(own.path, own.query.empty() ? "" : "?", own.query));
+  const std::shared_ptr<Others> others = AskOthers(TargetOf(own));
   std::vector<RegionAnswer> regions = {{.region = parts_.coordinator.options().membership.region,
                                         .body = std::move(reply->body),
                                         .age = absl::ZeroDuration()}};
@@ -121,29 +177,15 @@ std::optional<HttpReply> ClusterHttp::Answer(const HttpRequest& request) {
   if (!others->answers.there.WaitForNotificationWithTimeout(left)) {
     return NotReady("no answer within 2 s");
   }
+  if (!others->answers.value.has_value()) {
+    return JsonError(503, reason::kOverloaded, OtherRegions::kTooMany);
+  }
   for (RegionAnswer& other : *others->answers.value) regions.push_back(std::move(other));
   return ClusterReply(regions, own.path == "/v1/cluster/overview",
                       parts_.coordinator.clock().Now());
 }
 
 std::optional<HttpReply> ClusterHttp::AnswerRegion(const HttpRequest& request) {
-  std::optional<HttpReply> analytics =
-      AnswerAnalytics(request, /*by_node=*/true, [this](const HttpQuery& query) -> AnalyticsAnswer {
-        auto found = std::make_shared<std::optional<admin::v1::GetAnalyticsResponse>>();
-        const HttpReply reply = Ask([this, query, found](const Done& done) {
-          Analytics(query, [found, done](AnalyticsAnswer answer) {
-            if (auto* error = std::get_if<HttpReply>(&answer)) {
-              done(std::move(*error));
-              return;
-            }
-            *found = std::get<admin::v1::GetAnalyticsResponse>(std::move(answer));
-            done({.code = 200});
-          });
-        });
-        if (reply.code != 200) return reply;
-        return **found;
-      });
-  if (analytics.has_value()) return analytics;
   const std::string& path = request.path;
   const auto answer = [&](const std::vector<std::string>& known,
                           std::function<void(const HttpQuery&, Done)> ask) -> HttpReply {
@@ -193,35 +235,23 @@ std::optional<HttpReply> ClusterHttp::AnswerRegion(const HttpRequest& request) {
   return std::nullopt;
 }
 
-void ClusterHttp::Analytics(const HttpQuery& query, std::function<void(AnalyticsAnswer)> done) {
-  const std::string& id = query.Get("node");
-  const Clock& clock = parts_.coordinator.clock();
-  const absl::Duration now = clock.Monotonic();
-  std::vector<admin::v1::GetFiguresResponse> answers;
-  std::string address;
-  for (const auto& [name, node] : parts_.collector.figures().nodes()) {
-    if ((!id.empty() && name != id) || !node.IsAlive(now) || !node.answered.has_value()) continue;
-    answers.push_back(node.figures);
-    address = node.known.member.admin_address;
-  }
-  if (answers.empty()) {
-    done(id.empty() ? NotReady("no node has told its figures yet")
-                    : JsonError(404, "NODE_UNKNOWN", "no node of that name tells its figures"));
-    return;
-  }
-  // The policies are the nodes': one of them says which TTL they give.
-  const std::string name_space = query.Get("namespace");
-  parts_.transport.GetAnalytics(
-      address, name_space, kNodeTimeout,
-      [this, name_space, answers = std::move(answers),
-       done = std::move(done)](const absl::StatusOr<admin::v1::GetAnalyticsResponse>& one) {
-        std::optional<absl::Duration> ttl;
-        if (one.ok()) ttl = absl::Seconds(one->stats().ttl_seconds());
-        done(AnalyticsOf(answers, {.name_space = name_space,
-                                   .ttl = ttl,
-                                   .costs = costs_,
-                                   .now = parts_.coordinator.clock().Now()}));
-      });
+HttpReply ClusterHttp::Analytics(const HttpRequest& request, bool cluster) {
+  HttpQuery query = ParseHttpQuery(request.query, {"namespace", "node"});
+  if (query.error.has_value()) return *std::move(query.error);
+  coordinator::v1::GetAnalyticsRequest asked;
+  asked.set_namespace_(query.Get("namespace"));
+  asked.set_node(query.Get("node"));
+  asked.set_all_regions(cluster);
+  return Ask([this, asked, path = request.path, cluster](Done done) {
+    parts_.analytics.Get(asked, [path, cluster, done = std::move(done)](
+                                    const grpc::Status& status,
+                                    const coordinator::v1::GetAnalyticsResponse& answer) {
+      if (!status.ok()) return done(ErrorOf(status));
+      ordered_json body = BodyOf(path, answer.analytics());
+      if (cluster) PutRegions(path, answer, &body);
+      done(JsonReply(body));
+    });
+  });
 }
 
 HttpReply ClusterHttp::Alerts() const {
@@ -242,7 +272,7 @@ HttpReply ClusterHttp::Overview() {
   frame.coordinator = coordinator.options().id;
   frame.epoch = coordinator.topology()->epoch();
   frame.uptime = coordinator.clock().Monotonic() - started_;
-  frame.costs = costs_;
+  frame.costs = parts_.analytics.costs();
   const AlertBook::Counts alerts = parts_.alerts.Count();
   frame.alerts_pending = alerts.pending;
   frame.alerts_firing = alerts.firing;
@@ -289,8 +319,11 @@ HttpReply ClusterHttp::Ring() const {
 void ClusterHttp::HotKeys(const HttpQuery& query, Done done) {
   coordinator::v1::ListHotKeysRequest request;
   uint32_t limit = kDefaultHotKeys;
-  if (!query.Get("limit").empty() && !absl::SimpleAtoi(query.Get("limit"), &limit)) {
-    done(JsonError(400, "QUERY_INVALID", "limit is no number"));
+  const std::string& asked = query.Get("limit");
+  if (!asked.empty() &&
+      (!absl::SimpleAtoi(asked, &limit) || limit < 1 || limit > limits::kMaxHotKeys)) {
+    done(JsonError(400, "QUERY_INVALID",
+                   absl::StrCat("limit: ", asked, " is not in 1..", limits::kMaxHotKeys)));
     return;
   }
   request.set_limit(limit);

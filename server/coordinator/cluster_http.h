@@ -1,5 +1,6 @@
-// ClusterHttp answers /v1/cluster/* and the four paths of analytics for a whole region, on the
-// coordinator that leads it (docs/http_api.md).
+// ClusterHttp answers /v1/cluster/* and the four paths of analytics for a whole region
+// (docs/http_api.md): on the coordinator that leads it by itself, on a standby with what the leader
+// answers.
 //
 // Promise: nothing is changed; an answer, or 503, after 2 s at most. What all dashboards ask for is
 //   made once a second, however many they are. While nobody leads each standby tells of that by
@@ -14,12 +15,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 
 #include "absl/time/time.h"
 #include "common/rpc/http_reply.h"
+#include "server/coordinator/cluster_analytics.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
+#include "server/coordinator/leader_forward.h"
 #include "server/coordinator/rollout_lead.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
@@ -41,16 +43,20 @@ class ClusterHttp {
     HotKeyLead& hot_keys;
     RolloutLead& rollouts;
     FigureCollector& collector;
-    FigureTransport& transport;
+    ClusterAnalytics& analytics;
     const AlertBook& alerts;
     const Advisor& advisor;
   };
 
-  ClusterHttp(const Parts& parts, UnitCosts costs);
+  explicit ClusterHttp(const Parts& parts);
 
   // Whom ?scope=cluster asks, too; without them there is only this region. REQUIRES: before the
   // first Answer.
   void SetOtherRegions(OtherRegions* others) { others_ = others; }
+
+  // How a standby asks the leader; without it, it answers who that is. REQUIRES: before the first
+  // Answer.
+  void SetForward(LeaderForward* forward) { forward_ = forward; }
 
   // nullopt: the path is none of these.
   std::optional<HttpReply> Answer(const HttpRequest& request);
@@ -61,6 +67,8 @@ class ClusterHttp {
   // What other regions answer, when they have.
   struct Others;
 
+  // What the leader answers; nullopt: this coordinator is to.
+  std::optional<HttpReply> Forward(const HttpRequest& request);
   // Of this region alone.
   std::optional<HttpReply> AnswerRegion(const HttpRequest& request);
   std::shared_ptr<Others> AskOthers(const std::string& target);
@@ -71,9 +79,7 @@ class ClusterHttp {
   static HttpReply NotLeading(const LeaderView& leader);
   HttpReply Alerts() const;
 
-  void Analytics(
-      const HttpQuery& query,
-      std::function<void(std::variant<admin::v1::GetAnalyticsResponse, HttpReply>)> done);
+  HttpReply Analytics(const HttpRequest& request, bool cluster);
   HttpReply Overview();
   HttpReply Ring() const;
   void HotKeys(const HttpQuery& query, Done done);
@@ -81,9 +87,9 @@ class ClusterHttp {
   HttpReply Rollouts() const;
 
   const Parts parts_;
-  const UnitCosts costs_;
   const absl::Duration started_;
   OtherRegions* others_ = nullptr;  // nullptr: none are known.
+  LeaderForward* forward_ = nullptr;
   // What was made of the last second. On the executor.
   absl::Time overview_of_ = absl::InfinitePast();
   HttpReply overview_;

@@ -61,7 +61,10 @@ void ClusterMembership::Restore(const Topology& stored, absl::Duration now) {
   for (const Member& member : stored.members()) {
     Node& node = nodes_[member.id];
     node.member = member;
-    node.last_heard = now + options_.takeover_grace - options_.failure_timeout;
+    node.last_heard = now;
+    if (member.state != MemberState::kDraining) {
+      node.last_heard += options_.takeover_grace - options_.failure_timeout;
+    }
     if (member.state == MemberState::kJoining) NoteJoin(now);
   }
   changed_ = true;
@@ -228,6 +231,8 @@ std::vector<NodeView> ClusterMembership::Nodes(absl::Duration now) const {
 
 std::vector<std::string> ClusterMembership::TakeEvents() { return std::exchange(events_, {}); }
 
+std::vector<std::string> ClusterMembership::TakeLeft() { return std::exchange(left_, {}); }
+
 // Time in which this process did not run is nobody's silence.
 void ClusterMembership::NoteTime(absl::Duration now) {
   const absl::Duration gap = now - last_call_;  // Negative infinity at the first call.
@@ -285,6 +290,7 @@ void ClusterMembership::ForgetSilentNodes(absl::Duration now) {
 ClusterMembership::NodeMap::iterator ClusterMembership::Forget(NodeMap::iterator it,
                                                                std::string_view why) {
   events_.push_back(absl::StrCat("node ", it->first, " ", ToAbsl(why)));
+  if (it->second.member.state == MemberState::kDraining) left_.push_back(it->first);
   changed_ = true;
   return nodes_.erase(it);
 }

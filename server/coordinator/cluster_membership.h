@@ -62,8 +62,9 @@ class ClusterMembership {
  public:
   explicit ClusterMembership(MembershipOptions options);
 
-  // Takes over from an earlier leader: its members stay, and have takeover_grace to come back.
-  // The next Tick publishes them under a new epoch. REQUIRES: nothing was called before.
+  // Takes over from an earlier leader: its members stay, and have takeover_grace to come back;
+  // those that drained, and own nothing, failure_timeout. The next Tick publishes them under a new
+  // epoch. REQUIRES: nothing was called before.
   void Restore(const Topology& stored, absl::Duration now);
 
   // A node's first message on a stream. kInvalidArgument: the member is malformed;
@@ -98,6 +99,8 @@ class ClusterMembership {
 
   // What happened since the last call, for the log: "node us-1 joined".
   std::vector<std::string> TakeEvents();
+  // Who has drained and left since the last call; who went in another way is not among them.
+  std::vector<std::string> TakeLeft();
 
  private:
   struct Node {
@@ -139,6 +142,7 @@ class ClusterMembership {
   uint64_t late_hand_offs_ = 0;
   absl::Duration hold_until_ = -absl::InfiniteDuration();  // Nothing is published before this.
   std::vector<std::string> events_;
+  std::vector<std::string> left_;
 };
 
 }  // namespace meridian

@@ -43,7 +43,9 @@ Coordinator::Coordinator(CoordinatorOptions options, const Clock& clock, Executo
              {[this](uint64_t token) { HandleElected(token); },
               [this](const std::string& why) { HandleLost(why); }}) {}
 
-void Coordinator::Start(std::string address) { lease_.Start(std::move(address)); }
+void Coordinator::Start(std::string address, std::string http_address) {
+  lease_.Start(std::move(address), std::move(http_address));
+}
 
 void Coordinator::Stop(std::function<void()> done) { lease_.Stop(std::move(done)); }
 
@@ -52,6 +54,7 @@ LeaderView Coordinator::leader() const {
   if (view.leading && !ready_.load()) {
     view.leading = false;
     view.address.clear();
+    view.http_address.clear();
   }
   return view;
 }
@@ -159,6 +162,7 @@ absl::Status Coordinator::Heartbeat(const NodeReport& report) {
 void Coordinator::Disconnect(const std::string& id, uint64_t session) {
   if (!membership_.has_value()) return;
   membership_->Disconnect(id, session, clock_.Monotonic());
+  TellLeft();
   ScheduleTick();
 }
 
@@ -185,6 +189,7 @@ void Coordinator::Tick() {
     pending_ = std::move(next);
   }
   LogEvents();
+  TellLeft();
   uint64_t counts[4] = {};
   for (const NodeView& node : membership_->Nodes(clock_.Monotonic())) {
     ++counts[static_cast<size_t>(node.member.state) & 3];
@@ -205,6 +210,16 @@ void Coordinator::TellPlanned() {
   const std::set<Subscriber*> subscribers = subscribers_;
   for (Subscriber* subscriber : subscribers) {
     if (subscribers_.count(subscriber) > 0) subscriber->OnPlanned();
+  }
+}
+
+// Before anybody can see that the node is missing.
+void Coordinator::TellLeft() {
+  for (const std::string& node : membership_->TakeLeft()) {
+    const std::set<Subscriber*> subscribers = subscribers_;
+    for (Subscriber* subscriber : subscribers) {
+      if (subscribers_.count(subscriber) > 0) subscriber->OnLeft(node);
+    }
   }
 }
 

@@ -13,10 +13,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,7 +65,9 @@ class Coordinator {
     // This coordinator leads, under this token, and topology() is its predecessor's.
     virtual void OnLeading(uint64_t /*token*/) {}
     virtual void OnTopology(const TopologyHolder::Snapshot& topology) = 0;
-    virtual void OnPlanned() {}           // planned() is another one.
+    virtual void OnPlanned() {}  // planned() is another one.
+    // This node has drained and left, and is no longer among Nodes().
+    virtual void OnLeft(const std::string& /*node*/) {}
     virtual void OnLeadershipLost() = 0;  // May unsubscribe.
     // The nodes are to use others from now on.
     virtual void OnPolicies(const Policies& /*policies*/) {}
@@ -72,8 +76,9 @@ class Coordinator {
   Coordinator(CoordinatorOptions options, const Clock& clock, Executor& executor,
               LeaseStore& store);
 
-  // `address` is where nodes reach this coordinator. Until then every call is refused.
-  void Start(std::string address);
+  // `address` is where nodes reach this coordinator, `http_address` where the others do over HTTP
+  // (empty: they do not). Until then every call is refused.
+  void Start(std::string address, std::string http_address = "");
   // Gives the lease back; `done` is called on the executor.
   void Stop(std::function<void()> done);
 
@@ -88,6 +93,11 @@ class Coordinator {
   // What the nodes of the region are to use, as the leader has it stored; on the executor.
   const Policies& policies() const { return policies_; }
   void PublishPolicies(Policies policies);
+
+  // What the others hear while one of them leads, and what they say; on the executor. See
+  // LeaderLease.
+  void SetNote(std::string note) { lease_.SetNote(std::move(note)); }
+  std::map<std::string, std::string> Notes() const { return lease_.Notes(); }
 
   // See ClusterMembership. kUnavailable "NOT_LEADER: ..." on a standby.
   absl::Status Register(const NodeReport& report, uint64_t session);
@@ -112,6 +122,7 @@ class Coordinator {
   void Tick();
   void ScheduleTick();
   void TellPlanned();
+  void TellLeft();
   void StorePending();
   void HandleStored(uint64_t token, const Topology& topology, const absl::Status& status);
   void LogEvents();

@@ -184,6 +184,18 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::ListRecommendations(
   });
 }
 
+grpc::ServerUnaryReactor* CoordinatorServiceHandler::GetAnalytics(
+    grpc::CallbackServerContext* context, const coordinator::v1::GetAnalyticsRequest* request,
+    coordinator::v1::GetAnalyticsResponse* response) {
+  return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    analytics_.Get(*request, [reactor, response](const grpc::Status& status,
+                                                 coordinator::v1::GetAnalyticsResponse answer) {
+      *response = std::move(answer);
+      reactor->Finish(status);
+    });
+  });
+}
+
 grpc::ServerUnaryReactor* CoordinatorServiceHandler::ApplyPolicy(
     grpc::CallbackServerContext* context, const coordinator::v1::ApplyPolicyRequest* request,
     coordinator::v1::ApplyPolicyResponse* response) {
@@ -228,6 +240,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceHandler::AcquireRolloutTicket(
     const coordinator::v1::AcquireRolloutTicketRequest* request,
     coordinator::v1::AcquireRolloutTicketResponse* response) {
   return OnLeader(context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    if (request->give_back()) {
+      return tickets_.GiveBack(request->node(), [reactor] { reactor->Finish(grpc::Status::OK); });
+    }
     const std::vector<NodeView> nodes = coordinator_.Nodes();
     const bool known = std::any_of(nodes.begin(), nodes.end(), [request](const NodeView& view) {
       return view.member.id == request->node();

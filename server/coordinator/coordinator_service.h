@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "server/coordinator/cluster_analytics.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/prediction_lead.h"
@@ -28,7 +29,8 @@ class CoordinatorServiceHandler final
  public:
   CoordinatorServiceHandler(Coordinator& coordinator, Warmer& warmer, HotKeyLead& hot_keys,
                             PredictionLead& prediction, RolloutLead& rollouts,
-                            const AlertBook& alerts, const Advisor& advisor, TicketLead& tickets)
+                            const AlertBook& alerts, const Advisor& advisor, TicketLead& tickets,
+                            ClusterAnalytics& analytics)
       : coordinator_(coordinator),
         warmer_(warmer),
         hot_keys_(hot_keys),
@@ -36,7 +38,8 @@ class CoordinatorServiceHandler final
         rollouts_(rollouts),
         alerts_(alerts),
         advisor_(advisor),
-        tickets_(tickets) {}
+        tickets_(tickets),
+        analytics_(analytics) {}
 
   grpc::ServerBidiReactor<coordinator::v1::RegisterRequest, coordinator::v1::RegisterResponse>*
   Register(grpc::CallbackServerContext* context) override;
@@ -81,6 +84,10 @@ class CoordinatorServiceHandler final
       const coordinator::v1::ListRecommendationsRequest* request,
       coordinator::v1::ListRecommendationsResponse* response) override;
 
+  grpc::ServerUnaryReactor* GetAnalytics(grpc::CallbackServerContext* context,
+                                         const coordinator::v1::GetAnalyticsRequest* request,
+                                         coordinator::v1::GetAnalyticsResponse* response) override;
+
   grpc::ServerUnaryReactor* AcquireRolloutTicket(
       grpc::CallbackServerContext* context,
       const coordinator::v1::AcquireRolloutTicketRequest* request,
@@ -106,14 +113,15 @@ class CoordinatorServiceHandler final
   grpc::ServerUnaryReactor* OnLeader(grpc::CallbackServerContext* context,
                                      std::function<void(grpc::ServerUnaryReactor*)> call);
 
-  Coordinator& coordinator_;    // Not owned; outlives this.
-  Warmer& warmer_;              // Not owned; outlives this.
-  HotKeyLead& hot_keys_;        // Not owned; outlives this.
-  PredictionLead& prediction_;  // Not owned; outlives this.
-  RolloutLead& rollouts_;       // Not owned; outlives this.
-  const AlertBook& alerts_;     // Not owned; outlives this.
-  const Advisor& advisor_;      // Not owned; outlives this.
-  TicketLead& tickets_;         // Not owned; outlives this.
+  Coordinator& coordinator_;     // Not owned; outlives this.
+  Warmer& warmer_;               // Not owned; outlives this.
+  HotKeyLead& hot_keys_;         // Not owned; outlives this.
+  PredictionLead& prediction_;   // Not owned; outlives this.
+  RolloutLead& rollouts_;        // Not owned; outlives this.
+  const AlertBook& alerts_;      // Not owned; outlives this.
+  const Advisor& advisor_;       // Not owned; outlives this.
+  TicketLead& tickets_;          // Not owned; outlives this.
+  ClusterAnalytics& analytics_;  // Not owned; outlives this.
 };
 
 }  // namespace meridian

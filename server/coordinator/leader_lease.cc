@@ -1,6 +1,7 @@
 #include "server/coordinator/leader_lease.h"
 
 #include <cassert>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,9 +18,10 @@ LeaderLease::LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executo
   assert(options_.margin * 2 < options_.ttl);
 }
 
-void LeaderLease::Start(std::string address) {
-  executor_.Post([this, address = std::move(address)] {
+void LeaderLease::Start(std::string address, std::string http_address) {
+  executor_.Post([this, address = std::move(address), http = std::move(http_address)] {
     address_ = address;
+    http_address_ = http;
     Ask();
   });
 }
@@ -41,7 +43,7 @@ void LeaderLease::Ask() {
   const uint64_t generation = ++generation_;
   const absl::Duration asked_at = clock_.Monotonic();
   store_.TryAcquire(
-      options_.name, options_.holder, address_, options_.ttl,
+      options_.name, {options_.holder, address_, http_address_, note_}, options_.ttl,
       [this, executor = &executor_, generation, asked_at](absl::StatusOr<LeaseState> answer) {
         executor->Post([this, generation, asked_at, answer = std::move(answer)] {
           HandleAnswer(generation, asked_at, answer);
@@ -64,16 +66,17 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
   if (!answer.ok()) {
     if (generation == generation_) AskAfter(options_.ttl / 10);
     absl::MutexLock lock(&mu_);
-    if (!view_.leading) view_.address.clear();
+    if (!view_.leading) ForgetLeader();
     view_.problem = std::string(answer.status().message());
     return;
   }
   if (!answer->held) {
     StepDown(absl::StrCat("the lease is held by ", answer->holder));
     absl::MutexLock lock(&mu_);
-    view_ = {false, answer->token, answer->address, ""};
+    view_ = {false, answer->token, answer->address, "", answer->http_address};
     return;
   }
+  TakeNotes(*answer);
   const absl::Duration valid_until = asked_at + options_.ttl - options_.margin;
   if (clock_.Monotonic() >= valid_until) return;  // Too late to be worth anything.
   bool elected = false;
@@ -82,7 +85,7 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
     absl::MutexLock lock(&mu_);
     replaced = view_.leading && view_.token != answer->token;
     elected = !view_.leading || replaced;
-    view_ = {true, answer->token, address_, ""};
+    view_ = {true, answer->token, address_, "", http_address_};
     valid_until_ = valid_until;
   }
   executor_.PostAfter(valid_until - clock_.Monotonic(), [this] { CheckExpiry(); });
@@ -104,9 +107,36 @@ void LeaderLease::StepDown(const std::string& why) {
     absl::MutexLock lock(&mu_);
     if (!view_.leading) return;
     view_.leading = false;
-    view_.address.clear();
+    ForgetLeader();
   }
+  notes_.clear();
   listener_.on_lost(why);
+}
+
+void LeaderLease::ForgetLeader() {
+  view_.address.clear();
+  view_.http_address.clear();
+}
+
+void LeaderLease::TakeNotes(const LeaseState& answer) {
+  const absl::Duration now = clock_.Monotonic();
+  for (auto it = notes_.begin(); it != notes_.end();) {
+    it = now - it->second.at < options_.ttl ? std::next(it) : notes_.erase(it);
+  }
+  for (const auto& [holder, note] : answer.notes) {
+    if (notes_.size() < LeaseStore::kMaxNotes || notes_.count(holder) > 0) {
+      notes_[holder] = {note, now};
+    }
+  }
+}
+
+std::map<std::string, std::string> LeaderLease::Notes() const {
+  std::map<std::string, std::string> notes;
+  const absl::Duration now = clock_.Monotonic();
+  for (const auto& [holder, note] : notes_) {
+    if (now - note.at < options_.ttl) notes[holder] = note.text;
+  }
+  return notes;
 }
 
 bool LeaderLease::is_leader() const {
@@ -122,6 +152,7 @@ LeaderView LeaderLease::view() const {
   if (view.leading && now >= valid_until_) {
     view.leading = false;
     view.address.clear();
+    view.http_address.clear();
   }
   return view;
 }

@@ -14,7 +14,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -39,6 +41,7 @@ struct LeaderView {
   uint64_t token = 0;
   std::string address;  // Of the leader; empty: unknown.
   std::string problem;  // Why the store does not answer; empty: it did when it was asked last.
+  std::string http_address = {};  // Of the leader; empty: unknown, or it is not to be reached.
 };
 
 class LeaderLease {
@@ -51,8 +54,9 @@ class LeaderLease {
   LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executor& executor, LeaseStore& store,
               Listener listener);
 
-  // Begins to ask for the lease. `address` is where others reach this coordinator.
-  void Start(std::string address);
+  // Begins to ask for the lease. `address` is where others reach this coordinator, `http_address`
+  // over HTTP; empty: they do not.
+  void Start(std::string address, std::string http_address = "");
 
   // Stops asking, steps down and gives the lease back; `done` is called when the store has
   // answered.
@@ -61,15 +65,27 @@ class LeaderLease {
   // Steps down at once, for a caller that the store told so (a fenced write was refused).
   void StepDown(const std::string& why);
 
+  // What the leader is told while this coordinator does not lead; empty: nothing. Within ttl / 3.
+  void SetNote(std::string note) { note_ = std::move(note); }
+  // What others told a leader so within the last ttl, by their holders.
+  std::map<std::string, std::string> Notes() const;
+
   bool is_leader() const ABSL_LOCKS_EXCLUDED(mu_);
   LeaderView view() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  struct Note {
+    std::string text;
+    absl::Duration at;  // Monotonic.
+  };
+
   void Ask();
   void AskAfter(absl::Duration delay);  // Unless another question goes out before.
   void HandleAnswer(uint64_t generation, absl::Duration asked_at,
                     const absl::StatusOr<LeaseState>& answer);
   void CheckExpiry();
+  void TakeNotes(const LeaseState& answer);
+  void ForgetLeader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const LeaderLeaseOptions options_;
   const Clock& clock_;  // Not owned; outlives this.
@@ -78,6 +94,9 @@ class LeaderLease {
   const Listener listener_;
 
   std::string address_;
+  std::string http_address_;
+  std::string note_;
+  std::map<std::string, Note> notes_;  // By holder.
   bool stopped_ = false;
   uint64_t generation_ = 0;  // Of the last question.
   uint64_t last_heard_ = 0;  // Generation of the last answer; older ones are not heard.

@@ -1,15 +1,8 @@
 #include "server/coordinator/rollout_figures.h"
 
-#include <cstddef>
+#include "common/telemetry/fine_latency.h"
 
 namespace meridian {
-namespace {
-
-void AddCounts(const HistogramSnapshot& from, std::vector<uint64_t>* to) {
-  for (size_t i = 0; i < from.counts.size(); ++i) (*to)[i] += from.counts[i];
-}
-
-}  // namespace
 
 std::optional<VersionFigures> FiguresByVersion(const RegionFigures& figures, absl::Duration now) {
   VersionFigures result;
@@ -20,16 +13,13 @@ std::optional<VersionFigures> FiguresByVersion(const RegionFigures& figures, abs
     result.complete &= node.answered.has_value() && node.IsAlive(now);
   }
   if (!any) return std::nullopt;
-  result.latency_bounds = LatencyBounds();
+  result.latency_bounds = FineLatencyBounds();
   for (const auto& [key, counts] : figures.counts().reads) {
     VersionReads& reads = result.table[key];
     reads.hits = counts.hits();
     reads.misses = counts.miss.count();
     reads.errors = counts.errors;
-    reads.latency.resize(result.latency_bounds.size() + 1);
-    for (const HistogramSnapshot* tier : {&counts.l1, &counts.l2, &counts.miss}) {
-      AddCounts(*tier, &reads.latency);
-    }
+    reads.latency = figures.read_times().Of(key);
   }
   return result;
 }

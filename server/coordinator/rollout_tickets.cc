@@ -37,6 +37,13 @@ std::string RolloutTickets::Ask(const std::string& node, const std::vector<NodeV
   return "";
 }
 
+void RolloutTickets::GiveBack(const std::string& node, const std::vector<NodeView>& nodes) {
+  if (holder_ != node) return;
+  for (const NodeView& view : nodes) {
+    if (view.member.id == node && view.member.incarnation == incarnation_) return Forget();
+  }
+}
+
 void RolloutTickets::Give(const std::string& node, uint64_t incarnation, absl::Duration now) {
   holder_ = node;
   incarnation_ = incarnation;

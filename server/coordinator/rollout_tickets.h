@@ -4,7 +4,7 @@
 // A ticket is given when no other member joins, drains or is cold, and nobody else has one. It is
 // over when its holder serves again, as another process, and is warm; or has been seen to be away
 // for `absence`, as after scaling down; or when it still serves as the same process after kUnused,
-// because it did not go or came to stay.
+// because it did not go or came to stay; or when it gives it back, which is the same at once.
 // Promise: between two nodes that were given tickets one after the other, the first was warm again,
 //   or these times have passed, also when the leader changes: TicketLead stores who has one.
 // Thread safety: none; used by one thread (the coordinator's executor).
@@ -32,6 +32,11 @@ class RolloutTickets {
   // Whether `node` may restart now; asking again keeps what was given. `nodes`: all members now.
   // Empty: granted; else why not, for people.
   std::string Ask(const std::string& node, const std::vector<NodeView>& nodes, absl::Duration now);
+
+  // `node` does not want to restart any more. Only the process that got the ticket can give it
+  // back; of any other, or one that is no member, nothing changes: who is away under a ticket keeps
+  // it.
+  void GiveBack(const std::string& node, const std::vector<NodeView>& nodes);
 
   // Who has one, for Restore by the next leader; empty: nobody.
   std::string Encode() const;

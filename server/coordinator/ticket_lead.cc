@@ -54,10 +54,20 @@ void TicketLead::HandleLoaded(const absl::StatusOr<std::optional<std::string>>& 
 void TicketLead::Ask(const std::string& node, Done done) {
   if (!loaded_) return done("what the leader before has granted is not read yet");
   std::string why = tickets_.Ask(node, coordinator_.Nodes(), coordinator_.clock().Monotonic());
-  if (tickets_.Encode() == stored_) return done(why);
-  store_.Save([why = std::move(why), done = std::move(done)](const absl::Status& status) {
+  SaveChange([why = std::move(why), done = std::move(done)](const absl::Status& status) {
     done(status.ok() ? why : "the ticket could not be stored yet");
   });
+}
+
+void TicketLead::GiveBack(const std::string& node, std::function<void()> done) {
+  if (!loaded_) return done();
+  tickets_.GiveBack(node, coordinator_.Nodes());
+  SaveChange([done = std::move(done)](const absl::Status&) { done(); });
+}
+
+void TicketLead::SaveChange(std::function<void(const absl::Status&)> done) {
+  if (tickets_.Encode() == stored_) return done(absl::OkStatus());
+  store_.Save(std::move(done));
 }
 
 }  // namespace meridian

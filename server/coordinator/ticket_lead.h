@@ -33,12 +33,17 @@ class TicketLead final : public Coordinator::Subscriber {
 
   // As RolloutTickets::Ask.
   void Ask(const std::string& node, Done done);
+  // As RolloutTickets::GiveBack. `done` is called when the next leader would know it, too, or when
+  // it could not be told: then the ticket ends by itself (RolloutTickets::kUnused).
+  void GiveBack(const std::string& node, std::function<void()> done);
 
   void OnLeading(uint64_t token) override;
   void OnTopology(const TopologyHolder::Snapshot&) override {}
   void OnLeadershipLost() override;
 
  private:
+  // Stores who has a ticket, when that has changed.
+  void SaveChange(std::function<void(const absl::Status&)> done);
   void Load();
   void HandleLoaded(const absl::StatusOr<std::optional<std::string>>& stored);
 

@@ -179,7 +179,8 @@ int MetricsHttp::OnRequest(mg_connection* connection) {
                           {.path = request->local_uri == nullptr ? "" : request->local_uri,
                            .query = request->query_string == nullptr ? "" : request->query_string,
                            .if_none_match = HeaderOf(connection, "If-None-Match"),
-                           .accept_encoding = HeaderOf(connection, "Accept-Encoding")});
+                           .accept_encoding = HeaderOf(connection, "Accept-Encoding"),
+                           .forwarded = !HeaderOf(connection, kForwardedHeader).empty()});
   const char* text =
       reply.code == 421 ? "Misdirected Request" : mg_get_response_code_text(connection, reply.code);
   // Of an answer without a body it would be taken for that of the body which is not sent.

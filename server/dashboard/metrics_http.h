@@ -42,13 +42,14 @@ struct MetricsHttpOptions {
   std::string address = "127.0.0.1:7403";  // host:port or [ipv6]:port; port 0: any free one.
   std::function<Readiness()> readiness;    // Must not block. REQUIRES: not empty.
   std::vector<HttpHandler> handlers = {};  // Asked in turn for all other paths.
-  // That answer. Browsers open connections ahead, and each holds one until kRequestTimeout.
-  int threads = 2;
+  // That answer. Browsers open connections ahead, and each holds one until kRequestTimeout; so does
+  // whoever opens one and says nothing.
+  int threads = 16;
 };
 
 class MetricsHttp {
  public:
-  static constexpr absl::Duration kRequestTimeout = absl::Seconds(10);
+  static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
   static constexpr size_t kMaxQueryBytes = 2048;
 
   // Listens from here on. `registry` is not owned and outlives this.

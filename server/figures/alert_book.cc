@@ -75,7 +75,8 @@ void AlertBook::Restore(const std::vector<Alert>& alerts, absl::Duration now, ab
     } else if (alert.state() == "resolved" && resolved_.size() < kMaxResolved && !IsKnown(alert)) {
       resolved_.push_back(alert);  // Older than what is there.
       const bool is_back = live_.count(AlertKey(alert)) > 0;
-      if (!is_back && wall - FromProto(alert.resolved_time()) < kToldAgain) Tell(alert);
+      if (is_back || alert.has_told_time()) continue;
+      if (wall - FromProto(alert.resolved_time()) < kToldAgain) Tell(alert);
     }
   }
 }
@@ -99,15 +100,32 @@ void AlertBook::Inherit(const Alert& alert, absl::Duration now, absl::Duration w
   live.kept_until = now + std::max(kInherited, window);
   live.alert.set_state("firing");
   *live.alert.mutable_since() = alert.since();
-  if (!is_told) Tell(live.alert);
+  if (alert.has_told_time()) *live.alert.mutable_told_time() = alert.told_time();
+  if (!is_told && !alert.has_told_time()) Tell(live.alert);
 }
 
 void AlertBook::Resolve(Live live, absl::Time wall) {
   live.alert.set_state("resolved");
+  live.alert.clear_told_time();  // That it fired was told.
   ToProto(wall, live.alert.mutable_resolved_time());
-  Tell(live.alert);
   resolved_.push_front(std::move(live.alert));
   if (resolved_.size() > kMaxResolved) resolved_.pop_back();
+  Tell(resolved_.front());
+}
+
+void AlertBook::NoteTold(const Alert& taken, absl::Time wall) {
+  const std::string key = AlertKey(taken);
+  const auto note = [&](Alert* alert) {
+    if (alert->state() != taken.state() || FromProto(alert->since()) != FromProto(taken.since())) {
+      return;  // It has changed since.
+    }
+    ToProto(wall, alert->mutable_told_time());
+    ++changes_;
+  };
+  if (const auto it = live_.find(key); it != live_.end()) note(&it->second.alert);
+  for (Alert& alert : resolved_) {
+    if (AlertKey(alert) == key) note(&alert);
+  }
 }
 
 void AlertBook::DropPending() {
@@ -116,13 +134,17 @@ void AlertBook::DropPending() {
   }
 }
 
-void AlertBook::Clear() {
-  live_.clear();
-  resolved_.clear();
+void AlertBook::KeepOnly(const std::function<bool(const Alert&)>& kept) {
+  for (auto it = live_.begin(); it != live_.end();) {
+    it = kept(it->second.alert) ? std::next(it) : live_.erase(it);
+  }
+  resolved_.erase(std::remove_if(resolved_.begin(), resolved_.end(),
+                                 [&kept](const Alert& alert) { return !kept(alert); }),
+                  resolved_.end());
 }
 
 std::vector<Alert> AlertBook::List(bool include_resolved) const {
-  std::vector<Alert> alerts;
+  std::vector<Alert> alerts = others_;
   for (const auto& [key, live] : live_) alerts.push_back(live.alert);
   std::stable_sort(alerts.begin(), alerts.end(), [](const Alert& a, const Alert& b) {
     const bool a_fires = a.state() == "firing";
@@ -137,10 +159,13 @@ std::vector<Alert> AlertBook::List(bool include_resolved) const {
 
 AlertBook::Counts AlertBook::Count() const {
   Counts counts;
-  for (const auto& [key, live] : live_) {
-    ++(live.firing ? counts.firing : counts.pending);
-    if (live.firing && live.alert.severity() == "critical") ++counts.critical;
-  }
+  const auto count = [&counts](const Alert& alert) {
+    const bool firing = alert.state() == "firing";
+    ++(firing ? counts.firing : counts.pending);
+    if (firing && alert.severity() == "critical") ++counts.critical;
+  };
+  for (const auto& [key, live] : live_) count(live.alert);
+  for (const Alert& alert : others_) count(alert);
   return counts;
 }
 

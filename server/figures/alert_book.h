@@ -45,8 +45,8 @@ class AlertBook {
   // How long what was restored goes on firing, so that its condition has the time to be seen again:
   // AlertCondition::window, if that is longer.
   static constexpr absl::Duration kInherited = absl::Minutes(2);
-  // What ended so lately that perhaps nobody was told: it is told again. As long as a message waits
-  // for its receiver.
+  // What ended so lately that its message may still wait for its receiver: it is told, if nobody
+  // was. As long as a message waits.
   static constexpr absl::Duration kToldAgain = absl::Hours(1);
 
   // Told of every alert that begins or ends to fire.
@@ -56,19 +56,25 @@ class AlertBook {
   // All conditions that hold now. `now` is monotonic and does not go backwards.
   void Update(const std::vector<AlertCondition>& conditions, absl::Duration now, absl::Time wall);
   // What another book's List said last. Of what fires, and of what ended of late, the listener is
-  // told (again): whether it was before is not known. `window`: of an alert's name, over how long
-  // its condition is looked for.
+  // told, unless NoteTold was called for it there: a second time, perhaps. `window`: of an alert's
+  // name, over how long its condition is looked for.
   void Restore(const std::vector<coordinator::v1::Alert>& alerts, absl::Duration now,
                absl::Time wall,
                const std::function<absl::Duration(const std::string& name)>& window = nullptr);
-  void Clear();
+  // Whom the listener tells has taken the alert as it was.
+  void NoteTold(const coordinator::v1::Alert& taken, absl::Time wall);
+  // Forgets all others. What is kept goes on as if nothing had been.
+  void KeepOnly(const std::function<bool(const coordinator::v1::Alert&)>& kept);
   // What has not fired yet is forgotten.
   void DropPending();
+  // What others say of themselves: it is shown beside the rest, and theirs to begin, to end and to
+  // tell.
+  void SetOthers(std::vector<coordinator::v1::Alert> others) { others_ = std::move(others); }
 
-  // Grows with every alert that begins or ends to fire.
+  // Grows with every alert that begins or ends to fire, or is told.
   uint64_t changes() const { return changes_; }
 
-  // Firing first, then pending, then those that ended; the newest of each first.
+  // Firing first, then pending, then those that ended; the newest of each first. With the others.
   std::vector<coordinator::v1::Alert> List(bool include_resolved) const;
 
   struct Counts {
@@ -95,6 +101,7 @@ class AlertBook {
   Listener listener_;
   std::map<std::string, Live> live_;             // By name and labels.
   std::deque<coordinator::v1::Alert> resolved_;  // Newest first.
+  std::vector<coordinator::v1::Alert> others_;   // None of them has ended.
   uint64_t changes_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "server/figures/namespace_goals.h"
 
 namespace meridian {
 namespace {
@@ -13,14 +14,15 @@ namespace {
 // Over how long is looked back.
 constexpr absl::Duration kLately = absl::Minutes(15);
 constexpr absl::Duration kBeforeFrom = absl::Minutes(14);
-constexpr absl::Duration kHitRateOver = absl::Minutes(5);
 constexpr double kMinHitRate = 0.75;
 constexpr double kMaxResponseSeconds = 0.1;
+constexpr double kMaxErrors = 0.01;
 constexpr double kMaxFilled = 0.90;  // Of what is provisioned.
 constexpr double kMaxWarmFailures = 0.10;
 // Bounds of requirement 0-21.
 constexpr double kHitRateBefore = 0.80;
 constexpr double kMaxSlowdown = 0.05;
+constexpr double kMoreErrors = 0.0005;
 // What a process may take for a given L1: a quarter of it for pages and mirrors, 64 MiB of hints
 // and 192 MiB for the rest (docs/operations.md, sizing).
 constexpr double kBesideL1 = 1.25;
@@ -37,11 +39,13 @@ constexpr absl::Duration kStuck = absl::Seconds(60);
 constexpr char kInfo[] = "info";
 constexpr char kWarning[] = "warning";
 constexpr char kCritical[] = "critical";
+constexpr char kNodeDown[] = "MeridianNodeDown";
+constexpr char kOfCoordinator[] = "coordinator";  // A label.
 
 class Rules {
  public:
   Rules(const RegionFigures& figures, absl::Duration now, absl::Time wall)
-      : figures_(figures), now_(now), wall_(wall) {}
+      : figures_(figures), now_(now), wall_(wall), goals_(figures) {}
 
   void Nodes() {
     std::set<uint64_t> epochs;
@@ -49,7 +53,7 @@ class Rules {
     uint64_t l2_limit = 0;
     for (const auto& [id, node] : figures_.nodes()) {
       if (!node.IsAlive(now_)) {
-        Add("MeridianNodeDown", kCritical, {}, {{"node", id}}, 1,
+        Add(kNodeDown, kCritical, {}, {{"node", id}}, 1,
             node.is_member
                 ? absl::StrFormat("node %s is a member and does not answer: %s", id, node.problem)
                 : absl::StrFormat("node %s has gone without draining", id));
@@ -62,7 +66,9 @@ class Rules {
       l2_used = std::max(l2_used, node.figures.l2_used_bytes());  // All look at the same.
       l2_limit = std::max(l2_limit, node.figures.l2_limit_bytes());
       Memory(id, node.figures);
-      Certificate(id, node.figures.certificate_expires_unix_ms());
+      if (const uint64_t end = node.figures.certificate_expires_unix_ms(); end > 0) {
+        Certificate("node", id, absl::FromUnixMillis(static_cast<int64_t>(end)));
+      }
     }
     if (const double filled = Share(l2_used, l2_limit); filled > kMaxFilled) {
       Add("MeridianRedisMemoryHigh", kWarning, absl::Minutes(1), {}, filled,
@@ -79,7 +85,7 @@ class Rules {
     const NodeCounts counts = figures_.history().Over(absl::Minutes(1)).Of(&RegionCounts::all);
     if (counts.calls < kFewCalls) return;
     const double errors = Share(counts.failed_calls, counts.calls);
-    if (errors > 0.01) {
+    if (errors > kMaxErrors) {
       Add("MeridianErrors", kCritical, absl::Seconds(15), {}, errors,
           absl::StrFormat("%.1f %% of the calls of the last minute failed", 100 * errors));
     }
@@ -90,14 +96,45 @@ class Rules {
     }
   }
 
-  void HitRates() {
-    const auto window = figures_.history().Over(kHitRateOver);
+  // Keys that fail in calls that do not: BatchGet is OK when the origin of its keys is away.
+  void FailedReads() {
+    const auto window = figures_.history().Over(absl::Minutes(1));
     for (const std::string& name : window.end->Names()) {
       const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
-      const double rate = Share(reads.hits(), reads.reads());
-      if (reads.reads() < kFewReads || rate >= kMinHitRate) continue;
-      Add("MeridianLowHitRate", kWarning, absl::Minutes(2), {{"namespace", name}}, rate,
-          absl::StrFormat("hit rate of %s was %.1f %% in the last 5 minutes", name, 100 * rate));
+      if (reads.reads() + reads.errors < kFewReads) continue;
+      const double errors = ErrorShare(reads);
+      if (errors <= kMaxErrors) continue;
+      Add("MeridianErrors", kCritical, absl::Seconds(15), {{"namespace", name}}, errors,
+          absl::StrFormat("%.1f %% of the reads of %s in the last minute failed", 100 * errors,
+                          name));
+    }
+  }
+
+  void HitRates() {
+    const auto window = figures_.history().Over(kJudgedOver);
+    for (const std::string& name : window.end->Names()) {
+      const double goal = goals_.Of(name).hit_rate;
+      const Judged rate =
+          JudgeHitRate(ReadsSince(*window.begin, *window.end, name), goal > 0 ? goal : kMinHitRate);
+      if (!rate.IsMissed()) continue;
+      std::string summary = absl::StrFormat("hit rate of %s was %.1f %% in the last 5 minutes",
+                                            name, 100 * rate.value);
+      if (goal > 0) absl::StrAppendFormat(&summary, "; its goal is %g %%", 100 * goal);
+      Add("MeridianLowHitRate", kWarning, absl::Minutes(2), {{"namespace", name}}, rate.value,
+          std::move(summary));
+    }
+  }
+
+  // Requirements 1-01 and 4-07: by what the policies ask for; without a goal nobody says what is
+  // slow.
+  void SlowReads() {
+    const auto window = figures_.history().Over(kJudgedOver);
+    for (const std::string& name : window.end->Names()) {
+      const NamespaceGoals goals = goals_.Of(name);
+      if (goals.l1_latency == 0 && goals.l2_latency == 0) continue;
+      const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
+      SlowTier(name, "l1", reads.l1, goals.l1_latency);
+      SlowTier(name, "l2", reads.l2, goals.l2_latency);
     }
   }
 
@@ -107,6 +144,7 @@ class Rules {
     if (before.time < absl::Minutes(3)) return;
     const NodeCounts a = before.Of(&RegionCounts::all);
     const NodeCounts b = figures_.history().Over(absl::Minutes(2)).Of(&RegionCounts::all);
+    WorseReadErrors(a.reads, b.reads);
     if (a.reads.reads() < kFewReads || b.reads.reads() < kFewReads) return;
     const double old_rate = Share(a.reads.hits(), a.reads.reads());
     const double new_rate = Share(b.reads.hits(), b.reads.reads());
@@ -126,7 +164,7 @@ class Rules {
     }
     const double old_errors = Share(a.failed_calls, a.calls);
     const double new_errors = Share(b.failed_calls, b.calls);
-    if (b.failed_calls > 0 && new_errors > old_errors + 0.0005) {
+    if (b.failed_calls > 0 && new_errors > old_errors + kMoreErrors) {
       Worse("errors", new_errors,
             absl::StrFormat("%.2f %% of the calls fail, and %.2f %% did", 100 * new_errors,
                             100 * old_errors));
@@ -179,9 +217,9 @@ class Rules {
     }
   }
 
-  void Standby(const StandbyView& view) {
+  void Standby(const CoordinatorView& view) {
     if (!view.problem.empty()) {
-      Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{"coordinator", view.coordinator}}, 0,
+      Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{kOfCoordinator, view.coordinator}}, 0,
           absl::StrFormat(
               "coordinator %s does not reach the regional Redis, so that it cannot lead, "
               "nor know who does: %s",
@@ -192,9 +230,24 @@ class Rules {
     }
   }
 
+  void Own(const CoordinatorView& view) {
+    Certificate(kOfCoordinator, view.coordinator, view.certificates_end);
+  }
+
   std::vector<AlertCondition> Take() { return std::move(conditions_); }
 
  private:
+  void SlowTier(const std::string& name, const char* tier, const HistogramSnapshot& latency,
+                double goal) {
+    const Judged p95 = JudgeLatency(latency, goal);
+    if (!p95.IsMissed()) return;
+    Add("MeridianSlowReads", kWarning, absl::Minutes(2), {{"namespace", name}, {"tier", tier}},
+        p95.value,
+        absl::StrFormat("p95 of the reads of %s that %s answered in the last 5 minutes is %.3g ms; "
+                        "its goal is %g ms",
+                        name, tier, 1000 * p95.value, 1000 * goal));
+  }
+
   static uint64_t RepairedSince(const RegionCounts& earlier, const RegionCounts& now,
                                 const std::string& region) {
     const auto after = now.repaired.find(region);
@@ -227,16 +280,31 @@ class Rules {
     }
   }
 
-  void Certificate(const std::string& id, uint64_t expires_unix_ms) {
-    if (expires_unix_ms == 0) return;
-    const absl::Duration left = absl::FromUnixMillis(static_cast<int64_t>(expires_unix_ms)) - wall_;
+  // `what`: "node" or "coordinator".
+  void Certificate(const char* what, const std::string& id, absl::Time end) {
+    const absl::Duration left = end - wall_;
     if (left > absl::Hours(14 * 24)) return;
+    const std::string of = absl::StrFormat("a certificate that %s %s uses", what, id);
     Add("MeridianCertificateExpires", left < absl::Hours(3 * 24) ? kCritical : kWarning, {},
-        {{"node", id}}, absl::ToDoubleSeconds(left),
+        {{what, id}}, absl::ToDoubleSeconds(left),
         left < absl::ZeroDuration()
-            ? absl::StrFormat("a certificate that node %s uses has expired", id)
-            : absl::StrFormat("a certificate that node %s uses expires in %.1f days", id,
-                              absl::ToDoubleHours(left) / 24));
+            ? of + " has expired"
+            : absl::StrFormat("%s expires in %.1f days", of, absl::ToDoubleHours(left) / 24));
+  }
+
+  static double ErrorShare(const ReadCounts& reads) {
+    return Share(reads.errors, reads.reads() + reads.errors);
+  }
+
+  // When all fail there are no other reads to compare.
+  void WorseReadErrors(const ReadCounts& before, const ReadCounts& now) {
+    if (before.reads() + before.errors < kFewReads || now.reads() + now.errors < kFewReads) return;
+    const double old_errors = ErrorShare(before);
+    const double new_errors = ErrorShare(now);
+    if (now.errors == 0 || new_errors <= old_errors + kMoreErrors) return;
+    Worse("read_errors", new_errors,
+          absl::StrFormat("%.2f %% of the reads fail, and %.2f %% did", 100 * new_errors,
+                          100 * old_errors));
   }
 
   void Worse(const char* what, double value, std::string summary) {
@@ -252,6 +320,7 @@ class Rules {
   const RegionFigures& figures_;
   const absl::Duration now_;
   const absl::Time wall_;
+  const GoalTable goals_;
   std::vector<AlertCondition> conditions_;
 };
 
@@ -270,12 +339,13 @@ WarmCounts& WarmCounts::operator-=(const WarmCounts& earlier) {
 }
 
 std::vector<std::string> AlertNames() {
-  return {"MeridianNodeDown",
+  return {kNodeDown,
           "MeridianNoCoordinatorLeads",
           "MeridianEpochsDisagree",
           "MeridianErrors",
           "MeridianSlow",
           "MeridianLowHitRate",
+          "MeridianSlowReads",
           "MeridianWorseThanBefore",
           "MeridianMemoryHigh",
           "MeridianRedisMemoryHigh",
@@ -293,7 +363,7 @@ std::vector<std::string> AlertNames() {
 absl::Duration AlertWindow(const std::string& name) {
   if (name == "MeridianWorseThanBefore") return kBeforeFrom;
   if (name == "MeridianReplicationLost" || name == "MeridianWarmingFails") return kLately;
-  if (name == "MeridianLowHitRate") return kHitRateOver;
+  if (name == "MeridianLowHitRate" || name == "MeridianSlowReads") return kJudgedOver;
   return absl::ZeroDuration();
 }
 
@@ -303,18 +373,37 @@ std::vector<AlertCondition> Conditions(const RegionFigures& figures,
   Rules rules(figures, now, wall);
   rules.Nodes();
   rules.Calls();
+  rules.FailedReads();
   rules.HitRates();
+  rules.SlowReads();
   rules.WorseThanBefore();
   rules.Replication();
   rules.Warming(warming);
   return rules.Take();
 }
 
-std::vector<AlertCondition> StandbyConditions(const StandbyView& view) {
+std::vector<AlertCondition> StandbyConditions(const CoordinatorView& view) {
   const RegionFigures none;
   Rules rules(none, absl::ZeroDuration(), absl::InfinitePast());
   rules.Standby(view);
   return rules.Take();
+}
+
+std::vector<AlertCondition> OwnConditions(const CoordinatorView& view, absl::Time wall) {
+  const RegionFigures none;
+  Rules rules(none, absl::ZeroDuration(), wall);
+  rules.Own(view);
+  return rules.Take();
+}
+
+bool IsOfCoordinator(const coordinator::v1::Alert& alert) {
+  return alert.labels().count(kOfCoordinator) > 0;
+}
+
+const std::string* MissedNode(const coordinator::v1::Alert& alert) {
+  const auto node = alert.labels().find("node");
+  const bool missed = alert.name() == kNodeDown && alert.state() == "firing";
+  return missed && node != alert.labels().end() ? &node->second : nullptr;
 }
 
 }  // namespace meridian

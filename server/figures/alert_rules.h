@@ -36,11 +36,13 @@ struct WarmCounts {
   WarmCounts& operator-=(const WarmCounts& earlier);
 };
 
-// What a coordinator knows that does not lead.
-struct StandbyView {
+// What a coordinator knows of itself, and, that does not lead, of who does.
+struct CoordinatorView {
   std::string coordinator = {};  // Its id.
   bool knows_leader = false;
   std::string problem = {};  // Why the region's Redis does not answer it; empty: it does.
+  // When the first of the certificates that it uses expires.
+  absl::Time certificates_end = absl::InfiniteFuture();
 };
 
 // Every name that Conditions and StandbyConditions may give, for those who document them.
@@ -56,7 +58,16 @@ std::vector<AlertCondition> Conditions(const RegionFigures& figures,
                                        absl::Time wall);
 
 // Each standby says these for itself; that nobody leads is the same alert of all of them.
-std::vector<AlertCondition> StandbyConditions(const StandbyView& view);
+std::vector<AlertCondition> StandbyConditions(const CoordinatorView& view);
+
+// Each coordinator says these of itself, whoever leads.
+std::vector<AlertCondition> OwnConditions(const CoordinatorView& view, absl::Time wall);
+
+// Of one coordinator, which says it itself: no other goes on with it.
+bool IsOfCoordinator(const coordinator::v1::Alert& alert);
+
+// The node that is missed, or nullptr: that is not what the alert is about.
+const std::string* MissedNode(const coordinator::v1::Alert& alert);
 
 }  // namespace meridian
 

@@ -120,16 +120,17 @@ void AlertWebhook::Tell(const Alert& alert) {
   SendSoon(absl::ZeroDuration());
 }
 
-void AlertWebhook::Forget() {
-  if (!waiting_.empty()) alerts_.With({"dropped"}).Add(waiting_.size());
-  waiting_.clear();
+void AlertWebhook::KeepOnly(const std::function<bool(const Alert&)>& kept) {
+  const size_t others =
+      std::erase_if(waiting_, [&kept](const Waiting& one) { return !kept(one.alert); });
+  if (others > 0) alerts_.With({"dropped"}).Add(others);
+  for (Waiting& one : in_flight_) one.is_others |= !kept(one.alert);
   CountWaiting();
-  ++term_;
 }
 
 // As a task: whoever tells of several in a row has told all by then.
 void AlertWebhook::SendSoon(absl::Duration delay) {
-  if (sending_ || scheduled_) return;
+  if (!in_flight_.empty() || scheduled_) return;
   scheduled_ = true;
   executor_.PostAfter(delay, [this] {
     scheduled_ = false;
@@ -139,38 +140,32 @@ void AlertWebhook::SendSoon(absl::Duration delay) {
 
 void AlertWebhook::Send() {
   if (waiting_.empty()) return;
-  std::vector<Waiting> batch;
   std::vector<Alert> alerts;
-  while (!waiting_.empty() && batch.size() < kMaxBatch) {
+  while (!waiting_.empty() && in_flight_.size() < kMaxBatch) {
     alerts.push_back(waiting_.front().alert);
-    batch.push_back(std::move(waiting_.front()));
+    in_flight_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  sending_ = true;
-  in_flight_ = batch.size();
   HttpCall call = {.url = options_.url,
                    .body = AlertWebhookBody(options_, alerts),
                    .timeout = options_.timeout,
                    .max_answer_bytes = size_t{64} << 10};
-  sender_.Send(std::move(call), [this, executor = &executor_, term = term_,
-                                 batch = std::move(batch)](absl::StatusOr<HttpAnswer> answer) {
-    executor->Post([this, term, batch, answer = std::move(answer)]() mutable {
-      sending_ = false;
-      in_flight_ = 0;
-      if (term == term_) {
-        Answered(std::move(batch), answer);
-      } else if (!waiting_.empty()) {
-        SendSoon(absl::ZeroDuration());
-      }
+  sender_.Send(std::move(call), [this, executor = &executor_](absl::StatusOr<HttpAnswer> answer) {
+    executor->Post([this, answer = std::move(answer)] {
+      Answered(answer);
       CountWaiting();
     });
   });
 }
 
-void AlertWebhook::Answered(std::vector<Waiting> batch, const absl::StatusOr<HttpAnswer>& answer) {
+void AlertWebhook::Answered(const absl::StatusOr<HttpAnswer>& answer) {
+  std::vector<Waiting> batch = std::exchange(in_flight_, {});
   if (answer.ok() && answer->code >= 200 && answer->code < 300) {
     backoff_.Reset();
     Count("delivered", batch.size());
+    for (const Waiting& one : batch) {
+      if (on_taken_ != nullptr) on_taken_(one.alert);
+    }
     SetProblem("");
     if (!waiting_.empty()) SendSoon(absl::ZeroDuration());
     return;
@@ -196,7 +191,7 @@ void AlertWebhook::TellAgain(std::vector<Waiting> batch) {
     const bool changed = std::any_of(waiting_.begin(), waiting_.end(),
                                      [&one](const Waiting& w) { return w.key == one.key; });
     if (changed) continue;
-    if (now - one.since > kMaxAge || waiting_.size() >= kMaxWaiting) {
+    if (one.is_others || now - one.since > kMaxAge || waiting_.size() >= kMaxWaiting) {
       alerts_.With({"dropped"}).Add();
     } else {
       waiting_.push_front(std::move(one));

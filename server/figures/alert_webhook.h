@@ -6,6 +6,7 @@
 //   later and later, up to kMaxAge after the alert; any other answer but 2xx refuses what was sent,
 //   and is not repeated: redirects are not followed. Of more than kMaxWaiting alerts the oldest are
 //   dropped.
+// A coordinator that ceases to lead keeps its own alerts (KeepOnly): nobody else goes on with them.
 // Delivery is at least once: a receiver that took the alerts and did not say so gets them again,
 //   with the same fingerprints.
 // Thread safety: all on the executor, after the constructor; waiting() by any thread. REQUIRES: the
@@ -15,11 +16,12 @@
 #define MERIDIAN_SERVER_FIGURES_ALERT_WEBHOOK_H_
 
 #include <atomic>
-#include <cstdint>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -59,10 +61,16 @@ class AlertWebhook {
   AlertWebhook(AlertWebhookOptions options, const Clock& clock, Executor& executor,
                HttpSender& sender, MetricRegistry& registry, Random random, OnProblem on_problem);
 
+  // Who is to know that the receiver took an alert. REQUIRES: before the first Tell.
+  void SetOnTaken(std::function<void(const coordinator::v1::Alert&)> on_taken) {
+    on_taken_ = std::move(on_taken);
+  }
+
   // An alert has begun or ended to fire.
   void Tell(const coordinator::v1::Alert& alert);
-  // Somebody else leads, and tells from now on.
-  void Forget();
+  // Somebody else leads, and goes on with all but what is `kept`. A request that is under way is
+  // not taken back; what it did not bring is told again only if it is kept.
+  void KeepOnly(const std::function<bool(const coordinator::v1::Alert&)>& kept);
 
   // Those under way included.
   size_t waiting() const { return waiting_count_; }
@@ -72,15 +80,16 @@ class AlertWebhook {
     std::string key;  // Of the alert: name and labels.
     coordinator::v1::Alert alert;
     absl::Duration since;
+    bool is_others = false;  // Whoever leads now goes on with it.
   };
 
   void SendSoon(absl::Duration delay);
   void Send();
-  void Answered(std::vector<Waiting> batch, const absl::StatusOr<HttpAnswer>& answer);
+  void Answered(const absl::StatusOr<HttpAnswer>& answer);
   // What could not be told is to be told again, unless the alert has changed since.
   void TellAgain(std::vector<Waiting> batch);
   void Count(std::string_view outcome, size_t alerts);
-  void CountWaiting() { waiting_count_ = waiting_.size() + in_flight_; }
+  void CountWaiting() { waiting_count_ = waiting_.size() + in_flight_.size(); }
   void SetProblem(std::string problem);
 
   const AlertWebhookOptions options_;
@@ -91,13 +100,12 @@ class AlertWebhook {
   CounterFamily& alerts_;
   const Random random_;
   const OnProblem on_problem_;
+  std::function<void(const coordinator::v1::Alert&)> on_taken_;
   Backoff backoff_;
   std::deque<Waiting> waiting_;  // Oldest first.
   std::atomic<size_t> waiting_count_{0};
-  bool sending_ = false;    // A request is under way,
-  size_t in_flight_ = 0;    // with so many alerts.
-  bool scheduled_ = false;  // Send will run.
-  uint64_t term_ = 0;       // Grows with Forget.
+  std::vector<Waiting> in_flight_;  // In the request that is under way; empty: there is none.
+  bool scheduled_ = false;          // Send will run.
   std::string problem_;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "common/rpc/timestamp.h"
 #include "server/figures/figures_proto.h"
+#include "server/figures/namespace_goals.h"
 
 namespace meridian {
 namespace {
@@ -18,21 +19,31 @@ constexpr double kOptimal = 0.80;
 constexpr double kMonitor = 0.50;
 
 struct Sums {
-  ReadCounts reads;
+  NamespaceGoals goals;  // Of the namespace that is asked for.
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  double hit_seconds = 0;  // Of all together.
+  double miss_seconds = 0;
   uint64_t entries = 0;
-  uint64_t bytes = 0;
+  double memory_mb = 0;
   double uptime = 0;
   bool redis = false;
   bool connected = true;
+  // NaN: not known; JSON has null for it.
+  double ttl_seconds = std::numeric_limits<double>::quiet_NaN();
+  google::protobuf::RepeatedPtrField<std::string> fallback_chain;
 };
 
-Sums SumOf(std::span<const admin::v1::GetFiguresResponse> nodes, std::string_view name_space) {
+Sums SumsOf(std::span<const admin::v1::GetFiguresResponse> nodes, std::string_view name_space) {
   Sums sums;
+  ReadCounts reads;
+  uint64_t bytes = 0;
   for (const admin::v1::GetFiguresResponse& node : nodes) {
     const std::vector<double> bounds = BoundsOf(node);
     for (const admin::v1::NamespaceFigures& row : node.namespaces()) {
       if (!name_space.empty() && row.namespace_() != name_space) continue;
-      sums.reads += FromProto(row, bounds);
+      reads += FromProto(row, bounds);
+      if (!name_space.empty()) sums.goals = Stricter(sums.goals, row);
     }
     const admin::v1::GetStatusResponse& status = node.status();
     sums.uptime = std::max(sums.uptime, static_cast<double>(status.uptime_seconds()));
@@ -42,31 +53,61 @@ Sums SumOf(std::span<const admin::v1::GetFiguresResponse> nodes, std::string_vie
     }
     if (name_space.empty()) {
       sums.entries += status.l1_entries();
-      sums.bytes += status.l1_bytes();
+      bytes += status.l1_bytes();
       continue;
     }
     for (const admin::v1::NamespaceStats& row : status.namespaces()) {
       if (row.namespace_() != name_space) continue;
       sums.entries += row.l1_entries();
-      sums.bytes += row.l1_bytes();
+      bytes += row.l1_bytes();
     }
   }
   sums.connected &= sums.redis;
+  sums.hits = reads.hits();
+  sums.misses = reads.miss.count();
+  sums.hit_seconds = reads.l1.sum + reads.l2.sum;
+  sums.miss_seconds = reads.miss.sum;
+  sums.memory_mb = static_cast<double>(bytes) / kBytesPerMb;
+  if (!nodes.empty()) sums.fallback_chain = nodes[0].status().fallback_chain();
+  return sums;
+}
+
+Sums SumsOf(std::span<const admin::v1::GetAnalyticsResponse> regions) {
+  Sums sums;
+  for (const admin::v1::GetAnalyticsResponse& region : regions) {
+    const admin::v1::CacheMetrics& metrics = region.stats().metrics();
+    sums.hits += metrics.hits();
+    sums.misses += metrics.misses();
+    sums.hit_seconds +=
+        static_cast<double>(metrics.hits()) * metrics.average_hit_latency_ms() / 1000;
+    sums.miss_seconds +=
+        static_cast<double>(metrics.misses()) * metrics.average_miss_latency_ms() / 1000;
+    sums.entries += region.stats().entries();
+    sums.memory_mb += region.cache_infrastructure().estimated_memory_usage_mb();
+    sums.uptime = std::max(sums.uptime, metrics.uptime_seconds());
+    if (region.cache_infrastructure().redis_enabled()) {
+      sums.redis = true;
+      sums.connected &= region.cache_infrastructure().redis_connected();
+    }
+    const double ttl = region.stats().ttl_seconds();
+    const bool same = &region == regions.data() || ttl == sums.ttl_seconds;
+    sums.ttl_seconds = same ? ttl : std::numeric_limits<double>::quiet_NaN();
+  }
+  sums.connected &= sums.redis;
+  if (!regions.empty()) sums.fallback_chain = regions[0].status().fallback_chain();
   return sums;
 }
 
 admin::v1::CacheMetrics MetricsOf(const Sums& sums) {
   admin::v1::CacheMetrics metrics;
-  const double hits = static_cast<double>(sums.reads.hits());
-  const double misses = static_cast<double>(sums.reads.miss.count());
-  metrics.set_hits(sums.reads.hits());
-  metrics.set_misses(sums.reads.miss.count());
-  metrics.set_total_requests(sums.reads.reads());
+  const double hits = static_cast<double>(sums.hits);
+  const double misses = static_cast<double>(sums.misses);
+  metrics.set_hits(sums.hits);
+  metrics.set_misses(sums.misses);
+  metrics.set_total_requests(sums.hits + sums.misses);
   if (hits + misses > 0) metrics.set_hit_rate_percent(100 * hits / (hits + misses));
-  if (hits > 0) {
-    metrics.set_average_hit_latency_ms(1000 * (sums.reads.l1.sum + sums.reads.l2.sum) / hits);
-  }
-  if (misses > 0) metrics.set_average_miss_latency_ms(1000 * sums.reads.miss.sum / misses);
+  if (hits > 0) metrics.set_average_hit_latency_ms(1000 * sums.hit_seconds / hits);
+  if (misses > 0) metrics.set_average_miss_latency_ms(1000 * sums.miss_seconds / misses);
   if (metrics.average_hit_latency_ms() > 0 && metrics.average_miss_latency_ms() > 0) {
     metrics.set_performance_gain_multiplier(metrics.average_miss_latency_ms() /
                                             metrics.average_hit_latency_ms());
@@ -75,23 +116,16 @@ admin::v1::CacheMetrics MetricsOf(const Sums& sums) {
   return metrics;
 }
 
-}  // namespace
-
-admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFiguresResponse> nodes,
-                                            const AnalyticsQuestion& question) {
-  const Sums sums = SumOf(nodes, question.name_space);
+admin::v1::GetAnalyticsResponse ResponseOf(const Sums& sums, const UnitCosts& costs,
+                                           absl::Time time) {
   const admin::v1::CacheMetrics metrics = MetricsOf(sums);
-  // JSON has null for it.
-  const double ttl_seconds = question.ttl.has_value() ? absl::ToDoubleSeconds(*question.ttl)
-                                                      : std::numeric_limits<double>::quiet_NaN();
-  const double memory_mb = static_cast<double>(sums.bytes) / kBytesPerMb;
-  const std::string now = Rfc3339(question.now);
+  const std::string now = Rfc3339(time);
   admin::v1::GetAnalyticsResponse response;
 
   admin::v1::CacheStats& stats = *response.mutable_stats();
   stats.set_cache_enabled(true);
   stats.set_entries(sums.entries);
-  stats.set_ttl_seconds(ttl_seconds);
+  stats.set_ttl_seconds(sums.ttl_seconds);
   *stats.mutable_metrics() = metrics;
   stats.set_timestamp(now);
 
@@ -114,27 +148,27 @@ admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFigure
   saved.set_total_seconds(saved.total_ms() / 1000);
   admin::v1::CacheEfficiency& efficiency = *dashboard.mutable_cache_efficiency();
   efficiency.set_memory_entries(sums.entries);
-  efficiency.set_ttl_seconds(ttl_seconds);
+  efficiency.set_ttl_seconds(sums.ttl_seconds);
   efficiency.set_uptime_seconds(sums.uptime);
-  efficiency.set_estimated_memory_mb(memory_mb);
+  efficiency.set_estimated_memory_mb(sums.memory_mb);
 
   *response.mutable_cache_performance() = metrics;
   *response.mutable_total_time_saved() = saved;
   admin::v1::CostSavings& money = *response.mutable_cost_savings();
   money.set_origin_queries_avoided(metrics.hits());
-  if (question.costs.origin_query > 0) {
-    money.set_estimated_cost_savings(static_cast<double>(metrics.hits()) *
-                                     question.costs.origin_query);
-    money.set_currency(question.costs.currency);
+  if (costs.origin_query > 0) {
+    money.set_estimated_cost_savings(static_cast<double>(metrics.hits()) * costs.origin_query);
+    money.set_currency(costs.currency);
   }
   admin::v1::CacheInfrastructure& infrastructure = *response.mutable_cache_infrastructure();
   infrastructure.set_memory_enabled(true);
   infrastructure.set_redis_enabled(sums.redis);
   infrastructure.set_redis_connected(sums.connected);
   infrastructure.set_entries(sums.entries);
-  infrastructure.set_estimated_memory_usage_mb(memory_mb);
+  infrastructure.set_estimated_memory_usage_mb(sums.memory_mb);
   if (metrics.total_requests() > 0) {
-    response.add_optimization_recommendations(HitRateAdvice(metrics.hit_rate_percent() / 100));
+    response.add_optimization_recommendations(
+        HitRateAdvice(metrics.hit_rate_percent() / 100, sums.goals.hit_rate));
   }
   if (!sums.redis) {
     response.add_optimization_recommendations(
@@ -147,12 +181,32 @@ admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFigure
                                        : sums.connected ? "connected"
                                                         : "disconnected");
   status.set_current_mode(sums.connected ? "dual" : "memory");
-  if (!nodes.empty()) *status.mutable_fallback_chain() = nodes[0].status().fallback_chain();
+  *status.mutable_fallback_chain() = sums.fallback_chain;
   status.set_timestamp(now);
   return response;
 }
 
-std::string HitRateAdvice(double hit_rate) {
+}  // namespace
+
+admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFiguresResponse> nodes,
+                                            const AnalyticsQuestion& question) {
+  Sums sums = SumsOf(nodes, question.name_space);
+  if (question.ttl.has_value()) sums.ttl_seconds = absl::ToDoubleSeconds(*question.ttl);
+  return ResponseOf(sums, question.costs, question.now);
+}
+
+admin::v1::GetAnalyticsResponse SumOf(std::span<const admin::v1::GetAnalyticsResponse> regions,
+                                      const AnalyticsSum& how) {
+  Sums sums = SumsOf(regions);
+  sums.goals.hit_rate = how.hit_rate_goal;
+  return ResponseOf(sums, how.costs, how.now);
+}
+
+std::string HitRateAdvice(double hit_rate, double goal) {
+  if (goal > 0) {
+    return absl::StrFormat("hit rate %.1f %%: %s its goal of %g %%", 100 * hit_rate,
+                           hit_rate < goal ? "below" : "reaches", 100 * goal);
+  }
   const char* meaning = hit_rate > kOverCaching ? "above 95 %: it may be over-caching; check that "
                                                   "what is served is fresh enough for its users"
                         : hit_rate > kOptimal   ? "optimal"

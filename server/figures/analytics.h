@@ -1,5 +1,5 @@
 // Analytics: what nodes have counted, under the names that dashboards of before use (requirements
-// 3-01 to 3-06, docs/http_api.md), of one node or of many together.
+// 3-01 to 3-06, docs/http_api.md), of one node, of many, or of many regions together.
 //
 // Thread safety: pure functions.
 
@@ -33,8 +33,20 @@ struct AnalyticsQuestion {
 admin::v1::GetAnalyticsResponse AnalyticsOf(std::span<const admin::v1::GetFiguresResponse> nodes,
                                             const AnalyticsQuestion& question);
 
-// What a hit rate (0..1) means by requirements 3-05 and 3-15, for people.
-std::string HitRateAdvice(double hit_rate);
+struct AnalyticsSum {
+  UnitCosts costs = {};
+  absl::Time now = {};
+  double hit_rate_goal = 0;  // Of the namespace that is asked for; 0: it has none.
+};
+
+// The analytics of regions, added up: averages are weighted by their counts, a TTL is one that all
+// have alike.
+admin::v1::GetAnalyticsResponse SumOf(std::span<const admin::v1::GetAnalyticsResponse> regions,
+                                      const AnalyticsSum& how);
+
+// What a hit rate (0..1) means, for people: by its goal, or without one (0) by requirements 3-05
+// and 3-15.
+std::string HitRateAdvice(double hit_rate, double goal = 0);
 
 }  // namespace meridian
 

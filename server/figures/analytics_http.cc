@@ -1,7 +1,7 @@
 #include "server/figures/analytics_http.h"
 
-#include <string_view>
-#include <vector>
+#include <algorithm>
+#include <iterator>
 
 #include "common/rpc/proto_json.h"
 #include "server/node/limits.h"
@@ -9,7 +9,17 @@
 namespace meridian {
 namespace {
 
-nlohmann::ordered_json BodyOf(std::string_view path, const admin::v1::GetAnalyticsResponse& all) {
+constexpr std::string_view kPaths[] = {"/v1/cache/stats", "/v1/cache/metrics",
+                                       "/v1/analytics/dashboard", "/v1/cache/status"};
+
+}  // namespace
+
+bool IsAnalyticsPath(std::string_view path) {
+  return std::find(std::begin(kPaths), std::end(kPaths), path) != std::end(kPaths);
+}
+
+nlohmann::ordered_json AnalyticsBody(std::string_view path,
+                                     const admin::v1::GetAnalyticsResponse& all) {
   if (path == "/v1/cache/stats") return ToJson(all.stats());
   if (path == "/v1/cache/status") return ToJson(all.status());
   nlohmann::ordered_json body;
@@ -28,18 +38,9 @@ nlohmann::ordered_json BodyOf(std::string_view path, const admin::v1::GetAnalyti
   return body;
 }
 
-}  // namespace
-
-std::optional<HttpReply> AnswerAnalytics(const HttpRequest& request, bool by_node,
-                                         const AnalyticsSource& ask) {
-  const std::string& path = request.path;
-  if (path != "/v1/cache/stats" && path != "/v1/cache/metrics" &&
-      path != "/v1/analytics/dashboard" && path != "/v1/cache/status") {
-    return std::nullopt;
-  }
-  std::vector<std::string> known = {"namespace"};
-  if (by_node) known.push_back("node");
-  HttpQuery query = ParseHttpQuery(request.query, known);
+std::optional<HttpReply> AnswerAnalytics(const HttpRequest& request, const AnalyticsSource& ask) {
+  if (!IsAnalyticsPath(request.path)) return std::nullopt;
+  HttpQuery query = ParseHttpQuery(request.query, {"namespace"});
   if (query.error.has_value()) return std::move(query.error);
   if (!query.Get("namespace").empty()) {
     if (const auto error = limits::CheckNamespace(query.Get("namespace"))) {
@@ -48,7 +49,7 @@ std::optional<HttpReply> AnswerAnalytics(const HttpRequest& request, bool by_nod
   }
   const std::variant<admin::v1::GetAnalyticsResponse, HttpReply> answer = ask(query);
   if (const auto* error = std::get_if<HttpReply>(&answer)) return *error;
-  return JsonReply(BodyOf(path, std::get<admin::v1::GetAnalyticsResponse>(answer)));
+  return JsonReply(AnalyticsBody(request.path, std::get<admin::v1::GetAnalyticsResponse>(answer)));
 }
 
 }  // namespace meridian

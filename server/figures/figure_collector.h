@@ -45,6 +45,11 @@ class FigureCollector {
   // REQUIRES: before Start.
   void AddObserver(Observer observer) { observers_.push_back(std::move(observer)); }
 
+  // See RegionFigures::Miss. On the executor, when the coordinator has begun to lead.
+  void Miss(const std::string& id, absl::Duration since) { figures_.Miss(id, since); }
+  // See RegionFigures::Leave. On the executor.
+  void Leave(const std::string& id) { figures_.Leave(id); }
+
   bool leading() const { return leading_; }
   const RegionFigures& figures() const { return figures_; }
 

@@ -21,12 +21,13 @@ void ToProto(const ReadCounts& counts, admin::v1::NamespaceFigures* proto) {
   ToProto(counts.miss, proto->mutable_miss_latency());
 }
 
-HistogramSnapshot FromProto(const admin::v1::Latencies& proto, const std::vector<double>& bounds) {
-  const std::vector<double>& own = LatencyBounds();
+HistogramSnapshot FromProto(const admin::v1::Latencies& proto, const std::vector<double>& bounds,
+                            const std::vector<double>& own) {
   HistogramSnapshot snapshot;
   snapshot.bounds = own;
   snapshot.counts.resize(own.size() + 1);
   for (int i = 0; i < proto.counts_size(); ++i) {
+    if (proto.counts(i) == 0) continue;
     size_t bucket = own.size();
     if (static_cast<size_t>(i) < bounds.size()) {
       bucket =

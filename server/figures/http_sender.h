@@ -1,5 +1,5 @@
-// HttpSender sends HTTP requests: the port that AlertWebhook and OtherRegions stand on.
-// server/http_client has the real one; tests have a fake.
+// HttpSender sends HTTP requests: the port that AlertWebhook, OtherRegions and LeaderForward stand
+// on. server/http_client has the real one; tests have a fake.
 
 #ifndef MERIDIAN_SERVER_FIGURES_HTTP_SENDER_H_
 #define MERIDIAN_SERVER_FIGURES_HTTP_SENDER_H_
@@ -20,6 +20,7 @@ struct HttpCall {
   std::string body = {};
   absl::Duration timeout = absl::Seconds(5);  // Of the whole call.
   size_t max_answer_bytes = size_t{1} << 20;
+  bool forwarded = false;  // kForwardedHeader: for somebody else who asked.
 };
 
 struct HttpAnswer {

@@ -22,7 +22,12 @@ std::string ProblemOf(const HttpAnswer& answer) {
 
 }  // namespace
 
-void OtherRegions::Ask(const std::string& target, Done done) {
+bool OtherRegions::Ask(const std::string& target, Done done) {
+  if (under_way_.size() >= kMaxUnderWay && under_way_.count(target) == 0 &&
+      !std::all_of(coordinators_.begin(), coordinators_.end(),
+                   [&](const auto& one) { return IsKnown(one.first, target); })) {
+    return false;
+  }
   ForgetOld();
   auto round = std::make_shared<Round>();
   round->left = coordinators_.size() + 1;
@@ -35,22 +40,27 @@ void OtherRegions::Ask(const std::string& target, Done done) {
   };
   for (const auto& [region, urls] : coordinators_) AskRegion(region, target, one_is_there);
   one_is_there();
+  return true;
+}
+
+bool OtherRegions::IsKnown(const std::string& region, const std::string& target) const {
+  const auto found = kept_.find({region, target});
+  if (found == kept_.end() || found->second.asking) return false;
+  const Kept& kept = found->second;
+  return clock_.Monotonic() - kept.tried < (kept.problem.empty() ? kFresh : kFailed);
 }
 
 void OtherRegions::AskRegion(const std::string& region, const std::string& target,
                              std::function<void()> answered) {
+  if (IsKnown(region, target)) return answered();
   Kept& kept = kept_[{region, target}];
-  const absl::Duration now = clock_.Monotonic();
-  if (!kept.asking && now - kept.tried < (kept.problem.empty() ? kFresh : kFailed)) {
-    answered();
-    return;
-  }
   kept.waiting.push_back(std::move(answered));
   if (std::exchange(kept.asking, true)) return;
+  ++under_way_[target];
   auto attempt = std::make_shared<Attempt>();
   attempt->region = region;
   attempt->target = target;
-  attempt->until = now + kTimeout;
+  attempt->until = clock_.Monotonic() + kTimeout;
   Try(attempt);
 }
 
@@ -97,6 +107,7 @@ void OtherRegions::Answered(const std::shared_ptr<Attempt>& attempt,
 void OtherRegions::End(const Attempt& attempt) {
   Kept& kept = kept_[{attempt.region, attempt.target}];
   kept.asking = false;
+  if (--under_way_[attempt.target] == 0) under_way_.erase(attempt.target);
   kept.tried = clock_.Monotonic();
   for (const std::function<void()>& answered : std::exchange(kept.waiting, {})) answered();
 }

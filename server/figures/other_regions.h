@@ -5,8 +5,9 @@
 //   whoever asks is answered within kTimeout, whatever the others do. A region that does not answer
 //   is told as such, with the age of what it said last, and never as zeros; for kShown its last
 //   answer stands.
-// Bounded: of the answers of all regions to all questions kMaxKept and kMaxKeptBytes are kept,
-// those that were asked for last; and those that are being asked for.
+// Bounded: kMaxUnderWay different questions are under way. Of the answers of all regions to all
+//   questions kMaxKept and kMaxKeptBytes are kept, those that were asked for last; and those that
+//   are being asked for.
 // Of several coordinators of a region the one is asked first that answered last.
 // Thread safety: all on the executor. REQUIRES: it is stopped before this is destroyed.
 
@@ -43,6 +44,8 @@ class OtherRegions {
   static constexpr absl::Duration kFresh = absl::Seconds(1);
   static constexpr absl::Duration kFailed = absl::Seconds(2);
   static constexpr absl::Duration kShown = absl::Seconds(15);
+  static constexpr size_t kMaxUnderWay = 32;
+  static constexpr char kTooMany[] = "too many questions to other regions are under way";
   static constexpr size_t kMaxKept = 100;
   static constexpr size_t kMaxBytes = size_t{8} << 20;  // Of one answer.
   static constexpr size_t kMaxKeptBytes = size_t{32} << 20;
@@ -58,8 +61,9 @@ class OtherRegions {
         executor_(executor),
         sender_(sender) {}
 
-  // `target`: path and query. `done` is called once, on the executor.
-  void Ask(const std::string& target, Done done);
+  // `target`: path and query. `done` is called once, on the executor. False, and `done` is not
+  // called: kTooMany.
+  bool Ask(const std::string& target, Done done);
 
  private:
   struct Kept {
@@ -82,6 +86,8 @@ class OtherRegions {
   };
   using Key = std::pair<std::string, std::string>;  // Region and target.
 
+  // Whether the region need not be asked now.
+  bool IsKnown(const std::string& region, const std::string& target) const;
   void AskRegion(const std::string& region, const std::string& target,
                  std::function<void()> answered);
   void Try(const std::shared_ptr<Attempt>& attempt);
@@ -96,6 +102,7 @@ class OtherRegions {
   HttpSender& sender_;
   std::map<std::string, size_t> first_;  // By region, the coordinator to ask first.
   std::map<Key, Kept> kept_;
+  std::map<std::string, size_t> under_way_;  // By target: the regions that are being asked.
 };
 
 }  // namespace meridian

@@ -9,6 +9,7 @@
 
 #include "common/engine/engine_stats.h"
 #include "common/rpc/timestamp.h"
+#include "server/figures/namespace_goals.h"
 #include "server/policy/build_info.h"
 
 namespace meridian {
@@ -185,6 +186,32 @@ ordered_json NodeJson(const RegionFigures::Node& node, absl::Duration now) {
   return json;
 }
 
+// What the policy asks for; null where it sets no goal.
+ordered_json GoalsJson(const NamespaceGoals& goals) {
+  const auto number = [](double value) {
+    return value > 0 ? ordered_json(value) : ordered_json(nullptr);
+  };
+  return {{"hit_rate", number(goals.hit_rate)},
+          {"l1_p95_ms", number(1000 * goals.l1_latency)},
+          {"l2_p95_ms", number(1000 * goals.l2_latency)}};
+}
+
+// What the goals are compared with, and what came of it: the fields are those of `goals`.
+void PutJudged(const ReadCounts& reads, const NamespaceGoals& goals, ordered_json* json) {
+  ordered_json& values = (*json)["judged"] = ordered_json::object();
+  ordered_json& verdicts = (*json)["verdicts"] = ordered_json::object();
+  const auto put = [&](const char* name, const Judged& judged, double unit) {
+    values[name] = judged.reads > 0 ? ordered_json(unit * judged.value) : ordered_json(nullptr);
+    verdicts[name] = judged.goal == 0                  ? "no_goal"
+                     : judged.reads < kFewReadsToJudge ? "too_few_reads"
+                     : judged.IsMissed()               ? "missed"
+                                                       : "reached";
+  };
+  put("hit_rate", JudgeHitRate(reads, goals.hit_rate), 1);
+  put("l1_p95_ms", JudgeLatency(reads.l1, goals.l1_latency), 1000);
+  put("l2_p95_ms", JudgeLatency(reads.l2, goals.l2_latency), 1000);
+}
+
 ordered_json NamespacesJson(const RegionFigures& figures,
                             const std::vector<admin::v1::GetFiguresResponse>& answers) {
   RegionCounts since_start;
@@ -205,6 +232,8 @@ ordered_json NamespacesJson(const RegionFigures& figures,
   for (const auto& [key, reads] : since_start.reads) versions[key.first].insert(key.second);
   const auto recent = figures.history().Last(kRateWindow);
   const auto minute = figures.history().Last(kLatencyWindow);
+  const auto judged = figures.history().Over(kJudgedOver);
+  const GoalTable goals(figures);
   ordered_json list = ordered_json::array();
   for (const auto& [name, present] : versions) {
     ordered_json json;
@@ -214,6 +243,8 @@ ordered_json NamespacesJson(const RegionFigures& figures,
     const ReadCounts lately = minute.counts.ReadsOf(name);
     const ReadCounts now = recent.counts.ReadsOf(name);
     PutHitRates(lately, &json);
+    json["goals"] = GoalsJson(goals.Of(name));
+    PutJudged(ReadsSince(*judged.begin, *judged.end, name), goals.Of(name), &json);
     json["requests_per_second"] = recent.PerSecond(static_cast<double>(now.reads()));
     json["errors_per_second"] = recent.PerSecond(static_cast<double>(now.errors));
     const auto writes = recent.counts.namespaces.find(name);

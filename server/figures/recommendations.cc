@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/figures/namespace_goals.h"
 #include "server/policy/text.h"
 
 namespace meridian {
@@ -15,7 +16,7 @@ namespace {
 
 using coordinator::v1::Recommendation;
 
-constexpr absl::Duration kWindow = absl::Minutes(5);
+constexpr absl::Duration kWindow = kJudgedOver;
 // Bounds of requirements 3-05 and 3-15.
 constexpr double kOverCaching = 0.95;
 constexpr double kOptimal = 0.80;
@@ -46,10 +47,16 @@ std::string DurationOf(uint64_t ms) {
 // Never fewer.
 uint64_t MebibytesOf(uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
 
+// From here on a namespace has nothing to gain.
+double Wanted(const GoalTable& goals, const std::string& name_space) {
+  const double goal = goals.Of(name_space).hit_rate;
+  return goal > 0 ? goal : kOptimal;
+}
+
 class Rules {
  public:
   explicit Rules(const RecommendationInputs& inputs)
-      : inputs_(inputs), window_(inputs.figures.history().Last(kWindow)) {
+      : inputs_(inputs), window_(inputs.figures.history().Last(kWindow)), goals_(inputs.figures) {
     for (const admin::v1::GetFiguresResponse& answer : inputs.figures.Answers(inputs.now)) {
       for (const admin::v1::NamespaceStats& row : answer.status().namespaces()) {
         admin::v1::NamespaceStats& sum = stats_[row.namespace_()];
@@ -71,7 +78,10 @@ class Rules {
     for (const auto& [key, reads] : window_.counts.reads) names.insert(key.first);
     for (const std::string& name : names) {
       const ReadCounts reads = window_.counts.ReadsOf(name);
-      if (reads.reads() < kFewReadsToRecommend) continue;
+      if (reads.reads() < kFewReadsToRecommend) {
+        BelowGoal(name, reads);
+        continue;
+      }
       const double rate = Share(reads.hits(), reads.reads());
       const bool explained = TtlTooShort(name, reads, rate) | SizeTooSmall(name, reads, rate) |
                              Selective(name, reads, rate);
@@ -156,7 +166,7 @@ class Rules {
   // The shortest of the longer TTLs that gives nearly all that the longest does.
   bool TtlTooShort(const std::string& name, const ReadCounts& reads, double rate) {
     const NamespaceForecast* forecast = Forecast(name);
-    if (forecast == nullptr || rate >= kOptimal) return false;
+    if (forecast == nullptr || rate >= Wanted(goals_, name)) return false;
     const WhatIfSum* chosen = nullptr;
     double best = 0;
     for (const WhatIfSum& sum : forecast->longer_ttl) {
@@ -228,6 +238,10 @@ class Rules {
   }
 
   void HitRateBand(const std::string& name, const ReadCounts& reads, double rate) {
+    if (goals_.Of(name).hit_rate > 0) {
+      BelowGoal(name, reads);
+      return;
+    }
     if (rate > kOptimal && rate <= kOverCaching) return;
     const bool over = rate > kOverCaching;
     Recommendation& row = Add(over          ? "over_caching"
@@ -245,6 +259,19 @@ class Rules {
     Evidence("reads in 5 minutes", absl::StrCat(reads.reads()), &row);
     row.set_command(over ? "meridianctl staleness " + name
                          : "meridianctl what-if " + name + " --ttl 10m");
+  }
+
+  // Who sets a goal says what is enough, and what is not too much.
+  void BelowGoal(const std::string& name, const ReadCounts& reads) {
+    const Judged rate = JudgeHitRate(reads, goals_.Of(name).hit_rate);
+    if (!rate.IsMissed()) return;
+    Recommendation& row = Add("hit_rate_below_goal", "warning", name);
+    row.set_summary(absl::StrCat("hit rate of ", name, " is ", Percent(rate.value),
+                                 ", its goal is ", Percent(rate.goal)));
+    Evidence("hit rate", Percent(rate.value), &row);
+    Evidence("goal", Percent(rate.goal), &row);
+    Evidence("reads in 5 minutes", absl::StrCat(rate.reads), &row);
+    row.set_command("meridianctl what-if " + name + " --ttl 10m");
   }
 
   void Promotion(const std::string& name, const ReadCounts& reads) {
@@ -300,6 +327,7 @@ class Rules {
 
   const RecommendationInputs& inputs_;
   const CountHistory<RegionCounts>::Difference window_;
+  const GoalTable goals_;
   std::map<std::string, admin::v1::NamespaceStats> stats_;
   uint64_t used_ = 0;
   uint64_t limit_ = 0;
@@ -337,12 +365,13 @@ std::vector<Recommendation> Recommendations(const RecommendationInputs& inputs) 
 std::vector<std::string> DoubtfulNamespaces(const RegionFigures& figures, size_t limit) {
   if (figures.history().empty()) return {};
   const auto window = figures.history().Over(kWindow);
+  const GoalTable goals(figures);
   std::vector<std::pair<double, std::string>> doubtful;
   for (const std::string& name : window.end->Names()) {
     const ReadCounts reads = ReadsSince(*window.begin, *window.end, name);
     if (reads.reads() < kFewReadsToRecommend) continue;
     const double rate = Share(reads.hits(), reads.reads());
-    if (rate < kOptimal) doubtful.emplace_back(rate, name);
+    if (rate < Wanted(goals, name)) doubtful.emplace_back(rate, name);
   }
   std::sort(doubtful.begin(), doubtful.end());
   std::vector<std::string> names;

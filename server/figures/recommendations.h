@@ -4,8 +4,8 @@
 // should be selective (4-04).
 //
 // Promise: silent when there is nothing to say; nothing is said of fewer than kFewReadsToRecommend
-//   reads in the last 5 minutes; what is predicted is passed on only when a replay of things as
-//   they are comes near what was measured.
+//   reads in the last 5 minutes (of a goal: kFewReadsToJudge, as the alert); what is predicted is
+//   passed on only when a replay of things as they are comes near what was measured.
 // Thread safety: pure functions.
 
 #ifndef MERIDIAN_SERVER_FIGURES_RECOMMENDATIONS_H_

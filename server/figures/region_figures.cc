@@ -40,8 +40,7 @@ void RegionFigures::SetNodes(std::vector<FollowedNode> nodes, absl::Duration now
       continue;
     }
     if (node.is_member) Gone(&node, now);
-    const bool left = node.known.member.state == MemberState::kDraining;
-    if (left || now - node.since > kKept || ++gone > kMaxGone) {
+    if (now - node.since > kKept || ++gone > kMaxGone) {
       it = nodes_.erase(it);
     } else {
       ++it;
@@ -55,6 +54,13 @@ void RegionFigures::Gone(Node* node, absl::Duration now) {
   node->history = {};
 }
 
+void RegionFigures::Miss(const std::string& id, absl::Duration since) {
+  const auto [it, is_new] = nodes_.try_emplace(id);
+  if (!is_new) return;
+  it->second.known.member.id = id;
+  Gone(&it->second, since);
+}
+
 void RegionFigures::Take(const std::string& id, admin::v1::GetFiguresResponse figures,
                          absl::Duration now) {
   const auto it = nodes_.find(id);
@@ -64,6 +70,7 @@ void RegionFigures::Take(const std::string& id, admin::v1::GetFiguresResponse fi
   // leader, and has no time.
   if (node.answered.has_value() || node.figures.incarnation() != 0) {
     counts_ += Growth(node.figures, figures);
+    read_times_.Take(node.figures, figures);
   }
   for (const admin::v1::NamespaceFigures& row : figures.namespaces()) {
     told_[{row.namespace_(), row.policy_version()}] = now;
@@ -87,6 +94,7 @@ void RegionFigures::ForgetVersions(absl::Duration now) {
       continue;
     }
     counts_.Forget(it->first);
+    read_times_.Forget(it->first);
     it = told_.erase(it);
   }
 }

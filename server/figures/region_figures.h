@@ -2,11 +2,12 @@
 // count: their last answers, sums that survive restarts, rates, and one point a second of the last
 // 15 minutes. A pure state machine: time is passed in, nobody is asked.
 //
-// Nodes that are no longer members, and did not drain, are GONE for kKept: who looks wants to see
-// what is missing.
+// Nodes that are no longer members, and have not left properly (Leave), are GONE for kKept: who
+// looks wants to see what is missing. A drain may be over between two looks: it is told.
 // So are versions of the policies that no node has counted reads of any more: later their reads are
 // in the sums only, so that memory does not grow with every rollout.
-// Cost: an answer of a node costs O(its namespaces); memory about 1 KiB a namespace and 10 s.
+// Cost: an answer of a node costs O(its namespaces); memory about 1 KiB a namespace and 10 s,
+// and 10 KiB a namespace, version and node.
 // Thread safety: none; it is used on the coordinator's executor.
 
 #ifndef MERIDIAN_SERVER_FIGURES_REGION_FIGURES_H_
@@ -23,6 +24,7 @@
 #include "common/cluster/topology.h"
 #include "meridian/admin/v1/admin_service.pb.h"
 #include "server/figures/count_history.h"
+#include "server/figures/read_times.h"
 #include "server/figures/region_counts.h"
 
 namespace meridian {
@@ -77,6 +79,10 @@ class RegionFigures {
   void Take(const std::string& id, admin::v1::GetFiguresResponse figures, absl::Duration now);
   // A member did not answer.
   void Fail(const std::string& id, std::string problem);
+  // A node that is missed since `since`, as the last leader told: GONE, unless it is known here.
+  void Miss(const std::string& id, absl::Duration since);
+  // A node has drained and left: nobody misses it. Before the next SetNodes.
+  void Leave(const std::string& id) { nodes_.erase(id); }
   // A second is over.
   void Tick(absl::Duration now, absl::Time wall);
   // Forgets everything: somebody else leads.
@@ -88,6 +94,8 @@ class RegionFigures {
   const CountHistory<RegionCounts>& history() const { return history_; }
   // Since this coordinator leads. It never falls.
   const RegionCounts& counts() const { return counts_; }
+  // How long those reads took, in finer buckets.
+  const ReadTimes& read_times() const { return read_times_; }
   const std::deque<SeriesPoint>& series() const { return series_; }
 
   // The last answers of all members that are alive.
@@ -101,6 +109,7 @@ class RegionFigures {
 
   std::map<std::string, Node> nodes_;
   RegionCounts counts_;
+  ReadTimes read_times_;
   // When a node told its reads of a namespace under a version last.
   std::map<RegionCounts::Reads::key_type, absl::Duration> told_;
   CountHistory<RegionCounts> history_;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/http_reply.h"
 
 namespace meridian {
 namespace {
@@ -123,6 +124,7 @@ absl::Status HttpClient::Request(Exchange* exchange) {
   evhttp_add_header(headers, "User-Agent", "meridian");
   evhttp_add_header(headers, "Accept", "application/json");
   evhttp_add_header(headers, "Connection", "close");
+  if (exchange->call.forwarded) evhttp_add_header(headers, kForwardedHeader, "1");
   const std::string& body = exchange->call.body;
   if (!body.empty()) {
     evhttp_add_header(headers, "Content-Type", "application/json");

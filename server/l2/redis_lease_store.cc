@@ -31,15 +31,20 @@ RedisCommand ScriptCall(std::string_view name, const Script& script,
   return RedisCommand::Call(name, script, 1 + keys.size() + arguments.size(), std::move(bytes));
 }
 
+// {held, token, holder, address, HTTP address, then the id and the note of each that left one}.
 absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
   LeaseState state;
-  if (reply.elements.size() != 4 ||
+  if (reply.elements.size() < 5 || reply.elements.size() % 2 == 0 ||
       !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &state.token)) {
     return absl::InternalError("the lease script answered something unexpected");
   }
   state.held = reply.elements[0].integer == 1;
   state.holder = reply.elements[2].text();
   state.address = reply.elements[3].text();
+  state.http_address = reply.elements[4].text();
+  for (size_t i = 5; i < reply.elements.size(); i += 2) {
+    state.notes[std::string(reply.elements[i].text())] = reply.elements[i + 1].text();
+  }
   return state;
 }
 
@@ -63,11 +68,12 @@ void RedisLeaseStore::Submit(RedisCommand command, OneReply done) {
                  [done = std::move(done)](RedisReplies replies) { done(std::move(replies[0])); });
 }
 
-void RedisLeaseStore::TryAcquire(std::string name, std::string holder, std::string address,
-                                 absl::Duration ttl, LeaseCallback callback) {
+void RedisLeaseStore::TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
+                                 LeaseCallback callback) {
   const std::string ttl_ms = absl::StrCat(std::max<int64_t>(absl::ToInt64Milliseconds(ttl), 1));
   Submit(ScriptCall("lease_acquire", kLeaseAcquireScript, {LeaseKey(name), TokenKey(name)},
-                    {holder, address, ttl_ms}),
+                    {bid.holder, bid.address, ttl_ms, bid.http_address, bid.note,
+                     absl::StrCat(kMaxNotes)}),
          [callback = std::move(callback)](absl::StatusOr<Reply> reply) {
            if (!reply.ok()) return callback(reply.status());
            callback(ParseLease(*reply));

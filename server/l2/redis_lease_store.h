@@ -30,7 +30,7 @@ class RedisLeaseStore final : public LeaseStore {
                                                                  const Clock& clock,
                                                                  L2Observer* observer);
 
-  void TryAcquire(std::string name, std::string holder, std::string address, absl::Duration ttl,
+  void TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
                   LeaseCallback callback) override;
   void Release(std::string name, std::string holder, StatusCallback callback) override;
   void PutFenced(std::string name, uint64_t token, std::string key, std::string value,

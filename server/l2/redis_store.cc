@@ -10,43 +10,14 @@
 #include "common/base/strings.h"
 #include "server/l2/apply_batch.h"
 #include "server/l2/changelog_replies.h"
-#include "server/l2/cluster_slots.h"
+#include "server/l2/redis_plan.h"
 #include "server/l2/resp_writer.h"
-#include "server/l2/usage_replies.h"
 #include "server/node/l2_write_check.h"
 
 namespace meridian {
 namespace {
 
 using Lane = RedisLane;
-
-std::vector<RedisCommand> Only(RedisCommand command) {
-  std::vector<RedisCommand> commands;
-  commands.push_back(std::move(command));
-  return commands;
-}
-
-// `key_of`(i) for i in [begin, end) are the keys.
-template <typename KeyOf>
-RedisCommand MgetOf(std::string_view name, size_t begin, size_t end, KeyOf key_of) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.Begin(1 + end - begin);
-  writer.Add("MGET");
-  for (size_t i = begin; i < end; ++i) writer.Add(key_of(i));
-  return RedisCommand::Plain(name, std::move(bytes));
-}
-
-template <typename KeyOf>
-RedisCommand ScriptOf(std::string_view name, const Script& script, size_t begin, size_t end,
-                      KeyOf key_of, const std::vector<std::string>& arguments = {}) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.AddNumber(static_cast<int64_t>(end - begin));
-  for (size_t i = begin; i < end; ++i) writer.Add(key_of(i));
-  for (const std::string& argument : arguments) writer.Add(argument);
-  return RedisCommand::Call(name, script, 1 + end - begin + arguments.size(), std::move(bytes));
-}
 
 // The results of one chunk of writes.
 void TakeResults(const absl::StatusOr<Reply>& reply, const std::vector<size_t>& indices,
@@ -87,27 +58,8 @@ absl::Status FailureOf(const absl::StatusOr<Reply>& reply, const std::vector<siz
   }
 }
 
-// Redis' slot for a command whose keys are all of ours `slot`.
-void SetSlot(uint32_t slot, RedisCommand* command) { command->slot = RedisHashSlotOf(slot); }
-
 bool IsSlotOnItsWay(const absl::Status& status) {
   return !status.ok() && RedisErrorKind(RedisErrorOf(status)) == "TRYAGAIN";
-}
-
-// What was answered in the plan's order, in that of the call.
-template <typename T, typename Plan>
-absl::StatusOr<std::vector<T>> InOrder(absl::StatusOr<std::vector<T>> answers, const Plan& plan) {
-  if (!answers.ok() || plan.order.empty()) return answers;
-  std::vector<T> ordered(answers->size());
-  for (size_t i = 0; i < ordered.size(); ++i) ordered[plan.order[i]] = std::move((*answers)[i]);
-  return ordered;
-}
-
-// How calls went whose answers say nothing else.
-absl::Status FirstError(const RedisReplies& replies) {
-  absl::Status status;
-  for (const auto& reply : replies) status.Update(reply.status());
-  return status;
 }
 
 }  // namespace
@@ -127,7 +79,7 @@ absl::Status RedisStoreOptions::Validate() const {
 
 struct RedisStore::FetchCall {
   std::vector<L2Key> keys;
-  Plan plan;
+  RedisPlan plan;
   std::vector<L2Record> records;
   bool replica_ok = false;
   absl::Time deadline;
@@ -155,28 +107,6 @@ absl::StatusOr<std::unique_ptr<RedisStore>> RedisStore::Create(EventLoop& loop,
   return std::unique_ptr<RedisStore>(new RedisStore(std::move(options), clock, std::move(route)));
 }
 
-template <typename SlotOf>
-RedisStore::Plan RedisStore::PlanOf(size_t count, SlotOf slot_of) const {
-  Plan plan;
-  if (route_->one_slot_a_command()) {
-    plan.order.resize(count);
-    std::iota(plan.order.begin(), plan.order.end(), size_t{0});
-    std::stable_sort(plan.order.begin(), plan.order.end(),
-                     [&](size_t a, size_t b) { return slot_of(a) < slot_of(b); });
-  }
-  for (size_t begin = 0; begin < count;) {
-    size_t end = std::min(count, begin + options_.max_keys_per_call);
-    if (!plan.order.empty()) {
-      size_t same = begin + 1;
-      while (same < end && slot_of(plan.order[same]) == slot_of(plan.order[begin])) ++same;
-      end = same;
-    }
-    plan.ranges.push_back({begin, end});
-    begin = end;
-  }
-  return plan;
-}
-
 void RedisStore::Fetch(std::vector<L2Key> keys, absl::Time deadline, FetchCallback callback) {
   BeginFetch(std::move(keys), /*replica_ok=*/true, deadline, std::move(callback));
 }
@@ -194,14 +124,14 @@ void RedisStore::BeginFetch(std::vector<L2Key> keys, bool replica_ok, absl::Time
   call->keys = std::move(keys);
   call->deadline = deadline;
   call->callback = std::move(callback);
-  call->plan = PlanOf(call->keys.size(), [&](size_t i) { return call->keys[i].slot; });
-  std::vector<Range> ranges = std::move(call->plan.ranges);
+  call->plan = PlanFor(call->keys.size(), [&](size_t i) { return call->keys[i].slot; });
+  std::vector<KeyRange> ranges = std::move(call->plan.ranges);
   FetchRanges(std::move(call), std::move(ranges));
 }
 
-void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges) {
+void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<KeyRange> ranges) {
   std::vector<RedisCommand> commands;
-  for (const Range& range : ranges) {
+  for (const KeyRange& range : ranges) {
     commands.push_back(MgetOf("mget", range.begin, range.end, [&](size_t i) {
       return EntryRedisKey(call->keys[call->plan.At(i)]);
     }));
@@ -219,11 +149,11 @@ void RedisStore::FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range>
 // An answer that was too large is asked for again in halves: many large values are no error, only
 // one that is too large alone is. So are keys of a slot that moves between servers of a Redis
 // Cluster: some are here and some are there, and only a command of one key is led to where it is.
-void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
-                           RedisReplies replies) {
-  std::vector<Range> halves;
+void RedisStore::OnFetched(const std::shared_ptr<FetchCall>& call,
+                           const std::vector<KeyRange>& ranges, RedisReplies replies) {
+  std::vector<KeyRange> halves;
   for (size_t r = 0; r < ranges.size(); ++r) {
-    const Range range = ranges[r];
+    const KeyRange range = ranges[r];
     const size_t size = range.end - range.begin;
     absl::Status status = replies[r].status();
     const bool split = status.code() == absl::StatusCode::kOutOfRange || IsSlotOnItsWay(status);
@@ -348,82 +278,6 @@ void RedisStore::ReplicateNext(std::shared_ptr<ReplicateCall> call) {
                  });
 }
 
-void RedisStore::ReadLogs(std::vector<LogRead> reads, size_t limit, absl::Time deadline,
-                          LogCallback callback) {
-  std::vector<Range> ranges;
-  std::vector<RedisCommand> commands;
-  {
-    const Plan plan = PlanOf(reads.size(), [&](size_t i) { return reads[i].slot; });
-    std::vector<LogRead> ordered;
-    ordered.reserve(reads.size());
-    for (size_t i = 0; i < reads.size(); ++i) ordered.push_back(reads[plan.At(i)]);
-    reads = std::move(ordered);
-    ranges = plan.ranges;
-  }
-  for (const Range& range : ranges) {
-    std::string bytes;
-    RespWriter writer(&bytes);
-    writer.Begin(4 + 2 * (range.end - range.begin));
-    writer.Add("XREAD");
-    writer.Add("COUNT");
-    writer.AddNumber(static_cast<int64_t>(std::max<size_t>(limit, 1)));
-    writer.Add("STREAMS");
-    for (size_t i = range.begin; i < range.end; ++i) writer.Add(LogRedisKey(reads[i].slot));
-    for (size_t i = range.begin; i < range.end; ++i) writer.Add(PositionText(reads[i].after));
-    commands.push_back(RedisCommand::Plain("xread", std::move(bytes)));
-    SetSlot(reads[range.begin].slot, &commands.back());
-  }
-  route_->Submit(Lane::kRead, std::move(commands), deadline,
-                 [reads = std::move(reads), ranges,
-                  callback = std::move(callback)](const RedisReplies& replies) {
-                   std::vector<LogSlice> slices;
-                   for (size_t r = 0; r < replies.size(); ++r) {
-                     absl::Status status = replies[r].status();
-                     if (status.ok()) {
-                       status =
-                           TakeStreams(*replies[r], reads, ranges[r].begin, ranges[r].end, &slices);
-                     }
-                     if (!status.ok()) return callback(std::move(status));
-                   }
-                   callback(std::move(slices));
-                 });
-}
-
-void RedisStore::ChangeCount(absl::Time deadline, CountCallback callback) {
-  route_->ChangeCount(deadline, std::move(callback));
-}
-
-void RedisStore::LogEnds(std::vector<uint32_t> slots, absl::Time deadline,
-                         PositionsCallback callback) {
-  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
-  std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
-    commands.push_back(ScriptOf("log_ends", kLogEndsScript, range.begin, range.end,
-                                [&](size_t i) { return LogRedisKey(slots[plan.At(i)]); }));
-    SetSlot(slots[plan.At(range.begin)], &commands.back());
-  }
-  route_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [plan = std::move(plan), count = slots.size(), callback = std::move(callback)](
-          const RedisReplies& replies) { callback(InOrder(TakePositions(replies, count), plan)); });
-}
-
-void RedisStore::FetchCursors(std::string source_region, std::vector<uint32_t> slots,
-                              absl::Time deadline, PositionsCallback callback) {
-  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
-  std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
-    commands.push_back(MgetOf("cursors", range.begin, range.end, [&](size_t i) {
-      return CursorRedisKey(slots[plan.At(i)], source_region);
-    }));
-    SetSlot(slots[plan.At(range.begin)], &commands.back());
-  }
-  route_->Submit(
-      Lane::kRead, std::move(commands), deadline,
-      [plan = std::move(plan), count = slots.size(), callback = std::move(callback)](
-          const RedisReplies& replies) { callback(InOrder(TakePositions(replies, count), plan)); });
-}
-
 void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanCallback callback) {
   route_->Scan(std::move(from), count, deadline,
                [callback = std::move(callback)](const absl::StatusOr<ScanPage>& names) {
@@ -440,9 +294,9 @@ void RedisStore::Scan(std::string from, size_t count, absl::Time deadline, ScanC
 
 void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                                VersionsCallback callback) {
-  Plan plan = PlanOf(keys.size(), [&](size_t i) { return keys[i].slot; });
+  RedisPlan plan = PlanFor(keys.size(), [&](size_t i) { return keys[i].slot; });
   std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
+  for (const KeyRange& range : plan.ranges) {
     commands.push_back(ScriptOf("versions", kVersionsScript, range.begin, range.end,
                                 [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); }));
     SetSlot(keys[plan.At(range.begin)].slot, &commands.back());
@@ -461,113 +315,6 @@ void RedisStore::FetchVersions(std::vector<L2Key> keys, absl::Time deadline,
                    }
                    if (versions.size() != count) return callback(UnexpectedReply("versions"));
                    callback(InOrder<Version>(std::move(versions), plan));
-                 });
-}
-
-void RedisStore::ListFences(uint32_t slot, absl::Time deadline, FencesCallback callback) {
-  std::string bytes;
-  RespWriter writer(&bytes);
-  writer.Begin(2);
-  writer.Add("HGETALL");
-  writer.Add(FencesRedisKey(slot));
-  RedisCommand command = RedisCommand::Plain("fences", std::move(bytes));
-  SetSlot(slot, &command);
-  route_->Submit(Lane::kRead, Only(std::move(command)), deadline,
-                 [callback = std::move(callback)](const RedisReplies& replies) {
-                   if (!replies[0].ok()) return callback(replies[0].status());
-                   callback(TakeFences(*replies[0]));
-                 });
-}
-
-void RedisStore::ForgetFences(uint32_t slot, std::vector<LogEntry> fences, absl::Time deadline,
-                              StatusCallback callback) {
-  std::vector<RedisCommand> commands;
-  for (size_t begin = 0; begin < fences.size(); begin += options_.max_keys_per_call) {
-    const size_t end = std::min(fences.size(), begin + options_.max_keys_per_call);
-    std::string bytes;
-    RespWriter writer(&bytes);
-    writer.AddNumber(static_cast<int64_t>(1 + end - begin));
-    writer.Add(FencesRedisKey(slot));
-    for (size_t i = begin; i < end; ++i) {
-      writer.Add(EntryRedisKey({slot, fences[i].name_space, fences[i].key}));
-    }
-    for (size_t i = begin; i < end; ++i) writer.Add(fences[i].version.ToText());
-    commands.push_back(RedisCommand::Call("forget_fences", kForgetFencesScript,
-                                          2 + 2 * (end - begin), std::move(bytes)));
-    SetSlot(slot, &commands.back());
-  }
-  if (commands.empty()) return callback(absl::OkStatus());
-  route_->Submit(Lane::kWrite, std::move(commands), deadline,
-                 [callback = std::move(callback)](const RedisReplies& replies) {
-                   callback(FirstError(replies));
-                 });
-}
-
-void RedisStore::MeasureLogs(std::vector<uint32_t> slots, absl::Time deadline,
-                             LogSizesCallback callback) {
-  Plan plan = PlanOf(slots.size(), [&](size_t i) { return slots[i]; });
-  std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
-    commands.push_back(ScriptOf("log_sizes", kLogSizesScript, range.begin, range.end,
-                                [&](size_t i) { return LogRedisKey(slots[plan.At(i)]); }));
-    SetSlot(slots[plan.At(range.begin)], &commands.back());
-  }
-  route_->Submit(Lane::kRead, std::move(commands), deadline,
-                 [plan = std::move(plan), count = slots.size(),
-                  callback = std::move(callback)](const RedisReplies& replies) {
-                   const absl::StatusOr<std::vector<uint64_t>> numbers =
-                       TakeNumbers(replies, 2 * count);
-                   if (!numbers.ok()) return callback(numbers.status());
-                   std::vector<LogSize> sizes(count);
-                   for (size_t i = 0; i < count; ++i) {
-                     sizes[i] = {(*numbers)[2 * i], (*numbers)[2 * i + 1]};
-                   }
-                   callback(InOrder<LogSize>(std::move(sizes), plan));
-                 });
-}
-
-void RedisStore::TrimLogs(std::vector<LogTrim> trims, absl::Time deadline,
-                          StatusCallback callback) {
-  const Plan plan = PlanOf(trims.size(), [&](size_t i) { return trims[i].slot; });
-  std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
-    std::vector<std::string> entries;
-    for (size_t i = range.begin; i < range.end; ++i) {
-      entries.push_back(absl::StrCat(trims[plan.At(i)].entries));
-    }
-    commands.push_back(ScriptOf(
-        "trim_logs", kTrimLogsScript, range.begin, range.end,
-        [&](size_t i) { return LogRedisKey(trims[plan.At(i)].slot); }, entries));
-    SetSlot(trims[plan.At(range.begin)].slot, &commands.back());
-  }
-  if (commands.empty()) return callback(absl::OkStatus());
-  route_->Submit(Lane::kWrite, std::move(commands), deadline,
-                 [callback = std::move(callback)](const RedisReplies& replies) {
-                   callback(FirstError(replies));
-                 });
-}
-
-void RedisStore::SweepTombstones(std::vector<L2Key> keys, absl::Duration evictable_after,
-                                 absl::Time deadline, TombstonesCallback callback) {
-  Plan plan = PlanOf(keys.size(), [&](size_t i) { return keys[i].slot; });
-  std::vector<RedisCommand> commands;
-  for (const Range& range : plan.ranges) {
-    commands.push_back(ScriptOf("sweep_tombstones", kSweepTombstonesScript, range.begin, range.end,
-                                [&](size_t i) { return EntryRedisKey(keys[plan.At(i)]); },
-                                {absl::StrCat(absl::ToInt64Milliseconds(evictable_after))}));
-    SetSlot(keys[plan.At(range.begin)].slot, &commands.back());
-  }
-  route_->Submit(Lane::kWrite, std::move(commands), deadline,
-                 [plan = std::move(plan), count = keys.size(),
-                  callback = std::move(callback)](const RedisReplies& replies) {
-                   const absl::StatusOr<std::vector<uint64_t>> numbers =
-                       TakeNumbers(replies, 2 * count);
-                   if (!numbers.ok()) return callback(numbers.status());
-                   std::vector<TombstoneUse> uses(count);
-                   for (size_t i = 0; i < count; ++i) {
-                     uses[i] = {(*numbers)[2 * i], (*numbers)[2 * i + 1] == 1};
-                   }
-                   callback(InOrder<TombstoneUse>(std::move(uses), plan));
                  });
 }
 
@@ -592,10 +339,7 @@ void RedisStore::ServerTime(absl::Time deadline, TimeCallback callback) {
 }
 
 void RedisStore::FetchUsage(absl::Time deadline, UsageCallback callback) {
-  route_->AskEach(UsageCommands(), deadline,
-                  [callback = std::move(callback)](const std::vector<RedisReplies>& servers) {
-                    callback(TakeUsage(servers));
-                  });
+  usage_.Ask(*route_, deadline, std::move(callback));
 }
 
 L2Health RedisStore::Health() const { return route_->Health(); }

@@ -17,7 +17,9 @@
 #include "common/base/clock.h"
 #include "server/l2/event_loop.h"
 #include "server/l2/l2_observer.h"
+#include "server/l2/redis_plan.h"
 #include "server/l2/redis_route.h"
+#include "server/l2/usage_replies.h"
 #include "server/node/l2_store.h"
 #include "server/node/l2_usage.h"
 
@@ -85,25 +87,15 @@ class RedisStore final : public L2Store, public L2UsageSource {
   RedisStore(RedisStoreOptions options, const Clock& clock, std::unique_ptr<RedisRoute> route)
       : options_(std::move(options)), clock_(clock), route_(std::move(route)) {}
 
-  // A run of keys that go into one command: [begin, end) of the call's keys in their sending order.
-  struct Range {
-    size_t begin;
-    size_t end;
-  };
-  // How the keys of a call are sent.
-  struct Plan {
-    std::vector<size_t> order;  // Empty: as they came.
-    std::vector<Range> ranges;
-
-    size_t At(size_t i) const { return order.empty() ? i : order[i]; }
-  };
   // `slot_of`(i) is the slot of the i-th key.
   template <typename SlotOf>
-  Plan PlanOf(size_t count, SlotOf slot_of) const;
+  RedisPlan PlanFor(size_t count, SlotOf slot_of) const {
+    return PlanKeys(count, options_.max_keys_per_call, route_->one_slot_a_command(), slot_of);
+  }
   void BeginFetch(std::vector<L2Key> keys, bool replica_ok, absl::Time deadline,
                   FetchCallback callback);
-  void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<Range> ranges);
-  void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<Range>& ranges,
+  void FetchRanges(std::shared_ptr<FetchCall> call, std::vector<KeyRange> ranges);
+  void OnFetched(const std::shared_ptr<FetchCall>& call, const std::vector<KeyRange>& ranges,
                  RedisReplies replies);
 
   // Chunks of writes that fit into a call; refused writes get their result at once.
@@ -118,6 +110,7 @@ class RedisStore final : public L2Store, public L2UsageSource {
   const RedisStoreOptions options_;
   const Clock& clock_;
   const std::unique_ptr<RedisRoute> route_;
+  UsageQuestion usage_;
 };
 
 }  // namespace meridian

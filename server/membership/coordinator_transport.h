@@ -33,7 +33,7 @@ struct NodeHeartbeat {
   std::optional<std::vector<HotKey>> hot_keys;  // Absent: as they were.
   std::vector<SampledAccess> accesses;          // Since the heartbeat before; oldest first.
   uint32_t callers_per_access_sample = 0;
-  absl::Duration sent_at;  // On the clock of the accesses.
+  absl::Duration sent_at;        // On the clock of the accesses.
   uint64_t policy_revision = 0;  // Of the assignment that is followed.
   std::string policy_problem;    // Why a newer one is not.
 };
@@ -89,6 +89,10 @@ class CoordinatorTransport {
   // Asks for a ticket for `node`. `done` is called once, on any thread, and must not block.
   virtual void AcquireTicket(const std::string& address, const std::string& node,
                              absl::Duration timeout, TicketCallback done) = 0;
+  // `node` does not want its ticket any more. An older coordinator takes it for an ask, and may
+  // give one: that ends by itself, as one that is not used. `done` as above.
+  virtual void GiveTicketBack(const std::string& address, const std::string& node,
+                              absl::Duration timeout, std::function<void(absl::Status)> done) = 0;
 
   using UpdateCallback = std::function<void(absl::StatusOr<UpdateAnswer>)>;
   // Tells of keys that clients have changed. `done` as above.

@@ -10,6 +10,7 @@
 #include "common/rpc/server_settings.h"
 #include "common/rpc/topology_proto.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
+#include "server/membership/policies_proto.h"
 
 namespace meridian {
 namespace {
@@ -51,15 +52,6 @@ coordinator::v1::RegisterRequest ToRequest(const NodeHeartbeat& heartbeat) {
 
 absl::Status ToAbslStatus(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
-AssignedPolicies FromProto(const coordinator::v1::PolicyAssignment& proto) {
-  AssignedPolicies assigned;
-  assigned.revision = proto.revision();
-  assigned.base = {proto.base().version(), proto.base().yaml()};
-  if (proto.has_trial()) assigned.trial = {proto.trial().version(), proto.trial().yaml()};
-  assigned.trial_percent = proto.trial_percent();
-  return assigned;
 }
 
 }  // namespace
@@ -230,9 +222,25 @@ std::unique_ptr<CoordinatorStream> GrpcCoordinatorTransport::Open(const std::str
 
 void GrpcCoordinatorTransport::AcquireTicket(const std::string& address, const std::string& node,
                                              absl::Duration timeout, TicketCallback done) {
+  CallForTicket(address, node, /*give_back=*/false, timeout, std::move(done));
+}
+
+void GrpcCoordinatorTransport::GiveTicketBack(const std::string& address, const std::string& node,
+                                              absl::Duration timeout,
+                                              std::function<void(absl::Status)> done) {
+  CallForTicket(address, node, /*give_back=*/true, timeout,
+                [done = std::move(done)](const absl::StatusOr<TicketAnswer>& answer) {
+                  done(answer.status());
+                });
+}
+
+void GrpcCoordinatorTransport::CallForTicket(const std::string& address, const std::string& node,
+                                             bool give_back, absl::Duration timeout,
+                                             TicketCallback done) {
   auto call = std::make_shared<TicketCall>();
   call->context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   call->request.set_node(node);
+  call->request.set_give_back(give_back);
   {
     absl::MutexLock lock(&mu_);
     call->stub = coordinator::v1::CoordinatorService::NewStub(ChannelTo(address));

@@ -28,6 +28,8 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
   std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override;
   void AcquireTicket(const std::string& address, const std::string& node, absl::Duration timeout,
                      TicketCallback done) override;
+  void GiveTicketBack(const std::string& address, const std::string& node, absl::Duration timeout,
+                      std::function<void(absl::Status)> done) override;
   void ReportUpdates(const std::string& address, const UpdateLog::Batch& updates,
                      absl::Duration timeout, UpdateCallback done) override;
 
@@ -36,6 +38,8 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
   class Stream;
 
   struct TicketCall;
+  void CallForTicket(const std::string& address, const std::string& node, bool give_back,
+                     absl::Duration timeout, TicketCallback done);
   struct UpdateCall;
 
   const std::shared_ptr<grpc::Channel>& ChannelTo(const std::string& address)
@@ -45,7 +49,7 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
 
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
-  std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);  // Not done yet.
+  std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);                 // Not done yet.
   std::set<grpc::ClientContext*> unary_ ABSL_GUARDED_BY(mu_);  // Likewise, of calls of one answer.
 };
 

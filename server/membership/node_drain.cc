@@ -42,9 +42,22 @@ std::function<void()> NodeDrain::Start(absl::Duration timeout, Done done) {
     return [] {};
   }
   AwaitStored(call);
-  return [this, call] {
-    if (!call->its_turn) Finish(call, absl::CancelledError("nobody waits for the drain any more"));
-  };
+  return [this, call] { Cancel(call); };
+}
+
+// Either it has its turn, and goes on, or it is over: never both.
+void NodeDrain::Cancel(const CallPtr& call) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (call->its_turn || calls_.erase(call) == 0) return;
+  }
+  call->done(absl::CancelledError("nobody waits for the drain any more"));
+}
+
+bool NodeDrain::TakeTurn(const CallPtr& call) {
+  absl::MutexLock lock(&mu_);
+  call->its_turn = calls_.count(call) > 0;
+  return call->its_turn;
 }
 
 // Before it asks for its turn: the store may be away for long, and others may go meanwhile.
@@ -58,10 +71,13 @@ void NodeDrain::AwaitStored(const CallPtr& call) {
 }
 
 void NodeDrain::AwaitTurn(const CallPtr& call) {
-  ticket_.Await(call->until - clock_.Monotonic(), [this, call](const std::string& why) {
-    if (why.empty()) return GiveAway(call);
-    Finish(call, absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
-  });
+  ticket_.Await(
+      call->until - clock_.Monotonic(), [this, call] { return Waits(call); },
+      [this, call](const std::string& why) {
+        if (why.empty()) return GiveAway(call);
+        Finish(call,
+               absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
+      });
 }
 
 void NodeDrain::Abort() {
@@ -104,12 +120,14 @@ absl::Status NodeDrain::CheckStored() const {
 }
 
 void NodeDrain::GiveAway(const CallPtr& call) {
-  call->its_turn = true;
-  if (!Waits(call)) return;
+  if (!TakeTurn(call)) return ticket_.GiveBack();
   // Much may have happened while others had their turn.
   absl::Status status = Check();
   status.Update(CheckStored());
-  if (!status.ok()) return Finish(call, status);
+  if (!status.ok()) {
+    ticket_.GiveBack();
+    return Finish(call, status);
+  }
   client_.SetState(MemberState::kDraining);
   slots_gone_.Await([this, call] { Finish(call, absl::OkStatus()); });
   executor_.PostAfter(std::max(kLeastHandover, call->until - clock_.Monotonic()),
@@ -119,6 +137,7 @@ void NodeDrain::GiveAway(const CallPtr& call) {
 void NodeDrain::OnTimeout(const CallPtr& call) {
   if (!Waits(call)) return;
   client_.SetState(MemberState::kServing);
+  ticket_.GiveBack();
   Finish(call, absl::DeadlineExceededError(
                    "nobody has taken the slots over in time; the node serves on"));
 }

@@ -11,7 +11,6 @@
 #ifndef MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 #define MERIDIAN_SERVER_MEMBERSHIP_NODE_DRAIN_H_
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -58,7 +57,7 @@ class NodeDrain {
   struct Call {
     absl::Duration until;  // Monotonic.
     Done done;
-    std::atomic<bool> its_turn{false};
+    bool its_turn = false;  // Guarded by mu_: it gives its slots away, and cannot be called off.
   };
   using CallPtr = std::shared_ptr<Call>;
 
@@ -67,6 +66,9 @@ class NodeDrain {
   absl::Status CheckStored() const;
   void AwaitStored(const CallPtr& call);
   void AwaitTurn(const CallPtr& call);
+  void Cancel(const CallPtr& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // False: it is over.
+  bool TakeTurn(const CallPtr& call) ABSL_LOCKS_EXCLUDED(mu_);
   void GiveAway(const CallPtr& call);
   void OnTimeout(const CallPtr& call);
   // Answers, unless it was answered already.

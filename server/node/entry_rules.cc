@@ -107,6 +107,7 @@ bool PlaceEntry(const NodeContext& context, const Namespace& name_space,
   const bool is_new = placing == Placing::kFill || placing == Placing::kWrite;
   if (is_new && !IsAdmitted(policy.admission, facts, entry->raw_size)) {
     Count(name_space.counters.not_admitted);
+    context.engine.NoteRefused(key);
     return false;
   }
   entry->expires_at = now + L1Life(policy, facts, key, entry->version, remaining);

@@ -165,7 +165,7 @@ void FencePath::Invalidate(FenceRequest request, std::function<void(FenceResult)
     return callback(std::move(refused));
   }
   name_space->counters.invalidations.fetch_add(1, std::memory_order_relaxed);
-  const bool local = name_space->policy().replication == ReplicationMode::kLocal;
+  const bool local = name_space->policy()->replication == ReplicationMode::kLocal;
   std::make_shared<Call>(context_, std::move(request), local, std::move(callback))->AskClocks();
 }
 

@@ -45,11 +45,11 @@ struct Landing {
   uint64_t written = 0;  // As Entry::written.
   uint64_t written_hlc() const { return written != 0 ? written : version.hlc; }
   Buffer value;
-  Buffer tags;                         // As Entry::tags.
-  absl::Time expires_at;               // kOk. Over: the waiter allowed it.
-  bool stale = false;                  // kOk. Something newer was looked for, and not found in time.
-  std::string lease;                   // The waiter may fill the key; empty: it may not.
-  bool lease_taken = false;            // kMiss: somebody else may.
+  Buffer tags;               // As Entry::tags.
+  absl::Time expires_at;     // kOk. Over: the waiter allowed it.
+  bool stale = false;        // kOk. Something newer was looked for, and not found in time.
+  std::string lease;         // The waiter may fill the key; empty: it may not.
+  bool lease_taken = false;  // kMiss: somebody else may.
   std::shared_ptr<const Error> error;  // kError.
 };
 
@@ -109,10 +109,11 @@ enum class FlightPhase : uint8_t { kReading, kLoading, kLeased };
 class Flight {
  public:
   // `engine` is not owned and outlives this.
-  Flight(Engine& engine, const Namespace& name_space_in, const NamespacePolicy& policy_in,
+  Flight(Engine& engine, const Namespace& name_space_in, SlotPolicies policies_in,
          FlightKind kind_in, const EntryKey& key_in, std::string_view request_id_in)
       : name_space(name_space_in),
-        policy(policy_in),
+        policies(std::move(policies_in)),
+        policy(policies.Of(key_in.slot)),
         kind(kind_in),
         request_id(request_id_in),
         watch(kind_in == FlightKind::kAround ? KeyWatch() : engine.Watch(key_in)),
@@ -126,7 +127,8 @@ class Flight {
   const EntryKey& key() const { return key_; }
 
   const Namespace& name_space;
-  const NamespacePolicy& policy;
+  const SlotPolicies policies;    // As they were when it began.
+  const NamespacePolicy& policy;  // Of the key.
   const FlightKind kind;
   const std::string request_id;
 

@@ -35,7 +35,7 @@ bool FlightTable::TryJoin(Flight& flight, Waiter* waiter, Joined* joined) const 
   return true;
 }
 
-FlightTable::Joined FlightTable::Join(const Namespace& name_space, const NamespacePolicy& policy,
+FlightTable::Joined FlightTable::Join(const Namespace& name_space, const SlotPolicies& policies,
                                       FlightKind kind, const EntryKey& key,
                                       std::string_view request_id, Waiter waiter) {
   Joined joined;
@@ -44,7 +44,7 @@ FlightTable::Joined FlightTable::Join(const Namespace& name_space, const Namespa
     return joined;
   }
   const auto make = [&] {
-    auto flight = std::make_shared<Flight>(engine_, name_space, policy, kind, key, request_id);
+    auto flight = std::make_shared<Flight>(engine_, name_space, policies, kind, key, request_id);
     (void)TryJoin(*flight, &waiter, &joined);
     return flight;
   };
@@ -81,16 +81,15 @@ FlightTable::Joined FlightTable::Join(const Namespace& name_space, const Namespa
   return joined;
 }
 
-std::shared_ptr<Flight> FlightTable::Lead(const Namespace& name_space,
-                                          const NamespacePolicy& policy, FlightKind kind,
-                                          const EntryKey& key) {
+std::shared_ptr<Flight> FlightTable::Lead(const Namespace& name_space, const SlotPolicies& policies,
+                                          FlightKind kind, const EntryKey& key) {
   Part& part = PartOf(key.hash);
   absl::MutexLock lock(&part.mu);
   if (part.flights.contains(KeyOf(kind, key)) ||
       part.flights.contains(KeyOf(FlightKind::kOwned, key))) {
     return nullptr;
   }
-  auto flight = std::make_shared<Flight>(engine_, name_space, policy, kind, key, "");
+  auto flight = std::make_shared<Flight>(engine_, name_space, policies, kind, key, "");
   part.flights.emplace(KeyOf(kind, flight->key()), Slot{flight, nullptr});
   return flight;
 }

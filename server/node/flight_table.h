@@ -45,12 +45,12 @@ class FlightTable {
   };
 
   // Adds the waiter to the key's flight, or to a new one.
-  Joined Join(const Namespace& name_space, const NamespacePolicy& policy, FlightKind kind,
+  Joined Join(const Namespace& name_space, const SlotPolicies& policies, FlightKind kind,
               const EntryKey& key, std::string_view request_id, Waiter waiter);
 
   // A new flight that nobody waits for yet, and that the caller begins; nullptr: the key has one of
   // this kind, or one of its own.
-  std::shared_ptr<Flight> Lead(const Namespace& name_space, const NamespacePolicy& policy,
+  std::shared_ptr<Flight> Lead(const Namespace& name_space, const SlotPolicies& policies,
                                FlightKind kind, const EntryKey& key);
 
   // An owned key's flight that has come to something, but not for all who wait, looks again. False:

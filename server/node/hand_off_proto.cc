@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/strings.h"
+#include "common/base/version.h"
 #include "common/engine/tag_list.h"
 #include "server/node/limits.h"
 
@@ -71,10 +72,17 @@ std::optional<Error> CheckHandOffEntry(const peer::v1::HandOffEntry& proto,
   return std::nullopt;
 }
 
-absl::Duration AgeOf(const peer::v1::PeerHeader& header, absl::Time now) {
-  if (header.wall_unix_ms() == 0) return absl::ZeroDuration();
-  const absl::Time sent = absl::FromUnixMillis(static_cast<int64_t>(header.wall_unix_ms()));
-  return std::max(now - sent, absl::ZeroDuration());
+absl::Duration AgeOf(const peer::v1::HandOffRequest& request, const Clock& clock) {
+  if (request.receiver_steady_ms() != 0) {
+    const absl::Duration sent =
+        absl::Milliseconds(static_cast<int64_t>(request.receiver_steady_ms()));
+    return std::max(clock.Monotonic() - sent, absl::ZeroDuration());
+  }
+  const uint64_t wall_ms = request.header().wall_unix_ms();
+  if (wall_ms == 0) return absl::InfiniteDuration();
+  const absl::Time sent = absl::FromUnixMillis(static_cast<int64_t>(wall_ms));
+  const absl::Duration age = clock.Now() - sent + HybridClock::kMaxSkew;
+  return age < absl::ZeroDuration() ? absl::InfiniteDuration() : age;
 }
 
 HandOffItem FromProto(const peer::v1::HandOffEntry& proto, absl::Duration age) {

@@ -31,6 +31,9 @@ struct L2Usage {
   uint64_t limit_bytes = 0;  // 0: one of them has none.
   // "volatile-lfu"; of servers that differ, each once, with "," between them.
   std::string eviction_policy = {};
+  // What they have after a restart: "none", "rdb", "aof" or "rdb+aof"; of servers that differ the
+  // least; empty: not known.
+  std::string persistence = {};
   bool aof = false;          // All of them append every write to a file.
   bool saves = true;         // None of them failed when it last wrote to its disk.
   absl::Time saved_at = {};  // The oldest of their snapshots; of one without any: its start.

@@ -10,8 +10,10 @@
 #ifndef MERIDIAN_SERVER_NODE_LEASE_STORE_H_
 #define MERIDIAN_SERVER_NODE_LEASE_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,11 +23,22 @@
 
 namespace meridian {
 
+// Who asks for a lease, and what it tells the others by that.
+struct LeaseBid {
+  std::string holder;             // Its id.
+  std::string address;            // Where it is reached.
+  std::string http_address = {};  // The same over HTTP; empty: it is not.
+  std::string note = {};          // Of one that does not get it, to the holder; empty: nothing.
+};
+
 struct LeaseState {
-  bool held = false;    // By the caller.
-  uint64_t token = 0;   // Fencing token of the holder.
-  std::string holder;   // Id of the holder.
-  std::string address;  // Where the holder is reached.
+  bool held = false;              // By the caller.
+  uint64_t token = 0;             // Fencing token of the holder.
+  std::string holder;             // Id of the holder.
+  std::string address;            // Where the holder is reached.
+  std::string http_address = {};  // Empty: not known, as of a holder of an older release.
+  // To the holder alone, and once: the notes of those that asked since it did last, by their ids.
+  std::map<std::string, std::string> notes = {};
 };
 
 // One value of PutAllFenced; nullopt deletes it.
@@ -36,16 +49,18 @@ struct FencedWrite {
 
 class LeaseStore {
  public:
+  static constexpr size_t kMaxNotes = 32;
+
   using LeaseCallback = std::function<void(absl::StatusOr<LeaseState>)>;
   using StatusCallback = std::function<void(absl::Status)>;
   using ValueCallback = std::function<void(absl::StatusOr<std::optional<std::string>>)>;
 
   virtual ~LeaseStore() = default;
 
-  // Takes the lease `name` for `ttl` if it is free or already `holder`'s (renewal keeps the token),
-  // and answers who has it now.
-  virtual void TryAcquire(std::string name, std::string holder, std::string address,
-                          absl::Duration ttl, LeaseCallback callback) = 0;
+  // Takes the lease `name` for `ttl` if it is free or already `bid.holder`'s (renewal keeps the
+  // token), and answers who has it now. Of at most kMaxNotes the notes are kept.
+  virtual void TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
+                          LeaseCallback callback) = 0;
 
   // Gives the lease back if `holder` has it.
   virtual void Release(std::string name, std::string holder, StatusCallback callback) = 0;

@@ -28,21 +28,34 @@ class LocalLeaseStore final : public LeaseStore {
   // Neither is owned; both outlive this.
   LocalLeaseStore(const Clock& clock, Executor& executor) : clock_(clock), executor_(executor) {}
 
-  void TryAcquire(std::string name, std::string holder, std::string address, absl::Duration ttl,
+  void TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
                   LeaseCallback callback) override {
     absl::MutexLock lock(&mu_);
     Lease& lease = leases_[name];
     const absl::Duration now = clock_.Monotonic();
-    if (!IsHeld(lease, now) || lease.state.holder == holder) {
-      if (!IsHeld(lease, now)) ++lease.state.token;
-      lease.state.holder = std::move(holder);
-      lease.state.address = std::move(address);
-      lease.ends_at = now + ttl;
+    LeaseState answer;
+    if (!IsHeld(lease, now) || lease.state.holder == bid.holder) {
+      if (!IsHeld(lease, now)) {
+        ++lease.state.token;
+        lease.state.notes.clear();
+      }
       lease.state.held = true;
+      lease.state.holder = std::move(bid.holder);
+      lease.state.address = std::move(bid.address);
+      lease.state.http_address = std::move(bid.http_address);
+      lease.ends_at = now + ttl;
+      answer = lease.state;
+      lease.state.notes.clear();
     } else {
-      lease.state.held = false;
+      answer = lease.state;
+      answer.held = false;
+      answer.notes.clear();
+      if (!bid.note.empty() && lease.state.notes.size() < kMaxNotes) {
+        lease.state.notes[std::move(bid.holder)] = std::move(bid.note);
+      }
     }
-    executor_.Post([callback = std::move(callback), state = lease.state] { callback(state); });
+    executor_.Post(
+        [callback = std::move(callback), answer = std::move(answer)] { callback(answer); });
   }
 
   void Release(std::string name, std::string holder, StatusCallback callback) override {

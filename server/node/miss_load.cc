@@ -341,9 +341,9 @@ void MissPath::Finish(const Fill& fill, Stored stored) {
 }
 
 void MissPath::Reload(const Namespace& name_space, const EntryKey& key) {
-  const NamespacePolicy& policy = name_space.policies().Of(key.slot);
-  if (context_.origins == nullptr || !policy.origin.enabled()) return;
-  const FlightPtr flight = flights_.Lead(name_space, policy, FlightKind::kForced, key);
+  const SlotPolicies policies = name_space.policies();
+  if (context_.origins == nullptr || !policies.Of(key.slot).origin.enabled()) return;
+  const FlightPtr flight = flights_.Lead(name_space, policies, FlightKind::kForced, key);
   if (flight == nullptr) return;  // It is looked for already.
   name_space.counters.refreshes.fetch_add(1, std::memory_order_relaxed);
   Load({flight});

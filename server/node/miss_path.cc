@@ -49,7 +49,7 @@ std::vector<MissPath::Wait> MissPath::Get(const Namespace& name_space, const Slo
     // when an owner is gone around. A lease is given by the owner alone, heard of or not.
     const bool shares = kind != FlightKind::kOwned || leases || context_.Follows(key.key.slot);
     const FlightTable::Joined joined =
-        flights_.Join(name_space, policy, shares ? kind : FlightKind::kAround, key.key,
+        flights_.Join(name_space, policies, shares ? kind : FlightKind::kAround, key.key,
                       request.request_id, waiter);
     if (joined.flight == nullptr) {
       Landing full;
@@ -444,9 +444,8 @@ void MissPath::LandError(const FlightPtr& flight, Error error) {
 
 // Not part of any call: the value that is in L1 was answered.
 void MissPath::Refresh(const Namespace& name_space, const EntryKey& key, Version version) {
-  auto flight =
-      std::make_shared<Flight>(context_.engine, name_space, name_space.policies().Of(key.slot),
-                               FlightKind::kForced, key, "");
+  auto flight = std::make_shared<Flight>(context_.engine, name_space, name_space.policies(),
+                                         FlightKind::kForced, key, "");
   std::vector<L2Key> keys = {L2Key{key.slot, name_space.name, std::string(key.key)}};
   context_.l2.Fetch(std::move(keys), context_.clock.Now() + kReadTime,
                     [this, flight, version](std::vector<L2Record> records) {

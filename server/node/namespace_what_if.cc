@@ -55,7 +55,8 @@ CacheShape PresentShape(const NodeContext& context, const Namespace& name_space)
   shape.max_bytes = Left(options.capacity_bytes, context.engine.bytes(), own.bytes);
   shape.max_entries = Left(options.capacity_entries, context.engine.entries(), own.entries);
   shape.policy = options.policy;
-  const std::vector<PoolPolicy>& pools = name_space.policy().pools;
+  const std::shared_ptr<const NamespacePolicy> policy = name_space.policy();
+  const std::vector<PoolPolicy>& pools = policy->pools;
   if (pools.empty()) return shape;
   size_t bytes = 0;
   size_t entries = 0;
@@ -96,8 +97,8 @@ std::variant<NamespaceWhatIf, Error> AskWhatIf(const NodeContext& context,
   }
   NamespaceWhatIf result;
   result.present = PresentShape(context, *found);
-  const NamespacePolicy& policy = found->policy();
-  result.present_ttl = policy.l1_ttl > absl::ZeroDuration() ? policy.l1_ttl : policy.ttl;
+  const std::shared_ptr<const NamespacePolicy> policy = found->policy();
+  result.present_ttl = policy->l1_ttl > absl::ZeroDuration() ? policy->l1_ttl : policy->ttl;
   if (asked.max_entries == 0) asked.max_entries = result.present.max_entries;
   if (asked.max_bytes == 0) asked.max_bytes = result.present.max_bytes;
   if (asked.policy.empty()) asked.policy = result.present.policy;

@@ -39,7 +39,7 @@ const Namespace* Namespaces::Resolve(std::string_view name) {
     figures = other_figures_;
   }
   auto added = std::make_unique<Namespace>(
-      name, *id, PoliciesOf(name, policies_, trial_slots_, nullptr),
+      name, *id, PoliciesOf(name, policies_, trial_slots_),
       map_.size() < kMaxTrafficLogs ? std::make_unique<TrafficLog>() : nullptr, std::move(figures));
   const Budget* budget = BudgetOf(added->name, *policies_.base);
   if (budget != nullptr) engine_.PlaceNamespace(*id, budget->shards);
@@ -62,26 +62,24 @@ void Namespaces::SetPolicies(PolicySet policies) {
   absl::MutexLock change(&change_mu_);
   std::vector<std::string> problems;
   SetBudgets(*policies.base, &problems);
-  const TrialSlots* slots = nullptr;
+  std::shared_ptr<const TrialSlots> slots;
   if (has_trial) {
-    slots = kept_slots_
-                .emplace_back(std::make_unique<const TrialSlots>(policies.trial_version,
-                                                                 policies.trial_percent))
-                .get();
+    slots = std::make_shared<const TrialSlots>(policies.trial_version, policies.trial_percent);
   }
+  trials_.clear();
   // Made while everybody reads on; nobody adds a namespace meanwhile.
-  std::vector<std::pair<Namespace*, const SlotPolicies*>> next;
+  std::vector<std::pair<Namespace*, SlotPolicies>> next;
   for (Namespace* name_space : Used()) {
     GivePools(*name_space, *policies.base, &problems);
-    next.emplace_back(name_space,
-                      &PoliciesOf(name_space->name, policies, slots, &name_space->policies()));
+    next.emplace_back(name_space, PoliciesOf(name_space->name, policies, slots));
   }
   absl::MutexLock lock(&mu_);
-  for (const auto& [name_space, made] : next) {
-    name_space->policies_.store(made, std::memory_order_release);
+  for (auto& [name_space, made] : next) {
+    absl::MutexLock its_lock(&name_space->mu_);
+    std::swap(name_space->policies_, made);  // What was in force is freed later, without mu_.
   }
-  policies_ = std::move(policies);
-  trial_slots_ = slots;
+  std::swap(policies_, policies);
+  trial_slots_ = std::move(slots);
   problems_ = std::move(problems);
 }
 
@@ -207,23 +205,15 @@ std::vector<std::string> Namespaces::Problems() const {
   return problems;
 }
 
-const SlotPolicies& Namespaces::PoliciesOf(std::string_view name, const PolicySet& policies,
-                                           const TrialSlots* slots, const SlotPolicies* before) {
-  const VersionedPolicy base = {&Keep(policies.base->Of(name)), policies.base_version};
-  SlotPolicies made(base);
-  if (slots != nullptr) {
-    const NamespacePolicy trial = TrialPolicy(*base.policy, policies.trial->Of(name));
-    made = SlotPolicies(base, {&Keep(trial), policies.trial_version}, *slots);
-  }
-  if (before != nullptr && *before == made) return *before;
-  return *kept_by_slot_.emplace_back(std::make_unique<const SlotPolicies>(made));
-}
-
-const NamespacePolicy& Namespaces::Keep(const NamespacePolicy& policy) {
-  for (const std::unique_ptr<const NamespacePolicy>& kept : kept_) {
-    if (*kept == policy) return *kept;
-  }
-  return *kept_.emplace_back(std::make_unique<const NamespacePolicy>(policy));
+SlotPolicies Namespaces::PoliciesOf(std::string_view name, const PolicySet& policies,
+                                    const std::shared_ptr<const TrialSlots>& slots) {
+  const NamespacePolicy& base = policies.base->Of(name);
+  VersionedPolicy versioned = {{policies.base, &base}, policies.base_version};
+  if (slots == nullptr) return SlotPolicies(std::move(versioned));
+  const NamespacePolicy& tried = policies.trial->Of(name);
+  std::shared_ptr<const NamespacePolicy>& trial = trials_[{&base, &tried}];
+  if (trial == nullptr) trial = std::make_shared<const NamespacePolicy>(TrialPolicy(base, tried));
+  return SlotPolicies(std::move(versioned), {trial, policies.trial_version}, slots);
 }
 
 std::vector<const Namespace*> Namespaces::List() const {

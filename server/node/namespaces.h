@@ -1,12 +1,12 @@
 // Namespaces is what the node knows of each data type: its id in the engine, its policy, its
 // counts.
 //
-// Promise: a Namespace* stays valid as long as the Namespaces object, and so does every policy that
-//   it had: a request that took one before a reload ends with it. Every policy of a namespace that
-//   was ever in force, each once, is what that costs: about 1 KiB, and 200 bytes for each stage of
-//   a rollout, whatever that changes.
+// Promise: a Namespace* stays valid as long as the Namespaces object. A request that took policies
+//   before a reload ends with them; what neither is in force nor held by a request is freed,
+//   however many versions there were.
 // Cost: Resolve takes a shared lock and one hash lookup; call it once a request, not once a key.
-//   Namespace::policies() is one load.
+//   Namespace::policies() takes a shared lock and counts a reference: likewise. SetPolicies makes
+//   200 bytes for each namespace that is used, and during a trial a policy for each that is named.
 // Thread safety: all methods may be called concurrently.
 
 #ifndef MERIDIAN_SERVER_NODE_NAMESPACES_H_
@@ -60,19 +60,19 @@ struct OriginCounters {
   std::atomic<uint64_t> invalid{0};
   std::atomic<uint64_t> timeouts{0};
   std::atomic<uint64_t> unavailable{0};
-  std::atomic<uint64_t> dependencies_cut{0};  // Entries that inherit more than they know.
+  std::atomic<uint64_t> dependencies_cut{0};      // Entries that inherit more than they know.
   std::atomic<uint64_t> dependencies_unknown{0};  // That hang on a key that was not stored.
-  std::atomic<uint64_t> ignored{0};           // Results that nobody had asked for.
-  std::atomic<uint64_t> overtaken{0};         // Loaded, and not stored: something newer came.
-  std::atomic<uint64_t> answers{0};           // Callers that were given a loaded value.
-  std::atomic<uint64_t> negative_hits{0};     // Callers told that the origin has nothing, unasked.
-  std::atomic<uint64_t> stale_answers{0};     // Callers that were given an old value.
+  std::atomic<uint64_t> ignored{0};               // Results that nobody had asked for.
+  std::atomic<uint64_t> overtaken{0};             // Loaded, and not stored: something newer came.
+  std::atomic<uint64_t> answers{0};               // Callers that were given a loaded value.
+  std::atomic<uint64_t> negative_hits{0};  // Callers told that the origin has nothing, unasked.
+  std::atomic<uint64_t> stale_answers{0};  // Callers that were given an old value.
   std::atomic<uint64_t> leases_granted{0};
   std::atomic<uint64_t> leases_filled{0};
-  std::atomic<uint64_t> leases_void{0};     // Filled too late: something newer was there.
-  std::atomic<uint64_t> leases_expired{0};  // Not filled in time.
+  std::atomic<uint64_t> leases_void{0};      // Filled too late: something newer was there.
+  std::atomic<uint64_t> leases_expired{0};   // Not filled in time.
   std::atomic<uint64_t> leases_returned{0};  // Without a value.
-  std::atomic<double> mean_cost{0};         // That the origin said; 0: none yet.
+  std::atomic<double> mean_cost{0};          // That the origin said; 0: none yet.
 };
 
 // Counts since start. Relaxed: each is exact, together they are a moment's blur.
@@ -100,12 +100,15 @@ class Namespace {
         id(id_in),
         traffic(std::move(traffic_in)),
         figures(std::move(figures_in)),
-        policies_(&policies) {}
+        policies_(policies) {}
 
   // The policies in force. They may be others at the next call: take them once a request.
-  const SlotPolicies& policies() const { return *policies_.load(std::memory_order_acquire); }
+  SlotPolicies policies() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::ReaderMutexLock lock(&mu_);
+    return policies_;
+  }
   // What belongs to the namespace as a whole; of its keys only when no trial runs.
-  const NamespacePolicy& policy() const { return policies().base(); }
+  std::shared_ptr<const NamespacePolicy> policy() const { return policies().shared_base(); }
 
   // The engine's pool for the policy's pools[i]; the shared one while there is none.
   static constexpr size_t kMaxOwnPools = 4;
@@ -126,7 +129,8 @@ class Namespace {
 
  private:
   friend class Namespaces;
-  std::atomic<const SlotPolicies*> policies_;
+  mutable absl::Mutex mu_;  // After those of Namespaces.
+  SlotPolicies policies_ ABSL_GUARDED_BY(mu_);
   std::array<std::atomic<PoolId>, kMaxOwnPools> pools_ = {};
 };
 
@@ -190,13 +194,9 @@ class Namespaces {
   void GivePools(Namespace& name_space, const PolicyTable& policies,
                  std::vector<std::string>* problems) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
 
-  // What `policies` say of a namespace; `before` when that is the same. `slots`: of the trial;
-  // nullptr: none runs.
-  const SlotPolicies& PoliciesOf(std::string_view name, const PolicySet& policies,
-                                 const TrialSlots* slots, const SlotPolicies* before)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
-  // `policy`, or the equal one that was in force before.
-  const NamespacePolicy& Keep(const NamespacePolicy& policy)
+  // What `policies` say of a namespace. `slots`: of the trial; nullptr: none runs.
+  SlotPolicies PoliciesOf(std::string_view name, const PolicySet& policies,
+                          const std::shared_ptr<const TrialSlots>& slots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mu_);
   std::vector<Namespace*> Used() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -207,15 +207,14 @@ class Namespaces {
   // By the namespace's name, or "*". Only namespaces that have pools, or had.
   std::map<std::string, Budget> budgets_ ABSL_GUARDED_BY(change_mu_);
   PoolId next_pool_ ABSL_GUARDED_BY(change_mu_) = kSharedPool + 1;
-  // Every policy that was ever in force, each once: readers hold plain pointers.
-  std::vector<std::unique_ptr<const NamespacePolicy>> kept_ ABSL_GUARDED_BY(change_mu_);
-  // And all that says which slots they were for.
-  std::vector<std::unique_ptr<const TrialSlots>> kept_slots_ ABSL_GUARDED_BY(change_mu_);
-  std::vector<std::unique_ptr<const SlotPolicies>> kept_by_slot_ ABSL_GUARDED_BY(change_mu_);
+  // TrialPolicy of two policies of the tables in force, which all namespaces that have them share.
+  std::map<std::pair<const NamespacePolicy*, const NamespacePolicy*>,
+           std::shared_ptr<const NamespacePolicy>>
+      trials_ ABSL_GUARDED_BY(change_mu_);
 
   mutable absl::Mutex mu_;
   PolicySet policies_ ABSL_GUARDED_BY(mu_);
-  const TrialSlots* trial_slots_ ABSL_GUARDED_BY(mu_) = nullptr;  // nullptr: no trial runs.
+  std::shared_ptr<const TrialSlots> trial_slots_ ABSL_GUARDED_BY(mu_);  // nullptr: no trial runs.
   std::vector<std::string> problems_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<Namespace>> map_ ABSL_GUARDED_BY(mu_);
   // Of those beyond kMaxFigures; null: there are none.

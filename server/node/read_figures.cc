@@ -70,6 +70,9 @@ std::vector<ReadFigures::OfVersion> ReadFigures::ByVersion() const {
 ReadCounts ReadFigures::Total() const {
   ReadCounts total;
   for (const Version& version : versions_) total += Read(version);
+  for (HistogramSnapshot* tier : {&total.l1, &total.l2, &total.miss}) {
+    *tier = InBounds(*tier, LatencyBounds());
+  }
   return total;
 }
 

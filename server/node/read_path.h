@@ -33,8 +33,6 @@ class ReadPath {
   void Read(const ReadRequest& request, ReadCallback callback);
 
  private:
-  class Call;
-
   // Of a key of another node, in the form that `form` gives keys. True: `*result` is the answer.
   bool ReadMirror(const ReadRequest& request, const Namespace& name_space, const KeyPolicy& form,
                   std::string_view key, const Member& owner, ReadResult* result);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/time/time.h"
 #include "common/cluster/topology.h"
 #include "common/rpc/error.h"
 
@@ -20,6 +21,10 @@ struct OwnerGroup {
   bool was_late = false;  // Its answer to the last attempt did not come in time.
 };
 using OwnerGroups = absl::InlinedVector<OwnerGroup, 4>;
+
+// How long a node without Redis waits before it asks again where an owner is changing: the next one
+// has not heard of it yet, and nobody else may answer.
+inline constexpr absl::Duration kOwnerChanging = absl::Milliseconds(10);
 
 void AddToGroup(uint16_t owner, uint32_t index, OwnerGroups* groups);
 

@@ -151,6 +151,8 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
   void TakeReply(const Topology& used, OwnerGroup group, PeerWriteReply reply, bool first);
   // Sends items once more, by a newer topology. They were not carried out.
   void Reroute(const TopologyHolder::Snapshot& newer, std::vector<uint32_t> indexes);
+  // Reroutes after kOwnerChanging: without Redis there is no way around an owner that changes.
+  void SendLater(std::vector<uint32_t> indexes);
   // Writes to the regional store without the owner. `unsent`: nobody carried the items out.
   void GoAround(std::vector<uint32_t> indexes, const char* why, const std::string& message,
                 bool unsent);
@@ -164,7 +166,7 @@ class WriteCall : public std::enable_shared_from_this<WriteCall> {
   L1Writer& l1_writer_;
   const WriteRequest& request_;
   const Namespace& name_space_;
-  const SlotPolicies& policies_;  // For the whole request: L1 and L2 get the same expiry.
+  const SlotPolicies policies_;  // For the whole request: L1 and L2 get the same expiry.
   const TopologyHolder::Snapshot topology_;
   // Parts write disjoint elements; the last Done() synchronises with all of them.
   std::vector<WriteResult> results_;

@@ -52,12 +52,24 @@ void WriteCall::TakeReply(const Topology& used, OwnerGroup group, PeerWriteReply
   if (moved.empty()) return;
   if (reply.topology) context_.topology.Offer(*std::move(reply.topology));
   const TopologyHolder::Snapshot newer = context_.topology.Get();
-  if (!first || newer->epoch() <= used.epoch()) {
+  if (first && newer->epoch() > used.epoch()) {
+    Reroute(newer, std::move(moved));
+  } else if (context_.l1_only &&
+             LowerDeadline() - context_.clock.Now() > kOwnerChanging + 3 * kReplyMargin) {
+    SendLater(std::move(moved));
+  } else {
     GoAround(std::move(moved), reason::kOwnerUnavailable, "the key's owner is changing",
              /*unsent=*/true);
-    return;
   }
-  Reroute(newer, std::move(moved));
+}
+
+void WriteCall::SendLater(std::vector<uint32_t> indexes) {
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  context_.timers.Add(context_.clock.Monotonic() + kOwnerChanging,
+                      [self = shared_from_this(), indexes = std::move(indexes)] {
+                        self->Reroute(self->context_.topology.Get(), indexes);
+                        self->Done();
+                      });
 }
 
 void WriteCall::Reroute(const TopologyHolder::Snapshot& newer, std::vector<uint32_t> indexes) {

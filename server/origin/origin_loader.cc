@@ -85,8 +85,8 @@ struct OriginLoader::Waiting {
 // Keys that one message carries, and its attempts. It goes on until the newest key's deadline; each
 // key has its own.
 struct OriginLoader::Call {
-  std::vector<Waiting> keys;      // By their deadlines.
-  const NamespacePolicy* policy;  // Policies are kept for ever.
+  std::vector<Waiting> keys;  // By their deadlines.
+  std::shared_ptr<const OriginPolicy> policy;
   absl::Duration deadline;
   CircuitBreaker::Ticket ticket = 0;
   // The first so many keys have had their timeout, and have no tickets. Of the queue, under its
@@ -114,7 +114,9 @@ class OriginLoader::Queue {
   void Add(const NamespacePolicy& policy, std::vector<OriginKey> keys, OriginSink& sink,
            absl::Duration now, Actions* actions) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    policy_ = &policy;
+    if (policy_ == nullptr || *policy_ != policy.origin) {
+      policy_ = std::make_shared<const OriginPolicy>(policy.origin);
+    }
     for (OriginKey& key : keys) {
       Waiting waiting{std::move(key), &sink, now, now + policy.origin.timeout};
       if (waiting_.size() >= kMaxWaiting) {
@@ -145,7 +147,7 @@ class OriginLoader::Queue {
   std::optional<absl::Duration> RetryAt(const Call& call, absl::Duration now,
                                         absl::Duration earliest) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    const OriginPolicy& policy = policy_->origin;
+    const OriginPolicy& policy = *policy_;
     absl::Duration at = earliest;
     const auto keys = static_cast<double>(call.keys.size() - call.late);
     if (policy.rate > 0) {
@@ -192,7 +194,7 @@ class OriginLoader::Queue {
 
   OriginState State() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    return {name_space_.name, policy_ == nullptr ? "" : policy_->origin.address,
+    return {name_space_.name, policy_ == nullptr ? "" : policy_->address,
             std::string(breaker_.state_name()), waiting_.size(), calls_};
   }
 
@@ -203,7 +205,7 @@ class OriginLoader::Queue {
   void FailAll(std::vector<Waiting> keys, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const std::shared_ptr<const Error> error =
         MakeError(grpc::StatusCode::UNAVAILABLE, reason::kOriginUnavailable,
-                  absl::StrCat("the origin ", policy_->origin.address,
+                  absl::StrCat("the origin ", policy_->address,
                                " has failed too often; it is tried again soon"));
     for (Waiting& key : keys) actions->fail.emplace_back(std::move(key), error);
   }
@@ -227,12 +229,12 @@ class OriginLoader::Queue {
     for (; call.late < call.keys.size() && call.keys[call.late].deadline <= now; ++call.late) {
       Waiting& key = call.keys[call.late];
       Waiting late{{{}, {}, std::move(key.key.ticket)}, key.sink, key.since, key.deadline};
-      actions->fail.emplace_back(std::move(late), TimeoutError(call.policy->origin));
+      actions->fail.emplace_back(std::move(late), TimeoutError(*call.policy));
     }
   }
 
   void SendRipe(absl::Duration now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const OriginPolicy& policy = policy_->origin;
+    const OriginPolicy& policy = *policy_;
     Refill(policy, now);
     while (!waiting_.empty()) {
       const Waiting& oldest = waiting_.front();
@@ -295,7 +297,7 @@ class OriginLoader::Queue {
 
   const Namespace& name_space_;
   mutable absl::Mutex mu_;
-  const NamespacePolicy* policy_ ABSL_GUARDED_BY(mu_) = nullptr;  // The newest.
+  std::shared_ptr<const OriginPolicy> policy_ ABSL_GUARDED_BY(mu_);  // The newest.
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
   // The calls under way that have keys which wait, by the deadline that is next.
   std::multimap<absl::Duration, std::shared_ptr<Call>> due_ ABSL_GUARDED_BY(mu_);
@@ -370,7 +372,7 @@ void OriginLoader::OnTimer(Queue& queue) {
 }
 
 void OriginLoader::Send(Queue& queue, std::shared_ptr<Call> call) {
-  const OriginPolicy& policy = call->policy->origin;
+  const OriginPolicy& policy = *call->policy;
   call->from = queue.LateOf(*call);
   call->sent = clock_.Monotonic();
   if (call->from == call->keys.size()) {  // Nobody waits for another attempt any more.
@@ -397,7 +399,7 @@ void OriginLoader::Send(Queue& queue, std::shared_ptr<Call> call) {
 }
 
 void OriginLoader::OnAnswer(Queue& queue, const std::shared_ptr<Call>& call, OriginReply reply) {
-  const OriginPolicy& policy = call->policy->origin;
+  const OriginPolicy& policy = *call->policy;
   OriginCounters& counters = queue.name_space().counters.origin;
   const absl::Duration now = clock_.Monotonic();
   if (observer_ != nullptr) observer_->OnCall(queue.name_space().name, now - call->sent);
@@ -434,7 +436,7 @@ void OriginLoader::Answer(Queue& queue, Call& call, OriginReply reply) {
       answers[i] = results.answers[index_of.at(call.keys[i].key.key)];
     }
   } else {
-    const std::shared_ptr<const Error> error = ErrorOf(reply, call.policy->origin);
+    const std::shared_ptr<const Error> error = ErrorOf(reply, *call.policy);
     for (OriginAnswer& answer : answers) answer.error = error;
   }
   // By sink: nearly always there is one.

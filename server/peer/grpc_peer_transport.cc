@@ -74,6 +74,7 @@ void GrpcPeerTransport::Forget(const Topology& topology) {
         stubs_.erase(it++);
       }
     }
+    absl::erase_if(steady_ahead_, [&](const auto& one) { return !named(one.first); });
     for (const auto& [context, call] : live_) {
       if (!named(call.first)) cancelled.push_back(call.second);
     }
@@ -120,6 +121,22 @@ void GrpcPeerTransport::FillHeader(uint64_t epoch, std::string_view request_id,
   header->set_node(node_id_);
   header->set_hlc(versions_.last());
   header->set_request_id(request_id.data(), request_id.size());
+}
+
+void GrpcPeerTransport::NoteSteady(const std::string& address, uint64_t steady_ms) {
+  if (steady_ms == 0) return;
+  const absl::Duration ahead =
+      absl::Milliseconds(static_cast<int64_t>(steady_ms)) - clock_.Monotonic();
+  absl::MutexLock lock(&mu_);
+  steady_ahead_[address] = ahead;
+}
+
+uint64_t GrpcPeerTransport::SteadyOf(const std::string& address) {
+  absl::MutexLock lock(&mu_);
+  const auto it = steady_ahead_.find(address);
+  if (it == steady_ahead_.end()) return 0;
+  return static_cast<uint64_t>(
+      std::max<int64_t>(0, absl::ToInt64Milliseconds(clock_.Monotonic() + it->second)));
 }
 
 void GrpcPeerTransport::NoteClock(const peer::v1::PeerHeader& header, absl::Duration sent) {
@@ -296,8 +313,11 @@ void GrpcPeerTransport::GetFence(const Member& to, const Fence& fence, absl::Tim
 class GrpcPeerTransport::HandOffCall final
     : public grpc::ClientWriteReactor<peer::v1::HandOffRequest> {
  public:
-  HandOffCall(GrpcPeerTransport& transport, std::shared_ptr<Stub> stub, HandOffDone done)
-      : transport_(transport), stub_(std::move(stub)), done_(std::move(done)) {}
+  HandOffCall(GrpcPeerTransport& transport, std::string address, HandOffDone done)
+      : transport_(transport),
+        address_(std::move(address)),
+        stub_(transport.StubFor(address_)),
+        done_(std::move(done)) {}
 
   void Begin(std::shared_ptr<HandOffCall> self) {
     self_ = std::move(self);
@@ -309,6 +329,7 @@ class GrpcPeerTransport::HandOffCall final
   void OnDone(const grpc::Status& status) override {
     if (status.ok()) {
       (void)transport_.versions_.Merge(response_.header().hlc());
+      transport_.NoteSteady(address_, response_.steady_ms());
       done_(response_.accepted_entries());
     } else {
       done_(ToAbslStatus(status));
@@ -323,6 +344,7 @@ class GrpcPeerTransport::HandOffCall final
 
  private:
   GrpcPeerTransport& transport_;
+  const std::string address_;
   std::shared_ptr<Stub> stub_;
   const HandOffDone done_;
   peer::v1::HandOffResponse response_;
@@ -331,10 +353,9 @@ class GrpcPeerTransport::HandOffCall final
 
 void GrpcPeerTransport::HandOff(const Member& to, uint64_t epoch, std::vector<HandOffItem> items,
                                 absl::Time deadline, HandOffDone done) {
-  auto call = std::make_shared<HandOffCall>(*this, StubFor(to.peer_address), std::move(done));
+  auto call = std::make_shared<HandOffCall>(*this, to.peer_address, std::move(done));
   FillHeader(epoch, "", call->request.mutable_header());
-  call->request.mutable_header()->set_wall_unix_ms(
-      static_cast<uint64_t>(absl::ToUnixMillis(clock_.Now())));
+  call->request.set_receiver_steady_ms(SteadyOf(to.peer_address));
   for (const HandOffItem& item : items) ToProto(item, call->request.add_entries());
   call->context.set_deadline(absl::ToChronoTime(deadline));
   Began(to.peer_address, Context(call, &call->context));

@@ -75,6 +75,11 @@ class GrpcPeerTransport final : public PeerTransport, public HandOffTransport {
   template <typename Call>
   void Release(std::shared_ptr<Call>* call, std::shared_ptr<Stub>* stub);
 
+  // The steady clock of who listens there, as its last answer to a hand-off showed it, and what it
+  // shows now, or a little less; 0: not known. In milliseconds.
+  void NoteSteady(const std::string& address, uint64_t steady_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t SteadyOf(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Once a second is enough of what every reply says of its sender's clock.
   void NoteClock(const peer::v1::PeerHeader& header, absl::Duration sent);
 
@@ -85,6 +90,8 @@ class GrpcPeerTransport final : public PeerTransport, public HandOffTransport {
   std::atomic<int64_t> next_clock_note_ms_{0};  // Monotonic.
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
+  // How far the steady clocks of others are ahead of this node's, by address.
+  absl::flat_hash_map<std::string, absl::Duration> steady_ahead_ ABSL_GUARDED_BY(mu_);
   int calls_ ABSL_GUARDED_BY(mu_) = 0;
   // Calls that can be cancelled, with the address that they went to.
   absl::flat_hash_map<grpc::ClientContext*, std::pair<std::string, Context>> live_

@@ -57,7 +57,7 @@ absl::Status FileFollower::CheckSaying(const std::vector<std::string>& texts) co
     if (says_nothing_[i] || !SaysNothing(texts[i])) continue;
     return absl::InvalidArgumentError(
         absl::StrCat(options_.files[i], ":1: the file says nothing, as when it is being written; ",
-                     options_.nothing));
+                     options_.nothing[i]));
   }
   return absl::OkStatus();
 }

@@ -32,7 +32,8 @@ namespace meridian {
 struct FileFollowerOptions {
   std::vector<std::string> files;
   std::vector<std::string> texts;  // Of them, as they are in force.
-  std::string nothing;             // What to write for nothing: "for no policies, write ...".
+  // Of each, what to write for nothing: "for no policies, write ...".
+  std::vector<std::string> nothing;
   absl::Duration poll = absl::Seconds(5);
 };
 

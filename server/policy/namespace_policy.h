@@ -119,6 +119,16 @@ struct OriginPolicy {
   bool operator==(const OriginPolicy&) const = default;
 };
 
+// What is wanted of the namespace: it is judged by this, nothing else follows from it (1-01, 2-13).
+struct GoalsPolicy {
+  double hit_rate = 0;  // Share of the reads that L1 and L2 answer; 0: no goal.
+  // The 95th percentile of the reads that a tier answers, at the owner; 0: no goal.
+  absl::Duration l1_p95 = absl::ZeroDuration();
+  absl::Duration l2_p95 = absl::ZeroDuration();
+
+  bool operator==(const GoalsPolicy&) const = default;
+};
+
 // A budget of the namespace in L1: its share of a tier, or its own.
 struct PoolPolicy {
   std::string tier = {};      // "hot", "warm", "cold"; empty: the namespace's own pool.
@@ -164,6 +174,7 @@ struct NamespacePolicy {
   ReplicationMode replication = ReplicationMode::kAsync;
   bool write_without_redis = false;  // Writes are accepted while the regional Redis is away.
   uint32_t sync_regions = 0;  // kSync: how many others a write waits for; 0: all.
+  GoalsPolicy goals;
 
   bool operator==(const NamespacePolicy&) const = default;
 

@@ -182,7 +182,7 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
        "Static members ID=DATA_ADDRESS/PEER_ADDRESS, this node included; instead of coordinators",
        SetPeers(&config->static_peers), true});
   set->Add(
-      {"rollout-wait", "rollout_wait", "0s",
+      {"rollout-wait", "rollout_wait", "5s",
        "At SIGTERM, wait for so long while another node of the region restarts or is cold, and "
        "(5s at least) for Redis to take what was accepted without it; 0: for no other node",
        SetDuration(&config->rollout_wait, absl::ZeroDuration())});
@@ -190,8 +190,12 @@ void AddClusterOptions(NodeConfig* config, OptionSet* set) {
             "A node that leaves answers for so long those who have not noticed; less when nobody asks",
             SetDuration(&config->drain_delay, absl::ZeroDuration())});
   set->AddRedisUrl(&config->redis_url,
-                   {"redis", "redis.url", "",
-                    "URL of the regional Redis (docs/config.md has the forms); empty: L1 only"});
+                   {.name = "redis",
+                    .yaml_path = "redis.url",
+                    .default_text = "",
+                    .help = "URL of the regional Redis (docs/config.md has the forms); empty: L1 "
+                            "only",
+                    .alias = "REDIS_URL"});
   set->Add({"region-redis", "regions", "", "Redis of another region, REGION=URL; one for each",
             SetRegionRedis(&config->region_redis), true, true});
   set->Add({"l2-timeout", "redis.timeout", "1s",

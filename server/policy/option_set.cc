@@ -141,6 +141,10 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
     values[option.name] = Value{option.list ? SplitList({option.default_text})
                                             : std::vector<std::string>{option.default_text},
                                 "default"};
+    if (option.alias.empty()) continue;
+    if (const auto it = environment.find(option.alias); it != environment.end()) {
+      values[option.name] = Value{{it->second}, option.alias};
+    }
   }
   if (const auto it = environment.find("MERIDIAN_CONFIG");
       file.empty() && it != environment.end()) {
@@ -161,7 +165,10 @@ absl::StatusOr<OptionSet::Action> OptionSet::Parse(
   for (const Option& option : options_) {
     const Value& value = values[option.name];
     const absl::Status status = option.set(value.texts);
-    if (!status.ok()) return Prefixed(value.origin, option.yaml_path, status);
+    if (!status.ok()) {
+      refused_ = option.yaml_path;
+      return Prefixed(value.origin, option.yaml_path, status);
+    }
   }
   if (print_config) Print(values);
   return print_config || check_config ? Action::kCheck : Action::kRun;
@@ -193,6 +200,7 @@ absl::Status OptionSet::ReadYaml(const std::string& file, const std::string& pat
     const std::string key = item.first.Scalar();
     const std::string child = path.empty() ? key : absl::StrCat(path, ".", key);
     const std::string where = Where(file, item.first);
+    refused_ = child;  // Unless all goes well.
     if (std::exchange(seen[key], true)) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": ", child, ": given twice"));
     }
@@ -236,6 +244,7 @@ absl::Status OptionSet::ReadYaml(const std::string& file, const std::string& pat
     }
     (*values)[option->name] = std::move(value);
   }
+  refused_.clear();
   return absl::OkStatus();
 }
 
@@ -265,7 +274,8 @@ std::string OptionSet::NearestYamlPath(std::string_view path) const {
 std::string OptionSet::MarkdownTable() const {
   std::string table = "| flag | environment | file | default | meaning |\n|---|---|---|---|---|\n";
   for (const Option& option : options_) {
-    absl::StrAppend(&table, "| `--", option.name, "` | `", EnvironmentName(option.name), "` | `",
+    absl::StrAppend(&table, "| `--", option.name, "` | `", EnvironmentName(option.name), "`",
+                    option.alias.empty() ? "" : absl::StrCat(", last `", option.alias, "`"), " | `",
                     option.yaml_path, "` | ",
                     option.default_text.empty() ? "" : absl::StrCat("`", option.default_text, "`"),
                     " | ", option.help, " |\n");

@@ -1,11 +1,11 @@
 // OptionSet is the one table of a program's settings: each has a name, a place in the YAML file, a
 // default and a rule, and is read from there, from MERIDIAN_* environment variables and from flags.
 //
-// Precedence: flags beat environment beats file beats defaults. An option "l1-max-bytes" is
+// Precedence: flags beat environment beats file beats an alias beats defaults. An option
+// "l1-max-bytes" is
 // `--l1-max-bytes`, `MERIDIAN_L1_MAX_BYTES`, and in the file its YAML path, "l1.max_bytes".
-// Errors name the place: "node.yaml:7: l1.max_bytes: '64XB' is not a size such as ...". Unknown keys
-// are errors with the nearest known one.
-// Thread safety: none; used at start by one thread.
+// Errors name the place: "node.yaml:7: l1.max_bytes: '64XB' is not a size such as ...". Unknown
+// keys are errors with the nearest known one. Thread safety: none; used at start by one thread.
 
 #ifndef MERIDIAN_SERVER_POLICY_OPTION_SET_H_
 #define MERIDIAN_SERVER_POLICY_OPTION_SET_H_
@@ -34,6 +34,7 @@ struct Option {
   std::function<absl::Status(const std::vector<std::string>&)> set = nullptr;
   bool list = false;          // Flag may be repeated or comma-separated; YAML: a sequence or a map.
   bool secret = false;        // Shown as *** by --print-config.
+  std::string alias = "";     // Of an environment variable that only the default is below.
 };
 
 class OptionSet {
@@ -63,6 +64,10 @@ class OptionSet {
   absl::StatusOr<Action> Parse(int argc, const char* const* argv,
                                const std::map<std::string, std::string>& environment);
 
+  // Of an error of Parse: the setting that it is about, by its place in the file (listen.grpc);
+  // empty: all of them, as of a file that is no YAML.
+  const std::string& refused() const { return refused_; }
+
   // The YAML file that Parse read; empty: none.
   const std::string& file() const { return file_; }
 
@@ -86,6 +91,7 @@ class OptionSet {
   const std::string description_;
   const std::string examples_;
   std::string file_;
+  std::string refused_;
   std::vector<Option> options_;
   std::map<std::string, std::function<absl::Status(const std::string&, const YAML::Node&)>> sections_;
 };

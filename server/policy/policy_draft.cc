@@ -180,6 +180,12 @@ std::optional<PolicyProblem> CheckRest(const PolicyDraft& draft, const Namespace
         absl::StrCat("soft_timeout ", Text(policy.origin.soft_timeout), " is longer than timeout ",
                      Text(policy.origin.timeout))};
   }
+  const GoalsPolicy& goals = policy.goals;
+  if (goals.l2_p95 > absl::ZeroDuration() && goals.l2_p95 < goals.l1_p95) {
+    return PolicyProblem{
+        "goals.l2_p95", absl::StrCat("l2_p95 ", Text(goals.l2_p95), " is shorter than l1_p95 ",
+                                     Text(goals.l1_p95), ": what L2 answers was looked for in L1")};
+  }
   if (policy.key.hash_above > 0 && policy.key.hash == KeyHash::kNone) {
     return PolicyProblem{"key.hash_above", "needs key.hash md5 or xxh3"};
   }

@@ -8,6 +8,7 @@
 #include "common/base/strings.h"
 #include "common/engine/eviction_policy.h"
 #include "server/policy/field_values.h"
+#include "server/policy/goal_fields.h"
 #include "server/policy/heat_tier.h"
 #include "server/policy/origin_fields.h"
 #include "server/policy/text.h"
@@ -357,7 +358,8 @@ std::vector<PolicyField> FormFields() {
 const std::vector<PolicyField>& PolicyFields() {
   static const std::vector<PolicyField>* const fields = [] {
     auto* all = new std::vector<PolicyField>(TtlFields());
-    for (std::vector<PolicyField> more : {OriginFields(), PlaceFields(), FormFields()}) {
+    for (std::vector<PolicyField> more :
+         {OriginFields(), PlaceFields(), FormFields(), GoalFields()}) {
       for (PolicyField& field : more) all->push_back(std::move(field));
     }
     return all;

@@ -2,7 +2,7 @@
 // of its own file.
 //
 // What was assigned stays in force while no coordinator is there. The file counts again when the
-// coordinator says so (version 0), or after a restart until a coordinator is heard.
+// coordinator says so (version 0), or after a restart until it, or the store, is heard.
 // Promise: only whole, valid tables are applied. An assignment that cannot be read here, as one of
 // a
 //   newer release, changes nothing; Status() says why until a later one is fine.

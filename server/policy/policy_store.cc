@@ -13,7 +13,7 @@ PolicyStore::PolicyStore(PolicyStoreOptions options, Executor& executor, const C
       file_(
           {.files = {options_.file},
            .texts = {options_.text},
-           .nothing = "for no policies, write `namespaces: {}`",
+           .nothing = {"for no policies, write `namespaces: {}`"},
            .poll = options_.poll},
           executor, clock,
           [this, apply = std::move(apply)](const std::vector<std::string>& texts) {

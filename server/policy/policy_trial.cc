@@ -21,9 +21,10 @@ TrialSlots::TrialSlots(uint64_t version, uint32_t percent) {
 
 bool IsOfWholeNamespace(std::string_view field) {
   const std::string_view group = field.substr(0, field.find('.'));
-  constexpr std::array<std::string_view, 10> kWhole = {
+  constexpr std::array<std::string_view, 11> kWhole = {
       "key",  "bypass_parameters", "origin",      "replication",         "sync_regions",
-      "tier", "max_bytes",         "max_entries", "write_without_redis", "eviction"};
+      "tier", "max_bytes",         "max_entries", "write_without_redis", "eviction",
+      "goals"};
   return std::find(kWhole.begin(), kWhole.end(), group) != kWhole.end();
 }
 
@@ -35,6 +36,7 @@ NamespacePolicy TrialPolicy(const NamespacePolicy& base, NamespacePolicy trial) 
   trial.sync_regions = base.sync_regions;
   trial.write_without_redis = base.write_without_redis;
   trial.pools = base.pools;
+  trial.goals = base.goals;
   return trial;
 }
 

@@ -161,7 +161,7 @@ std::optional<HandOffItem> HandOffSender::Read(const Candidate& candidate, uint8
     return std::nullopt;
   }
   const Namespace* const known = context_.namespaces.Resolve(name_space);
-  if (known == nullptr || !IsToldOf(known->policy())) return std::nullopt;
+  if (known == nullptr || !IsToldOf(*known->policy())) return std::nullopt;
   // What is older for fences than its version (touched, or made of others) cannot be told so.
   if (IsAbsence(entry) || entry.written != 0 || entry.value.size() > options_.max_value_bytes) {
     return std::nullopt;

@@ -217,7 +217,7 @@ RefillOutcome HandOffStage::Put(const Staged& staged) {
   const uint32_t slot = SlotOf(item.name_space, item.key);
   EntryKey key;
   const Namespace* const name_space = Name(item, slot, &key);
-  if (name_space == nullptr || !staged.token || !IsToldOf(name_space->policy())) {
+  if (name_space == nullptr || !staged.token || !IsToldOf(*name_space->policy())) {
     return RefillOutcome::kRefused;
   }
   const Member* const owner = context_.topology.Get()->OwnerOf(slot);

@@ -159,7 +159,8 @@ RefillOutcome KeyRefill::Put(const Namespace& name_space, const EntryKey& key, c
                              absl::Duration ttl, const Buffer& value, const FillToken& token) {
   if (WaitsForL2(name_space.name, key.key)) return RefillOutcome::kRefused;
   const absl::Duration now = context_.clock.Monotonic();
-  const NamespacePolicy& policy = name_space.policies().Of(key.slot);
+  const SlotPolicies policies = name_space.policies();
+  const NamespacePolicy& policy = policies.Of(key.slot);
   std::optional<Entry> entry =
       EntryOfRecord(context_, name_space, policy, key, record, ttl, value, Placing::kAgain, now);
   if (!entry) return RefillOutcome::kRefused;

@@ -115,6 +115,9 @@ class ChangelogTail {
   // The logs of all of `asked` were read to their ends, as they were at `polled`.
   void TellCaughtUp(const std::vector<Asked>& asked, absl::Duration polled);
   void ReadFailed(const absl::Status& status);
+  static size_t NameBytes(const LogEntry& entry) {
+    return entry.name_space.size() + entry.key.size();
+  }
   void Remember(Slot& slot, const std::vector<LogEntry>& entries);
   // Marks the slots whose store may have gone back; true when an answer that was asked for before
   // is of no use now.
@@ -134,7 +137,10 @@ class ChangelogTail {
   void Resume(uint32_t number, Slot& slot, Kept kept, LogPosition resumed);
   void ResumeAtEnds(std::vector<Asked> asked, std::vector<Kept> kept);
   void CheckEnds(std::vector<Asked> asked);
-  void CheckStarts(std::vector<Asked> asked);
+  // `begun`: those whose logs were not there before.
+  void CheckStarts(std::vector<Asked> asked, std::vector<Asked> begun);
+  void CheckLengths(std::vector<Asked> begun);
+  void Checked();
   void Gap(const Asked& asked, GapKind kind);
   // The log ends before what was told: counts what is gone.
   void CountLost(const Asked& asked, LogPosition end);

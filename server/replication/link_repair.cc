@@ -40,18 +40,28 @@ LinkRepair::LinkRepair(LinkRepairOptions options, std::string own_region,
       backoff_(options_.backoff) {}
 
 void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost) {
+  Add(ticket, cursor, memory_lost, /*fills=*/false);
+}
+
+void LinkRepair::Fill(SlotTicket ticket) {
+  Add(ticket, LogPosition{}, /*memory_lost=*/false, /*fills=*/true);
+}
+
+void LinkRepair::Add(SlotTicket ticket, LogPosition cursor, bool memory_lost, bool fills) {
   withheld_.erase(ticket.slot);  // It is compared as a whole.
   Slot& slot = slots_[ticket.slot];
   if (slot.generation == ticket.generation) {
     // The oldest cursor decides whether the slot is fenced.
     cursor = std::min(cursor, slot.cursor);
     memory_lost = memory_lost || slot.memory_lost;
+    fills = fills && slot.fills;
   } else {
     slot.listens_until = clock_.Monotonic() + std::min(options_.listen_for, options_.tombstone_ttl);
   }
   slot.generation = ticket.generation;
   slot.cursor = cursor;
   slot.memory_lost = memory_lost;
+  slot.fills = fills;
   slot.in_pass = false;
   if (!running_) BeginPass();
 }
@@ -72,6 +82,7 @@ LinkRepairStatus LinkRepair::Status() const {
   status.slots = slots_.size();
   status.compared_total = compared_total_;
   status.sent_total = sent_total_;
+  status.filled_total = filled_total_;
   status.mended_total = mended_total_;
   status.forgotten_total = forgotten_total_;
   status.withheld_total = withheld_total_;

@@ -84,13 +84,14 @@ struct LinkRepairOptions {
 struct LinkRepairStatus {
   size_t slots = 0;              // Not mended yet.
   uint64_t compared_total = 0;   // Keys.
-  uint64_t sent_total = 0;       // Of them, those that the target did not have so new.
+  uint64_t sent_total = 0;       // Of them, those that the target did not have so new,
+  uint64_t filled_total = 0;     // and those that filled slots of which it never had anything.
   uint64_t mended_total = 0;     // Slots.
   uint64_t forgotten_total = 0;  // Keys: dropped here: overtaken, or perhaps deleted there.
   uint64_t withheld_total = 0;   // Keys: kept and not sent, perhaps deleted; again in each pass.
   // Keys: a store does not take what is newer, or it cannot be read; again in each pass.
   uint64_t refused_total = 0;
-  std::string problem;           // Why it waits; empty: it does not.
+  std::string problem;  // Why it waits; empty: it does not.
 };
 
 class LinkRepair {
@@ -110,6 +111,9 @@ class LinkRepair {
   // `memory_lost`: the own store came back from before the time from which tombstones are kept, and
   // may lack deletes of its own.
   void Add(SlotTicket ticket, LogPosition cursor, bool memory_lost = false);
+  // The same for a slot of which the target never had anything, as far as this node knows: what it
+  // lacks was not lost.
+  void Fill(SlotTicket ticket);
   // The slot is this node's now: it is compared when its last owner kept something back.
   void Gained(SlotTicket ticket) { marks_.Load(ticket); }
   // The slot is somebody else's now.
@@ -135,6 +139,7 @@ class LinkRepair {
     uint64_t generation = 0;
     LogPosition cursor;
     bool memory_lost = false;
+    bool fills = false;
     absl::Duration listens_until;  // Monotonic.
     bool in_pass = false;
     Doubt doubt = Doubt::kNone;  // As of horizon_.
@@ -162,6 +167,7 @@ class LinkRepair {
     absl::Status failure;  // Of one of them.
   };
 
+  void Add(SlotTicket ticket, LogPosition cursor, bool memory_lost, bool fills);
   std::string WaitsFor() const;
   void BeginPass();
   // Finds the horizon, and what was told before it; then the walk goes on.
@@ -194,6 +200,8 @@ class LinkRepair {
                Executor::Task given_up);
   // Counts what is applied or refused; why the page must be sent again, or OK.
   absl::Status Count(const std::vector<L2WriteResult>& results, uint64_t* applied);
+  // Where keys of the slot are counted that the target took.
+  uint64_t* TotalOf(uint32_t slot);
   // Whether the slot takes a write now.
   void Probe(bool own, uint32_t slot, std::function<void(bool)> done);
   bool IsAlone() const;
@@ -248,11 +256,11 @@ class LinkRepair {
   uint64_t target_generation_ = 0;
   uint64_t walked_generation_ = 0;
   Walk walk_ = Walk::kSource;
-  std::string from_;  // Where the walk goes on.
+  std::string from_;      // Where the walk goes on.
   FetchPace fetch_pace_;  // Of the records that are asked for.
-  LinkPace pace_;     // Keys that are moved together, and the time that they have.
+  LinkPace pace_;         // Keys that are moved together, and the time that they have.
   int refused_alone_ = 0;
-  int page_refusals_ = 0;   // How often this page was refused for what may be its keys' sake.
+  int page_refusals_ = 0;  // How often this page was refused for what may be its keys' sake.
   // Of this page, by namespace and key: how often in a row it was refused alone, while its slot
   // took another write; others may be taken in between. And such that are left out.
   std::map<std::pair<std::string, std::string>, int> alone_refusals_;
@@ -267,6 +275,7 @@ class LinkRepair {
   std::minstd_rand random_;
   uint64_t compared_total_ = 0;
   uint64_t sent_total_ = 0;
+  uint64_t filled_total_ = 0;
   uint64_t mended_total_ = 0;
   uint64_t forgotten_total_ = 0;
   uint64_t withheld_total_ = 0;

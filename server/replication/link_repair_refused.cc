@@ -40,7 +40,7 @@ void LinkRepair::AppliedTo(const std::shared_ptr<Page>& page, const std::vector<
                            bool drops, const std::vector<L2WriteResult>& results) {
   uint64_t dropped = 0;
   const uint64_t refused_before = refused_total_;
-  const absl::Status again = Count(results, drops ? &dropped : &sent_total_);
+  const absl::Status again = Count(results, drops ? &dropped : TotalOf(written.front().key.slot));
   if (drops) refused_total_ = refused_before;  // They were counted.
   if (!again.ok() && (page->failure.ok() || MayBeAboutAKey(page->failure))) page->failure = again;
   for (size_t i = 0; i < results.size() && !drops; ++i) {
@@ -91,6 +91,11 @@ absl::Status LinkRepair::Count(const std::vector<L2WriteResult>& results, uint64
     }
   }
   return again;
+}
+
+uint64_t* LinkRepair::TotalOf(uint32_t slot) {
+  const auto it = slots_.find(slot);
+  return it != slots_.end() && it->second.fills ? &filled_total_ : &sent_total_;
 }
 
 bool LinkRepair::IsAlone() const { return page_refusals_ >= kMaxRefusals; }

@@ -49,12 +49,19 @@ void ReplicationLink::Hole(SlotTicket ticket, LogPosition cursor, LogPosition af
   if (backlog_.KnowsHole(ticket, after, start)) return;
   // A target without a cursor is new, or came back empty: nobody can say whether the log was
   // trimmed before. It is compared all the same, and is no loss.
-  if (cursor != LogPosition{}) {
+  const bool is_new = cursor == LogPosition{};
+  if (!is_new) {
     ++gaps_total_;
     observer_.OnLinkGap(options_.target_region, ticket.slot);
   }
+  // Of one that had acknowledged something here the data is lost, and not only the cursor.
+  const bool fills = is_new && backlog_.AckedBefore(ticket) == LogPosition{};
   backlog_.Mend(ticket, after, start);
-  repair_.Add(ticket, cursor);
+  if (fills) {
+    repair_.Fill(ticket);
+  } else {
+    repair_.Add(ticket, cursor);
+  }
 }
 
 // Whether most of what the target has got since the time of tombstones is gone here. Of a store

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "server/policy/policy_diff.h"
 #include "server/policy/policy_table.h"
+#include "server/policy/rollout_keys.h"
 #include "server/rollout/rollout_guards.h"
 
 namespace meridian {
@@ -17,8 +18,6 @@ using coordinator::v1::PolicyReport;
 using coordinator::v1::Rollout;
 using coordinator::v1::RolloutEvent;
 
-constexpr char kAssignmentPart[] = "assignment";
-constexpr char kMemoryPart[] = "memory";
 // The time watched is stored when it has grown by this part of a hold time.
 constexpr int kMemoriesPerHold = 20;
 constexpr absl::Duration kLoadRetry = absl::Milliseconds(200);
@@ -60,7 +59,7 @@ PolicyRollouts::PolicyRollouts(PolicyRolloutsOptions options, const Clock& clock
       executor_(executor),
       figures_(std::move(figures)),
       hooks_(std::move(hooks)),
-      store_({options_.lease, "policy/state", "policy/"}, store, executor,
+      store_({options_.lease, rollout_keys::kState, rollout_keys::kPartPrefix}, store, executor,
              {[this] { return Document(); }, [this] { HandleStored(); },
               [this](const std::string& why) {
                 StepDown();
@@ -106,7 +105,7 @@ void PolicyRollouts::HandleDocument(const absl::StatusOr<std::optional<std::stri
   if (!document.ok() || (document->has_value() && !history_.ParseFromString(**document))) {
     return RetryLoad();
   }
-  store_.LoadPart(kAssignmentPart,
+  store_.LoadPart(rollout_keys::kAssignmentPart,
                   [this](const auto& assignment) { HandleAssignment(assignment); });
 }
 
@@ -115,7 +114,7 @@ void PolicyRollouts::HandleAssignment(
   if (!assignment.ok() || (assignment->has_value() && !assignment_.ParseFromString(**assignment))) {
     return RetryLoad();
   }
-  store_.LoadPart(kMemoryPart, [this](const auto& memory) { HandleMemory(memory); });
+  store_.LoadPart(rollout_keys::kMemoryPart, [this](const auto& memory) { HandleMemory(memory); });
 }
 
 void PolicyRollouts::HandleMemory(const absl::StatusOr<std::optional<std::string>>& memory) {
@@ -151,7 +150,7 @@ void PolicyRollouts::Save(bool assigns, LeaderStore::Done done) {
   if (assigns) {
     const uint64_t known = std::max(assignment_.revision(), seen_revision_);
     assignment_.set_revision(std::max(known, token_ << kRevisionBits) + 1);
-    store_.PutPart(kAssignmentPart, assignment_.SerializeAsString());
+    store_.PutPart(rollout_keys::kAssignmentPart, assignment_.SerializeAsString());
   }
   SetCounters();
   store_.Save(std::move(done));
@@ -308,8 +307,9 @@ void PolicyRollouts::Remember() {
   const Rollout* rollout = Running();
   if (rollout == nullptr || !watch_ || !stage_) return;
   remembered_ = stage_->watched();
-  store_.PutPart(kMemoryPart, EncodeMemory({rollout->policy_version(), rollout->percent(),
-                                            remembered_, watch_->BaseFigures()}));
+  store_.PutPart(rollout_keys::kMemoryPart,
+                 EncodeMemory({rollout->policy_version(), rollout->percent(), remembered_,
+                               watch_->BaseFigures()}));
 }
 
 void PolicyRollouts::ScheduleLook() {

@@ -64,6 +64,8 @@ class PolicyRollouts {
   static constexpr int kMaxVersions = 100;
   static constexpr size_t kMaxDocumentBytes = 256 << 10;
   static constexpr absl::Duration kMostLoading = absl::Seconds(2);
+  // Nodes that are there have registered with a new leader by then.
+  static constexpr absl::Duration kMostHearing = absl::Seconds(10);
 
   using Assignment = std::shared_ptr<const coordinator::v1::PolicyAssignment>;
   struct Hooks {
@@ -95,7 +97,8 @@ class PolicyRollouts {
   void Report(const std::string& node, const coordinator::v1::PolicyReport& report);
 
   // kInvalidArgument "FIELD_INVALID: field: why"; kFailedPrecondition "ROLLOUT_RUNNING: ...",
-  // "POLICY_UNCHANGED: ..." or "POLICY_STATE_LOST: ...".
+  // "POLICY_UNCHANGED: ...", "POLICY_STATE_LOST: ..." or, while the store has no policies and some
+  // node has not said yet what it follows, "POLICY_STATE_UNKNOWN: ...".
   void Apply(const coordinator::v1::ApplyPolicyRequest& request, ApplyDone done);
   // 0: what is in force. kNotFound "POLICY_UNKNOWN: ..."; kFailedPrecondition
   // "POLICY_STATE_LOST: ...": the nodes know what is in force, the store does not.
@@ -147,6 +150,8 @@ class PolicyRollouts {
 
   // policy_rollouts_calls.cc
   absl::Status CheckReady() const;
+  // Whether it is known that nothing is in force, or something that the store has lost.
+  absl::Status CheckHeard() const;
   // The nodes follow what the store knows nothing of.
   bool IsStateLost() const { return assignment_.revision() == 0 && seen_revision_ > 0; }
   uint64_t NewestVersion() const;

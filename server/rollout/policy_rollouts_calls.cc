@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/strings.h"
 #include "server/policy/policy_diff.h"
 #include "server/policy/policy_table.h"
 #include "server/policy/yaml_document.h"
@@ -57,6 +58,13 @@ absl::Status StateLost() {
       "it: apply that, or what shall be in force instead, to all slots at once (--plan 100)");
 }
 
+absl::Status StateUnknown(std::string_view missing) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("POLICY_STATE_UNKNOWN: the store has no policies, which may be because it lost "
+                   "them, and ",
+                   ToAbsl(missing), "; try again in some seconds"));
+}
+
 absl::Status UnknownVersion(uint64_t version) {
   return absl::NotFoundError(absl::StrCat("POLICY_UNKNOWN: there is no version ", version,
                                           ", or it is older than the last ",
@@ -70,6 +78,23 @@ absl::Status PolicyRollouts::CheckReady() const {
   if (loaded_) return absl::OkStatus();
   return absl::UnavailableError(
       "STORE_UNAVAILABLE: the versions of the policies could not be read from the store yet");
+}
+
+absl::Status PolicyRollouts::CheckHeard() const {
+  if (assignment_.revision() > 0) return absl::OkStatus();
+  for (const std::string& node : nodes_) {
+    if (!reports_.contains(node)) {
+      return StateUnknown(absl::StrCat("node ", node, " has not said yet what it follows"));
+    }
+  }
+  if (nodes_.empty() && clock_.Monotonic() - leading_since_ < kMostHearing) {
+    return StateUnknown("no node has said yet what it follows");
+  }
+  // By these its number is found.
+  if (IsStateLost() && !figures_()) {
+    return StateUnknown("the version that the nodes follow is not known yet");
+  }
+  return absl::OkStatus();
 }
 
 void PolicyRollouts::Apply(const coordinator::v1::ApplyPolicyRequest& request, ApplyDone done) {
@@ -95,6 +120,7 @@ void PolicyRollouts::Apply(const coordinator::v1::ApplyPolicyRequest& request, A
   response.set_diff(absl::StrCat(DiffText(changes, kMaxDocumentBytes), warnings));
   if (request.dry_run()) return done(std::move(response));
   const bool whole = plan->percents_size() == 1;
+  if (const absl::Status heard = CheckHeard(); !heard.ok()) return done(heard);
   if (IsStateLost() && !whole) return done(StateLost());
   if (const Rollout* running = Running(); running != nullptr) {
     return done(absl::FailedPreconditionError(

@@ -1,7 +1,6 @@
 #include "server/rpc/cache_service.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -9,119 +8,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
-#include "common/base/strings.h"
 #include "common/rpc/failed_reactors.h"
 #include "common/rpc/topology_proto.h"
-#include "server/node/dependencies.h"
 #include "server/node/entry_proto.h"
-#include "server/node/key_form.h"
 #include "server/node/limits.h"
 #include "server/rpc/batch_get_codec.h"
-#include "server/rpc/call_timing.h"
-#include "server/rpc/fence_target.h"
+#include "server/rpc/cache_call.h"
 #include "server/rpc/undelivered_leases.h"
 
 namespace meridian {
-namespace {
-
-std::string IndexedField(std::string_view list, int index, std::string_view field) {
-  return absl::StrCat(ToAbsl(list), "[", index, "]", field.empty() ? "" : ".", ToAbsl(field));
-}
-
-}  // namespace
-
-// One call: when it began, how it ends, what is counted. Owned by the callbacks that answer it.
-class CacheServiceHandlers::Call {
- public:
-  Call(CacheServiceHandlers& service, grpc::CallbackServerContext* context, RpcMethod method,
-       std::string name_space)
-      : service_(service),
-        context_(*context),
-        reactor_(context->DefaultReactor()),
-        method_(method),
-        name_space_(std::move(name_space)),
-        began_(service.context_.clock.Monotonic()) {
-    const absl::Time now = service.context_.clock.Now();
-    read.deadline = write.deadline = DeadlineOf(*context, now);
-    read.name_space = write.name_space = name_space_;
-  }
-
-  // Until Finish.
-  const grpc::CallbackServerContext& context() const { return context_; }
-  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
-
-  void Finish(const grpc::Status& status) {
-    // Nobody waits for a read that warms; `read` has its options once they were found to be valid.
-    if (read.options.warm_source.empty()) {
-      service_.metrics_.OnCall(method_, name_space_, status.error_code(),
-                               service_.context_.clock.Monotonic() - began_);
-    }
-    reactor_->Finish(status);
-  }
-  grpc::ServerUnaryReactor* Refuse(const Error& error) {
-    grpc::ServerUnaryReactor* reactor = reactor_;  // Finish may end this object's last use.
-    Finish(ToGrpcStatus(error));
-    return reactor;
-  }
-
-  // Takes the policies for the whole call. From now on keys are taken in the form in which the
-  // namespace caches them. REQUIRES: the namespace's name is valid.
-  void PrepareKeys() {
-    const Namespace* name_space = service_.context_.namespaces.Resolve(name_space_);
-    if (name_space == nullptr) return;
-    read.policies = write.policies = &name_space->policies();
-    policy_ = &read.policies->base();  // Keys are formed before their slot is known.
-    if (FormsKeys(*policy_)) former_ = name_space;
-  }
-  bool forms_keys() const { return former_ != nullptr; }
-  const KeyPolicy& key_policy() const {
-    static constexpr KeyPolicy kAsTheyAre;
-    return policy_ != nullptr ? policy_->key : kAsTheyAre;
-  }
-
-  // The key as it is cached.
-  std::string_view Formed(std::string_view key) {
-    if (former_ == nullptr) return key;
-    const std::string_view formed = FormKey(policy_->key, key, &forms_.emplace_back());
-    renames_ |= formed != key;
-    return formed;
-  }
-  // Whether some key is cached under another name than the caller's: by that name events tell of it.
-  bool renames_keys() const { return renames_; }
-  // True, and counted, when the caller's key is not to be cached.
-  bool Bypasses(std::string_view key) {
-    if (former_ == nullptr || !IsBypassed(*policy_, key)) return false;
-    former_->counters.bypassed.fetch_add(1, std::memory_order_relaxed);
-    return true;
-  }
-  // Of a key that is in its form.
-  void AddSet(const cache::v1::SetEntry& entry, std::string_view key) {
-    WriteItem& item = write.items.emplace_back(FromProto(entry, WriteKind::kSet));
-    item.key = key;
-    if (forms_keys()) FormDependencies(policy_->key, &item.depends_on);
-  }
-  grpc::ServerUnaryReactor* Succeed() {
-    grpc::ServerUnaryReactor* reactor = reactor_;
-    Finish(grpc::Status::OK);
-    return reactor;
-  }
-
-  ReadRequest read;
-  WriteRequest write;
-  std::vector<int> indexes;  // Of a batch: which entry each item of `write` is.
-
- private:
-  CacheServiceHandlers& service_;
-  const grpc::CallbackServerContext& context_;
-  grpc::ServerUnaryReactor* const reactor_;
-  const RpcMethod method_;
-  const std::string name_space_;
-  const absl::Duration began_;
-  const Namespace* former_ = nullptr;  // Set when its policy forms keys.
-  bool renames_ = false;
-  const NamespacePolicy* policy_ = nullptr;
-  std::deque<std::string> forms_;  // What formed keys point into.
-};
 
 CacheServiceHandlers::CacheServiceHandlers(const NodeContext& context, ReadPath& reads,
                                            WritePath& writes, FencePath& fences,
@@ -164,39 +59,6 @@ uint64_t CacheServiceHandlers::WatchIncarnation(const Call& call,
     if (topology->OwnerIndex(slot) != self || !context_.watch->Follows(slot)) return 0;
   }
   return context_.watch->incarnation();
-}
-
-// Writes the one item of `call`; its error is the call's.
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* CacheServiceHandlers::WriteOne(std::shared_ptr<Call> call,
-                                                         const Request* request,
-                                                         Response* response) {
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    if (results[0].state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*results[0].error));
-      return;
-    }
-    ToProto(results[0], response->mutable_result());
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
-}
-
-// Writes the items of `call`; refused entries have their error already, the others get their
-// answer.
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* CacheServiceHandlers::WriteBatch(std::shared_ptr<Call> call,
-                                                           const Request* request,
-                                                           Response* response) {
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    FillHeader(request->header(), response->mutable_header());
-    for (size_t i = 0; i < results.size(); ++i) {
-      ToProto(results[i], response->mutable_results(call->indexes[i]));
-    }
-    call->Finish(grpc::Status::OK);
-  });
-  return call->reactor();
 }
 
 grpc::ServerUnaryReactor* CacheServiceHandlers::Get(grpc::CallbackServerContext* context,
@@ -330,188 +192,6 @@ grpc::ServerUnaryReactor* CacheServiceHandlers::BatchGet(grpc::CallbackServerCon
     call->Finish(grpc::Status::OK);
   });
   return call->reactor();
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::Set(grpc::CallbackServerContext* context,
-                                                    const cache::v1::SetRequest* request,
-                                                    cache::v1::SetResponse* response) {
-  auto call = std::make_shared<Call>(*this, context, RpcMethod::kSet, request->namespace_());
-  std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
-  if (!error) call->PrepareKeys();
-  const std::string_view key = call->Formed(request->entry().key());
-  if (!error) error = limits::CheckSetEntry(request->entry(), key, "entry");
-  if (!error) {
-    error = limits::CheckLease(request->entry(), request->namespace_(), key, context_.clock.Now(),
-                               "entry");
-  }
-  if (error) return call->Refuse(*error);
-  if (call->Bypasses(request->entry().key())) {
-    FillHeader(request->header(), response->mutable_header());
-    response->mutable_result()->set_status(cache::v1::ENTRY_STATUS_BYPASSED);
-    return call->Succeed();
-  }
-  call->AddSet(request->entry(), key);
-  call->write.request_id = request->header().request_id();
-  return WriteOne(std::move(call), request, response);
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::BatchSet(grpc::CallbackServerContext* context,
-                                                         const cache::v1::BatchSetRequest* request,
-                                                         cache::v1::BatchSetResponse* response) {
-  auto call = std::make_shared<Call>(*this, context, RpcMethod::kBatchSet, request->namespace_());
-  std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
-  if (!error) {
-    error = limits::CheckBatch(static_cast<size_t>(request->entries_size()),
-                               request->ByteSizeLong(), "entries");
-  }
-  if (error) return call->Refuse(*error);
-  call->PrepareKeys();
-  for (int i = 0; i < request->entries_size(); ++i) {
-    cache::v1::WriteResult* result = response->add_results();
-    const std::string_view key = call->Formed(request->entries(i).key());
-    const std::string field = IndexedField("entries", i, "");
-    std::optional<Error> bad = limits::CheckSetEntry(request->entries(i), key, field);
-    if (!bad) {
-      bad = limits::CheckLease(request->entries(i), request->namespace_(), key,
-                               context_.clock.Now(), field);
-    }
-    if (bad) {
-      result->set_status(cache::v1::ENTRY_STATUS_ERROR);
-      ToProto(*bad, result->mutable_error());
-      continue;
-    }
-    if (call->Bypasses(request->entries(i).key())) {
-      result->set_status(cache::v1::ENTRY_STATUS_BYPASSED);
-      continue;
-    }
-    call->indexes.push_back(i);
-    call->AddSet(request->entries(i), key);
-  }
-  call->write.request_id = request->header().request_id();
-  return WriteBatch(std::move(call), request, response);
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::Invalidate(
-    grpc::CallbackServerContext* context, const cache::v1::InvalidateRequest* request,
-    cache::v1::InvalidateResponse* response) {
-  auto call = std::make_shared<Call>(*this, context, RpcMethod::kInvalidate, request->namespace_());
-  std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
-  if (!error && request->target_case() == cache::v1::InvalidateRequest::TARGET_NOT_SET) {
-    error = Error{grpc::StatusCode::INVALID_ARGUMENT,
-                  reason::kTargetMissing,
-                  "say what to invalidate: key, tag, prefix or all",
-                  {}};
-    error->details.field = "target";
-  }
-  if (!error && !request->has_key()) {
-    call->PrepareKeys();
-    FenceRequest fence;
-    error = ReadFenceTarget(*request, call->key_policy(), &fence);
-    if (error) return call->Refuse(*error);
-    return PutFence(std::move(call), std::move(fence), request, response);
-  }
-  if (!error) call->PrepareKeys();
-  const std::string_view key = call->Formed(request->key());
-  if (!error) error = limits::CheckKey(key, "key");
-  if (error) return call->Refuse(*error);
-  WriteItem item;
-  item.kind = WriteKind::kInvalidate;
-  item.key = key;
-  call->write.items.push_back(std::move(item));
-  call->write.request_id = request->header().request_id();
-  if (request->cascade()) return Cascade(std::move(call), request, response);
-  return WriteOne(std::move(call), request, response);
-}
-
-// Deletes the key, then puts a fence on what depends on it: whatever is made of the old value until
-// then dies as well.
-grpc::ServerUnaryReactor* CacheServiceHandlers::Cascade(std::shared_ptr<Call> call,
-                                                        const cache::v1::InvalidateRequest* request,
-                                                        cache::v1::InvalidateResponse* response) {
-  writes_.Write(call->write, [this, call, request, response](std::vector<WriteResult> results) {
-    if (results[0].state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*results[0].error));
-      return;
-    }
-    FenceRequest fence;
-    fence.scope = FenceScope::kTag;
-    fence.name = DependencyTag(call->write.items[0].key);
-    PutFence(call, std::move(fence), request, response);
-  });
-  return call->reactor();
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::PutFence(
-    std::shared_ptr<Call> call, FenceRequest fence, const cache::v1::InvalidateRequest* request,
-    cache::v1::InvalidateResponse* response) {
-  fence.name_space = request->namespace_();
-  fence.deadline = call->write.deadline;
-  grpc::ServerUnaryReactor* reactor = call->reactor();
-  fences_.Invalidate(std::move(fence), [this, call, request, response](FenceResult result) {
-    FillHeader(request->header(), response->mutable_header());
-    if (result.result.state == EntryState::kError) {
-      call->Finish(ToGrpcStatus(*result.result.error));
-      return;
-    }
-    ToProto(result.result, response->mutable_result());
-    for (const std::string& node : result.unconfirmed) response->add_unconfirmed_nodes(node);
-    call->Finish(grpc::Status::OK);
-  });
-  return reactor;
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::BatchInvalidate(
-    grpc::CallbackServerContext* context, const cache::v1::BatchInvalidateRequest* request,
-    cache::v1::BatchInvalidateResponse* response) {
-  auto call =
-      std::make_shared<Call>(*this, context, RpcMethod::kBatchInvalidate, request->namespace_());
-  std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
-  if (!error) {
-    error = limits::CheckBatch(static_cast<size_t>(request->keys_size()), request->ByteSizeLong(),
-                               "keys");
-  }
-  if (error) return call->Refuse(*error);
-  call->PrepareKeys();
-  for (int i = 0; i < request->keys_size(); ++i) {
-    cache::v1::WriteResult* result = response->add_results();
-    const std::string_view key = call->Formed(request->keys(i));
-    if (auto bad = limits::CheckKey(key, IndexedField("keys", i, ""))) {
-      result->set_status(cache::v1::ENTRY_STATUS_ERROR);
-      ToProto(*bad, result->mutable_error());
-      continue;
-    }
-    WriteItem item;
-    item.kind = WriteKind::kInvalidate;
-    item.key = key;
-    call->indexes.push_back(i);
-    call->write.items.push_back(std::move(item));
-  }
-  call->write.request_id = request->header().request_id();
-  return WriteBatch(std::move(call), request, response);
-}
-
-grpc::ServerUnaryReactor* CacheServiceHandlers::Touch(grpc::CallbackServerContext* context,
-                                                      const cache::v1::TouchRequest* request,
-                                                      cache::v1::TouchResponse* response) {
-  auto call = std::make_shared<Call>(*this, context, RpcMethod::kTouch, request->namespace_());
-  std::optional<Error> error = limits::CheckHeader(request->header());
-  if (!error) error = limits::CheckWritableNamespace(request->namespace_());
-  if (!error) call->PrepareKeys();
-  const std::string_view key = call->Formed(request->key());
-  if (!error) error = limits::CheckKey(key, "key");
-  if (!error) error = limits::CheckTtl(request->ttl_ms(), "ttl_ms");
-  if (error) return call->Refuse(*error);
-  WriteItem item;
-  item.kind = WriteKind::kTouch;
-  item.key = key;
-  item.ttl = absl::Milliseconds(static_cast<int64_t>(request->ttl_ms()));
-  call->write.items.push_back(std::move(item));
-  call->write.request_id = request->header().request_id();
-  return WriteOne(std::move(call), request, response);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CacheServiceHandlers::Watch(

@@ -13,6 +13,7 @@ namespace meridian {
 HandOffReader::HandOffReader(HandOffTarget& target, HybridClock& versions, const Clock& clock,
                              peer::v1::HandOffResponse* response)
     : target_(target), versions_(versions), clock_(clock), response_(response) {
+  response_->set_steady_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(clock_.Monotonic())));
   StartRead(&request_);
 }
 
@@ -23,7 +24,7 @@ void HandOffReader::OnReadDone(bool ok) {
   items.reserve(static_cast<size_t>(request_.entries_size()));
   // A node that was stopped for a while reads what waited for it late: nothing may live longer by
   // that than its copy in Redis.
-  const absl::Duration age = AgeOf(request_.header(), clock_.Now());
+  const absl::Duration age = AgeOf(request_, clock_);
   for (const peer::v1::HandOffEntry& entry : request_.entries()) {
     HandOffItem item = FromProto(entry, age);
     if (item.ttl > absl::ZeroDuration()) items.push_back(std::move(item));

@@ -9,8 +9,10 @@
 
 #include "common/base/hash.h"
 #include "common/rpc/topology_proto.h"
+#include "common/telemetry/fine_latency.h"
 #include "common/telemetry/process_metrics.h"
 #include "server/figures/figures_proto.h"
+#include "server/figures/namespace_goals.h"
 #include "server/node/evictions.h"
 #include "server/node/limits.h"
 #include "server/node/warmed_figures.h"
@@ -131,7 +133,9 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
   response->set_incarnation(sources.incarnation());
   response->set_at_unix_ms(static_cast<uint64_t>(absl::ToUnixMillis(context.clock.Now())));
   FillStatus(context, sources, response->mutable_status());
-  for (const double bound : LatencyBounds()) response->add_latency_bounds(bound);
+  const std::vector<double>& bounds = FineLatencyBounds();
+  response->mutable_latency_bounds()->Add(bounds.begin(), bounds.end());
+  const std::shared_ptr<const PolicyTable> policies = context.namespaces.policies();
   for (const auto& [name, figures] : context.namespaces.Figures()) {
     if (IsInternalNamespace(name)) continue;
     for (const ReadFigures::OfVersion& row : figures->ByVersion()) {
@@ -139,6 +143,7 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
       proto->set_namespace_(name);
       proto->set_policy_version(row.version);
       ToProto(row.counts, proto);
+      ToProto(policies->Of(name).goals, proto);
     }
   }
   FillWarmed(context.engine, response);
@@ -151,13 +156,15 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
   const CallCounts calls = sources.calls();
   response->set_calls(calls.calls);
   response->set_failed_calls(calls.failed);
-  ToProto(calls.latency, response->mutable_call_latency());
+  ToProto(InBounds(calls.latency, bounds), response->mutable_call_latency());
   response->set_cpu_seconds(ProcessCpuSeconds());
   response->set_resident_bytes(ProcessResidentBytes());
   response->set_warmth(sources.warmth());
   if (const std::optional<L2Usage> usage = sources.l2_usage(); usage.has_value()) {
     response->set_l2_used_bytes(usage->used_bytes);
     response->set_l2_limit_bytes(usage->limit_bytes);
+    response->set_l2_persistence(usage->persistence);
+    response->set_l2_eviction_policy(usage->eviction_policy);
   }
   if (const absl::Time end = sources.certificates_end(); end != absl::InfiniteFuture()) {
     response->set_certificate_expires_unix_ms(

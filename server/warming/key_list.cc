@@ -17,8 +17,7 @@ namespace {
 constexpr size_t kMaxDigits = 18;
 
 bool IsNumber(absl::string_view text) {
-  return !text.empty() && text.size() <= kMaxDigits &&
-         std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+  return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
 }
 
 absl::Status Bad(std::string_view text, const std::string& why) {
@@ -51,10 +50,11 @@ absl::StatusOr<std::shared_ptr<const KeyList::Values>> KeyList::ParseValues(std:
   if (IsRange(ToAbsl(text))) {
     const size_t dots = text.find("..");
     const absl::string_view low = ToAbsl(text.substr(0, dots));
+    const absl::string_view high = ToAbsl(text.substr(dots + 2));
     uint64_t last = 0;
-    if (!absl::SimpleAtoi(low, &values->first) ||
-        !absl::SimpleAtoi(ToAbsl(text.substr(dots + 2)), &last)) {
-      return Bad(text, "is not a range of numbers");
+    if (std::max(low.size(), high.size()) > kMaxDigits || !absl::SimpleAtoi(low, &values->first) ||
+        !absl::SimpleAtoi(high, &last)) {
+      return Bad(text, absl::StrCat("has a number of more than ", kMaxDigits, " digits"));
     }
     if (last < values->first) return Bad(text, "runs backwards");
     values->count = last - values->first + 1;

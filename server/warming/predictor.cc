@@ -53,6 +53,7 @@ void Predictor::Learn(std::string_view name_space, std::string_view key, uint64_
   }
   // Whoever asked for A is counted once for B, however often B comes.
   for (auto look = by.recent.rbegin(); look != by.recent.rend() && look->key != hash; ++look) {
+    if (at - look->at < options_.lead) continue;  // Too late for whoever asked for it.
     OfKey* const before = keys_.Find(look->key);
     if (before == nullptr) continue;  // It had to give way meanwhile.
     Age(before, at);
@@ -60,7 +61,7 @@ void Predictor::Learn(std::string_view name_space, std::string_view key, uint64_
     if (look == by.recent.rbegin()) before->next.Add(hash);
   }
   const size_t count = by.recent.size();
-  if (count >= 2) {
+  if (count >= 2 && at - by.recent.back().at >= options_.lead) {
     OfPair& pair = pairs_.Get(PairOf(by.recent[count - 2].key, by.recent[count - 1].key), at);
     Age(&pair, at);
     pair.next.Add(hash);

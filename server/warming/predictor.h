@@ -3,6 +3,7 @@
 // It learns from what some callers asked for, one after the other:
 //   co_access  - of those who ask for A, how many ask for B within `window`;
 //   sequence   - what comes next after A, and after A and B (Markov chains of order 1 and 2);
+//   what comes sooner than `lead` is not counted: it could not be brought in before;
 // and from what was hot in hours that are over (HotKeyHistory):
 //   hour_of_week - keys that are hot in the hour that comes as a rule;
 //   season       - keys that were hot at this time of the day on most of the last days.
@@ -39,6 +40,7 @@ struct PredictorOptions {
   double threshold = 0.5;    // Confidence that a key needs to be warmed, 0..1.
   size_t max_keys = 50'000;  // That are known.
   absl::Duration window = absl::Seconds(60);
+  absl::Duration lead = absl::Seconds(1);  // From a read until what it made expected is there.
   absl::Duration half_life = absl::Hours(24);
   absl::Duration not_again_for = absl::Seconds(30);  // A key that was predicted.
   double doubt = 2;  // Looks that brought nothing, which every key begins with.

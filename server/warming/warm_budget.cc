@@ -7,6 +7,9 @@ namespace meridian {
 namespace {
 
 constexpr double kEnoughToSay = 8;
+constexpr absl::Duration kReport = absl::Seconds(5);  // Until the first word of what was brought in.
+constexpr double kMostDebt = 1.25;  // Credits. Beyond one there is no room, only the floor.
+constexpr double kForgiven = 0.5;   // Of a debt, at most, for each key that the floor reads.
 constexpr absl::Duration kHistoryStep = absl::Minutes(1);
 
 double Difference(uint64_t now, uint64_t before) {
@@ -19,24 +22,30 @@ WarmBudget::WarmBudget(WarmBudgetOptions options, absl::Duration now)
     : options_(options),
       rate_(std::min(options.first, options.ceiling)),
       floor_(std::min(options.least, options.ceiling)),
+      is_trusted_(options.trusted),
       updated_at_(now) {
   history_.emplace_back(now, 0);
+  Afford(kReport);
 }
 
 void WarmBudget::SetCeiling(double ceiling) {
-  const bool was_full = at_ceiling();
+  const bool was_full = rate_ >= options_.ceiling;
   options_.ceiling = ceiling;
   floor_ = std::min(floor_, ceiling);
   rate_ = was_full ? ceiling : std::min(rate_, ceiling);
 }
 
-void WarmBudget::Restore(double rate, const WarmOutcomes& outcomes, absl::Duration now) {
-  rate_ = std::clamp(rate, floor_, options_.ceiling);
+void WarmBudget::Restore(const Memory& memory, const WarmOutcomes& outcomes, absl::Duration now) {
+  rate_ = std::clamp(memory.rate, floor_, options_.ceiling);
+  gained_ = std::clamp(memory.gained, -kMostDebt * options_.credit,
+                       static_cast<double>(outcomes.used));
+  is_trusted_ = options_.trusted && memory.is_trusted;
   seen_ = outcomes;
   updated_at_ = now;
   history_.clear();
   // Those that wait still have all their time again.
   history_.emplace_back(now, outcomes.used + outcomes.unused + outcomes.lost);
+  Afford(kReport);
 }
 
 double WarmBudget::Overdue(const WarmOutcomes& outcomes, absl::Duration now) {
@@ -63,17 +72,43 @@ void WarmBudget::Update(const WarmOutcomes& outcomes, double requests, absl::Dur
   fresh_.displaced += fresh.displaced;
   seen_ = outcomes;
   overdue_ = overdue;
-  updated_at_ = now;
   floor_ = std::min(std::max(options_.least, options_.probe_share * requests), options_.ceiling);
   if (fresh_.decided() >= options_.verdict) Judge();
   rate_ = std::max(rate_, floor_);
+  Gain(fresh, now - updated_at_);
+  Afford(now - updated_at_);
+  updated_at_ = now;
+}
+
+void WarmBudget::Gain(const Score& fresh, absl::Duration passed) {
+  const absl::Duration half_life = gained_ > 0 ? options_.half_life : options_.debt_half_life;
+  const double forgotten = gained_ * (1 - std::exp2(-absl::FDivDuration(passed, half_life)));
+  gained_ -= std::max(forgotten, -kForgiven * floor_ * absl::ToDoubleSeconds(passed));
+  gained_ += fresh.used - fresh.vain - fresh.displaced;
+  gained_ = std::max(gained_, -kMostDebt * options_.credit);
+}
+
+void WarmBudget::Afford(absl::Duration passed) {
+  if (is_trusted_ || std::isinf(options_.credit)) {
+    affordable_ = std::numeric_limits<double>::infinity();
+    return;
+  }
+  const double ended = static_cast<double>(seen_.used + seen_.unused + seen_.lost) + overdue_;
+  const double waiting = std::max(static_cast<double>(seen_.warmed) - ended, 0.0);
+  const double room = std::max(options_.credit + gained_ - waiting, 0.0);
+  affordable_ = room / std::max(absl::ToDoubleSeconds(passed), 1.0);
 }
 
 void WarmBudget::Judge() {
   const double gain = fresh_.used - fresh_.vain - fresh_.displaced;
-  rate_ = gain > 0 ? std::min(rate_ + options_.step * options_.ceiling, options_.ceiling)
-                   : std::max(rate_ / 2, floor_);
   fresh_ = {};
+  if (gain <= 0) {
+    rate_ = std::max(rate_ / 2, floor_);
+    is_trusted_ = false;
+    return;
+  }
+  rate_ = std::min(rate_ + options_.step * options_.ceiling, options_.ceiling);
+  is_trusted_ |= options_.trusted && rate_ >= options_.ceiling;
 }
 
 std::optional<double> WarmBudget::precision() const {

@@ -20,6 +20,10 @@ std::string TextOf(const Json& json, const char* name) {
   const auto it = json.find(name);
   return it != json.end() && it->is_string() ? it->get<std::string>() : "";
 }
+bool FlagOf(const Json& json, const char* name) {
+  const auto it = json.find(name);
+  return it != json.end() && it->is_boolean() && it->get<bool>();
+}
 uint64_t NumberOf(const Json& json, const char* name) {
   const auto it = json.find(name);
   return it != json.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
@@ -79,6 +83,7 @@ Json ToJson(const WarmJob& job) {
                {"created_ms", absl::ToUnixMillis(job.create_time)},
                {"deadline_ms", absl::ToUnixMillis(job.deadline)}};
   if (!job.name.empty()) json["name"] = job.name;
+  if (job.has_fixed_budget) json["fixed_budget"] = true;
   if (job.start_time) json["started_ms"] = absl::ToUnixMillis(*job.start_time);
   if (job.end_time) json["ended_ms"] = absl::ToUnixMillis(*job.end_time);
   return json;
@@ -100,8 +105,8 @@ std::optional<WarmJob> WarmJobFromJson(const Json& json) {
   }
   if (job.id.empty() || job.name_space.empty() || !known) return std::nullopt;
   job.priority = static_cast<int32_t>(SignedOf(json, "priority"));
-  const auto refresh = json.find("refresh");
-  job.refresh = refresh != json.end() && refresh->is_boolean() && refresh->get<bool>();
+  job.refresh = FlagOf(json, "refresh");
+  job.has_fixed_budget = FlagOf(json, "fixed_budget");
   job.total_keys = NumberOf(json, "total");
   job.next_key = NumberOf(json, "next");
   if (job.next_key > job.total_keys) return std::nullopt;

@@ -36,6 +36,7 @@ struct WarmJob {
   WarmJobState state = WarmJobState::kQueued;
   int32_t priority = 0;  // Larger runs first.
   bool refresh = false;  // Its keys are loaded anew, whoever has them.
+  bool has_fixed_budget = false;  // That of its namespace, whatever its source brings.
   uint64_t total_keys = 0;
   uint64_t next_key = 0;  // All keys below are over: warmed + absent + failed of them.
   uint64_t warmed_keys = 0;
@@ -80,6 +81,7 @@ struct WarmOrder {
   WarmText text;
   int32_t priority = 0;
   bool refresh = false;
+  bool has_fixed_budget = false;
   absl::Duration deadline = absl::Hours(1);  // From now.
 };
 

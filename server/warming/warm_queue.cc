@@ -20,6 +20,7 @@ absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
         other.state != WarmJobState::kRunning) {
       other.priority = std::max(other.priority, job.priority);
       other.deadline = std::max(other.deadline, job.deadline);
+      other.has_fixed_budget |= job.has_fixed_budget;
       return Added{id, false};
     }
     ++live;

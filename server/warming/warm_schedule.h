@@ -39,6 +39,7 @@ struct WarmSchedule {
   size_t top = 0;           // Other than 0: not `text`, but so many hot keys of the namespace.
   HotKeyWindow window = HotKeyWindow::kNow;  // In which they are hot.
   bool refresh = false;                      // Load them anew, whoever has them.
+  bool has_fixed_budget = false;             // See WarmJob.
   int32_t priority = 0;
   absl::Duration deadline = absl::Hours(1);  // Of each job, from when it is queued.
 };

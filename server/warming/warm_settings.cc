@@ -42,6 +42,15 @@ absl::StatusOr<HotKeyWindow> ReadWindow(const Place& place, const YAML::Node& no
                    absl::StrCat(QuoteKey(text), " is not one of now, next_hour, day, two_days"));
 }
 
+// True: fixed.
+absl::StatusOr<bool> ReadBudget(const Place& place, const YAML::Node& node) {
+  ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
+  if (text != "earned" && text != "fixed") {
+    return place.Bad(node, absl::StrCat(QuoteKey(text), " is not one of earned, fixed"));
+  }
+  return text == "fixed";
+}
+
 // One key a line, as it is.
 absl::Status ReadKeyFile(const Place& place, const YAML::Node& node, WarmText* text) {
   ASSIGN_OR_RETURN(const std::string path, Scalar(place, node));
@@ -102,6 +111,8 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
     const absl::StatusOr<bool> refresh = ParseBool(text);
     if (!refresh.ok()) return place.Bad(node, refresh.status());
     draft->refresh = *refresh;
+  } else if (key == "budget") {
+    ASSIGN_OR_RETURN(schedule.has_fixed_budget, ReadBudget(place, node));
   } else if (key == "namespace") {
     ASSIGN_OR_RETURN(schedule.name_space, warm_yaml::ReadName(place, node));
   } else if (key == "missed_limit") {
@@ -115,7 +126,7 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
     return warm_yaml::Unknown(
         place, node, key,
         {"cron", "time_zone", "missed_limit", "namespace", "priority", "deadline", "keys", "file",
-         "parts", "missed", "top", "window", "refresh"});
+         "parts", "missed", "top", "window", "refresh", "budget"});
   }
   return absl::OkStatus();
 }

@@ -20,7 +20,7 @@
 //       deadline: 10m
 //   startup:                        # once, when the cluster is cold; fields as of schedules
 //     users: {namespace: user, top: 100, window: day, priority: 100}
-//     first: {namespace: task, file: /etc/meridian/first-keys.txt}
+//     first: {namespace: task, file: /etc/meridian/first-keys.txt, budget: fixed}  # or earned
 //   rules:
 //     task_accessed:
 //       on: access                  # kind of event; of its namespace and key: of, key

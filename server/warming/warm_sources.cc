@@ -11,8 +11,19 @@ using Json = nlohmann::json;
 
 constexpr char kManual[] = "manual";
 constexpr char kPrediction[] = "prediction";
+constexpr char kStartup[] = "startup";
 
 uint64_t Grown(uint64_t now, uint64_t before) { return now - std::min(now, before); }
+
+// Leaders of a release before have kept the rate only.
+WarmBudget::Memory MemoryIn(const Json& json, double rate, const WarmBudget::Memory& first) {
+  WarmBudget::Memory memory{rate, 0, first.is_trusted && rate >= first.rate};
+  const auto gained = json.find("gained");
+  const auto trusted = json.find("trusted");
+  if (gained != json.end() && gained->is_number()) memory.gained = gained->get<double>();
+  if (trusted != json.end() && trusted->is_boolean()) memory.is_trusted = trusted->get<bool>();
+  return memory;
+}
 
 uint64_t CountIn(const Json& json, const char* name) {
   const auto it = json.find(name);
@@ -30,7 +41,14 @@ WarmSources::OfName* WarmSources::Of(const Name& name, absl::Duration now) {
   if (sources_.size() >= kMaxSources) return nullptr;
   WarmBudgetOptions options;
   options.ceiling = ceiling_(name.second);
-  options.first = name.first == kPrediction ? kFirstOfPrediction : options.ceiling;
+  options.first = options.ceiling;
+  options.trusted = true;
+  if (name.first != kStartup) options.credit = kCredit;
+  if (name.first == kPrediction) {
+    options.first = kFirstOfPrediction;
+    options.credit = kCreditOfPrediction;
+    options.trusted = false;
+  }
   return &sources_.emplace(name, OfName{{}, 0, WarmBudget(options, now), now}).first->second;
 }
 
@@ -102,9 +120,9 @@ bool WarmSources::Tick(absl::Duration now) {
     const auto requests = requests_.find(name.second);
     const double rate =
         requests == requests_.end() || seconds <= 0 ? 0 : requests->second / seconds;
-    const double before = of.budget.rate();
+    const double before = of.budget.memory().rate;
     of.budget.Update(of.outcomes, rate, now);
-    changed_ |= of.budget.rate() != before;
+    changed_ |= of.budget.memory().rate != before;
   }
   requests_.clear();
   return std::exchange(changed_, false);
@@ -148,6 +166,7 @@ std::vector<WarmSources::View> WarmSources::List(const std::string& name_space) 
 Json WarmSources::ToJson() const {
   Json all = Json::array();
   for (const auto& [name, of] : sources_) {
+    const WarmBudget::Memory memory = of.budget.memory();
     all.push_back({{"source", name.first},
                    {"namespace", name.second},
                    {"warmed", of.outcomes.warmed},
@@ -156,7 +175,9 @@ Json WarmSources::ToJson() const {
                    {"displaced", of.outcomes.displaced},
                    {"lost", of.outcomes.lost},
                    {"refused", of.refused},
-                   {"rate", of.budget.rate()}});
+                   {"rate", memory.rate},
+                   {"gained", memory.gained},
+                   {"trusted", memory.is_trusted}});
   }
   return all;
 }
@@ -180,7 +201,7 @@ void WarmSources::Restore(const Json& json, absl::Duration now) {
                     CountIn(one, "displaced"), CountIn(one, "lost")};
     of->earlier = of->outcomes;
     of->refused = CountIn(one, "refused");
-    of->budget.Restore(rate->get<double>(), of->outcomes, now);
+    of->budget.Restore(MemoryIn(one, rate->get<double>(), of->budget.memory()), of->outcomes, now);
   }
 }
 

@@ -55,7 +55,12 @@ class WarmSources {
   static constexpr absl::Duration kUpdate = absl::Seconds(5);
   // Keys a second that a prediction may cost before anything is known of it. Other sources are
   // trusted at first: somebody configured them.
-  static constexpr double kFirstOfPrediction = 20;
+  static constexpr double kFirstOfPrediction = 10;
+  // What a source may have in memory of which nothing is known, before it has gained anything, when
+  // it is not trusted any more. What a cold cluster is given is bounded by its configuration, and
+  // comes once: its rate follows its benefit, but it needs no credit.
+  static constexpr double kCredit = 100;
+  static constexpr double kCreditOfPrediction = 50;
 
   // `ceiling`: keys a second of a namespace.
   using Ceiling = std::function<double(const std::string& name_space)>;

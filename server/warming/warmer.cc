@@ -41,7 +41,8 @@ Warmer::Warmer(WarmerOptions options, WarmSettings settings, const Clock& clock,
                  store_.LoadText(id, std::move(done));
                },
                [this] { SaveSoon(); }, [this](const std::string& id) { HandleOver(id); },
-               [this](const WarmJob& job) {
+               [this](const WarmJob& job) -> std::optional<double> {
+                 if (job.has_fixed_budget) return std::nullopt;
                  return sources_.RateOf(job.source, job.name_space, clock_.Monotonic());
                },
                [this](const WarmJob& job, uint64_t keys) {
@@ -232,6 +233,7 @@ WarmJob Warmer::JobOf(const WarmSchedule& schedule, absl::Time now) const {
   job.identity = absl::StrCat("schedule:", schedule.name, ":", schedule.keys_hash);
   job.priority = schedule.priority;
   job.refresh = schedule.refresh;
+  job.has_fixed_budget = schedule.has_fixed_budget;
   job.total_keys = schedule.total_keys;
   job.create_time = now;
   job.deadline = now + schedule.deadline;

@@ -84,6 +84,7 @@ WarmJob Warmer::JobOf(const WarmOrder& order) {
                    HexHash128(absl::StrCat(order.name_space, "\n", order.text.ToJsonText())));
   job.priority = order.priority;
   job.refresh = order.refresh;
+  job.has_fixed_budget = order.has_fixed_budget;
   job.create_time = clock_.Now();
   job.deadline = job.create_time + order.deadline;
   return job;

@@ -110,7 +110,8 @@ void Warmer::StartCold() {
       if (generation != generation_) return;
       if (text.ok() && !text->keys.empty()) {
         gathered->orders.push_back({"startup", wanted.name, wanted.name_space, *text,
-                                    wanted.priority, wanted.refresh, wanted.deadline});
+                                    wanted.priority, wanted.refresh, wanted.has_fixed_budget,
+                                    wanted.deadline});
       } else {
         spdlog::warn("startup: {} has no keys: {}", wanted.name,
                      text.ok() ? "nothing is known to be hot" : text.status().ToString());

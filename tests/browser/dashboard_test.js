@@ -5,10 +5,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { BASE, json, localCluster, NODES, openBrowser, openPage, sleep, waitForMode } from './browser.js';
-import { at, differences, metricSum, readPage } from './figures.js';
+import {
+  BASE, json, localCluster, NODES, openBrowser, openPage, quiet, sleep, startStandby, waitForMode,
+} from './browser.js';
+import { at, metricSum, readChecked } from './figures.js';
 
-const { COORDINATOR_NAME, VICTIM, WORK, MERIDIAN_SCREENSHOTS } = process.env;
+const { COORDINATOR_NAME, REDIS, VICTIM, WORK, MERIDIAN_SCREENSHOTS } = process.env;
 let browser;
 
 before(async () => {
@@ -25,32 +27,12 @@ async function picture(page, name) {
   assert.ok(size < 400 * 1024, `${name} has ${size} bytes`);
 }
 
-// Fails when the page complained, or broke its own policy.
-async function quiet({ page, complaints }) {
-  assert.deepEqual(complaints, []);
-  assert.deepEqual(await page.evaluate(() => window.violations), []);
-}
-
-// Reads the page until it shows an overview that was seen on its way.
-async function readKnown({ page, overviews }) {
-  for (let i = 0; i < 20; ++i) {
-    const read = await readPage(page);
-    const known = overviews.get(read.time);
-    if (known) return { read, known };
-    await sleep(100);
-  }
-  throw new Error('the page shows no overview that it was told');
-}
-
 test('every number on the page is that of the JSON', async () => {
   const opened = await openPage(browser.context);
   await waitForMode(opened.page, 'live');
   let shown = 0;
   for (let round = 0; round < 5; ++round) {
-    const { read, known } = await readKnown(opened);
-    const best = known.map((overview) => differences(read, overview))
-      .sort((a, b) => a.length - b.length)[0];
-    assert.deepEqual(best, []);
+    const read = await readChecked(opened);
     shown = [...read.figures, ...read.rows].filter(({ value }) => value !== '').length;
     await sleep(1300);
   }
@@ -259,11 +241,14 @@ test('the files are asked for again only when they have changed', async () => {
   assert.deepEqual([again.status, (await again.text()).length], [304, 0]);
 });
 
-test('a node that is killed is red within five seconds', async () => {
+test('a node that is killed is red within five seconds, and its alert fires beside it', async () => {
   const opened = await openPage(browser.context);
   const { page } = opened;
   const row = `#nodes tr[data-key="${VICTIM}"]`;
+  const alerts = page.locator('#alerts .now li.firing')
+    .filter({ hasText: 'MeridianNodeDown' }).filter({ hasText: VICTIM });
   await page.waitForSelector(`${row}.good`);
+  assert.equal(await alerts.count(), 0);
   const killed = Date.now();
   await localCluster('kill', VICTIM);
   try {
@@ -274,14 +259,28 @@ test('a node that is killed is red within five seconds', async () => {
     assert.ok(red > 1.5 * green && red > 1.5 * blue, `rgb ${red} ${green} ${blue}`);
     console.log(`a killed node was red after ${seconds} s`);
     assert.ok(seconds <= 5, `red after ${seconds} s`);
+    await alerts.waitFor({ timeout: 10000 });
+    const fired = (Date.now() - killed) / 1000;
+    console.log(`its alert was on the page after ${fired} s`);
+    assert.ok(fired <= 6, `alert after ${fired} s`);
+    const alert = alerts.first();
+    assert.match(await alert.textContent(), /critical.*MeridianNodeDown.*docs\/runbooks\/MeridianNodeDown\.md/s);
+    assert.match(await alert.textContent(), new RegExp(`node ${VICTIM}`));
+    // On a busy machine others may fire as well.
+    assert.match(await page.title(), /^\(\d+\) /);
+    assert.match(await page.textContent('#missing'), new RegExp(`^${VICTIM} missing`));
+    assert.match(await page.textContent(`${row} .remarks`), /not a member any more/);
+    assert.match(await page.textContent('#spoken'), new RegExp(`critical alert: node ${VICTIM}`));
     await page.waitForFunction((id) => [...document.querySelectorAll('#ring .legend li')]
       .every((item) => item.dataset.key !== id || item.textContent.includes(': 0 slots')), VICTIM,
     { timeout: 15000 });
     await quiet(opened);
-    await page.close();
   } finally {
     await localCluster('start', VICTIM);
   }
+  await alerts.waitFor({ state: 'detached', timeout: 30000 });
+  await page.waitForSelector(`${row}.good`);
+  await page.close();
 });
 
 test('a coordinator that stands still is said to be away, and since when; then all goes on', async () => {
@@ -301,4 +300,43 @@ test('a coordinator that stands still is said to be away, and since when; then a
   assert.ok(await page.isHidden('#bar'));
   assert.deepEqual(opened.complaints, []);
   await page.close();
+});
+
+test('the page of a standby is that of the leader, and says why while nobody leads', async () => {
+  const standby = await startStandby();
+  try {
+    const opened = await openPage(browser.context, { down: true, base: standby.base });
+    const { page } = opened;
+    await waitForMode(page, 'live');
+    const bar = () => page.textContent('#bar');
+    assert.ok(await page.isHidden('#bar'));
+    assert.equal(await page.textContent('#pill'), 'live');
+    const { coordinator, region } = await json(`${standby.base}/v1/cluster/overview`);
+    assert.equal(coordinator, COORDINATOR_NAME);
+    assert.match(await page.title(), new RegExp(region));
+    assert.ok(Number(await page.getAttribute('data[data-figure="totals.hits"]', 'value')) > 0);
+    await localCluster('stop', REDIS);
+    try {
+      await page.waitForFunction(() => /does not lead: no leader is known/
+        .test(document.getElementById('bar').textContent), null, { timeout: 30000 });
+      // Its own alert, which is all that it knows.
+      const alert = page.locator('#alerts .now li.firing');
+      await alert.first().waitFor({ timeout: 30000 });
+      assert.match(await alert.first().textContent(), /critical.*MeridianRedisAway.*coordinator us-standby/s);
+      assert.equal(await page.textContent('#pill'), 'standby');
+      assert.ok(await page.isVisible('#bar'));
+      assert.match(await bar(), /Figures are of /);  // What is shown is old, and says so.
+      await picture(page, 'nobody-leads');
+    } finally {
+      await localCluster('cont', REDIS);
+    }
+    // Either of the two leads then.
+    await page.waitForFunction(() => !/no leader is known/.test(document.getElementById('bar').textContent),
+      null, { timeout: 30000 });
+    await waitForMode(page, 'live', 30000);
+    assert.deepEqual(opened.complaints, []);
+    await page.close();
+  } finally {
+    await standby.stop();
+  }
 });

@@ -1,5 +1,7 @@
 // What stands on the page, read as a person reads it: a number and a unit.
 
+import assert from 'node:assert/strict';
+
 // Units by what they are in the JSON's unit of the same figure.
 const UNITS = { '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, '/s': 1, 'k/s': 1e3, 'M/s': 1e6, '%': 0.01,
   B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40, cores: 1 };
@@ -43,7 +45,9 @@ export function readPage(page) {
 }
 
 // Which figure a column must show, by what is written above it.
-const TITLES = { reads: 'requests_per_second', 'hit rate': 'hit_rate', 'from L1': 'l1_hit_rate',
+const TITLES = { reads: 'requests_per_second', 'hit rate': /^hit_rate$/, 'from L1': 'l1_hit_rate',
+  'hit rate, 5 min': 'judged.hit_rate', 'L1 p95, 5 min': 'judged.l1_p95_ms', 'L1 p99': 'latency.l1.p99_ms',
+  'L2 p95, 5 min': 'judged.l2_p95_ms', 'L2 p99': 'latency.l2.p99_ms',
   'from L2': 'l2_hit_rate', errors: /^errors/, L1: 'l1_bytes', entries: 'l1_entries', slots: 'owned_slots',
   hits: 'hits', misses: 'misses', p50: 'figures.p50_ms', p95: 'figures.p95_ms', p99: 'figures.p99_ms',
   average: 'figures.average_ms', epoch: 'epoch', up: 'uptime_seconds', writes: 'sets' };
@@ -70,6 +74,21 @@ export function differences(read, overview) {
     compare(`${table} ${key} `, path, value, text, at(item, path));
   }
   return wrong;
+}
+
+// Reads the page until it shows an overview that was seen on its way, and fails where it differs from it.
+export async function readChecked({ page, overviews }) {
+  for (let i = 0; i < 20; ++i) {
+    const read = await readPage(page);
+    const known = overviews.get(read.time);
+    if (known) {
+      const best = known.map((overview) => differences(read, overview)).sort((a, b) => a.length - b.length)[0];
+      assert.deepEqual(best, []);
+      return read;
+    }
+    await new Promise((done) => { setTimeout(done, 100); });
+  }
+  throw new Error('the page shows no overview that it was told');
 }
 
 const SAMPLE = /^(\w+)(?:\{(.*)\})? (\S+)/;

@@ -229,6 +229,26 @@ TEST_F(ClientCliContractTest, MistakesAreExplained) {
   EXPECT_THAT(nobody.err, Not(HasSubstr("\033["))) << "no colours into a file";
 }
 
+TEST_F(ClientCliContractTest, ACoordinatorThatIsAwayIsNamedAndNotTheNodes) {
+  for (const char* words :
+       {"warm list", "warm run task k", "alerts", "hotkeys", "policy history"}) {
+    const Outcome nobody = Ctl(absl::StrCat(words, " --coordinator 127.0.0.1:1"));
+    EXPECT_EQ(nobody.exit_code, 5) << words;
+    EXPECT_THAT(nobody.err, HasSubstr("cannot reach coordinator 127.0.0.1:1")) << words;
+    EXPECT_THAT(nobody.err, HasSubstr("--coordinator HOST:PORT")) << words;
+    EXPECT_THAT(nobody.err, Not(HasSubstr("--target"))) << words;
+  }
+}
+
+TEST_F(ClientCliContractTest, AnOriginThatIsLateIsNotTakenForANode) {
+  store_.set_origin_is_late();
+  const Outcome late = Ctl("get task 42");
+  EXPECT_EQ(late.exit_code, 5);
+  EXPECT_THAT(late.err, HasSubstr("ORIGIN_TIMEOUT"));
+  EXPECT_THAT(late.err, HasSubstr("--max-stale"));
+  EXPECT_THAT(late.err, Not(HasSubstr("did not answer within"))) << "the node has answered";
+}
+
 TEST_F(ClientCliContractTest, EveryCommandHasHelpWithExamples) {
   for (const char* command : {"get", "set", "invalidate", "mget", "mset", "touch", "explain",
                               "ring", "status", "replay"}) {

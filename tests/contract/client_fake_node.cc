@@ -1,5 +1,8 @@
 #include "tests/contract/client_fake_node.h"
 
+#include <chrono>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/rpc/error.h"
@@ -7,6 +10,11 @@
 #include "common/rpc/topology_proto.h"
 
 namespace meridian {
+namespace {
+
+constexpr uint64_t kIncarnation = 1;
+
+}  // namespace
 
 using cache::v1::ENTRY_STATUS_CONFLICT;
 using cache::v1::ENTRY_STATUS_MISS;
@@ -16,6 +24,12 @@ void FakeStore::Read(const std::string& name_space, const std::string& key,
                      cache::v1::Entry* entry) {
   absl::MutexLock lock(&mu_);
   const auto found = entries_.find({name_space, key});
+  if (found == entries_.end() && origin_is_late_) {
+    entry->set_status(cache::v1::ENTRY_STATUS_ERROR);
+    ToProto(Error{grpc::StatusCode::DEADLINE_EXCEEDED, reason::kOriginTimeout, "too late", {}},
+            entry->mutable_error());
+    return;
+  }
   if (found == entries_.end()) {
     entry->set_status(ENTRY_STATUS_MISS);
     return;
@@ -73,6 +87,11 @@ void FakeStore::set_corrupt_every(int n) {
   corrupt_every_ = n;
 }
 
+void FakeStore::set_origin_is_late() {
+  absl::MutexLock lock(&mu_);
+  origin_is_late_ = true;
+}
+
 void FakeStore::Publish(const Topology& topology) {
   absl::MutexLock lock(&mu_);
   ToProto(topology, &topology_);
@@ -121,6 +140,16 @@ void FakeNode::Stop() {
 std::vector<std::string> FakeNode::keys() const {
   absl::MutexLock lock(&mu_);
   return keys_;
+}
+
+void FakeNode::StopTelling() {
+  absl::MutexLock lock(&mu_);
+  tells_ = false;
+}
+
+void FakeNode::GoOnTelling() {
+  absl::MutexLock lock(&mu_);
+  tells_ = true;
 }
 
 void FakeNode::HoldLease(const std::string& key, const std::string& value) {
@@ -172,6 +201,7 @@ grpc::Status FakeNode::End(cache::v1::ResponseHeader* header) const {
   }
   header->set_epoch(store_.topology().epoch());
   header->set_node(id_);
+  header->set_watch_incarnation(kIncarnation);
   return grpc::Status::OK;
 }
 
@@ -300,6 +330,28 @@ grpc::Status FakeNode::WatchTopology(grpc::ServerContext* context,
     if (response.topology().epoch() <= epoch) continue;
     epoch = response.topology().epoch();
     if (!writer->Write(response)) break;
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeNode::Watch(grpc::ServerContext* context, const cache::v1::WatchRequest* request,
+                             grpc::ServerWriter<cache::v1::WatchResponse>* writer) {
+  uint64_t previous = request->resume_after();
+  for (; !context->IsCancelled() && !stopping_; absl::SleepFor(absl::Milliseconds(5))) {
+    cache::v1::WatchResponse message;
+    {
+      absl::MutexLock lock(&mu_);
+      if (!tells_) continue;
+      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           std::chrono::steady_clock::now().time_since_epoch())
+                           .count();
+      message.set_sent_at_ms(static_cast<uint64_t>(now));
+      message.set_complete_at_ms(static_cast<uint64_t>(now));
+    }
+    message.set_previous(std::exchange(previous, 1));
+    message.set_sequence(1);
+    message.set_incarnation(kIncarnation);
+    if (!writer->Write(message)) break;  // Late or not, it says what was so above.
   }
   return grpc::Status::OK;
 }

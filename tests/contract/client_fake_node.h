@@ -34,6 +34,8 @@ class FakeStore {
   size_t writes() const;
   // From now on one byte of every n-th value that is read is wrong.
   void set_corrupt_every(int n);
+  // From now on what is missing is said to have an origin that does not answer.
+  void set_origin_is_late();
 
   void Publish(const Topology& topology);
   cache::v1::Topology topology() const;
@@ -51,6 +53,7 @@ class FakeStore {
   uint64_t last_hlc_ ABSL_GUARDED_BY(mu_) = 1000;
   size_t writes_ ABSL_GUARDED_BY(mu_) = 0;
   int corrupt_every_ ABSL_GUARDED_BY(mu_) = 0;
+  bool origin_is_late_ ABSL_GUARDED_BY(mu_) = false;
   int hits_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::pair<std::string, std::string>, Stored> entries_ ABSL_GUARDED_BY(mu_);
   cache::v1::Topology topology_ ABSL_GUARDED_BY(mu_);
@@ -77,6 +80,11 @@ class FakeNode final : public cache::v1::CacheService::Service {
   void Stop();
 
   void set_fault(FakeFault fault) { fault_ = fault; }
+  // Watch streams say every few milliseconds that all is told until then, of slots in which nothing
+  // ever changes: stop them before something does. From when this returns until GoOnTelling they
+  // say nothing at all; calls are answered as ever.
+  void StopTelling();
+  void GoOnTelling();
   // To BatchGet, somebody has the lease of the key, and gives it `value` while the first one waits;
   // without a value nobody does, and who asks is told so at once.
   void HoldLease(const std::string& key, const std::string& value);
@@ -109,6 +117,8 @@ class FakeNode final : public cache::v1::CacheService::Service {
                            cache::v1::GetTopologyResponse*) override;
   grpc::Status WatchTopology(grpc::ServerContext*, const cache::v1::WatchTopologyRequest*,
                              grpc::ServerWriter<cache::v1::WatchTopologyResponse>*) override;
+  grpc::Status Watch(grpc::ServerContext*, const cache::v1::WatchRequest*,
+                     grpc::ServerWriter<cache::v1::WatchResponse>*) override;
 
   // What a BatchGet says of the lease of a key that the store misses.
   void AnswerLease(const cache::v1::BatchGetRequest& request, const std::string& key,
@@ -132,6 +142,7 @@ class FakeNode final : public cache::v1::CacheService::Service {
   std::vector<int64_t> lease_waits_ ABSL_GUARDED_BY(mu_);
   cache::v1::RequestHeader last_header_ ABSL_GUARDED_BY(mu_);
   absl::Duration last_timeout_ ABSL_GUARDED_BY(mu_);
+  bool tells_ ABSL_GUARDED_BY(mu_) = true;
 };
 
 }  // namespace meridian

@@ -74,8 +74,11 @@ class TestCoordinator {
     rollouts_ = std::make_unique<RolloutLead>(PolicyRolloutsOptions(), *coordinator_, *view_,
                                               [] { return std::optional<VersionFigures>(); });
     tickets_ = std::make_unique<TicketLead>(RolloutTickets::kAbsence, *coordinator_, *view_);
-    service_ = std::make_unique<CoordinatorServiceHandler>(
-        *coordinator_, *warmer_, *hot_keys_, *prediction_, *rollouts_, alerts_, advisor_, *tickets_);
+    analytics_ =
+        std::make_unique<ClusterAnalytics>(*coordinator_, figures_, figure_transport_, UnitCosts());
+    service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
+                                                           *prediction_, *rollouts_, alerts_,
+                                                           advisor_, *tickets_, *analytics_);
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder);
     builder.RegisterService(service_.get());
@@ -129,6 +132,7 @@ class TestCoordinator {
   std::unique_ptr<PredictionLead> prediction_;
   std::unique_ptr<RolloutLead> rollouts_;
   std::unique_ptr<TicketLead> tickets_;
+  std::unique_ptr<ClusterAnalytics> analytics_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
@@ -465,6 +469,21 @@ TEST_F(CoordinatorStreamTest, OneNodeRestartsAtATime) {
   EXPECT_EQ(ask(*leader, "n1"), "");
   EXPECT_EQ(ask(*leader, "n2"), "n1 is being restarted");
   EXPECT_EQ(ask(*leader, "n7"), "no member is called 'n7'");
+  const auto give_back = [&leader](const std::string& node) {
+    GrpcCoordinatorTransport transport;
+    absl::Notification answered;
+    absl::Status result;
+    transport.GiveTicketBack(leader->address(), node, kPatience, [&](const absl::Status& status) {
+      result = status;
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return result;
+  };
+  EXPECT_EQ(give_back("n7"), absl::OkStatus()) << "nobody knows it, and it has nothing";
+  EXPECT_EQ(ask(*leader, "n2"), "n1 is being restarted");
+  EXPECT_EQ(give_back("n1"), absl::OkStatus());
+  EXPECT_EQ(ask(*leader, "n2"), "") << "at once";
   EXPECT_THAT(ask(standby, "n1"), ::testing::HasSubstr("does not lead"));
 }
 

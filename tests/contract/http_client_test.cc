@@ -22,6 +22,7 @@ namespace meridian {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 using Request = HttpReceiver::Request;
 
@@ -86,6 +87,15 @@ TEST_F(HttpClientTest, WithoutABodyItIsAGet) {
   const HttpReceiver receiver([](const Request&) { return HttpReceiver::Reply(200, "{}"); });
   ASSERT_TRUE(Send(absl::StrCat("http://", receiver.address())).ok());
   EXPECT_THAT(receiver.requests()[0].head, StartsWith("GET / HTTP/1.1\r\n"));
+}
+
+TEST_F(HttpClientTest, WhatIsAskedForSomebodyElseSaysSo) {
+  const HttpReceiver receiver([](const Request&) { return HttpReceiver::Reply(200, "{}"); });
+  const HttpUrl url = *ParseHttpUrl(absl::StrCat("http://", receiver.address()));
+  ASSERT_TRUE(Send({.url = url}).ok());
+  ASSERT_TRUE(Send({.url = url, .forwarded = true}).ok());
+  EXPECT_THAT(receiver.requests()[0].head, Not(HasSubstr("Meridian-Forwarded")));
+  EXPECT_THAT(receiver.requests()[1].head, HasSubstr("Meridian-Forwarded: 1\r\n"));
 }
 
 TEST_F(HttpClientTest, WhateverTheCodeIsItIsTheAnswerAndRedirectsAreNotFollowed) {

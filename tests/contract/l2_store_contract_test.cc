@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "server/node/fence.h"
+#include "tests/support/wait_until.h"
 
 namespace meridian {
 namespace {
@@ -461,6 +462,8 @@ TEST_P(L2StoreContractTest, HealthSaysThatAllIsWell) {
   // One call of each kind, so that all that connects at the start has connected.
   EXPECT_EQ(Outcome(Put(Key("a"), V(1), "one")), L2WriteOutcome::kApplied);
   EXPECT_EQ(FetchValue(Key("a")), "one");
+  // A cluster has servers that no call has asked.
+  EXPECT_TRUE(WaitUntil([this] { return harness_->Health().connected; }, absl::Seconds(10)));
   const L2Health health = harness_->Health();
   EXPECT_TRUE(health.configured);
   EXPECT_TRUE(health.connected);

@@ -1,5 +1,6 @@
 // One suite for every LeaseStore: in memory, and on a real Redis.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,9 +64,10 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
     return *std::move(answer);
   }
   LeaseState Acquire(std::string holder, absl::Duration ttl = absl::Minutes(1),
-                     std::string name = "leader") {
+                     std::string name = "leader", std::string note = "") {
+    const LeaseBid bid = {holder, "at:" + holder, "http:" + holder, note};
     const auto state = Wait<absl::StatusOr<LeaseState>>(
-        [&](auto done) { store_->TryAcquire(name, holder, "at:" + holder, ttl, done); });
+        [&](auto done) { store_->TryAcquire(name, bid, ttl, done); });
     EXPECT_TRUE(state.ok()) << state.status();
     return state.value_or(LeaseState());
   }
@@ -109,8 +111,32 @@ TEST_P(LeaseStoreContractTest, OneHolderAtATimeAndEverybodyLearnsWho) {
   EXPECT_FALSE(second.held);
   EXPECT_EQ(second.holder, "a");
   EXPECT_EQ(second.address, "at:a");
+  EXPECT_EQ(second.http_address, "http:a");
   EXPECT_EQ(second.token, first.token);
   EXPECT_TRUE(Acquire("b", absl::Minutes(1), "another lease").held);
+}
+
+TEST_P(LeaseStoreContractTest, TheHolderHearsOnceWhatTheOthersNoteAndNobodyElseDoes) {
+  using Notes = std::map<std::string, std::string>;
+  const std::string any_bytes("\0\r\n{}", 5);
+  Acquire("a");
+  EXPECT_EQ(Acquire("b", absl::Minutes(1), "leader", "of before").notes, Notes());
+  Acquire("b", absl::Minutes(1), "leader", any_bytes);
+  Acquire("c", absl::Minutes(1), "leader", "c's");
+  EXPECT_EQ(Acquire("d").notes, Notes());
+  EXPECT_EQ(Acquire("a").notes, (Notes{{"b", any_bytes}, {"c", "c's"}}));
+  EXPECT_EQ(Acquire("a").notes, Notes());
+  Acquire("b", absl::Minutes(1), "leader", "to a");
+  EXPECT_TRUE(Release("a").ok());
+  EXPECT_EQ(Acquire("c").notes, Notes()) << "it was not for c";
+}
+
+TEST_P(LeaseStoreContractTest, OfNotesOnlySoManyAreKept) {
+  Acquire("a");
+  for (size_t i = 0; i < 2 * LeaseStore::kMaxNotes; ++i) {
+    Acquire("other-" + std::to_string(i), absl::Minutes(1), "leader", "note");
+  }
+  EXPECT_EQ(Acquire("a").notes.size(), LeaseStore::kMaxNotes);
 }
 
 TEST_P(LeaseStoreContractTest, RenewalKeepsTheTokenAndAChangeRaisesIt) {

@@ -77,7 +77,9 @@ class MetricsHttpTest : public testing::Test {
          .handlers = {[this](const HttpRequest& request) {
                         ++handled_;
                         return request.path == "/v1/echo"
-                                   ? std::optional<HttpReply>(JsonReply({{"query", request.query}}))
+                                   ? std::optional<HttpReply>(
+                                         request.forwarded ? JsonReply({{"forwarded", true}})
+                                                           : JsonReply({{"query", request.query}}))
                                    : std::nullopt;
                       },
                       AnswerPage},
@@ -159,6 +161,14 @@ TEST_F(MetricsHttpTest, HandlersAnswerTheirPathsAndErrorsAreJson) {
   EXPECT_THAT(Request("GET", "/v1/echo?a" + longest), HasSubstr("\"reason\":\"QUERY_TOO_LONG\""));
 }
 
+TEST_F(MetricsHttpTest, HandlersKnowWhatIsAskedForSomebodyElse) {
+  EXPECT_THAT(Request("GET", "/v1/echo"), Not(HasSubstr("forwarded")));
+  EXPECT_THAT(Exchange(http_->port(),
+                       "GET /v1/echo HTTP/1.1\r\nHost: localhost\r\n"
+                       "meridian-forwarded: 1\r\n\r\n"),
+              HasSubstr(R"("forwarded":true)"));
+}
+
 TEST_F(MetricsHttpTest, OnLoopbackAHostThatAPageElsewhereCouldUseIsRefused) {
   const auto with_host = [this](const std::string& header) {
     return Exchange(http_->port(), "GET /livez HTTP/1.1\r\n" + header + "\r\n");
@@ -211,10 +221,10 @@ TEST_F(MetricsHttpTest, ThePageIsAskedAgainByItsTagAndComesPacked) {
 }
 
 TEST_F(MetricsHttpTest, ConnectionsThatABrowserOpensAheadHoldNobodyUp) {
-  threads_ = 4;
+  threads_ = MetricsHttpOptions().threads;
   http_ = *Start("127.0.0.1:0");
   std::vector<int> idle;
-  for (int i = 0; i < 3; ++i) idle.push_back(Connect(http_->port()));
+  for (int i = 0; i < threads_ - 1; ++i) idle.push_back(Connect(http_->port()));
   EXPECT_THAT(Request("GET", "/livez"), StartsWith("HTTP/1.1 200 OK\r\n"));
   for (const int fd : idle) close(fd);
 }

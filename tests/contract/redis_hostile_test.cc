@@ -1,16 +1,12 @@
 // A server that is no Redis, or a broken one: whatever it sends, the connection goes and we stay.
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -20,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "server/l2/redis_store.h"
 #include "tests/contract/redis_store_fixture.h"
+#include "tests/support/loopback_server.h"
 
 namespace meridian {
 namespace {
@@ -44,48 +41,23 @@ struct Hostility {
   std::string cause = "protocol";  // Why the connection was dropped; empty: it lives on.
 };
 
-// Accepts connections one after the other, answers the handshake properly, and is hostile then.
+// Answers the handshake properly, and is hostile then.
 class HostileServer {
  public:
-  explicit HostileServer(Hostility hostility) : hostility_(std::move(hostility)) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(listener_, 16), 0);
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    acceptor_ = std::thread([this] { Accept(); });
-  }
-  ~HostileServer() {
-    shutdown(listener_, SHUT_RDWR);
-    acceptor_.join();
-    close(listener_);
-  }
+  explicit HostileServer(Hostility hostility)
+      : hostility_(std::move(hostility)), server_([this](int fd) { Talk(fd); }) {}
 
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return server_.port(); }
   int connections() const { return connections_; }
 
  private:
-  void Accept() {
-    std::vector<std::thread> talks;
-    while (true) {
-      const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd < 0) break;
-      ++connections_;
-      talks.emplace_back([this, fd] { Talk(fd); });
-    }
-    for (std::thread& talk : talks) talk.join();
-  }
-
   static bool Send(int fd, const std::string& bytes) {
     return send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
   }
 
   // Until the other side hangs up.
   void Talk(int fd) {
+    ++connections_;
     std::string seen;
     char buffer[4096];
     ssize_t size;
@@ -104,14 +76,11 @@ class HostileServer {
         seen.clear();
       }
     }
-    close(fd);
   }
 
   const Hostility hostility_;
-  int listener_ = -1;
-  uint16_t port_ = 0;
   std::atomic<int> connections_{0};
-  std::thread acceptor_;
+  LoopbackServer server_;  // Goes first: its threads use what is above.
 };
 
 // Peak memory of this process in MiB since ForgetPeakMemory: /proc(5).

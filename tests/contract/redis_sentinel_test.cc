@@ -23,7 +23,7 @@ using ::testing::Not;
 
 constexpr absl::Duration kWritesResumeWithin = absl::Seconds(8);
 
-TEST_F(RedisSentinelTest, WritesGoOnWithinEightSecondsAfterThePrimaryIsKilled) {
+TEST_F(RedisSentinelTest, Requirement4_13_WritesGoOnEightSecondsAfterThePrimaryIsKilled) {
   StartGroup();
   OpenStore(FastTimeouts(), Url());
   Load load(*this);

@@ -17,6 +17,7 @@
 #include "server/node/record.h"
 #include "server/replication/write_refusal.h"
 #include "tests/contract/redis_store_fixture.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/wait_until.h"
 
 namespace meridian {
@@ -314,6 +315,48 @@ TEST_F(RedisStoreTest, TheServerTellsWhatItUses) {
   constexpr size_t kBytes = size_t{4} << 20;
   ASSERT_TRUE(ApplyStatus(Put("large", 1, std::string(kBytes, 'v'))).ok());
   EXPECT_GT(Usage()->used_bytes, before->used_bytes + kBytes);
+}
+
+TEST_F(RedisStoreTest, TheServerTellsWhatItHasAfterARestart) {
+  const TempDir files;
+  StartRedis({"--dir", files.path()});
+  OpenStore();
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  const auto after = [&](std::vector<std::string> setting) {
+    setting.insert(setting.begin(), {"CONFIG", "SET"});
+    EXPECT_TRUE(redis_->Command(setting).ok());
+    return Usage()->persistence;
+  };
+  EXPECT_EQ(Usage()->persistence, "none");
+  EXPECT_EQ(after({"save", "3600 1"}), "rdb");
+  EXPECT_EQ(after({"appendonly", "yes"}), "rdb+aof");
+  EXPECT_EQ(after({"save", ""}), "aof");
+  redis_->Kill();  // Before its folder goes.
+}
+
+// As a managed Redis is.
+TEST_F(RedisStoreTest, WithoutConfigItSaysWhatInfoTellsAndIsNotAskedAgain) {
+  StartRedis();
+  ASSERT_TRUE(redis_->Command({"ACL", "SETUSER", "default", "-config"}).ok());
+  OpenStore();
+  ASSERT_TRUE(observer_.WaitForUps(2));
+  // "cmdstat_config|get:calls=0,...,rejected_calls=3,failed_calls=0"
+  const auto refusals = [&] {
+    const absl::StatusOr<std::string> info = redis_->Command({"INFO", "commandstats"});
+    EXPECT_TRUE(info.ok()) << info.status();
+    const size_t at = info->find("cmdstat_config|get:");
+    return at == std::string::npos ? "" : info->substr(at, info->find('\r', at) - at);
+  };
+  const std::string at_first = refusals();
+  EXPECT_THAT(at_first, HasSubstr("rejected_calls=")) << "maxmemory, when it connected";
+  ASSERT_TRUE(Usage().ok()) << Usage().status();
+  const std::string asked_once = refusals();
+  EXPECT_NE(asked_once, at_first);
+  const absl::StatusOr<L2Usage> usage = Usage();
+  ASSERT_TRUE(usage.ok()) << usage.status();
+  EXPECT_EQ(usage->persistence, "") << "not known";
+  EXPECT_GT(usage->used_bytes, 0u);
+  EXPECT_EQ(refusals(), asked_once);
 }
 
 TEST_F(RedisStoreTest, ADestroyedStoreAnswersWhatIsPending) {

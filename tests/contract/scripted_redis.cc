@@ -1,11 +1,8 @@
 #include "tests/contract/scripted_redis.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,48 +11,8 @@
 
 namespace meridian {
 
-ScriptedRedis::ScriptedRedis(Answer answer) : answer_(std::move(answer)) {
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      listen(listener_, 64) != 0) {
-    std::abort();
-  }
-  getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
-  acceptor_ = std::thread([this] { Accept(); });
-}
-
-ScriptedRedis::~ScriptedRedis() {
-  shutdown(listener_, SHUT_RDWR);
-  {
-    absl::MutexLock lock(&mu_);
-    for (const int fd : connections_) shutdown(fd, SHUT_RDWR);
-  }
-  acceptor_.join();
-  close(listener_);
-}
-
-void ScriptedRedis::Accept() {
-  std::vector<std::thread> talks;
-  for (;;) {
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) break;
-    {
-      absl::MutexLock lock(&mu_);
-      connections_.insert(fd);
-    }
-    talks.emplace_back([this, fd] { Talk(fd); });
-  }
-  {
-    absl::MutexLock lock(&mu_);
-    for (const int fd : connections_) shutdown(fd, SHUT_RDWR);
-  }
-  for (std::thread& talk : talks) talk.join();
-}
+ScriptedRedis::ScriptedRedis(Answer answer)
+    : answer_(std::move(answer)), server_([this](int fd) { Talk(fd); }) {}
 
 void ScriptedRedis::Talk(int fd) {
   ReplyReader reader{ReplyLimits()};  // Commands are arrays of bulks, as answers may be.
@@ -82,9 +39,7 @@ void ScriptedRedis::Talk(int fd) {
     open = fed.ok() && taken;
   }
   absl::MutexLock lock(&mu_);
-  connections_.erase(fd);
   subscribers_.erase(fd);
-  close(fd);
 }
 
 std::string ScriptedRedis::AnswerTo(const Words& words) {
@@ -125,7 +80,7 @@ std::string ScriptedRedis::Array(const Words& bulks) {
 }
 
 std::string ScriptedRedis::AllSlots() const {
-  return absl::StrCat("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n", Bulk("127.0.0.1"), ":", port_, "\r\n",
+  return absl::StrCat("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n", Bulk("127.0.0.1"), ":", port(), "\r\n",
                       Bulk("id"));
 }
 

@@ -15,12 +15,12 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "tests/support/loopback_server.h"
 
 namespace meridian {
 
@@ -31,9 +31,8 @@ class ScriptedRedis {
   using Answer = std::function<std::optional<std::string>(const Words&)>;
 
   explicit ScriptedRedis(Answer answer);
-  ~ScriptedRedis();
 
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return server_.port(); }
   // When a command came, by its first word, or its first two ("CLUSTER SLOTS").
   std::vector<absl::Time> TimesOf(const std::string& command) const ABSL_LOCKS_EXCLUDED(mu_);
   size_t CountOf(const std::string& command) const { return TimesOf(command).size(); }
@@ -46,18 +45,14 @@ class ScriptedRedis {
   std::string AllSlots() const;
 
  private:
-  void Accept();
   void Talk(int fd) ABSL_LOCKS_EXCLUDED(mu_);
   std::string AnswerTo(const Words& words) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Answer answer_;
-  int listener_ = -1;
-  uint16_t port_ = 0;
   mutable absl::Mutex mu_;
   std::map<std::string, std::vector<absl::Time>> times_ ABSL_GUARDED_BY(mu_);
-  std::set<int> connections_ ABSL_GUARDED_BY(mu_);
   std::set<int> subscribers_ ABSL_GUARDED_BY(mu_);
-  std::thread acceptor_;
+  LoopbackServer server_;  // Goes first: its threads use what is above.
 };
 
 }  // namespace meridian

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/integration/http_json.h"
@@ -17,6 +18,7 @@
 #include "tests/support/http_page.h"
 #include "tests/support/http_receiver.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_certificates.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/wait_until.h"
 
@@ -82,6 +84,65 @@ TEST(AlertWebhookCallTest, TheLeaderTellsOfADeadNodeAndOfItsReturnOnce) {
   // By the leader alone, until it was taken; a leader that had lost the lease tells it again.
   EXPECT_GE(count("firing us-node-2"), failed + 1);
   EXPECT_LE(count("firing us-node-2"), failed + 2);
+}
+
+// The authority that the receiver is trusted by expires within the hour.
+TEST(AlertWebhookCallTest, WhoCeasesToLeadStillTellsOnceWhatIsWrongWithItself) {
+  const TempDir dir;
+  TestAuthority authority(dir.path(), "authority");
+  const TestCertificate certificate = authority.Issue("receiver", "IP:127.0.0.1");
+  absl::Mutex mu;
+  bool broken = true;
+  std::vector<std::string> taken;  // Of whom.
+  const HttpReceiver receiver(
+      [&](const HttpReceiver::Request& request) {
+        absl::MutexLock lock(&mu);
+        if (broken) return HttpReceiver::Reply(503);
+        const json body = json::parse(request.body);
+        for (const json& alert : body["alerts"]) {
+          if (alert["labels"]["alertname"] != "MeridianCertificateExpires") continue;
+          taken.push_back(alert["labels"].value("coordinator", ""));
+        }
+        return HttpReceiver::Reply(200);
+      },
+      &certificate);
+  const auto cluster = StartTestCluster(
+      {.regions = {"us"},
+       .nodes = 1,
+       .coordinators = 2,
+       .coordinator_flags = {absl::StrCat("--alert-webhook=https://", receiver.address(), "/hook"),
+                             absl::StrCat("--http-ca=", authority.ca_file())}});
+  ASSERT_NE(cluster, nullptr);
+  const std::string first = "us-coordinator-1";
+  const std::string second = "us-coordinator-2";
+  const auto metric = [&](const std::string& coordinator, const std::string& name) {
+    return FetchMetric(cluster->Address(coordinator, "http"), name);
+  };
+  const auto leads = [&](const std::string& coordinator) {
+    return metric(coordinator, "meridian_coordinator_leader") == 1;
+  };
+  ASSERT_TRUE(WaitUntil([&] { return leads(first) || leads(second); }, kLimit));
+  const std::string leader = leads(first) ? first : second;
+  const std::string standby = leads(first) ? second : first;
+  for (const std::string& one : {first, second}) {
+    ASSERT_TRUE(
+        WaitUntil([&] { return metric(one, "meridian_alert_webhook_waiting") >= 1; }, kLimit));
+  }
+  cluster->Stop(leader);
+  EXPECT_TRUE(WaitUntil([&] { return leads(standby); }, kLimit));
+  cluster->Cont(leader);
+  ASSERT_TRUE(WaitUntil([&] { return !leads(leader); }, kLimit));
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_EQ(taken.size(), 0u);
+    broken = false;
+  }
+  for (const std::string& one : {first, second}) {
+    EXPECT_TRUE(
+        WaitUntil([&] { return metric(one, "meridian_alert_webhook_waiting") == 0; }, kLimit));
+  }
+  absl::MutexLock lock(&mu);
+  EXPECT_THAT(taken, testing::UnorderedElementsAre(first, second));
 }
 
 TEST(AlertWebhookCallTest, AReceiverThatIsSilentOrAwayHoldsUpNothing) {

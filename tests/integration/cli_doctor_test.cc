@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "tests/support/child_process.h"
+#include "tests/support/redis_process.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
@@ -73,15 +75,17 @@ class CliDoctorTest : public testing::Test {
 
 TEST_F(CliDoctorTest, AHealthyDemoClusterHasOnlyTheNotesThatAreTrueOfIt) {
   int code = -1;
-  // No TLS, and one coordinator: that is how a demo is started.
+  // No TLS, one coordinator, a Redis without files: that is how a demo is started.
+  ExpectFindings({"info redis_persistence us"}, 0);
   EXPECT_EQ(Findings(&code),
-            (std::set<std::string>{"info plaintext cluster", "info single_coordinator us"}));
+            (std::set<std::string>{"info plaintext cluster", "info redis_persistence us",
+                                   "info single_coordinator us"}));
   EXPECT_EQ(code, 0);
   const CommandResult text = Ctl({"doctor"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_THAT(text.out,
               AllOf(HasSubstr("2 nodes of us and 1 coordinators"),
-                    HasSubstr("0 critical, 0 warnings, 2 notes"), Not(HasSubstr("\033"))));
+                    HasSubstr("0 critical, 0 warnings, 3 notes"), Not(HasSubstr("\033"))));
 }
 
 TEST_F(CliDoctorTest, ADeadNodeIsNamed) {
@@ -96,8 +100,42 @@ TEST_F(CliDoctorTest, ARedisThatIsAwayIsNamedByBothNodes) {
   cluster_->Restart("us-redis");
   int code = -1;
   EXPECT_TRUE(
-      WaitUntil([&] { return Findings(&code).size() == 2 && code == 0; }, absl::Seconds(60)))
+      WaitUntil([&] { return Findings(&code).size() == 3 && code == 0; }, absl::Seconds(60)))
       << Ctl({"doctor"}).out;
+}
+
+// By the real server's settings; nodes look every 10 s.
+TEST_F(CliDoctorTest, WhatARedisLosesIsSaid) {
+  const auto redis = [this](const std::vector<std::string>& words) {
+    const std::string address = cluster_->Address("us-redis", "redis");
+    const size_t colon = address.rfind(':');
+    std::vector<std::string> all = {"redis-cli", "-h", address.substr(0, colon), "-p",
+                                    address.substr(colon + 1)};
+    all.insert(all.end(), words.begin(), words.end());
+    return RunCommand(all, absl::Seconds(10)).out;
+  };
+  ASSERT_EQ(redis({"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"}), "OK\n");
+  ASSERT_EQ(redis({"CONFIG", "SET", "save", "3600 1"}), "OK\n");
+  ExpectFindings({"warning redis_eviction us"}, 6);
+  int code = -1;
+  EXPECT_EQ(Findings(&code).count("info redis_persistence us"), 0u);
+  EXPECT_THAT(Ctl({"doctor"}).out, HasSubstr("CONFIG SET maxmemory-policy volatile-lfu"));
+}
+
+// Alone it looks well.
+TEST_F(CliDoctorTest, ANodeThatWasStartedWithOtherSettingsIsTold) {
+  const TempDir dir;
+  WriteFile(dir / "policies.yaml", "namespaces:\n  task: {ttl: 7s}\n");
+  const auto redis = RedisProcess::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const auto node = TestNode::Start(
+      "us-node-9", {"--region=us", "--redis=" + (*redis)->url(), "--l1-max-bytes=4MiB",
+                    "--coordinators=" + cluster_->Address("us-coordinator-1", "grpc"),
+                    "--policies=" + (dir / "policies.yaml")});
+  ASSERT_TRUE(node.ok()) << node.status();
+  ExpectFindings(
+      {"critical redis_differs us", "warning l1_differs us", "warning policies_differ us"}, 7);
+  EXPECT_THAT(Ctl({"doctor"}).out, HasSubstr("us-node-9: 4 MiB"));
 }
 
 TEST_F(CliDoctorTest, ACoordinatorThatIsAwayIsNoticed) {

@@ -251,7 +251,11 @@ TEST_F(CliTest, ManyKeysAreInvalidatedAtOnce) {
   ASSERT_EQ(Ctl({"set", "fenced", "other", "v"}).exit_code, kOk);
   // What is, most likely, all of it wants to be meant; nobody can be asked here.
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"invalidate", "fenced", "--prefix", "user:"}, {"invalidate", "fenced", "--all"}}) {
+           {"invalidate", "fenced", "--prefix", "user:"},
+           {"invalidate", "fenced", "--prefix", "user:of:"},
+           {"invalidate", "fenced", "--prefix", "oauth2:"},
+           {"invalidate", "fenced", "--prefix", "user:v2:"},
+           {"invalidate", "fenced", "--all"}}) {
     const CommandResult asked = Ctl(words);
     EXPECT_EQ(asked.exit_code, kUsage);
     EXPECT_THAT(asked.err, AllOf(HasSubstr("every entry of fenced"), HasSubstr("--yes")));

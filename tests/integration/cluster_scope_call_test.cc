@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
 #include "tests/integration/http_json.h"
 #include "tests/support/http_page.h"
@@ -30,13 +31,24 @@ class ClusterScopeCallTest : public testing::Test {
     ASSERT_TRUE(WaitUntil([&] { return !Leader("us").empty() && !Leader("eu").empty(); }, kLimit));
   }
   // The HTTP address of the coordinator that leads a region.
-  std::string Leader(const std::string& region) const {
+  std::string Leader(const std::string& region) const { return WhoLeads(region, true); }
+  std::string WhoLeads(const std::string& region, bool leads) const {
     for (const char* number : {"1", "2"}) {
       const std::string name = absl::StrCat(region, "-coordinator-", number);
       const std::string http = cluster_->Address(name, "http");
-      if (FetchMetric(http, "meridian_coordinator_leader") == 1) return http;
+      if ((FetchMetric(http, "meridian_coordinator_leader") == 1) == leads) return http;
     }
     return "";
+  }
+  bool AskLeader(const std::string& region, const coordinator::v1::GetAnalyticsRequest& request,
+                 coordinator::v1::GetAnalyticsResponse* response) const {
+    for (const char* number : {"1", "2"}) {
+      const auto stub = NewStub<coordinator::v1::CoordinatorService>(
+          cluster_->Address(absl::StrCat(region, "-coordinator-", number), "grpc"));
+      grpc::ClientContext context;
+      if (stub->GetAnalytics(&context, request, response).ok()) return true;
+    }
+    return false;
   }
   json Overview() const { return FetchJson(Leader("us"), "/v1/cluster/overview?scope=cluster"); }
   // The entry of a region; nullptr: there is none.
@@ -76,6 +88,9 @@ TEST_F(ClusterScopeCallTest, AllRegionsAreAddedUpAndOneThatIsAwayIsUnknown) {
     EXPECT_LT(one["age_seconds"], 3.0);
     EXPECT_EQ(one["problem"], "");
   }
+  const json of_standby = FetchJson(WhoLeads("us", false), "/v1/cluster/overview?scope=cluster");
+  EXPECT_EQ(of_standby["regions_known"], 3) << "by the leader";
+  EXPECT_EQ(of_standby["totals"]["nodes"], 3);
   // Any path of the cluster, with its own parameters.
   const json alerts = FetchJson(Leader("us"), "/v1/cluster/alerts?scope=cluster");
   EXPECT_EQ(alerts["regions_known"], 3);
@@ -86,6 +101,20 @@ TEST_F(ClusterScopeCallTest, AllRegionsAreAddedUpAndOneThatIsAwayIsUnknown) {
   EXPECT_EQ(HttpGet(Leader("us"), "/v1/cluster/overview?scope=world")->code, 400);
   EXPECT_EQ(HttpGet(Leader("us"), "/v1/cluster/nothing?scope=cluster")->code, 404);
   EXPECT_EQ(FetchJson(Leader("us"), "/v1/cluster/overview?scope=region")["region"], "us");
+  // Under the names of older dashboards, over HTTP and gRPC alike.
+  const json stats = FetchJson(Leader("us"), "/v1/cache/stats?scope=cluster");
+  EXPECT_EQ(stats["metrics"]["misses"], 60);
+  EXPECT_EQ(stats["regions_known"], 3);
+  EXPECT_EQ(RegionOf(stats, "eu")["answer"]["metrics"]["misses"], 20);
+  EXPECT_EQ(FetchJson(Leader("us"), "/v1/cache/stats")["metrics"]["misses"], 20);
+  coordinator::v1::GetAnalyticsRequest request;
+  coordinator::v1::GetAnalyticsResponse told;
+  for (const bool all : {true, false}) {
+    request.set_all_regions(all);
+    ASSERT_TRUE(AskLeader("us", request, &told));
+    EXPECT_EQ(told.analytics().stats().metrics().misses(), all ? 60u : 20u);
+    EXPECT_EQ(told.regions_size(), all ? 3 : 0);
+  }
 
   cluster_->Stop("eu-coordinator-1");
   cluster_->Stop("eu-coordinator-2");

@@ -6,10 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,19 +18,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "client/cpp/read_through.h"
 #include "meridian/admin/v1/admin_service.grpc.pb.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 #include "tests/integration/cache_calls.h"
-#include "tests/support/http_page.h"
-#include "tests/support/redis_process.h"
+#include "tests/integration/hot_key_cluster.h"
 #include "tests/support/stub.h"
-#include "tests/support/temp_dir.h"
 #include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
 
@@ -42,130 +35,21 @@ namespace {
 
 using calls::kSpace;
 
-constexpr size_t kNodes = 6;
-constexpr int kReads = 6000;
-constexpr char kHot[] = "h:hot";
 constexpr char kFormed[] = "formed";  // A namespace that caches keys under names of its own.
 constexpr char kHashed[] = "hashed";
 constexpr char kHashedAbove[] = "hashed-above";
 constexpr char kPolicies[] =
     "namespaces: {formed: {key: {normalize: [trim, lowercase]}}, hashed: {key: {hash: md5}}, "
     "hashed-above: {key: {hash: xxh3, hash_above: 64}}}";
-constexpr absl::Duration kSoon = absl::Seconds(20);
-constexpr absl::Duration kBound = absl::Seconds(3);
-
-// The sum of a metric's series of a node, of those that have all these labels.
-double Metric(const TestNode& node, const std::string& name,
-              const std::vector<std::string>& labels = {}) {
-  const absl::StatusOr<HttpPage> page = HttpGet(node.http(), "/metrics");
-  if (!page.ok()) return 0;
-  double sum = 0;
-  for (const absl::string_view line : absl::StrSplit(page->body, '\n')) {
-    const size_t end = line.find_first_of(" {");
-    if (line.substr(0, end) != name) continue;
-    if (!std::all_of(labels.begin(), labels.end(),
-                     [line](const std::string& label) { return line.find(label) != line.npos; })) {
-      continue;
-    }
-    double value = 0;
-    if (absl::SimpleAtod(line.substr(line.rfind(' ') + 1), &value)) sum += value;
-  }
-  return sum;
-}
 
 std::vector<std::optional<std::string>> NothingIsMissing(std::span<const std::string_view> keys) {
   ADD_FAILURE() << keys[0] << " is missing";
   return {};
 }
 
-class HotKeyTest : public testing::Test {
+class HotKeyTest : public HotKeyCluster {
  protected:
-  static void SetUpTestSuite() {
-    auto redis = RedisProcess::Start();
-    ASSERT_TRUE(redis.ok()) << std::string(redis.status().message());
-    redis_ = *std::move(redis);
-    WriteFile(dir_ / "node.yaml", kPolicies);
-    auto nodes = TestNode::StartPeers(kNodes, {"--mirror-max-bytes", "8MiB", "--redis",
-                                               redis_->url(), "--config", dir_ / "node.yaml"});
-    ASSERT_TRUE(nodes.ok()) << std::string(nodes.status().message());
-    nodes_ = *std::move(nodes);
-    for (const auto& node : nodes_) {
-      stubs_.push_back(NewStub<cache::v1::CacheService>(node->data()));
-    }
-  }
-  static void TearDownTestSuite() {
-    stubs_.clear();
-    nodes_.clear();
-    redis_.reset();
-  }
-  static inline TempDir dir_;
-
-  void SetUp() override { ASSERT_EQ(stubs_.size(), kNodes); }
-
-  static std::unique_ptr<Client> NewClient(bool spread) {
-    ClientOptions options;
-    options.targets = {nodes_[0]->data()};
-    options.spread_hot_keys = spread;
-    options.get_timeout = absl::Seconds(5);
-    auto client = *Client::Create(std::move(options));
-    EXPECT_TRUE(client->WaitUntilReady(kSoon).ok());
-    return client;
-  }
-
-  static double MirrorHits() {
-    double sum = 0;
-    for (const auto& node : nodes_) sum += Metric(*node, "meridian_mirror_hits_total");
-    return sum;
-  }
-  // What each node has done: calls of clients, and keys that it answered.
-  static std::vector<double> Work() {
-    std::vector<double> work;
-    for (const auto& node : nodes_) {
-      work.push_back(Metric(*node, "meridian_requests_total") +
-                     Metric(*node, "meridian_cache_gets_total"));
-    }
-    return work;
-  }
-  // Processor time of each node, in seconds, all threads.
-  static std::vector<double> CpuTime() {
-    std::vector<double> seconds;
-    for (const auto& node : nodes_) {
-      const auto tasks = std::filesystem::path("/proc") / absl::StrCat(node->process().pid());
-      double sum = 0;
-      for (const auto& task : std::filesystem::directory_iterator(tasks / "task")) {
-        double nanoseconds = 0;
-        std::ifstream(task.path() / "schedstat") >> nanoseconds;
-        sum += nanoseconds / 1e9;
-      }
-      seconds.push_back(sum);
-    }
-    return seconds;
-  }
-  // The largest share of what was done between, in units of the mean.
-  static double Heat(const std::vector<double>& before, const std::vector<double>& after) {
-    double sum = 0, most = 0;
-    for (size_t i = 0; i < before.size(); ++i) {
-      sum += after[i] - before[i];
-      most = std::max(most, after[i] - before[i]);
-    }
-    return most / (sum / static_cast<double>(before.size()));
-  }
-  static std::string KeyOfRead(int i) {
-    return i % 2 == 0 ? kHot : absl::StrCat("key:", i / 2 % 600);
-  }
-  // The heat of the second half of the reads: in the first it turns out what is hot.
-  double HeatOf(const std::string& who, const std::function<std::string(int)>& read) {
-    for (int i = 0; i < kReads; ++i) read(i);
-    const std::vector<double> work = Work();
-    const std::vector<double> cpu = CpuTime();
-    for (int i = 0; i < kReads; ++i) EXPECT_EQ(read(i), "v");
-    const double cpu_heat = Heat(cpu, CpuTime());
-    const double heat = Heat(work, Work());
-    std::printf("%s: the hottest node does %.2f times the mean (processor time: %.2f)\n",
-                who.c_str(), heat, cpu_heat);
-    RecordProperty(who, absl::StrCat(heat));
-    return heat;
-  }
+  static void SetUpTestSuite() { StartNodes(kPolicies); }
 
   static void SetIn(const char* name_space, size_t node, const std::string& key,
                     const std::string& value) {
@@ -191,12 +75,6 @@ class HotKeyTest : public testing::Test {
     return response.entry().value();
   }
 
-  static cache::v1::EntryStatus StatusAt(size_t node) {
-    return calls::GetAll(*stubs_[node], {kHot}).entries(0).status();
-  }
-  static std::string ValueAt(size_t node) {
-    return calls::GetAll(*stubs_[node], {kHot}).entries(0).value();
-  }
   // How many mirrors of the hot key an operator is told of.
   static size_t MirrorsExplained() {
     const auto admin = NewStub<admin::v1::AdminService>(nodes_[0]->admin());
@@ -218,24 +96,7 @@ class HotKeyTest : public testing::Test {
     }
     return mirrors;
   }
-  // Reads a key at all nodes until those that do not own it answer it themselves.
-  static bool HeatUp(const std::function<void(size_t node)>& read = StatusAt) {
-    return WaitUntil(
-        [&] {
-          const double before = MirrorHits();
-          for (size_t i = 0; i < 600; ++i) read(i % kNodes);
-          return MirrorHits() - before >= 450;  // Of 500.
-        },
-        kSoon);
-  }
-
-  static std::unique_ptr<RedisProcess> redis_;
-  static std::vector<std::unique_ptr<TestNode>> nodes_;
-  static std::vector<std::unique_ptr<calls::Stub>> stubs_;
 };
-std::unique_ptr<RedisProcess> HotKeyTest::redis_;
-std::vector<std::unique_ptr<TestNode>> HotKeyTest::nodes_;
-std::vector<std::unique_ptr<calls::Stub>> HotKeyTest::stubs_;
 
 TEST_F(HotKeyTest, HalfOfTheTrafficOnOneKeyHeatsNoNodeMuchAboveTheMean) {
   std::vector<std::string> keys = {kHot};
@@ -534,9 +395,10 @@ TEST(MirrorStopTest, ANodeThatMirrorsEndsInGoodOrder) {
       }
     });
   }
-  EXPECT_TRUE(WaitUntil([&] { return Metric(node, "meridian_mirror_hits_total") > 100; }, kSoon));
+  EXPECT_TRUE(WaitUntil([&] { return Metric(node, "meridian_mirror_hits_total") > 100; },
+                        absl::Seconds(20)));
   node.process().Signal(SIGTERM);
-  EXPECT_TRUE(node.process().WaitForExit(kSoon));
+  EXPECT_TRUE(node.process().WaitForExit(absl::Seconds(20)));
   stop = true;
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(node.process().exit_code(), 0) << node.Log();

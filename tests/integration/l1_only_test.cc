@@ -111,7 +111,8 @@ TEST(L1OnlyTest, WhoWaitsForALeaseAtAnOwnerThatLosesTheSlotAsksTheNextOne) {
     request.set_key(key);
     request.mutable_options()->set_want_lease(true);
     cache::v1::GetResponse response;
-    EXPECT_TRUE(stub->Get(&context, request, &response).ok());
+    const grpc::Status status = stub->Get(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
     return response.entry();
   };
   EXPECT_NE(ask().lease(), "");

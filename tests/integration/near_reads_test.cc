@@ -162,7 +162,7 @@ TEST_F(NearReadsTest, CallersWhoWantTheOwnersWordGetIt) {
 }
 
 // A namespace that forms keys: what was invalidated has another name in the cache. The events of n0
-// come late.
+// come late, with its answers; near_hold_test is about streams that say nothing at all.
 TEST_F(NearReadsTest, OwnInvalidationsBySpellingsThatThePolicyChangesAreSeenAtOnce) {
   std::vector<std::string> keys;
   for (int i = 0; i < 24; ++i) keys.push_back(absl::StrCat("q:", i));

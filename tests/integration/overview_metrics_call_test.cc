@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -47,6 +48,15 @@ std::vector<Row> ReadRows() {
           {"/l1_entries", "meridian_l1_entries"}};
 }
 
+// Each node tells the goals of the policies: of the sum, its share.
+std::vector<Row> GoalRows() {
+  const double share = 1.0 / std::size(kNodes);
+  const char metric[] = "meridian_read_duration_goal_seconds";
+  return {{"/goals/hit_rate", "meridian_cache_hit_goal_ratio", {}, share},
+          {"/goals/l1_p95_ms", metric, {"tier=\"l1\""}, 1000 * share},
+          {"/goals/l2_p95_ms", metric, {"tier=\"l2\""}, 1000 * share}};
+}
+
 std::vector<Row> TotalRows() {
   std::vector<Row> rows = ReadRows();
   for (const char* cause : {"size", "ttl", "fence", "admission", "replaced"}) {
@@ -62,7 +72,8 @@ class OverviewMetricsCallTest : public testing::Test {
  protected:
   void SetUp() override {
     WriteFile(dir_ / "policies.yaml",
-              "namespaces:\n  task: {ttl: 1h, compression: {threshold: 100}}\n");
+              "namespaces:\n  task:\n    ttl: 1h\n    compression: {threshold: 100}\n"
+              "    goals: {hit_rate: 0.95, l1_p95: 5ms, l2_p95: 20ms}\n");
     cluster_ = StartTestCluster({.regions = {"us", "eu"},
                                  .nodes = 2,
                                  .node_flags = {absl::StrCat("--policies=", dir_ / "policies.yaml"),
@@ -88,7 +99,7 @@ class OverviewMetricsCallTest : public testing::Test {
   static void Compare(const json& object, const std::string& where, const Row& row, double metric,
                       std::vector<std::string>* wrong) {
     const json::json_pointer field(row.field);
-    if (!object.contains(field)) {
+    if (!object.contains(field) || !object.at(field).is_number()) {
       wrong->push_back(absl::StrCat(where, row.field, " is not there"));
       return;
     }
@@ -122,6 +133,9 @@ class OverviewMetricsCallTest : public testing::Test {
       rows.push_back({"/sets", "meridian_cache_puts_total"});
       rows.push_back({"/invalidations", "meridian_cache_invalidations_total"});
       rows.push_back({"/compression_cpu_seconds", "meridian_compression_cpu_seconds_total"});
+      if (name == "task") {
+        for (const Row& row : GoalRows()) rows.push_back(row);
+      }
       for (const Row& row : rows) Compare(name_space, name, row, Metric(row, "", name), &wrong);
       Compare(name_space, name, {"/compression_saved_bytes", "compression's saving"},
               Metric({"", "meridian_compression_raw_bytes_total"}, "", name) -
@@ -186,6 +200,7 @@ TEST_F(OverviewMetricsCallTest, EveryCountAndSizeIsThatOfTheMetrics) {
   const json overview = Overview();
   const json& task = overview["namespaces"][0];
   EXPECT_EQ(task["namespace"], "task");
+  EXPECT_EQ(task["goals"]["hit_rate"].get<double>(), 0.95);
   for (const char* field : {"l1_hits", "misses", "sets", "invalidations", "l1_entries", "l1_bytes",
                             "compression_saved_bytes", "compression_cpu_seconds"}) {
     EXPECT_GT(task[field].get<double>(), 0) << field;

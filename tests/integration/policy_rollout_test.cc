@@ -26,6 +26,7 @@
 #include "tests/support/stub.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_cluster.h"
+#include "tests/support/test_node.h"
 #include "tests/support/wait_until.h"
 
 namespace meridian {
@@ -84,15 +85,20 @@ class ServiceLoad {
 class PolicyRolloutTest : public testing::Test {
  protected:
   void SetUp() override {
-    cluster_ =
-        StartTestCluster({.regions = {"us"},
-                          .nodes = 2,
-                          .coordinators = 2,
-                          .node_flags = {},
-                          .coordinator_flags = {"--lease-duration=1s", "--rollout-hold=6s",
-                                                "--rollout-interval=1s", "--rollout-min-reads=60",
-                                                // Two cores under a test: not what it is about.
-                                                "--rollout-p99-rise=100"}});
+    // Two cores under a test: not what it is about.
+    StartWith({"--rollout-p99-rise=100"}, "");
+  }
+  void StartWith(std::vector<std::string> coordinator_flags, const std::string& fault_proxies) {
+    for (const char* flag : {"--lease-duration=1s", "--rollout-hold=6s", "--rollout-interval=1s",
+                             "--rollout-min-reads=60"}) {
+      coordinator_flags.push_back(flag);
+    }
+    cluster_ = StartTestCluster({.regions = {"us"},
+                                 .nodes = 2,
+                                 .coordinators = 2,
+                                 .node_flags = {},
+                                 .coordinator_flags = std::move(coordinator_flags),
+                                 .fault_proxies = fault_proxies});
     ASSERT_NE(cluster_, nullptr);
   }
 
@@ -128,7 +134,10 @@ class PolicyRolloutTest : public testing::Test {
   }
   // The file that a node names, and its TTL for `task`.
   std::string PoliciesOf(const char* node) const {
-    const auto stub = NewStub<admin::v1::AdminService>(cluster_->Address(node, "admin"));
+    return PoliciesAt(cluster_->Address(node, "admin"));
+  }
+  static std::string PoliciesAt(const std::string& admin) {
+    const auto stub = NewStub<admin::v1::AdminService>(admin);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
     admin::v1::ListPoliciesResponse response;
@@ -209,6 +218,25 @@ TEST_F(PolicyRolloutTest, Requirement1_14_ByHandAVersionReachesEveryNodeAndComes
   cluster_->Kill("us-node-2");
   cluster_->Restart("us-node-2");
   EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
+
+  // One that starts when there is no coordinator finds it in their Redis.
+  std::string coordinators;
+  for (const char* name : kCoordinators) {
+    absl::StrAppend(&coordinators, coordinators.empty() ? "" : ",",
+                    cluster_->Address(name, "grpc"));
+    if (name != leader) cluster_->Kill(name);  // That one is dead already.
+  }
+  TestNodeOptions options;
+  options.until_ready = false;
+  const auto late = TestNode::Start("us-node-9",
+                                    {"--region=us", "--coordinators=" + coordinators,
+                                     "--redis=redis://" + cluster_->Address("us-redis", "redis")},
+                                    options);
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_TRUE(WaitUntil(
+      [&] { return PoliciesAt((*late)->admin()) == "version 1 of the coordinator: ttl: 5m"; },
+      kLimit))
+      << PoliciesAt((*late)->admin());
 }
 
 TEST_F(PolicyRolloutTest, BadFilesAreRefusedWithFieldLineAndReason) {
@@ -267,6 +295,34 @@ TEST_F(PolicyRolloutTest, Requirement0_21_ABadVersionInACanaryIsTakenBackByItsel
   EXPECT_EQ(listed[0]["state"], "ROLLED_BACK");
   EXPECT_EQ(listed[0]["readings"], rollout["readings"]);
   EXPECT_EQ(listed[1]["state"], "DONE");
+}
+
+// Redis is behind a proxy that makes it slow; the guards are as they are shipped.
+class PolicyRolloutLatencyTest : public PolicyRolloutTest {
+ protected:
+  void SetUp() override { StartWith({}, "redis"); }
+};
+
+// Every read is a hit, so that hits and errors say nothing: but those of the trial are of L2.
+TEST_F(PolicyRolloutLatencyTest, Requirement0_21_AVersionThatMakesReadsSlowIsTakenBackByItsP99) {
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
+  const ServiceLoad load(cluster_->Address(kNodes[0], "data"));
+  std::this_thread::sleep_for(std::chrono::seconds(4));  // Every key is there.
+  cluster_->Fault("us-redis-proxy", "down.delay=20ms");
+  ASSERT_EQ(
+      WithFile("apply", "namespaces: {task: {ttl: 5m, l1_ttl: 1ms}}", {"--hold", "1h"}).exit_code,
+      0);
+  ASSERT_EQ(State(), "running 10");
+  WriteAllAnew();
+  ASSERT_TRUE(AwaitState("rolled_back 0")) << Status().value_or(json()).dump();
+  const json rollout = (*Status())["rollout"];
+  EXPECT_EQ(rollout["events"].back()["what"], "rolled_back");
+  EXPECT_EQ(rollout["events"].back()["by"], "p99") << rollout["events"].dump();
+  EXPECT_THAT(rollout.value("reason", ""), HasSubstr("task: p99"));
+  for (const json& reading : rollout["readings"]) {
+    EXPECT_EQ(reading.value("breached", false), reading["guard"] == "p99") << reading.dump();
+  }
+  EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
 }
 
 TEST_F(PolicyRolloutTest, Requirement0_20_AGoodVersionReachesAllSlotsThoughTheLeaderDies) {

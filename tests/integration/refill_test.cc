@@ -232,6 +232,7 @@ TEST(WarmReadinessCallTest, WithRedisAwayANodeIsReadyAtTheDeadline) {
   EXPECT_EQ(page->code, 503);
   EXPECT_TRUE(absl::StrContains(page->body, "warms up")) << page->body;
   EXPECT_EQ(Health((*node)->data(), ""), "NOT_SERVING");
+  EXPECT_EQ(Health((*node)->data(), "meridian.live"), "SERVING") << "it would be restarted";
   EXPECT_TRUE(WaitUntil(
       [&] {
         const absl::StatusOr<HttpPage> again = HttpGet((*node)->http(), "/readyz");

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/integration/checked_load.h"
 #include "tests/support/child_process.h"
 #include "tests/support/test_cluster.h"
@@ -18,6 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr absl::Duration kStaleBound = absl::Seconds(1);
 
@@ -45,6 +47,13 @@ class ScaleTest : public ::testing::Test {
     EXPECT_EQ(load_->errors(), 0u) << what << ": " << load_->error_text();
     EXPECT_THAT(load_->wrong(), IsEmpty()) << what;
   }
+  // Neither now nor for a moment before: who is told to go is not dead.
+  void ExpectNobodyMissed() {
+    const CommandResult alerts = RunCommand({ProgramPath("meridianctl"), "alerts", "--all",
+                                             "--cluster", cluster_->file(), "--region", "us"});
+    EXPECT_EQ(alerts.exit_code, 0) << alerts.err;
+    EXPECT_THAT(alerts.out, Not(HasSubstr("MeridianNodeDown")));
+  }
   CommandResult Drain(const std::string& node) {
     return RunCommand({ProgramPath("meridianctl"), "drain", node, "--target",
                        cluster_->Address("us-node-1", "data"), "--yes"});
@@ -67,6 +76,7 @@ TEST_F(ScaleTest, NodesJoinAndLeaveWithoutAFailedCall) {
   }
   cluster_->RestartRolling("us");
   ExpectUnnoticed("the other three were restarted");
+  ExpectNobodyMissed();
   load_->Stop();
   load_->CheckAllAtRest();
   EXPECT_THAT(load_->wrong(), IsEmpty());
@@ -85,6 +95,8 @@ TEST_F(ScaleTest, AnOperatorDrainsANodeAndNotTheLastOne) {
       WaitUntil([&] { return absl::StrContains(cluster_->LogTail("us-node-2", 3), "stopped"); },
                 absl::Seconds(10)));
   ExpectUnnoticed("us-node-2 was drained");
+  absl::SleepFor(absl::Seconds(2));  // The coordinator looks once a second.
+  ExpectNobodyMissed();
   const CommandResult last = Drain("us-node-1");
   EXPECT_EQ(last.exit_code, 1);
   EXPECT_THAT(last.err, HasSubstr("LAST_NODE"));

@@ -25,18 +25,20 @@ namespace {
 
 using coordinator::v1::CoordinatorService;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr absl::Duration kLimit = absl::Seconds(30);
 
 class WarmingReloadTest : public testing::Test {
  protected:
-  void Start(const std::string& text, const std::string& poll) {
+  void Start(const std::string& text, const std::string& poll,
+             const std::string& flag = "--warm-file=") {
     WriteFile(file_, text);
     grpc_ = FreeAddress();
     http_ = FreeAddress();
     absl::StatusOr<std::unique_ptr<ChildProcess>> started = ChildProcess::Start(
         {.words = {ProgramPath("meridian-coordinator"), "--region=us", "--grpc-address=" + grpc_,
-                   "--http-address=" + http_, "--warm-file=" + file_, "--warm-poll=" + poll},
+                   "--http-address=" + http_, flag + file_, "--warm-poll=" + poll},
          .stdout_path = log_,
          .stderr_path = log_});
     ASSERT_TRUE(started.ok()) << started.status();
@@ -90,12 +92,42 @@ TEST_F(WarmingReloadTest, AnEditIsInForceWithoutARestartAndAWrongOneChangesNothi
   EXPECT_THAT(Warming(), HasSubstr(":2: schedules.third.cron: "));
   EXPECT_TRUE(Has("\"second\"") && !Has("\"third\""));
   EXPECT_EQ(Matched("login"), 1);
-  EXPECT_THAT(ReadFile(log_), HasSubstr("the settings of before stay in force"));
+  EXPECT_THAT(ReadFile(log_), HasSubstr("those of before stay in force"));
 
   WriteFile(file_, "schedules: {}\n");
   ASSERT_TRUE(WaitUntil([&] { return !Has("\"second\""); }, kLimit));
   EXPECT_EQ(Metric("meridian_warm_settings_last_reload_successful"), 1);
   EXPECT_TRUE(Has("\"settings_problem\":\"\"")) << Warming();
+}
+
+// A coordinator's own file says more than what is to be warmed.
+TEST_F(WarmingReloadTest, WhatElseIsWrongInTheCoordinatorsFileIsToldUnderItsOwnName) {
+  const std::string first =
+      "warming: {schedules: {first: {cron: '0 2 * * *', namespace: task, keys: [a]}}}\n";
+  const auto await = [this](const std::string& text) {
+    return WaitUntil([&] { return Has(text); }, kLimit);
+  };
+  Start(first, "50ms", "--config=");
+  EXPECT_TRUE(Has("\"first\""));
+
+  WriteFile(file_, "membership: {failure_timeout: soon}\n" + first);
+  ASSERT_TRUE(await(":1: membership.failure_timeout: ")) << Warming();
+  EXPECT_THAT(Warming(), HasSubstr("this is not about warming"));
+  EXPECT_TRUE(Has("\"first\""));
+  WriteFile(file_, "no_such: 1\n" + first);
+  ASSERT_TRUE(await(":1: no_such: unknown")) << Warming();
+  EXPECT_THAT(Warming(), HasSubstr("this is not about warming"));
+  WriteFile(file_, "warming: {keys_per_second: many}\n");
+  ASSERT_TRUE(await(":1: warming.keys_per_second: ")) << Warming();
+  EXPECT_THAT(Warming(), Not(HasSubstr("this is not about warming")));
+  WriteFile(file_, "# nothing\n");
+  ASSERT_TRUE(await("for no settings, write `{}`")) << Warming();
+  EXPECT_THAT(ReadFile(log_), Not(HasSubstr("warming: " + file_)))
+      << "a problem of another setting is called one of warming";
+
+  WriteFile(file_, "{}\n");
+  ASSERT_TRUE(await("\"settings_problem\":\"\"")) << Warming();
+  EXPECT_FALSE(Has("\"first\""));
 }
 
 TEST_F(WarmingReloadTest, ASignalNeedNotWaitForThePollAndReadsListsOfKeysToo) {

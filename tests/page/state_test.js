@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { points } from '../../server/dashboard/page/charts.js';
+import { goalState } from '../../server/dashboard/page/namespaces.js';
 import { reading, rolloutState } from '../../server/dashboard/page/rollouts.js';
 import { poll } from '../../server/dashboard/page/sources.js';
-import { at, connection, initialState, newAlerts, nodeHealth, panelState, precision, regionMatrix,
-  warmingCalendar, withAnswer } from '../../server/dashboard/page/state.js';
+import { at, connection, initialState, missingNodes, newAlerts, nodeHealth, panelState, precision,
+  regionMatrix, warmingCalendar, withAnswer } from '../../server/dashboard/page/state.js';
 import { budgetsText, hourOf, progressOf } from '../../server/dashboard/page/warming.js';
 
 const DOWN = { error: { code: 0, reason: 'UNREACHABLE', message: 'nobody answers' } };
@@ -73,6 +74,8 @@ test('a node that is gone or does not answer is bad, one in trouble a warning', 
   assert.equal(nodeHealth({ ...node, state: 'DRAINING' }).level, 'warn');
   assert.equal(nodeHealth({ ...node, redis: 'disconnected' }).level, 'warn');
   assert.equal(nodeHealth({ ...node, problem: 'late' }).level, 'warn');
+  assert.deepEqual(missingNodes([{ ...node, id: 'a' }, { ...node, id: 'b', alive: false, state: 'GONE' },
+    { ...node, id: 'c', problem: 'late' }]), ['b']);
 });
 
 test('an alert is said once, and again when it comes back', () => {
@@ -188,4 +191,13 @@ test('an answer that cannot be shown is not the last one of its source', async (
     });
   });
   assert.equal(console.error.mock.callCount(), 1);
+});
+
+test('1-01, 2-13: a goal is said in words beside what it is compared with', () => {
+  assert.deepEqual(goalState('percent', 0.95, 'reached'), { text: '95.0 % reached', level: 'good' });
+  assert.deepEqual(goalState('percent', 0.95, 'missed'), { text: '95.0 % missed', level: 'warn' });
+  assert.deepEqual(goalState('ms', 5, 'missed'), { text: '5 ms missed', level: 'warn' });
+  assert.deepEqual(goalState('ms', 5, 'too_few_reads'), { text: '5 ms: too few reads', level: 'info' });
+  assert.deepEqual(goalState('percent', null, 'no_goal'), { text: 'none', level: 'info' });
+  assert.deepEqual(goalState('percent', 0.95, 'of another release'), { text: '95.0 %', level: 'info' });
 });

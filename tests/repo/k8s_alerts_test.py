@@ -2,15 +2,14 @@
 """Every alert of the chart is quiet while all is well, and fires when what it is for happens.
 
 By promtool's own tests, which are written here: an hour of the one, an hour of the other. promtool
-comes from the PATH, GOBIN or GOPATH/bin; without it only the list is checked.
+is that of the PATH, of GOBIN or GOPATH/bin, or of scripts/setup --chart; without it only the list is
+checked.
 Exit codes: 0 passed, 1 failed, 77 skipped: no promtool or no python3-yaml here.
 """
 
 import copy
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,18 +26,9 @@ except ImportError:
     sys.exit(77)
 
 
-def find_promtool():
-    folders = [os.environ.get("GOBIN", "")]
-    folders += [os.path.join(path, "bin") for path in
-                (os.environ.get("GOPATH") or os.path.expanduser("~/go")).split(os.pathsep)]
-    for path in (None, *filter(None, folders)):
-        found = shutil.which("promtool", path=path)
-        if found:
-            return found
-    return None
+from source_tree import load_script  # noqa: E402
 
-
-PROMTOOL = find_promtool()
+PROMTOOL = load_script(ROOT / "k8s" / "render").find_tool("promtool")
 US = 'meridian_region="us"'
 NODE = f'job="meridian-node",instance="n0",{US}'
 OF_NODE = {"job": "meridian-node", "instance": "n0", "meridian_region": "us"}
@@ -50,14 +40,19 @@ STEADY, STOPS = "0+100x120", "0+100x60 6000x60"
 LATENCY = "meridian_request_duration_seconds_bucket"
 LAG = "meridian_replication_lag_seconds_bucket"
 MIB, DAY = 1024 * 1024, 86400
+READS = f'meridian_read_duration_seconds_bucket{{tier="l1",namespace="task",{US}'
+READ_COUNT = f'meridian_read_duration_seconds_count{{tier="l1",namespace="task",{US}'
 GETS = f'meridian_cache_gets_total{{namespace="task",{US}'
 
 # Alert -> ({series: values, one a minute}, labels of what fires, what $value reads as).
 CASES = {
     "MeridianNodeDown": ({f"up{{{NODE}}}": OFF}, OF_NODE, ""),
     "MeridianNoCoordinatorLeads": ({
-        f'meridian_coordinator_leader{{instance="c0",{US}}}': OFF,
-        f'meridian_coordinator_leader{{instance="c1",{US}}}': "0x120"}, REGION, ""),
+        f"up{{{NODE}}}": "1x120",
+        f'meridian_coordinator_leader{{instance="c0",{US}}}': "1x60 0x30 _x30",
+        f'meridian_coordinator_leader{{instance="c1",{US}}}': "0x90 _x30",
+        'up{job="meridian-node",instance="n1",meridian_region="eu"}': "1x120",
+        'meridian_coordinator_leader{instance="c0",meridian_region="eu"}': "1x120"}, REGION, ""),
     "MeridianTwoCoordinatorsLead": ({
         f'meridian_coordinator_leader{{instance="c0",{US}}}': "1x120",
         f'meridian_coordinator_leader{{instance="c1",{US}}}': ON}, REGION, ""),
@@ -81,6 +76,12 @@ CASES = {
         f'{GETS},tier="l1",result="miss"}}': "0+10x60 600+90x60",
         f'{GETS},tier="l2",result="hit"}}': "0+5x60 300+40x60"},
         {**REGION, "namespace": "task"}, "50%"),
+    "MeridianSlowReads": ({
+        f'{READS},le="0.001"}}': STOPS, f'{READS},le="0.002"}}': STOPS,
+        f'{READS},le="0.008"}}': STEADY, f'{READS},le="+Inf"}}': STEADY,
+        f'{READ_COUNT}}}': STEADY,
+        f'meridian_read_duration_goal_seconds{{tier="l1",namespace="task",{NODE}}}': "0.005x120"},
+        {**REGION, "namespace": "task", "tier": "l1"}, "7.7ms"),
     # 1.25 * 256 MiB + 256 MiB = 576 MiB. L1 is full all the time.
     "MeridianMemoryHigh": ({
         f"process_resident_memory_bytes{{{NODE}}}": f"{500 * MIB}x60 {576 * MIB}x60",
@@ -112,7 +113,7 @@ CASES = {
         f'meridian_warmed_entries_total{{namespace="task",source="schedule",outcome="used",{US}}}':
             "0+10x120",
         f'meridian_warmed_entries_total{{namespace="task",source="schedule",outcome="unused",{US}}}':
-            "0+1x60 60+90x60"}, {**REGION, "namespace": "task"}, "10.2%"),
+            "0+1x57 58+90x62"}, {**REGION, "namespace": "task"}, "10%"),
     "MeridianRedisAway": ({f'meridian_l2_up{{region="eu",{NODE}}}': OFF},
                           {**OF_NODE, "region": "eu"}, ""),
     "MeridianRedisCircuitOpen": ({f'meridian_l2_circuit_state{{region="eu",{NODE}}}': ON},
@@ -155,6 +156,35 @@ def filled(text, labels, value):
     return re.sub(r"\{\{ \$value[^}]*\}\}", value, text)
 
 
+def gets(namespace, hits, misses):
+    """Series of a namespace that is read so often a minute."""
+    return {f'meridian_cache_gets_total{{namespace="{namespace}",{US},tier="l1",result="hit"}}':
+                f"0+{hits}x120",
+            f'meridian_cache_gets_total{{namespace="{namespace}",{US},tier="l1",result="miss"}}':
+                f"0+{misses}x120"}
+
+
+def goal(namespace, share):
+    return {f'meridian_cache_hit_goal_ratio{{namespace="{namespace}",{NODE}}}': f"{share}x120"}
+
+
+def goal_tests(groups):
+    """1-01, 2-13: what is above the bound for all is too low for one, below it enough for another."""
+    series = {**gets("modest", 60, 40), **goal("modest", 0.5), **gets("auth", 90, 10),
+              **goal("auth", 0.95), **gets("reached", 96, 4), **goal("reached", 0.95),
+              # The sum of twenty goals.
+              **gets("other", 80, 20), **goal("other", 19)}
+    rule = rules(groups)["MeridianLowHitRate"]
+    labels = {**REGION, "namespace": "auth"}
+    fires = {"exp_labels": {**labels, **rule["labels"]},
+             "exp_annotations": {key: filled(text, labels, "90%")
+                                 for key, text in rule["annotations"].items()}}
+    return [{"name": "goals", "interval": "1m",
+             "input_series": [{"series": key, "values": text} for key, text in series.items()],
+             "alert_rule_test": [
+                 {"alertname": "MeridianLowHitRate", "eval_time": "119m", "exp_alerts": [fires]}]}]
+
+
 def promtool_tests(groups, path):
     """The tests in promtool's form, of the rules in the file `path`."""
     tests = []
@@ -169,7 +199,8 @@ def promtool_tests(groups, path):
             "alert_rule_test": [
                 {"alertname": name, "eval_time": "59m", "exp_alerts": []},
                 {"alertname": name, "eval_time": "119m", "exp_alerts": [fires]}]})
-    return {"rule_files": [str(path)], "evaluation_interval": "1m", "tests": tests}
+    return {"rule_files": [str(path)], "evaluation_interval": "1m",
+            "tests": tests + goal_tests(groups)}
 
 
 class AlertsTest(unittest.TestCase):

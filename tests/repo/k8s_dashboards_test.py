@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Grafana's dashboards, and the queries of docs/metrics.md: of metrics and labels that exist.
 
-They are what k8s/dashboards makes; promtool (PATH, GOBIN or GOPATH/bin) parses every query where it is.
+They are what k8s/dashboards makes; promtool (see k8s_alerts_test.py) parses every query where it is.
 That the programs export these metrics: exported_metrics_test.py.
 Exit codes: 0 passed, 1 failed, 77 skipped: no python3-yaml here.
 """
@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import k8s_alerts_test  # noqa: E402  It ends with 77 when there is no yaml.
 import k8s_settings as settings  # noqa: E402
 import yaml  # noqa: E402
-from k8s_helm_test import load_script  # noqa: E402
+from source_tree import load_script  # noqa: E402
 
 ROOT = k8s_alerts_test.ROOT
 MAKER = load_script(ROOT / "k8s" / "dashboards")

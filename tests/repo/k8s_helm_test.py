@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """The chart by a real helm: what it renders, what it refuses, and with which words.
 
-helm comes from the PATH, GOBIN or GOPATH/bin; nothing is downloaded.
+helm is that of the PATH, of GOBIN or GOPATH/bin, or of scripts/setup --chart.
 Exit codes: 0 passed, 1 failed, 77 skipped: no helm or no python3-yaml here.
 """
 
-import importlib.machinery
-import importlib.util
 import pathlib
 import re
 import shutil
@@ -25,13 +23,7 @@ except ImportError:
     sys.exit(77)
 
 
-def load_script(path):
-    loader = importlib.machinery.SourceFileLoader(path.name, str(path))
-    spec = importlib.util.spec_from_loader(path.name, loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
+from source_tree import load_script  # noqa: E402
 
 RENDER = load_script(ROOT / "k8s" / "render")
 HELM = RENDER.find_helm()
@@ -65,6 +57,10 @@ REFUSED = {
     "otherRegions[0].name=eu": "region eu has no url",
     "otherRegions[0].name=local,otherRegions[0].url=redis://x": "this release's own region",
     "node.l1MaxBytes=1GiB": "The kernel would kill the nodes",
+    "redis.url=rediss://u:p@cache:6380/0": "at port 6380",
+    "redis.url=redis+sentinel://a:6379\\,b/group": "at port 26379",
+    "networkPolicy.redisPorts={6380}": "at port 6379",
+    "node.l1MaxBytes=448MiB": "The kernel would kill the nodes",  # 448 + 112 + 64 + 192 > 768
     "node.resources.limits.memory=0.25Gi": "The kernel would kill the nodes",
     "node.terminationGracePeriodSeconds=60": "killed while they drain",
     "node.drainRolloutWait=1h30m": "killed while they drain",
@@ -220,9 +216,16 @@ class HelmTest(unittest.TestCase):
                 ("redis.url=,coordinator.replicaCount=1", "WARNING: no Redis"),
                 ("networkPolicy.enabled=false", "every pod of the cluster does"),
                 ("networkPolicy.allowAllClients=true", "every pod of the cluster may read"),
-                ("service.type=LoadBalancer", "perhaps others do as well")):
+                ("service.type=LoadBalancer", "perhaps others do as well"),
+                ("coordinator.externalUrl=https://m.example/", "lets nobody in to the page"),
+                ("coordinator.config.alerts.webhook=http://hook.example/", "lets them out to none"),
+                ("coordinator.config.cluster.other_coordinators={eu=x:7413}",
+                 "lets them out to none")):
             self.assertIn(says, self.notes("--set", words))
             self.assertNotIn(says, usual)
+        self.assertNotIn("lets them out", self.notes(
+            "--set", "coordinator.config.alerts.webhook=http://hook.example/,"
+            "networkPolicy.coordinatorExtraEgress[0].ports[0].port=80"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The manifests in k8s/manifests keep every rule of k8s_policy.py and k8s_settings.py.
+"""The manifests in k8s/manifests keep every rule of k8s_policy.py, k8s_settings.py, k8s_callees.py.
 
 Each rule is also seen to find what it is for: one thing of a good manifest is broken at a time.
 Exit codes: 0 passed, 1 failed, 77 skipped: no python3-yaml here.
@@ -23,6 +23,7 @@ except ImportError:
     print("SKIPPED: python3-yaml is not installed")
     sys.exit(77)
 
+import k8s_callees as callees  # noqa: E402
 import k8s_policy as policy  # noqa: E402
 import k8s_settings as settings  # noqa: E402
 
@@ -44,6 +45,10 @@ def load(name):
     return copy.deepcopy(parsed(MANIFESTS / f"{name}.yaml"))
 
 
+def regions():
+    return {region: load(f"three-regions-{region}") for region in ("us", "eu", "asia")}
+
+
 def alert_groups():
     return copy.deepcopy(parsed(CHART / "files" / "alerts.yaml"))[0]["groups"]
 
@@ -57,8 +62,8 @@ def check_rules(groups):
 
 
 ALL = [*policy.CHECKS, check_settings, settings.check_variables, settings.check_listening,
-       settings.check_coordinators, settings.check_callees, settings.check_room,
-       settings.check_monitors]
+       settings.check_coordinators, callees.check_callees, callees.check_page,
+       callees.check_standbys, settings.check_room, settings.check_monitors]
 
 
 class ManifestsTest(unittest.TestCase):
@@ -94,6 +99,9 @@ class ManifestsTest(unittest.TestCase):
             for index, name in enumerate(names):
                 key = variables[f"REGION_URL_{index}"]["valueFrom"]["secretKeyRef"]["key"]
                 self.assertEqual(key, f"redis-url-{name}")
+
+    def test_coordinators_of_three_regions_reach_each_other(self):
+        self.assertEqual(list(callees.check_regions(regions())), [])
 
     def test_alerts_use_what_exists(self):
         self.assertEqual(list(check_rules(alert_groups())), [])
@@ -161,6 +169,15 @@ def node_file(objects, old, new):
     data["node.yaml"] = data["node.yaml"].replace(old, new)
 
 
+def node_policies(objects, namespaces):
+    data = named(objects, "ConfigMap", "meridian-policies")["data"]
+    data["policies.yaml"] = yaml.safe_dump({"namespaces": namespaces})
+
+
+def network(objects, component):
+    return named(objects, "NetworkPolicy", f"meridian-{component}")["spec"]
+
+
 # What is broken -> (the rule, how, what the finding says).
 BROKEN = {
     "root": (policy.check_restricted, lambda o: pod(o)["securityContext"].update(runAsUser=0),
@@ -194,11 +211,13 @@ BROKEN = {
     "no readiness": (policy.check_probes, lambda o: container(o).pop("readinessProbe"),
                      "no readinessProbe"),
     "probe of no port": (policy.check_probes, lambda o: container(o)["livenessProbe"].update(
-        httpGet={"path": "/livez", "port": "http"}), "which is not there"),
+        grpc={"port": "http"}), "which is not there"),
     "gRPC to HTTP": (policy.check_probes, lambda o: container(o)["readinessProbe"].update(
         grpc={"port": 7403}), "speaks gRPC to port 7403"),
-    "path": (policy.check_probes, lambda o: container(o)["livenessProbe"]["httpGet"].update(
-        path="/healthz"), "which nobody serves"),
+    "liveness over HTTP": (policy.check_probes, lambda o: container(o).update(livenessProbe={
+        "httpGet": {"path": "/livez", "port": "http-metrics"}}), "asks over HTTP"),
+    "liveness by readiness": (policy.check_probes, lambda o: container(o)["livenessProbe"].update(
+        grpc={"port": 7400}), "another service"),
     "no requests": (policy.check_resources, lambda o: container(o).pop("resources"), "requests no"),
     "overcommitted": (policy.check_resources, lambda o: container(o)["resources"]["limits"].update(
         memory="9Gi"), "not what it requests"),
@@ -265,8 +284,24 @@ BROKEN = {
                  "does not lead"),
     "coordinator": (settings.check_coordinators, lambda o: node_file(
         o, "meridian-coordinator.", "coordinator."), "nobody is at"),
-    "receiver of alerts": (settings.check_callees, lambda o: named(
-        o, "NetworkPolicy", "meridian-coordinator")["spec"]["egress"].pop(), "is not let out"),
+    "receiver of alerts": (callees.check_callees, lambda o: network(o, "coordinator")[
+        "egress"].pop(), "calls alerts.monitoring.svc.cluster.local:9093, and is not let out"),
+    "receiver elsewhere": (callees.check_callees, lambda o: network(o, "coordinator")["egress"][-1][
+        "to"][0].update(namespaceSelector={"matchLabels": {callees.NAMESPACE: "shop"}}),
+        "is not let out"),
+    "way to coordinators": (callees.check_callees, lambda o: network(o, "node")["egress"].pop(),
+                            "calls meridian-coordinator.meridian.svc.cluster.local:7410, and is not let out"),
+    "coordinators let in": (callees.check_callees, lambda o: network(o, "coordinator")["ingress"][
+        0]["from"].pop(0), ":7410, and is not let in"),
+    "origin": (callees.check_callees, lambda o: node_policies(o, {
+        "task": {"origin": {"address": "tasks.shop.svc.cluster.local:9000"}}}),
+        "calls tasks.shop.svc.cluster.local:9000, and is not let out"),
+    "page": (callees.check_page, lambda o: network(o, "coordinator")["ingress"].pop(),
+             "nobody is let in"),
+    "standby let out": (callees.check_standbys, lambda o: network(o, "coordinator")["egress"].pop(-2),
+                        "asks the leader at port 7413, and is not let out"),
+    "standby let in": (callees.check_standbys, lambda o: network(o, "coordinator")["ingress"][1][
+        "from"].pop(0), "asks the leader at port 7413, and is not let in"),
     "memory": (settings.check_room, lambda o: node_file(o, "5GiB", "8GiB"), "more than the limit"),
     "grace": (settings.check_room, lambda o: pod(o).update(terminationGracePeriodSeconds=60),
               "longer than it may"),
@@ -309,6 +344,28 @@ class RulesFindTest(unittest.TestCase):
         objects = load("three-regions-us")
         container(objects)["env"].reverse()
         self.assertIn("before it is defined", "\n".join(settings.check_variables(objects)))
+
+    def test_a_redis_of_the_manifest_lets_in_both(self):
+        for caller in range(2):
+            objects = load("minimal")
+            network(objects, "redis")["ingress"][0]["from"].pop(caller)
+            self.assertIn("calls meridian-redis.meridian.svc.cluster.local:6379, and is not let in",
+                          "\n".join(callees.check_callees(objects)))
+
+    def test_coordinators_of_regions_that_do_not_reach_each_other_are_found(self):
+        manifests = regions()
+        network(manifests["eu"], "coordinator")["ingress"].pop()
+        self.assertEqual([text.partition(":")[0] for text in callees.check_regions(manifests)],
+                         ["us", "asia"])
+        manifests = regions()
+        network(manifests["eu"], "coordinator")["egress"].pop()
+        self.assertIn("and is not let out", "\n".join(callees.check_callees(manifests["eu"])))
+        manifests = regions()
+        data = named(manifests["us"], "ConfigMap", "meridian-coordinator")["data"]
+        data["coordinator.yaml"] = data["coordinator.yaml"].replace(":7413\n", ":7410\n")
+        self.assertIn("answers no HTTP", "\n".join(callees.check_regions(manifests)))
+        data["coordinator.yaml"] = data["coordinator.yaml"].replace("- eu=", "- us=")
+        self.assertIn("its page shows", "\n".join(callees.check_regions(manifests)))
 
     def test_each_rule_is_broken_somewhere(self):
         self.assertEqual({check.__name__ for check in ALL},

@@ -13,6 +13,8 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+# Of grpc.health.v1: that a process answers, whatever it waits for.
+LIVE = "meridian.live"
 # What a node takes beside L1, mirrors and hints: logs for what-if, connections, the program.
 REST_OF_THE_NODE = 192 << 20
 
@@ -120,9 +122,12 @@ def check_probes(objects):
                 if "grpc" in probe and port not in [number for name, number in ports.items()
                                                     if name.startswith("grpc")]:
                     yield f"{title(item)}: {kind} speaks gRPC to port {port}"
-                path = probe.get("httpGet", {}).get("path")
-                if path not in (None, "/livez", "/readyz"):
-                    yield f"{title(item)}: {kind} asks for {path}, which nobody serves"
+                # Whoever holds the few threads of HTTP must not get a healthy process restarted.
+                live = kind in ("startupProbe", "livenessProbe")
+                if "httpGet" in probe:
+                    yield f"{title(item)}: {kind} asks over HTTP"
+                elif "grpc" in probe and probe["grpc"].get("service", "") != LIVE * live:
+                    yield f"{title(item)}: {kind} asks for another service of grpc.health.v1"
 
 
 def check_resources(objects):

@@ -269,8 +269,9 @@ class ReleaseTest(unittest.TestCase):
         self.addresses[name] = json.loads(ready.read_text().replace("0.0.0.0", "127.0.0.1"))
         self.pods[name], self.processes[name] = pod, process
 
-    def serving(self, address):
+    def serving(self, address, service):
         """grpc.health.v1 as the kubelet asks it; None: there is no grpcio here."""
+        request = bytes([10, len(service)]) + service.encode() if service else b""
         try:
             import grpc
         except ImportError:
@@ -279,7 +280,7 @@ class ReleaseTest(unittest.TestCase):
             check = channel.unary_unary("/grpc.health.v1.Health/Check",
                                         request_serializer=None, response_deserializer=None)
             try:
-                return check(b"", timeout=5) == b"\x08\x01"
+                return check(request, timeout=5) == b"\x08\x01"
             except grpc.RpcError:
                 return False
 
@@ -287,11 +288,12 @@ class ReleaseTest(unittest.TestCase):
         probe = self.pods[name].container[kind]
         if "grpc" in probe:
             port = {7400: "data", 7410: "grpc"}[probe["grpc"]["port"]]
-            answer = self.serving(self.addresses[name][port])
+            service = probe["grpc"].get("service", "")
+            answer = self.serving(self.addresses[name][port], service)
             if answer is not None:
                 return answer
-            probe = {"httpGet": {"path": "/readyz"}}
-        return http_status(self.addresses[name]["http"], probe["httpGet"]["path"]) == 200
+        path = "/livez" if kind != "readinessProbe" else "/readyz"
+        return http_status(self.addresses[name]["http"], path) == 200
 
     def wait_until_ready(self, *names):
         for name in names or self.pods:

@@ -6,7 +6,6 @@ hold the manifests to the two documents.
 
 import pathlib
 import re
-import urllib.parse
 
 import yaml
 
@@ -14,7 +13,7 @@ from k8s_policy import REST_OF_THE_NODE, of_kind, ports_of, pods, seconds, size,
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OURS = ("meridian-node", "meridian-coordinator")
-SETTING = re.compile(r"^\| `--([a-z0-9-]+)` \| `(MERIDIAN_[A-Z0-9_]+)` \| `([a-z0-9_.]+)` \|",
+SETTING = re.compile(r"^\| `--([a-z0-9-]+)` \| `(MERIDIAN_[A-Z0-9_]+)`[^|]*\| `([a-z0-9_.]+)` \|",
                      re.MULTILINE)
 METRIC_ROW = re.compile(r"^\| `([a-z_0-9]+)` \| (counter|gauge|histogram) \| ([^|]*)\|", re.MULTILINE)
 # Read by somebody else than the table of settings.
@@ -136,33 +135,14 @@ def check_coordinators(objects):
                     yield f"{title(item)}: nobody is at {address}"
 
 
-def check_callees(objects):
-    """The network policy lets coordinators out to whom their file says that they call."""
-    for item, spec, container, program in our_containers(objects):
-        if program != "meridian-coordinator":
-            continue
-        config = yaml.safe_load(config_files(objects, spec, container)["--config"])
-        callees = [config.get("alerts", {}).get("webhook", "")]
-        callees += [text.partition("=")[2]
-                    for text in config.get("cluster", {}).get("other_coordinators", [])]
-        labels = item["spec"]["template"]["metadata"]["labels"].items()
-        open_ports = {port["port"] for policy in of_kind(objects, "NetworkPolicy")
-                      if policy["spec"]["podSelector"]["matchLabels"].items() <= labels
-                      for rule in policy["spec"]["egress"] for port in rule["ports"]}
-        for callee in filter(None, callees):
-            url = urllib.parse.urlsplit(callee if "://" in callee else f"http://{callee}")
-            if (url.port or {"http": 80, "https": 443}[url.scheme]) not in open_ports:
-                yield f"{title(item)}: calls {url.netloc}, and is not let out"
-
-
 def check_room(objects):
     """Memory and time that a node needs are there."""
     for item, spec, container, program in our_containers(objects):
         if program != "meridian-node":
             continue
         config = yaml.safe_load(config_files(objects, spec, container)["--config"])
-        used = REST_OF_THE_NODE + size(config["redis"]["hints_max_bytes"]) + sum(
-            size(config["l1"][name]) for name in ("max_bytes", "mirror_max_bytes"))
+        l1, mirrors = (size(config["l1"][name]) for name in ("max_bytes", "mirror_max_bytes"))
+        used = REST_OF_THE_NODE + size(config["redis"]["hints_max_bytes"]) + l1 + max(mirrors, l1 // 4)
         if used > size(container["resources"]["limits"]["memory"]):
             yield f"{title(item)}: needs {used >> 20} MiB, more than the limit of its memory"
         needs = seconds(config["rollout_wait"]) + seconds(config["drain_delay"]) + 15

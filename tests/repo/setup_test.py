@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-SETUP = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "setup"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SETUP = ROOT / "scripts" / "setup"
 
 # What the stand-ins share: $STATE/installed lists packages, $STATE/calls what was run as root.
 DPKG_QUERY = """#!/bin/sh
@@ -29,6 +30,26 @@ case "$*" in
   *apt-get*install*) [ "$APT_WORKS" = yes ] || exit 100
     for word in "$@"; do echo "$word" >> "$STATE/installed"; done ;;
 esac
+"""
+# A module is a folder with the files that are read of it, whatever its name.
+GO = """#!/bin/sh
+if [ "$1" = install ]; then
+  name=${2##*/}; mkdir -p "$GOBIN"; echo "$*" > "$GOBIN/${name%@*}"; chmod 755 "$GOBIN/${name%@*}"
+  exit
+fi
+[ "$GO_DOWNLOADS" != no ] || exit 1
+mkdir -p "$STATE/module/api/openapi-spec" "$STATE/module/example/prometheus-operator-crd"
+cat > "$STATE/module/api/openapi-spec/swagger.json" <<end
+{"definitions": {"Service": {"properties": {"metadata": {}}, "x-kubernetes-group-version-kind":
+  [{"group": "", "version": "v1", "kind": "Service"}]}}}
+end
+for kind in ServiceMonitor PrometheusRule; do
+  echo "spec: {group: monitoring.coreos.com, names: {kind: $kind},
+    versions: [{name: v1, schema: {openAPIV3Schema: {type: object}}}]}" \\
+    > "$STATE/module/example/prometheus-operator-crd/monitoring.coreos.com_$(echo $kind |
+      tr A-Z a-z)s.yaml"
+done
+printf '{\\n\\t"Dir": "%s",\\n\\t"Sum": ""\\n}\\n' "$STATE/module"
 """
 
 
@@ -95,6 +116,57 @@ class SetupTest(unittest.TestCase):
         result = self.run_setup("--browser")
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, r"install --no-install-recommends -y chromium\b")
+
+    def run_chart(self, downloads="yes"):
+        """--chart in a copy of the project, with stand-ins for dpkg-deb and go as well."""
+        self.installed([*self.packages, "debootstrap"])
+        (self.state / "dpkg-deb").write_text(
+            "#!/bin/sh\nmkdir -p usr/bin && echo '#!/bin/sh' > usr/bin/promtool\n")
+        (self.state / "go").write_text(GO)
+        for name in ("dpkg-deb", "go"):
+            (self.state / name).chmod(0o755)
+        copy = self.state / "copy" / "scripts" / "setup"
+        copy.parent.mkdir(parents=True)
+        copy.write_text(SETUP.read_text())
+        for name in ("k8s/render", "scripts/lib/kubernetes_schemas.py"):
+            path = self.state / "copy" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text((ROOT / name).read_text())
+        environment = {**os.environ, "STATE": str(self.state), "SUDO_WORKS": "no",
+                       "GO_DOWNLOADS": downloads, "PATH": f"{self.state}:/usr/bin:/bin"}
+        return subprocess.run(["bash", str(copy), "--chart"], env=environment, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+
+    def test_what_cannot_be_fetched_keeps_nothing_else_away(self):
+        result = self.run_chart()  # apt-get refuses.
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("setup: Debian's package prometheus cannot be fetched here", result.stderr)
+        tools = self.state / "copy" / "build" / "chart-tools"
+        self.assertEqual(sorted(path.name for path in tools.iterdir()),
+                         ["helm", "kubeconform", "schemas-1.30.0"])
+
+    def test_the_tools_of_the_chart_are_unpacked_and_not_installed(self):
+        (self.state / "apt-get").write_text("#!/bin/sh\ntouch prometheus_1_amd64.deb\n")
+        result = self.run_chart()
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        tools = self.state / "copy" / "build" / "chart-tools"
+        self.assertEqual(sorted(path.name for path in tools.iterdir()),
+                         ["helm", "kubeconform", "promtool", "schemas-1.30.0"])
+        self.assertEqual(sorted(path.name for path in (tools / "schemas-1.30.0").iterdir()),
+                         ["prometheusrule-monitoring-v1.json", "service-v1.json",
+                          "servicemonitor-monitoring-v1.json"])
+        self.assertRegex((tools / "helm").read_text(), r"^install helm\.sh/helm/v3/cmd/helm@v3\.")
+        self.assertEqual(self.calls(), [])
+
+    def test_schemas_that_cannot_be_had_are_said_and_leave_nothing(self):
+        (self.state / "apt-get").write_text("#!/bin/sh\ntouch prometheus_1_amd64.deb\n")
+        result = self.run_chart(downloads="no")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("setup: the schemas of Kubernetes 1.30.0 cannot be had by Go here",
+                      result.stderr)
+        tools = self.state / "copy" / "build" / "chart-tools"
+        self.assertEqual(sorted(path.name for path in tools.iterdir()),
+                         ["helm", "kubeconform", "promtool"])
 
     def test_a_failing_apt_get_fails_the_set_up(self):
         self.installed(self.packages[2:])

@@ -1,5 +1,7 @@
 """What the checks of the repository share: its files, and how findings are shown."""
 
+import importlib.machinery
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -19,6 +21,15 @@ def files(root):
     return sorted(name for name in set(names)
                   if not NOT_OURS.intersection(pathlib.PurePath(name).parts)
                   and (root / name).is_file())
+
+
+def load_script(path):
+    """A Python program of the project, as a module."""
+    loader = importlib.machinery.SourceFileLoader(path.name, str(path))
+    spec = importlib.util.spec_from_loader(path.name, loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def finish(what, findings):

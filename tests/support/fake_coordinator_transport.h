@@ -5,6 +5,7 @@
 #ifndef MERIDIAN_TESTS_SUPPORT_FAKE_COORDINATOR_TRANSPORT_H_
 #define MERIDIAN_TESTS_SUPPORT_FAKE_COORDINATOR_TRANSPORT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,7 +34,20 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
   void AcquireTicket(const std::string& address, const std::string& node, absl::Duration,
                      TicketCallback done) override {
     tickets_asked.push_back(address + " " + node);
-    done(ticket);
+    if (holds_tickets) {
+      tickets_held.push_back(std::move(done));
+    } else {
+      done(ticket);
+    }
+  }
+  void GiveTicketBack(const std::string& address, const std::string& node, absl::Duration,
+                      std::function<void(absl::Status)> done) override {
+    tickets_given_back.push_back(address + " " + node);
+    gives_back_held.push_back(std::move(done));
+    if (!holds_tickets) AnswerGivesBack();
+  }
+  void AnswerGivesBack() {
+    for (const auto& done : std::exchange(gives_back_held, {})) done(absl::OkStatus());
   }
 
   // Answered when the test says so.
@@ -57,7 +71,12 @@ class FakeCoordinatorTransport final : public CoordinatorTransport {
 
   std::vector<std::shared_ptr<Opened>> opened;
   std::vector<Updates> updates;
-  std::vector<std::string> tickets_asked;  // "address node".
+  std::vector<std::string> tickets_asked;       // "address node".
+  std::vector<std::string> tickets_given_back;  // Likewise.
+  // True: the test answers what is asked for tickets.
+  bool holds_tickets = false;
+  std::vector<TicketCallback> tickets_held;
+  std::vector<std::function<void(absl::Status)>> gives_back_held;
   absl::StatusOr<TicketAnswer> ticket = TicketAnswer{true, {}, ""};
 
  private:

@@ -36,10 +36,10 @@ class FakeLeaseStore {
     // The next `count` GetValue calls are refused with kUnavailable.
     void FailGets(int count) { failing_gets_ = count; }
 
-    void TryAcquire(std::string name, std::string holder, std::string address, absl::Duration ttl,
+    void TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
                     LeaseCallback callback) override {
       absl::StatusOr<LeaseState> answer = absl::UnavailableError("cut off");
-      if (reachable_) answer = store_.Acquire(name, holder, address, ttl);
+      if (reachable_) answer = store_.Acquire(name, std::move(bid), ttl);
       executor_.Post([callback = std::move(callback), answer] { callback(answer); });
     }
     void Release(std::string name, std::string holder, StatusCallback callback) override {
@@ -103,30 +103,37 @@ class FakeLeaseStore {
 
  private:
   struct Lease {
-    std::string holder;
-    std::string address;
+    LeaseBid by;
     uint64_t token = 0;
+    std::map<std::string, std::string> notes;
     absl::Duration ends_at = -absl::InfiniteDuration();
   };
 
-  LeaseState Acquire(const std::string& name, const std::string& holder, const std::string& address,
-                     absl::Duration ttl) {
+  LeaseState Acquire(const std::string& name, LeaseBid bid, absl::Duration ttl) {
     absl::MutexLock lock(&mu_);
     Lease& lease = leases_[name];
     const absl::Duration now = clock_.Monotonic();
     const bool free = now >= lease.ends_at;
-    if (free) ++lease.token;
-    if (free || lease.holder == holder) {
-      lease.holder = holder;
-      lease.address = address;
-      lease.ends_at = now + ttl;
+    if (free) {
+      ++lease.token;
+      lease.notes.clear();
     }
-    return {lease.holder == holder, lease.token, lease.holder, lease.address};
+    const bool held = free || lease.by.holder == bid.holder;
+    if (held) {
+      lease.by = std::move(bid);
+      lease.ends_at = now + ttl;
+    } else if (!bid.note.empty()) {
+      lease.notes[bid.holder] = std::move(bid.note);
+    }
+    LeaseState state = {held, lease.token, lease.by.holder, lease.by.address,
+                        lease.by.http_address};
+    if (held) state.notes.swap(lease.notes);
+    return state;
   }
   absl::Status Give(const std::string& name, const std::string& holder) {
     absl::MutexLock lock(&mu_);
     Lease& lease = leases_[name];
-    if (lease.holder == holder) lease.ends_at = -absl::InfiniteDuration();
+    if (lease.by.holder == holder) lease.ends_at = -absl::InfiniteDuration();
     return absl::OkStatus();
   }
   absl::Status Put(const std::string& name, uint64_t token, std::vector<FencedWrite> writes) {

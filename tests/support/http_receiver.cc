@@ -1,14 +1,11 @@
 #include "tests/support/http_receiver.h"
 
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <functional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -42,28 +39,15 @@ HttpReceiver::HttpReceiver(Answer answer, const TestCertificate* certificate)
       std::abort();
     }
   }
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      listen(listener_, 64) != 0) {
-    std::abort();
-  }
-  getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
-  acceptor_ = std::thread([this] { Accept(); });
+  server_ = std::make_unique<LoopbackServer>([this](int fd) { Talk(fd); });
 }
 
 HttpReceiver::~HttpReceiver() {
-  shutdown(listener_, SHUT_RDWR);
-  acceptor_.join();
-  close(listener_);
+  server_.reset();
   SSL_CTX_free(tls_);
 }
 
-std::string HttpReceiver::address() const { return absl::StrCat("127.0.0.1:", port_); }
+std::string HttpReceiver::address() const { return absl::StrCat("127.0.0.1:", port()); }
 
 std::vector<HttpReceiver::Request> HttpReceiver::requests() const {
   absl::MutexLock lock(&mu_);
@@ -73,24 +57,6 @@ std::vector<HttpReceiver::Request> HttpReceiver::requests() const {
 std::string HttpReceiver::Reply(int code, const std::string& body, const std::string& headers) {
   return absl::StrCat("HTTP/1.1 ", code, " Said\r\n", headers, "Content-Length: ", body.size(),
                       "\r\n\r\n", body);
-}
-
-void HttpReceiver::Accept() {
-  std::vector<std::thread> talks;
-  for (;;) {
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) break;
-    {
-      absl::MutexLock lock(&mu_);
-      connections_.insert(fd);
-    }
-    talks.emplace_back([this, fd] { Talk(fd); });
-  }
-  {
-    absl::MutexLock lock(&mu_);
-    for (const int fd : connections_) shutdown(fd, SHUT_RDWR);
-  }
-  for (std::thread& talk : talks) talk.join();
 }
 
 void HttpReceiver::Talk(int fd) {
@@ -141,9 +107,6 @@ void HttpReceiver::Talk(int fd) {
     SSL_shutdown(session);
     SSL_free(session);
   }
-  absl::MutexLock lock(&mu_);
-  connections_.erase(fd);
-  close(fd);
 }
 
 }  // namespace meridian

@@ -8,13 +8,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <set>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "tests/support/loopback_server.h"
 #include "tests/support/test_certificates.h"
 
 struct ssl_ctx_st;
@@ -33,7 +33,7 @@ class HttpReceiver {
   explicit HttpReceiver(Answer answer, const TestCertificate* certificate = nullptr);
   ~HttpReceiver();
 
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return server_->port(); }
   std::string address() const;  // "127.0.0.1:port"
   std::vector<Request> requests() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -41,17 +41,13 @@ class HttpReceiver {
   static std::string Reply(int code, const std::string& body = "", const std::string& headers = "");
 
  private:
-  void Accept();
   void Talk(int fd) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Answer answer_;
   ssl_ctx_st* tls_ = nullptr;
-  int listener_ = -1;
-  uint16_t port_ = 0;
   mutable absl::Mutex mu_;
   std::vector<Request> requests_ ABSL_GUARDED_BY(mu_);
-  std::set<int> connections_ ABSL_GUARDED_BY(mu_);
-  std::thread acceptor_;
+  std::unique_ptr<LoopbackServer> server_;  // Goes first: its threads use what is above.
 };
 
 }  // namespace meridian

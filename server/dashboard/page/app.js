@@ -39,7 +39,8 @@ function showConnection() {
   const now = Date.now();
   const { mode, since, text } = connection(state, now);
   setAttribute(document.body, 'data-mode', mode);
-  setText(document.getElementById('pill'), mode);
+  const standby = state.sources.overview.error?.reason === 'NOT_LEADER';
+  setText(document.getElementById('pill'), standby ? 'standby' : mode);
   const bar = document.getElementById('bar');
   const hidden = mode === 'live' || mode === 'loading';
   // The time since is not said again every second: it stands beside what is said.
@@ -65,11 +66,13 @@ const poller = poll({
   ask,
   resting: () => document.hidden,
   tell(name, answer) {
-    const epoch = state.sources.overview.data?.epoch;
+    const before = state.sources.overview.data;
     state = withAnswer(state, name, answer, Date.now());
     if (name === 'overview') {
       showOverview(state.sources.overview);
-      if (state.sources.overview.data?.epoch !== epoch) poller.hurry(['ring', 'rollouts']);
+      const { epoch, alerts } = state.sources.overview.data ?? {};
+      if (epoch !== before?.epoch) poller.hurry(['ring', 'rollouts']);
+      if (alerts?.firing !== before?.alerts?.firing) poller.hurry(['alerts']);
     }
     PANELS[name].forEach((show) => show(state));
     showConnection();

@@ -1,9 +1,9 @@
 // The nodes of the region; a dead one is red.
 
-import { badge, setBadge, setText } from './dom.js';
+import { badge, setAttribute, setBadge, setText } from './dom.js';
 import { ago, format, UNKNOWN } from './format.js';
 import { panel } from './panel.js';
-import { nodeHealth } from './state.js';
+import { missingNodes, nodeHealth } from './state.js';
 import { table } from './table.js';
 
 function health(cell, node) {
@@ -16,6 +16,7 @@ function remarks(cell, node) {
   const words = [node.problem, ...(node.warnings ?? [])].filter(Boolean);
   if (node.redis && node.redis !== 'connected') words.push(`Redis: ${node.redis}`);
   if (node.breaker && node.breaker !== 'closed') words.push(`breaker: ${node.breaker}`);
+  setAttribute(cell, 'class', 'remarks');
   setText(cell, words.join('; ') || UNKNOWN);
 }
 
@@ -30,6 +31,7 @@ export function nodesPanel() {
     columns: [
       { title: 'node', value: (node) => node.id },
       { title: 'state', cell: health },
+      { title: 'remarks', cell: remarks },
       figure('reads', 'requests_per_second', 'rate'),
       figure('hit rate', 'hit_rate', 'percent'),
       figure('call p99', 'latency.calls.p99_ms', 'ms'),
@@ -47,12 +49,15 @@ export function nodesPanel() {
       { title: 'heartbeat', cell: (cell, node) => setText(cell, typeof node.heartbeat_age_seconds === 'number'
         ? ago(0, node.heartbeat_age_seconds * 1000) : format('text', null)) },
       { title: 'version', value: (node) => node.version },
-      { title: 'remarks', cell: remarks },
     ],
   });
   return panel('nodes', {
     source: 'overview', empty: 'No node has registered yet.',
     isEmpty: (overview) => !overview.nodes?.length,
-    render: (overview) => update(overview.nodes ?? []),
+    render: (overview) => {
+      update(overview.nodes ?? []);
+      const missing = missingNodes(overview.nodes ?? []);
+      setText(document.getElementById('missing'), missing.length > 0 ? `${missing.join(', ')} missing;` : '');
+    },
   });
 }

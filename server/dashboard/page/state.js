@@ -73,6 +73,12 @@ export function nodeHealth(node) {
   return { word: String(node.state).toLowerCase(), level: troubled ? 'warn' : 'good' };
 }
 
+// Names of the nodes that are dead or gone: `nodes_alive` of `nodes` does not tell of those that are
+// members no longer.
+export function missingNodes(nodes) {
+  return nodes.filter((node) => nodeHealth(node).level === 'bad').map((node) => node.id);
+}
+
 // The value at "totals.latency.l1.p99_ms"; undefined when there is no such thing.
 export function at(value, path) {
   return path.split('.').reduce((inner, name) => inner?.[name], value);

@@ -1,11 +1,26 @@
--- Takes or renews a lease. KEYS: lease (a hash), token counter. ARGV: holder, address, ttl in ms.
--- Every new holding raises the token. Returns {1 if held by the caller, token, holder, address}.
+-- Takes or renews a lease. KEYS: lease (a hash), token counter. ARGV: holder, address, ttl in ms, HTTP
+-- address, note, most notes. Every new holding raises the token. Returns {1 if held by the caller,
+-- token, holder, address, HTTP address}, and to the holder the id and the note of each other one that
+-- left a note since. A holder of an older release has no HTTP address, and leaves the notes.
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[1] then
-  local lease = redis.call('HMGET', KEYS[1], 'token', 'address')
-  return {0, lease[1], holder, lease[2]}
+  local field = 'note:' .. ARGV[1]
+  if ARGV[5] ~= '' and redis.call('HLEN', KEYS[1]) < 4 + tonumber(ARGV[6]) then
+    redis.call('HSET', KEYS[1], field, ARGV[5])
+  end
+  local lease = redis.call('HMGET', KEYS[1], 'token', 'address', 'http')
+  return {0, lease[1], holder, lease[2], lease[3] or ''}
 end
 local token = holder and redis.call('HGET', KEYS[1], 'token') or tostring(redis.call('INCR', KEYS[2]))
-redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'address', ARGV[2], 'token', token)
+local answer = {1, token, ARGV[1], ARGV[2], ARGV[4]}
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 5) == 'note:' then
+    answer[#answer + 1] = string.sub(fields[i], 6)
+    answer[#answer + 1] = fields[i + 1]
+    redis.call('HDEL', KEYS[1], fields[i])
+  end
+end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'address', ARGV[2], 'token', token, 'http', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {1, token, ARGV[1], ARGV[2]}
+return answer

@@ -53,7 +53,6 @@ TEST(ContextsTest, WhatIsWrongIsSaidWithItsLine) {
       {"[]", "f:1: is not a map"},
       {"contexts: []", "f:1: \"contexts\" is not a map"},
       {"context: {}", "f:1: \"context\" is not known"},
-      {"current: us", "no context \"us\""},
       {"current: [us]", "\"current\" is not a text"},
       {"contexts:\n  us: 7", "f:2: context \"us\" is not a map"},
       {"contexts:\n  us: {}", "names no targets"},
@@ -100,6 +99,19 @@ TEST(ContextsTest, UseChangesTheCurrentOneAndNothingElse) {
   EXPECT_EQ(UseContext(dir / "none.yaml", "a").code(), absl::StatusCode::kNotFound);
 }
 
+TEST(ContextsTest, ACurrentOneThatThereIsNotIsMendedByUse) {
+  const TempDir dir;
+  const std::string path = dir / "contexts.yaml";
+  WriteFile(path, "current: gone\ncontexts:\n  us: {targets: [a:1]}\n");
+  const auto file = LoadContexts(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_THAT(std::string(file->Current().status().message()),
+              AllOf(HasSubstr("no context \"gone\""), HasSubstr("there are us"),
+                    HasSubstr("meridianctl context use")));
+  ASSERT_TRUE(UseContext(path, "us").ok());
+  EXPECT_EQ(LoadContexts(path)->Current()->name, "us");
+}
+
 TEST(ContextsTest, UseRefusesAFileInWhichALineOfItsOwnWouldBeWrong) {
   const TempDir dir;
   const std::string path = dir / "contexts.yaml";
@@ -144,6 +156,16 @@ TEST_F(ContextOrderTest, TheCurrentOneIsAskedUnlessAnotherIsNamed) {
   Session by_environment;
   ASSERT_TRUE(by_environment.ApplyContext(false).ok());
   EXPECT_EQ(by_environment.options().admin, "h:7402");
+}
+
+TEST_F(ContextOrderTest, ACurrentOneThatThereIsNotIsAnErrorWhereItIsAsked) {
+  WriteFile(dir_ / "c.yaml", "current: gone\ncontexts:\n  us: {targets: [a:1]}\n");
+  EXPECT_THAT(std::string(session_.ApplyContext(false).message()),
+              HasSubstr("\"current\": no context \"gone\""));
+  Session named;
+  named.options().context = "us";
+  ASSERT_TRUE(named.ApplyContext(false).ok());
+  EXPECT_THAT(named.options().targets, ElementsAre("a:1"));
 }
 
 TEST_F(ContextOrderTest, OptionsOverruleAndAddressesOfTwoClustersDoNotMix) {

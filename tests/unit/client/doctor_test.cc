@@ -180,17 +180,188 @@ TEST(DoctorTest, WhatIsWrongWithRedisIsTold) {
   EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_settings n1"));
   l2.clear_problem();
   l2.add_endpoints()->set_connected(true);
+  l2.mutable_endpoints(0)->set_address("redis:6379");
   l2.mutable_endpoints(0)->set_breaker("closed");
   l2.add_endpoints()->set_breaker("open");
+  l2.mutable_endpoints(1)->set_address("redis-2:6379");
   EXPECT_THAT(Found(facts), UnorderedElementsAre("critical redis_server n1"));
   StatusOf(facts.nodes[0]).clear_l2();
   EXPECT_THAT(Found(facts), UnorderedElementsAre("info redis_none n1"));
 }
 
-TEST(DoctorTest, MemoryNearFullIsTold) {
+void AddServers(std::vector<std::string> addresses, admin::v1::L2Status* l2) {
+  for (const std::string& address : addresses) {
+    admin::v1::L2Endpoint& server = *l2->add_endpoints();
+    server.set_address(address);
+    server.set_connected(true);
+    server.set_breaker("closed");
+  }
+}
+
+TEST(DoctorTest, NodesOfARegionThatDoNotUseTheSameRedis) {
+  ClusterFacts facts = Healthy();
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_address("other:6379");
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("critical redis_differs us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1: redis:6379; n2: other:6379)"));
+  facts.nodes.push_back(Node("n3"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1, n3: redis:6379; n2: other:6379)"));
+  StatusOf(facts.nodes[1]).mutable_l2(0)->clear_address();
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_connected(false);
+  EXPECT_THAT(Found(facts),
+              UnorderedElementsAre("critical redis_differs us", "info redis_none n2"));
+  // Those of two regions are not compared.
+  facts = Healthy();
+  StatusOf(facts.nodes[1]).set_region("eu");
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_region("eu");
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_address("other:6379");
+  EXPECT_THAT(Found(facts), Not(Contains(HasSubstr("differ"))));
+}
+
+TEST(DoctorTest, OneRedisMayHaveSeveralServersAndNamesOfThisMachine) {
+  ClusterFacts facts = Healthy();
+  const auto servers = [&](std::vector<std::string> first, std::vector<std::string> second) {
+    for (NodeFacts& node : facts.nodes) StatusOf(node).mutable_l2(0)->clear_endpoints();
+    AddServers(std::move(first), StatusOf(facts.nodes[0]).mutable_l2(0));
+    AddServers(std::move(second), StatusOf(facts.nodes[1]).mutable_l2(0));
+    return Found(facts);
+  };
+  EXPECT_THAT(servers({"r1:1", "r2:1"}, {"r2:1", "r1:1"}), IsEmpty());
+  EXPECT_THAT(servers({"r1:1", "r2:1"}, {"r2:1", "r3:1"}), IsEmpty()) << "one was just replaced";
+  EXPECT_THAT(servers({"localhost:1"}, {"127.0.0.1:1"}), IsEmpty());
+  EXPECT_THAT(servers({"r1:1", "r2:1"}, {"r3:1", "r4:1"}),
+              UnorderedElementsAre("critical redis_differs us"));
+  EXPECT_THAT(servers({"localhost:1"}, {"127.0.0.1:2"}),
+              UnorderedElementsAre("critical redis_differs us"));
+}
+
+TEST(DoctorTest, NodesOfARegionThatDoNotReplicateToTheSameRegions) {
+  ClusterFacts facts = Healthy();
+  const auto add = [&](size_t node, const std::string& region, const std::string& address) {
+    admin::v1::L2Status& l2 = *StatusOf(facts.nodes[node]).add_l2();
+    l2.set_region(region);
+    l2.set_address(address);
+    l2.set_connected(true);
+    l2.set_breaker("closed");
+  };
+  add(0, "eu", "eu-redis:6379");
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("critical regions_differ us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1: eu; n2: none)"));
+  add(1, "asia", "asia-redis:6379");
+  add(0, "asia", "asia-redis:6379");
+  add(1, "eu", "eu-redis:6379");
+  EXPECT_THAT(Found(facts), IsEmpty()) << "in another order";
+  StatusOf(facts.nodes[1]).mutable_l2(2)->set_address("asia-redis:6379");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical regions_differ us -> eu"));
+}
+
+TEST(DoctorTest, NodesOfARegionThatHaveDifferentPolicies) {
+  ClusterFacts facts = Healthy();
+  const auto set = [](const std::string& task, const std::string& others, NodeFacts* node) {
+    node->policies.clear_policies();
+    const auto add = [&](const char* name, const std::string& yaml) {
+      if (yaml.empty()) return;
+      admin::v1::Policy& policy = *node->policies.add_policies();
+      policy.set_namespace_(name);
+      policy.set_yaml(yaml);
+    };
+    add("task", task);
+    add("*", others);
+    node->policies.set_file("/etc/" + node->status().node());
+    node->policies.set_loaded_unix_ms(
+        static_cast<uint64_t>(absl::ToUnixMillis(kNow - absl::Seconds(10))));
+    node->figures.mutable_status()->set_uptime_seconds(10);
+  };
+  set("ttl: 1h", "ttl: 5m", &facts.nodes[0]);
+  EXPECT_THAT(Found(facts), IsEmpty()) << "the other one did not tell";
+  set("ttl: 1h", "ttl: 5m", &facts.nodes[1]);
+  EXPECT_THAT(Found(facts), IsEmpty());
+  set("ttl: 1s", "ttl: 5m", &facts.nodes[1]);
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning policies_differ us"));
+  EXPECT_THAT(Examine(facts)[0].summary,
+              AllOf(HasSubstr("for task ("), HasSubstr("n1: /etc/n1; n2: /etc/n2")));
+  StatusOf(facts.nodes[1]).set_uptime_seconds(60);
+  EXPECT_THAT(Found(facts), IsEmpty()) << "its file was changed 10 s ago";
+  facts.now += absl::Seconds(6);
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning policies_differ us"));
+  set("", "ttl: 1h", &facts.nodes[1]);
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning policies_differ us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("for all others ("))
+      << "task has the same as all others there";
+}
+
+TEST(DoctorTest, MemoryThatDoesNotFitTheWeights) {
+  ClusterFacts facts = Healthy();
+  StatusOf(facts.nodes[0]).set_l1_limit_bytes(64 << 20);
+  StatusOf(facts.nodes[1]).set_l1_limit_bytes(32 << 20);
+  EXPECT_THAT(Found(facts), IsEmpty());
+  StatusOf(facts.nodes[1]).set_l1_limit_bytes(4 << 20);
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning l1_differs us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(n1: 64 MiB; n2: 4 MiB)"));
+  const auto weigh = [&](uint32_t weight) {
+    facts.nodes[0].ring.mutable_members(0)->mutable_member()->set_weight(weight);
+    return Found(facts);
+  };
+  EXPECT_THAT(weigh(16), IsEmpty());
+  EXPECT_THAT(weigh(64), UnorderedElementsAre("warning l1_differs us"));
+}
+
+// ADR 0020: volatile-lfu is wanted, which leaves what has no TTL.
+TEST(DoctorTest, AnEvictionPolicyThatLosesDeletesIsToldOnceOfARegion) {
+  ClusterFacts facts = Healthy();
+  const auto with = [&](const std::string& policy, const std::string& problem) {
+    for (NodeFacts& node : facts.nodes) {
+      node.figures.set_l2_eviction_policy(policy);
+      StatusOf(node).mutable_l2(0)->set_problem(problem);
+    }
+    return Found(facts);
+  };
+  EXPECT_THAT(with("volatile-lfu", ""), IsEmpty());
+  EXPECT_THAT(with("volatile-ttl", ""), IsEmpty());
+  EXPECT_THAT(with("volatile-lfu", "maxmemory-policy is unknown (CONFIG GET was refused)"),
+              IsEmpty())
+      << "INFO tells it";
+  EXPECT_THAT(with("allkeys-lru", "maxmemory-policy is allkeys-lru, which evicts changelogs"),
+              UnorderedElementsAre("warning redis_eviction us"));
+  EXPECT_THAT(Examine(facts)[0].summary, AllOf(HasSubstr("allkeys-lru"), HasSubstr("delete")));
+  EXPECT_THAT(with("noeviction,volatile-lfu", ""),
+              UnorderedElementsAre("warning redis_eviction us"));
+  for (NodeFacts& node : facts.nodes) node.figures.set_l2_limit_bytes(0);
+  EXPECT_THAT(with("noeviction", ""), UnorderedElementsAre("info redis_maxmemory us"))
+      << "Redis' own default is never reached";
+}
+
+TEST(DoctorTest, ARedisThatKeepsNothingOverARestartIsNoted) {
+  ClusterFacts facts = Healthy();
+  for (const char* kept : {"", "rdb", "aof", "rdb+aof"}) {
+    facts.nodes[1].figures.set_l2_persistence(kept);
+    EXPECT_THAT(Found(facts), IsEmpty()) << kept;
+  }
+  facts.nodes[1].figures.set_l2_persistence("none");
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info redis_persistence us"));
+  EXPECT_THAT(Examine(facts), Contains(testing::Field(&Finding::summary, HasSubstr("deletes"))));
+  StatusOf(facts.nodes[0]).mutable_l2(0)->set_connected(false);
+  EXPECT_THAT(Found(facts),
+              UnorderedElementsAre("critical redis_away n1", "info redis_persistence us"))
+      << "the other one still sees it";
+  StatusOf(facts.nodes[1]).mutable_l2(0)->set_connected(false);
+  EXPECT_THAT(Found(facts),
+              UnorderedElementsAre("critical redis_away n1", "critical redis_away n2"))
+      << "nobody does";
+}
+
+TEST(DoctorTest, ARedisThatCannotSaveIsAWarning) {
+  ClusterFacts facts = Healthy();
+  for (NodeFacts& node : facts.nodes) {
+    StatusOf(node).add_warnings(
+        "Redis of us cannot write to its disk: what it has is lost if it restarts");
+  }
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_disk us"));
+}
+
+TEST(DoctorTest, MemoryNearFullIsToldAndOfL1NoReasonToWakeAnybody) {
   ClusterFacts facts = Healthy();
   StatusOf(facts.nodes[1]).set_l1_bytes(91);
-  EXPECT_THAT(Found(facts), UnorderedElementsAre("warning l1_full n2"));
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("info l1_full n2"));
   facts = Healthy();
   facts.nodes[1].figures.set_l2_used_bytes(95);
   EXPECT_THAT(Found(facts), UnorderedElementsAre("warning redis_memory us"));
@@ -246,6 +417,19 @@ TEST(DoctorTest, CertificatesAreToldBeforeTheyExpire) {
   EXPECT_THAT(Examine(facts)[0].summary, AllOf(HasSubstr("has expired"), HasSubstr("Redis")));
 }
 
+TEST(DoctorTest, TheCertificateOfACoordinatorIsNotTakenForThatOfANode) {
+  ClusterFacts facts = Healthy();
+  facts.nodes[0].figures.set_certificate_expires_unix_ms(
+      static_cast<uint64_t>(absl::ToUnixMillis(kNow + absl::Hours(48))));
+  coordinator::v1::Alert& alert = facts.alerts.emplace_back();
+  alert.set_name("MeridianCertificateExpires");
+  alert.set_state("firing");
+  alert.set_severity("critical");
+  (*alert.mutable_labels())["region"] = "us";
+  (*alert.mutable_labels())["coordinator"] = "c2";
+  EXPECT_THAT(Found(facts), UnorderedElementsAre("critical certificate n1", "critical alert us"));
+}
+
 TEST(DoctorTest, ReplicationThatIsLateCutOrLost) {
   ClusterFacts facts = Healthy();
   admin::v1::ReplicationLink& link = *facts.nodes[1].figures.add_links();
@@ -297,7 +481,7 @@ TEST(DoctorTest, TheWorstDecidesTheExitCodeAndComesFirst) {
   ClusterFacts facts = Healthy();
   facts.own_version = "9";
   EXPECT_EQ(ExitCodeOf(Examine(facts)), kExitOk) << "a note";
-  StatusOf(facts.nodes[0]).set_l1_bytes(99);
+  StatusOf(facts.nodes[0]).add_warnings("not ready: it waits for its hot keys");
   EXPECT_EQ(ExitCodeOf(Examine(facts)), kExitWarning);
   StatusOf(facts.nodes[1]).mutable_l2(0)->set_connected(false);
   const std::vector<Finding> findings = Examine(facts);

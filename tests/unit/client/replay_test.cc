@@ -287,6 +287,14 @@ TEST(LatencySamplesTest, PercentilesAreExact) {
   EXPECT_EQ(samples.Percentile(1.0), 100);
 }
 
+TEST(ReplayReportTest, BytesOfAnOriginAreExplainedWithWhatToDo) {
+  ReplayReport report;
+  report.stats.mismatches.Add("NEVER_WRITTEN", "x");
+  EXPECT_THAT(report.ToText(), testing::Not(HasSubstr("without --origin")));
+  report.stats.mismatches.Add(kForeignBytes, "x");
+  EXPECT_THAT(report.ToText(), HasSubstr("scripts/local-cluster up, without --origin"));
+}
+
 TEST(ReplayReportTest, OnlyARunWithoutProblemsIsGood) {
   ReplayReport report;
   report.regions = {"us"};

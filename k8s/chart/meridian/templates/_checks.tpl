@@ -28,14 +28,29 @@
 {{- fail (printf "\n\notherRegions: region %s has no url." .name) -}}
 {{- end -}}
 {{- end -}}
+{{- if $values.networkPolicy.enabled -}}
+{{- $ports := list -}}
+{{- range $values.networkPolicy.redisPorts -}}{{- $ports = append $ports (int . | toString) -}}{{- end -}}
+{{- $urls := list $values.redis.url -}}
+{{- range $values.otherRegions -}}{{- $urls = append $urls .url -}}{{- end -}}
+{{- range $url := compact $urls -}}
+{{- $default := ternary "26379" "6379" (contains "sentinel" (first (splitList "://" $url))) -}}
+{{- $hosts := regexReplaceAll "[/?].*$" (regexReplaceAll "^.*@" (last (splitList "://" $url)) "") "" -}}
+{{- range $host := splitList "," $hosts -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default $default -}}
+{{- if not (has $port $ports) -}}
+{{- fail (printf "\n\nA Redis is at port %s, which networkPolicy.redisPorts (%s) does not let nodes and coordinators reach." $port (join ", " $ports)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $node := $values.node -}}
 {{- $room := include "meridian.bytes" $node.resources.limits.memory | int64 -}}
-{{- $used := 201326592 -}}
-{{- range list $node.l1MaxBytes $node.mirrorMaxBytes $node.hintsMaxBytes -}}
-{{- $used = add $used (include "meridian.bytes" . | int64) -}}
-{{- end -}}
+{{- $l1 := include "meridian.bytes" $node.l1MaxBytes | int64 -}}
+{{- $beside := max (include "meridian.bytes" $node.mirrorMaxBytes | int64) (div $l1 4) -}}
+{{- $used := add 201326592 $l1 $beside (include "meridian.bytes" $node.hintsMaxBytes | int64) -}}
 {{- if gt (int64 $used) $room -}}
-{{- fail (printf "\n\nnode.l1MaxBytes (%s), node.mirrorMaxBytes (%s), node.hintsMaxBytes (%s) and 192 MiB for the rest are %d MiB: more than node.resources.limits.memory (%s). The kernel would kill the nodes." $node.l1MaxBytes $node.mirrorMaxBytes $node.hintsMaxBytes (div $used 1048576) $node.resources.limits.memory) -}}
+{{- fail (printf "\n\nnode.l1MaxBytes (%s), node.mirrorMaxBytes (%s) or a quarter of L1, node.hintsMaxBytes (%s) and 192 MiB for the rest are %d MiB: more than node.resources.limits.memory (%s). The kernel would kill the nodes." $node.l1MaxBytes $node.mirrorMaxBytes $node.hintsMaxBytes (div $used 1048576) $node.resources.limits.memory) -}}
 {{- end -}}
 {{- $least := add (include "meridian.seconds" $node.drainRolloutWait | int) (include "meridian.seconds" $node.drainDelay | int) 15 -}}
 {{- if lt (int $node.terminationGracePeriodSeconds) (int $least) -}}

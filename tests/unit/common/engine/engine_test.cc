@@ -186,7 +186,7 @@ TEST_F(EngineTest, ABatchOfGetsAnswersAndCountsAsSingleOnesDo) {
     now += absl::Milliseconds(1);
   }
   EXPECT_EQ(batched->Stats()[0].counters.hits, one_by_one->Stats()[0].counters.hits);
-  EXPECT_EQ(batched->Stats()[0].counters.misses, one_by_one->Stats()[0].counters.misses);
+  EXPECT_EQ(batched->Stats()[0].counters.misses_by, one_by_one->Stats()[0].counters.misses_by);
   EXPECT_GT(batched->Stats()[0].counters.hits, 1000u);
   const EntryKey twice = KeyOf(*batched, "n", "twice");
   batched->Put(twice, MakeEntry("v", V(1)), now);
@@ -524,11 +524,11 @@ TEST_F(EngineTest, StatisticsAreKeptByNamespace) {
   EXPECT_TRUE(engine_->Get(one, kNow, &entry));
   EXPECT_FALSE(engine_->Get(two, kNow, &entry));
 
-  EngineCounters expected = {.hits = 2, .misses = 1, .puts = 2, .entries = 1};
+  EngineCounters expected = {.hits = 2, .misses_by = {1}, .puts = 2, .entries = 1};
   expected.bytes = kEntryOverheadBytes + 2;
   expected.evictions[static_cast<size_t>(EvictionCause::kReplaced)] = 1;
   EXPECT_EQ(CountersOf(*engine_, "one"), expected);
-  EXPECT_EQ(CountersOf(*engine_, "two"), (EngineCounters{.misses = 1}));
+  EXPECT_EQ(CountersOf(*engine_, "two"), (EngineCounters{.misses_by = {1}}));
   EXPECT_EQ(EvictionCauseName(EvictionCause::kReplaced), "replaced");
 }
 

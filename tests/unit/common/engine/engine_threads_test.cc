@@ -93,7 +93,7 @@ TEST(EngineThreadsTest, CountersAreExactAfterEverybodyHasReturned) {
             break;
           }
           default:
-            ++(engine->Get(key, kNow, &entry) ? counted[t].hits : counted[t].misses);
+            ++(engine->Get(key, kNow, &entry) ? counted[t].hits : counted[t].misses_by[0]);
         }
       }
     });
@@ -105,7 +105,7 @@ TEST(EngineThreadsTest, CountersAreExactAfterEverybodyHasReturned) {
   EngineCounters actual;
   for (const NamespaceEngineStats& stats : engine->Stats()) actual += stats.counters;
   EXPECT_EQ(actual.hits, expected.hits);
-  EXPECT_EQ(actual.misses, expected.misses);
+  EXPECT_EQ(actual.misses(), expected.misses());
   EXPECT_EQ(actual.puts, expected.puts);
   EXPECT_EQ(actual.fills, expected.fills);
   EXPECT_EQ(actual.erases, expected.erases);

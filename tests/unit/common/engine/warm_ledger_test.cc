@@ -127,6 +127,18 @@ TEST_F(WarmLedgerTest, WhatIsLoadedAnewIsUsedByAHitAfterItsOldExpiry) {
   EXPECT_EQ(Counts(), (WarmedCounts{2, 2, 0, 0}));
 }
 
+// There will be no hit after its old expiry: nobody need wait to know it.
+TEST_F(WarmLedgerTest, WhatHasNoEndIsLoadedAnewInVain) {
+  for (const uint64_t version : {1, 2}) {  // The same value, or another one.
+    Fill("a", false, 1, absl::InfiniteDuration());
+    Fill("a", true, version, absl::InfiniteDuration());
+    EXPECT_EQ(Counts(), (WarmedCounts{version, 0, version, 0}));
+    EXPECT_TRUE(Get("a"));
+  }
+  engine_->Clear();
+  EXPECT_EQ(Counts(), (WarmedCounts{2, 0, 2, 0}));
+}
+
 TEST_F(WarmLedgerTest, WhatIsLoadedAnewAndEndsWithoutSuchAHitIsUnused) {
   for (const uint64_t version : {1, 2}) {
     Fill("a", false, 1, kMinute);
@@ -163,7 +175,23 @@ TEST_F(WarmLedgerTest, WhatIsLoadedAnewKeepsItsHits) {
   EXPECT_EQ(entry.hits, 6);
 }
 
-TEST_F(WarmLedgerTest, OnlyWhatStaysCounts) {
+// Else a source whose loads have no room would cost as many as it likes.
+TEST_F(WarmLedgerTest, WhatThePolicyRefusesWasLoadedInVain) {
+  engine_ = MakeEngine(
+      {.capacity_bytes = 1 << 20, .capacity_entries = 8, .shard_bits = 0, .policy = "w_tinylfu"});
+  for (int i = 0; i < 8; ++i) {
+    Fill(Name(i), false);
+    for (int hit = 0; hit < 20; ++hit) Get(Name(i));
+  }
+  for (int i = 0; i < 100; ++i) Fill(absl::StrCat("warm:", i), true);
+  int stay = 0;
+  for (int i = 0; i < 100; ++i) stay += Look(absl::StrCat("warm:", i)) ? 1 : 0;
+  EXPECT_LT(stay, 8) << "the test does not test";
+  EXPECT_EQ(Counts().warmed, 100u);
+  EXPECT_EQ(Counts().unused, static_cast<uint64_t>(100 - stay));
+}
+
+TEST_F(WarmLedgerTest, WhatIsOvertakenOrOverIsNotCounted) {
   const EntryKey key = KeyOf(*engine_, "task", "a");
   const FillToken token = engine_->BeginFill(key);
   engine_->Erase(key, V(5));
@@ -197,7 +225,7 @@ TEST_F(WarmLedgerTest, LooksThatWarmLeaveStatisticsAlone) {
   EXPECT_TRUE(Look("a"));
   EXPECT_FALSE(Look("absent"));
   EXPECT_EQ(CountersOf(*engine_, "task").hits, 0u);
-  EXPECT_EQ(CountersOf(*engine_, "task").misses, 0u);
+  EXPECT_EQ(CountersOf(*engine_, "task").misses(), 0u);
   EXPECT_EQ(Counts(), (WarmedCounts{1, 0, 0, 0})) << "its own look has used it";
 }
 

@@ -11,6 +11,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
 #include "tests/support/fake_lease_store.h"
+#include "tests/unit/server/figures/fake_figure_transport.h"
 
 namespace meridian {
 namespace {
@@ -27,9 +28,10 @@ struct Process {
     options.membership.region = "us";
     options.lease.holder = name;
     coordinator = std::make_unique<Coordinator>(options, clock, executor, *view);
-    lead = std::make_unique<AlertLead>(*coordinator, *view, book);
+    lead = std::make_unique<AlertLead>(*coordinator, *view, keeper);
     book.SetListener([this](const coordinator::v1::Alert& alert) {
       told.push_back(absl::StrCat(alert.name(), " ", alert.state()));
+      if (receiver_takes) book.NoteTold(alert, clock.Now());
     });
     coordinator->Start(name + ":7410");
   }
@@ -47,7 +49,13 @@ struct Process {
   FakeClock& clock;
   FakeExecutor executor;
   std::unique_ptr<FakeLeaseStore::View> view;
-  AlertBook book;
+  FakeFigureTransport transport;
+  // Never started: what is wrong is said by `wrong`.
+  FigureCollector figures{FigureCollectorOptions(), clock, executor, transport,
+                          [](bool*) { return std::vector<FollowedNode>(); }};
+  AlertKeeper keeper{figures, clock, nullptr, nullptr};
+  AlertBook& book = keeper.book();
+  bool receiver_takes = false;  // At once, what the listener is told.
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<AlertLead> lead;
   std::vector<std::string> wrong;
@@ -94,6 +102,77 @@ TEST_F(AlertLeadTest, WhatEndsWhileTheLeaderChangesIsToldToHaveEnded) {
   EXPECT_EQ(b_.told.size(), 2u);
 }
 
+// The name and the coordinator of each alert that has not ended, as a book lists them.
+std::vector<std::string> Listed(const AlertBook& book) {
+  std::vector<std::string> alerts;
+  for (const coordinator::v1::Alert& alert : book.List(false)) {
+    const auto whose = alert.labels().find("coordinator");
+    alerts.push_back(whose == alert.labels().end()
+                         ? alert.name()
+                         : absl::StrCat(alert.name(), " ", whose->second));
+  }
+  return alerts;
+}
+
+// What one of them finds out about itself, such as the end of its certificate.
+void Say(Process& process, bool holds) {
+  std::vector<AlertCondition> conditions;
+  if (holds) {
+    conditions.push_back({.name = "MeridianCertificateExpires",
+                          .severity = "critical",
+                          .labels = {{"coordinator", process.coordinator->options().id}}});
+  }
+  process.book.Update(conditions, process.clock.Monotonic(), process.clock.Now());
+  process.lead->Look();
+}
+
+TEST_F(AlertLeadTest, WhatAStandbySaysOfItselfStandsInTheLeadersAlertsAndIsNotItsOwn) {
+  Say(b_, true);
+  RunFor(absl::Seconds(3));
+  EXPECT_THAT(Listed(a_.book), ElementsAre("MeridianCertificateExpires b"));
+  EXPECT_EQ(a_.book.Count().critical, 1u);
+  a_.wrong = {"Down"};
+  RunFor(absl::Seconds(3));
+  EXPECT_EQ(Listed(a_.book).size(), 2u);
+  EXPECT_THAT(a_.told, ElementsAre("Down firing")) << "b tells its own";
+  Say(b_, true);
+  EXPECT_THAT(Listed(b_.book), ElementsAre("MeridianCertificateExpires b"));
+  // It is over, there and then here.
+  clock_.Advance(AlertBook::kCalm);
+  Say(b_, false);
+  RunFor(absl::Seconds(5));
+  EXPECT_THAT(Listed(a_.book), ElementsAre("Down"));
+  EXPECT_THAT(a_.told, ElementsAre("Down firing"));
+}
+
+TEST_F(AlertLeadTest, WhatOthersSaidIsNeitherStoredNorKeptByWhoeverLeadsNoMore) {
+  Say(b_, true);
+  a_.wrong = {"Down"};
+  RunFor(absl::Seconds(3));
+  ASSERT_EQ(Listed(a_.book).size(), 2u);
+  coordinator::v1::ListAlertsResponse stored;
+  ASSERT_TRUE(stored.ParseFromString(store_.Value("alerts").value_or("")));
+  ASSERT_EQ(stored.alerts_size(), 1);
+  EXPECT_EQ(stored.alerts(0).name(), "Down");
+  Die(a_);
+  EXPECT_EQ(Listed(a_.book), std::vector<std::string>{"Down"});
+  Say(b_, true);
+  EXPECT_THAT(Listed(b_.book),
+              testing::UnorderedElementsAre("Down", "MeridianCertificateExpires b"))
+      << "once";
+}
+
+TEST_F(AlertLeadTest, NotesThatAreNoneOrAreAboutOthersAreNotShown) {
+  coordinator::v1::ListAlertsResponse foreign;
+  foreign.add_alerts()->set_name("MeridianNodeDown");
+  for (const std::string& note : {std::string("\xff\xff"), foreign.SerializeAsString()}) {
+    b_.coordinator->SetNote(note);
+    RunFor(absl::Seconds(3));
+    ASSERT_EQ(a_.coordinator->Notes().size(), 1u);
+    EXPECT_THAT(Listed(a_.book), IsEmpty());
+  }
+}
+
 // A coordinator that has just begun sees nobody lead until it does.
 TEST_F(AlertLeadTest, WhatAStandbyHasSeenForAMomentIsGoneWhenItLeads) {
   AlertCondition condition;
@@ -120,6 +199,35 @@ TEST_F(AlertLeadTest, WhatGoesOnIsTheSameAlertSinceTheSameTime) {
   EXPECT_EQ(b_.book.List(true)[0].state(), "firing");
   EXPECT_EQ(b_.book.List(true)[0].since().seconds(), since);
   EXPECT_THAT(b_.told, ElementsAre("Down firing"));
+}
+
+TEST_F(AlertLeadTest, WhatTheReceiverHasTakenIsNotToldAgainAndItsEndIs) {
+  a_.receiver_takes = true;
+  a_.wrong = b_.wrong = {"Down", "Slow"};
+  RunFor(absl::Seconds(2));
+  a_.wrong = {"Down"};
+  RunFor(AlertBook::kCalm + absl::Seconds(1));
+  EXPECT_THAT(a_.told, ElementsAre("Down firing", "Slow firing", "Slow resolved"));
+  b_.wrong = {"Down"};
+  Die(a_);
+  RunFor(absl::Hours(1));
+  EXPECT_THAT(b_.told, IsEmpty());
+  b_.wrong = {};
+  RunFor(absl::Minutes(1));
+  EXPECT_THAT(b_.told, ElementsAre("Down resolved"));
+}
+
+TEST_F(AlertLeadTest, WhatACoordinatorSaysOfItselfIsNotHandedOn) {
+  AlertCondition own = {.name = "MeridianCertificateExpires", .severity = "warning"};
+  own.labels["coordinator"] = "a";
+  a_.wrong = {"Down"};
+  RunFor(absl::Seconds(1));
+  a_.book.Update({own, {.name = "Down", .severity = "critical"}}, clock_.Monotonic(), clock_.Now());
+  ASSERT_THAT(a_.told, testing::Contains("MeridianCertificateExpires firing"));
+  RunFor(absl::Seconds(1));
+  Die(a_);
+  ASSERT_EQ(b_.book.List(true).size(), 1u);
+  EXPECT_EQ(b_.book.List(true)[0].name(), "Down");
 }
 
 TEST_F(AlertLeadTest, WhatEndedAMomentBeforeIsToldAgainAndWhatEndedLongAgoIsNot) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/coordinator/warming_lead.h"
 #include "server/figures/alert_keeper.h"
 #include "tests/support/fake_clock.h"
@@ -48,6 +50,18 @@ class InlineExecutor final : public Executor {
   bool running_ = false;
 };
 
+// Answers at once.
+class PromptSender final : public HttpSender {
+ public:
+  void Send(HttpCall call, Done done) override {
+    calls.push_back(std::move(call));
+    done(answer);
+  }
+
+  absl::StatusOr<HttpAnswer> answer = HttpAnswer{.code = 200, .body = "of the leader"};
+  std::vector<HttpCall> calls;
+};
+
 class ClusterHttpTest : public testing::Test {
  protected:
   static CoordinatorOptions Options() {
@@ -72,6 +86,17 @@ class ClusterHttpTest : public testing::Test {
       done(answer);
     }
     executor_.RunFor(absl::Seconds(1));
+  }
+  // Another one leads, which this standby may ask over HTTP.
+  void StandBy() {
+    http_.SetForward(&forward_);
+    const auto other = leases_.ViewFor(executor_);
+    other->TryAcquire("coordinator", {"c2", "c2:7410", "c2:7413"}, absl::Hours(1),
+                      [](const auto&) {});
+    coordinator_.Start("c1:7410", "c1:7413");
+    collector_.Start();
+    executor_.RunFor(absl::Seconds(30));
+    ASSERT_EQ(coordinator_.leader().http_address, "c2:7413");
   }
   HttpReply Get(const std::string& path, const std::string& query = "") {
     const std::optional<HttpReply> reply = http_.Answer({.path = path, .query = query});
@@ -109,12 +134,14 @@ class ClusterHttpTest : public testing::Test {
   AlertKeeper alerts_{
       collector_, clock_, nullptr, [this] {
         const LeaderView leader = coordinator_.leader();
-        return StandbyView{"c1", leader.leading || !leader.address.empty(), leader.problem};
+        return CoordinatorView{"c1", leader.leading || !leader.address.empty(), leader.problem};
       }};
   Advisor advisor_{collector_, clock_, executor_, transport_, nullptr};
+  ClusterAnalytics analytics_{coordinator_, collector_, transport_, UnitCosts()};
   ClusterHttp http_{ClusterHttp::Parts{coordinator_, warmer_, hot_keys_, rollouts_, collector_,
-                                       transport_, alerts_.book(), advisor_},
-                    UnitCosts()};
+                                       analytics_, alerts_.book(), advisor_}};
+  PromptSender leader_;
+  LeaderForward forward_{clock_, executor_, leader_};
 };
 
 TEST_F(ClusterHttpTest, OtherPathsAreOthers) {
@@ -138,7 +165,11 @@ TEST_F(ClusterHttpTest, BadQueriesAreRefusedBeforeAnythingIsDone) {
   Lead();
   EXPECT_EQ(Get("/v1/cluster/overview", "scope=galaxy").code, 400);
   EXPECT_EQ(Get("/v1/cluster/alerts", "all=1").code, 400);
-  EXPECT_EQ(Get("/v1/cluster/hotkeys", "limit=many").code, 400);
+  for (const char* limit : {"limit=many", "limit=0", "limit=1001", "limit=-1"}) {
+    const HttpReply reply = Get("/v1/cluster/hotkeys", limit);
+    EXPECT_EQ(reply.code, 400) << limit;
+    EXPECT_THAT(reply.body, testing::HasSubstr("is not in 1..1000")) << limit;
+  }
   EXPECT_EQ(Get("/v1/cluster/recommendations", "namespace=a%20b").code, 400);
   EXPECT_EQ(Get("/v1/cache/stats", "node=n9").code, 404);
 }
@@ -164,9 +195,33 @@ TEST_F(ClusterHttpTest, ATtlThatNobodyTellsIsNullAndNotZero) {
                   .is_null());
 }
 
+TEST_F(ClusterHttpTest, AnalyticsOfAllRegionsAreSumsUnderTheSameNames) {
+  FakeHttpSender sender;
+  OtherRegions others({{"eu", {*ParseHttpUrl("http://eu:7413")}}}, clock_, executor_, sender);
+  analytics_.SetOtherRegions(&others);
+  Lead();
+  // What this region tells the others, and, of a question that was asked a moment ago, eu has.
+  const json own = Body("/v1/cluster/analytics");
+  EXPECT_EQ(own["stats"]["metrics"]["hits"], 160);
+  others.Ask("/v1/cluster/analytics", [](const std::vector<RegionAnswer>&) {});
+  sender.Answer(200, own.dump());
+  const json stats = Body("/v1/cache/stats", "scope=cluster");
+  EXPECT_EQ(stats["scope"], "cluster");
+  EXPECT_EQ(stats["metrics"]["hits"], 320);
+  EXPECT_EQ(stats["regions_known"], 2);
+  ASSERT_EQ(stats["regions"].size(), 2u);
+  EXPECT_EQ(stats["regions"][1]["region"], "eu");
+  EXPECT_EQ(stats["regions"][1]["answer"]["metrics"]["hits"], 160);
+  for (const char* path : {"/v1/cache/metrics", "/v1/analytics/dashboard", "/v1/cache/status"}) {
+    EXPECT_EQ(Body(path, "scope=cluster")["regions"].size(), 2u) << path;
+  }
+  EXPECT_FALSE(Body("/v1/cache/stats", "scope=region").contains("regions"));
+  EXPECT_EQ(Get("/v1/cache/stats", "scope=cluster&node=n1").code, 400);
+}
+
 TEST_F(ClusterHttpTest, AStandbySaysWhoLeads) {
   const auto other = leases_.ViewFor(executor_);
-  other->TryAcquire("coordinator", "c2", "c2:7410", absl::Hours(1), [](const auto&) {});
+  other->TryAcquire("coordinator", {"c2", "c2:7410"}, absl::Hours(1), [](const auto&) {});
   coordinator_.Start("c1:7410");
   collector_.Start();
   executor_.RunFor(absl::Seconds(30));
@@ -178,7 +233,63 @@ TEST_F(ClusterHttpTest, AStandbySaysWhoLeads) {
   }
 }
 
+TEST_F(ClusterHttpTest, AStandbyGivesBackWhatTheLeaderAnswersWhateverItIs) {
+  StandBy();
+  for (const char* target :
+       {"/v1/cluster/overview", "/v1/cluster/alerts", "/v1/cluster/ring?scope=cluster",
+        "/v1/cluster/hotkeys?limit=5&namespace=task", "/v1/cluster/of-a-newer-release",
+        "/v1/cache/stats?scope=cluster", "/v1/cache/metrics", "/v1/analytics/dashboard",
+        "/v1/cache/status?node=n1", "/v1/cluster/analytics?namespace=task"}) {
+    for (const int code : {200, 400, 503}) {
+      leader_.answer = HttpAnswer{.code = code, .body = absl::StrCat("its ", target)};
+      const std::vector<std::string> parts = absl::StrSplit(target, '?');
+      const HttpReply reply = Get(parts[0], parts.size() > 1 ? parts[1] : "");
+      EXPECT_EQ(reply.code, code) << target;
+      EXPECT_EQ(reply.body, absl::StrCat("its ", target));
+      EXPECT_EQ(leader_.calls.back().url.target, target);
+      EXPECT_EQ(leader_.calls.back().url.authority(), "c2:7413");
+      EXPECT_TRUE(leader_.calls.back().forwarded);
+    }
+  }
+}
+
+TEST_F(ClusterHttpTest, WhatWasForwardedIsNotForwardedAgain) {
+  StandBy();
+  const HttpReply reply = *http_.Answer({.path = "/v1/cluster/overview", .forwarded = true});
+  EXPECT_EQ(reply.code, 503);
+  EXPECT_THAT(reply.body, HasSubstr("NOT_LEADER"));
+  EXPECT_TRUE(leader_.calls.empty());
+}
+
+TEST_F(ClusterHttpTest, ALeaderThatDoesNotAnswerIsSaid) {
+  StandBy();
+  leader_.answer = absl::UnavailableError("no connection to c2:7413");
+  const HttpReply reply = Get("/v1/cluster/alerts");
+  EXPECT_EQ(reply.code, 503);
+  EXPECT_THAT(reply.body, HasSubstr("NOT_LEADER"));
+  EXPECT_THAT(reply.body, HasSubstr("no connection to c2:7413"));
+}
+
+TEST_F(ClusterHttpTest, WhatCannotStandInARequestLineIsNotForwarded) {
+  StandBy();
+  for (const char* path : {"/v1/cluster/ring HTTP/1.1\r\nHost: x\r\n\r\n", "/v1/cluster/a b",
+                           "/v1/cluster/\xc3\xa9"}) {
+    EXPECT_EQ(Get(path).code, 404) << path;
+  }
+  EXPECT_EQ(Get("/v1/cluster/overview", "a=b\r\nX: y").code, 400);
+  EXPECT_EQ(Get("/metrics").code, 404) << "somebody else's";
+  EXPECT_TRUE(leader_.calls.empty());
+}
+
+TEST_F(ClusterHttpTest, WhoLeadsAsksNobody) {
+  http_.SetForward(&forward_);
+  Lead();
+  EXPECT_EQ(Body("/v1/cluster/overview")["totals"]["nodes_alive"], 2);
+  EXPECT_TRUE(leader_.calls.empty());
+}
+
 TEST_F(ClusterHttpTest, WhileNobodyLeadsAStandbyTellsThatByItsAlerts) {
+  http_.SetForward(&forward_);
   store_->SetReachable(false);
   coordinator_.Start("c1:7410");
   collector_.Start();

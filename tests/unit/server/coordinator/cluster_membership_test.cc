@@ -124,10 +124,35 @@ TEST_F(ClusterMembershipTest, ADrainingNodeOwnsNothingAndIsGoneWithItsStream) {
   ASSERT_EQ(published_.size(), 2u);
   EXPECT_THAT(Serving(published_[1]), ElementsAre("a"));
   EXPECT_EQ(published_[1].members().size(), 2u);
+  EXPECT_THAT(membership_.TakeLeft(), IsEmpty()) << "it is still there";
   membership_.Disconnect("b", 2, now_);
+  EXPECT_THAT(membership_.TakeLeft(), ElementsAre("b"));
+  EXPECT_THAT(membership_.TakeLeft(), IsEmpty()) << "told once";
   Tick();
   ASSERT_EQ(published_.size(), 3u);
   EXPECT_EQ(published_[2].members().size(), 1u);
+}
+
+TEST_F(ClusterMembershipTest, WhoFallsSilentHasNotLeftProperly) {
+  Join({Report("a"), Report("b")});
+  membership_.Disconnect("b", 2, now_);
+  RunFor(absl::Seconds(3), {Report("a")});
+  ASSERT_EQ(membership_.Nodes(now_).size(), 1u);
+  EXPECT_THAT(membership_.TakeLeft(), IsEmpty());
+}
+
+TEST_F(ClusterMembershipTest, OfWhoDrainedTheNextLeaderKnowsThatItMayLeave) {
+  Join({Report("a"), Report("b"), Report("c")});
+  ASSERT_TRUE(membership_.Heartbeat(Report("b", 1, 1, MemberState::kDraining), now_).ok());
+  Tick();
+  ClusterMembership next(MembershipOptions{.region = "us"});
+  next.Restore(published_.back(), now_);
+  for (absl::Duration passed; passed < absl::Seconds(2); passed += kTick) {
+    now_ += kTick;
+    next.Tick(now_);
+  }
+  EXPECT_THAT(next.TakeLeft(), ElementsAre("b")) << "without the grace that the others have";
+  EXPECT_EQ(next.Nodes(now_).size(), 2u);
 }
 
 TEST_F(ClusterMembershipTest, ABrokenStreamOfAServingNodeOnlyCountsAsMissedHeartbeats) {

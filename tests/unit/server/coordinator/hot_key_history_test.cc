@@ -40,7 +40,7 @@ struct Process {
 
   // The lease lasts for the test.
   void Lead() {
-    view->TryAcquire("coordinator", name, name, 10 * kWeek, [this](const auto& state) {
+    view->TryAcquire("coordinator", {name, name}, 10 * kWeek, [this](const auto& state) {
       ASSERT_TRUE(state.ok() && state->held);
       history.Lead(state->token);
     });

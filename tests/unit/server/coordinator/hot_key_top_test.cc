@@ -28,7 +28,7 @@ class HotKeyTopTest : public testing::Test {
  protected:
   // Hours 0 to 3 of Monday are about a key of their own and about one that all share.
   void SetUp() override {
-    view_->TryAcquire("coordinator", "a", "a", absl::Hours(1000), [this](const auto& state) {
+    view_->TryAcquire("coordinator", {"a", "a"}, absl::Hours(1000), [this](const auto& state) {
       ASSERT_TRUE(state.ok() && state->held);
       history_.Lead(state->token);
     });

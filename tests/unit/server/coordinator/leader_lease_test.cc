@@ -1,5 +1,6 @@
 #include "server/coordinator/leader_lease.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,7 +27,7 @@ struct Candidate {
         LeaderLease::Listener{
             [this](uint64_t token) { events.push_back("elected " + std::to_string(token)); },
             [this](const std::string& why) { events.push_back("lost"); }});
-    lease->Start(name + ":7410");
+    lease->Start(name + ":7410", name + ":7413");
   }
 
   FakeExecutor executor;
@@ -61,7 +62,48 @@ TEST_F(LeaderLeaseTest, OneIsElectedAndTheOtherKnowsItsAddress) {
   EXPECT_THAT(a_.events, ElementsAre("elected 1"));
   EXPECT_THAT(b_.events, ElementsAre());
   EXPECT_EQ(b_.lease->view().address, "a:7410");
+  EXPECT_EQ(b_.lease->view().http_address, "a:7413");
   EXPECT_EQ(b_.lease->view().token, 1u);
+}
+
+TEST_F(LeaderLeaseTest, WhoeverIsCutOffKnowsNoAddressOfALeader) {
+  RunFor(absl::Seconds(2));
+  ASSERT_EQ(b_.lease->view().http_address, "a:7413");
+  b_.view->SetReachable(false);
+  RunFor(absl::Seconds(2));
+  EXPECT_EQ(b_.lease->view().address, "");
+  EXPECT_EQ(b_.lease->view().http_address, "");
+  a_.view->SetReachable(false);
+  RunFor(absl::Seconds(3));
+  EXPECT_EQ(a_.lease->view().http_address, "") << "nor its own, when it leads no more";
+}
+
+TEST_F(LeaderLeaseTest, TheLeaderHearsTheNoteOfTheOtherForAsLongAsThatSaysIt) {
+  using Notes = std::map<std::string, std::string>;
+  RunFor(absl::Seconds(2));
+  EXPECT_EQ(a_.lease->Notes(), Notes());
+  b_.lease->SetNote("all is well");
+  RunFor(absl::Seconds(3));
+  for (int i = 0; i < 40; ++i) {  // It does not come and go.
+    RunFor(absl::Milliseconds(100));
+    ASSERT_EQ(a_.lease->Notes(), (Notes{{"b", "all is well"}})) << i;
+  }
+  b_.lease->SetNote("is it?");
+  RunFor(absl::Seconds(3));
+  EXPECT_EQ(a_.lease->Notes(), (Notes{{"b", "is it?"}}));
+  EXPECT_EQ(b_.lease->Notes(), Notes());
+  b_.lease->SetNote("");
+  RunFor(absl::Seconds(5));
+  EXPECT_EQ(a_.lease->Notes(), Notes());
+}
+
+TEST_F(LeaderLeaseTest, TheNoteOfOneThatHasGoneIsForgotten) {
+  b_.lease->SetNote("here");
+  RunFor(absl::Seconds(5));
+  ASSERT_EQ(a_.lease->Notes().size(), 1u);
+  b_.view->SetReachable(false);
+  RunFor(absl::Seconds(5));
+  EXPECT_TRUE(a_.lease->Notes().empty());
 }
 
 TEST_F(LeaderLeaseTest, ALeaderThatIsCutOffStepsDownBeforeTheStandbyIsElected) {

@@ -66,13 +66,13 @@ class PredictionLeadTest : public ::testing::Test {
       process.warmer->SetNodes({"node-1:7400"});
     }
   }
-  // One caller's reads, half a second apart.
+  // One caller's reads, a second and a half apart.
   void Ask(Process& process, const std::vector<std::string>& keys) {
     ++caller_;
     std::vector<SampledAccess> accesses;
     for (size_t i = 0; i < keys.size(); ++i) {
       accesses.push_back({"task", keys[i], caller_,
-                          clock_.Monotonic() - (keys.size() - i) * absl::Milliseconds(500)});
+                          clock_.Monotonic() - (keys.size() - i) * absl::Milliseconds(1500)});
     }
     process.prediction->Report(std::move(accesses));
     RunFor(absl::Seconds(2), process);
@@ -120,7 +120,7 @@ TEST_F(PredictionLeadTest, TenThousandKeysAndTheirPairsSurviveAChangeOfLeader) {
     std::vector<SampledAccess> accesses;
     for (uint64_t i = 0; i < 10'000; ++i) {
       accesses.push_back({"task", absl::StrCat("a long name of a key, number ", i), 1 + i / 2,
-                          clock_.Monotonic() - absl::Milliseconds(500) * (1 - i % 2)});
+                          clock_.Monotonic() - absl::Milliseconds(1500) * (1 - i % 2)});
     }
     first->prediction->Report(std::move(accesses));
     RunFor(absl::Minutes(2), *first);
@@ -160,7 +160,7 @@ TEST_F(PredictionLeadTest, ReadsOfOneCallerThatSeveralNodesReportAreInOrder) {
     const absl::Duration now = clock_.Monotonic();
     // The node that was asked second tells first.
     process.prediction->Report({{"task", "second", caller, now - absl::Milliseconds(100)}});
-    process.prediction->Report({{"task", "first", caller, now - absl::Milliseconds(200)}});
+    process.prediction->Report({{"task", "first", caller, now - absl::Milliseconds(1600)}});
     RunFor(absl::Seconds(2), process);
   }
   RunFor(absl::Minutes(2), process);

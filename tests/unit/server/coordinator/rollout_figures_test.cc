@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "common/telemetry/fine_latency.h"
 #include "tests/unit/server/figures/figures_fixture.h"
 
 namespace meridian {
@@ -41,6 +42,37 @@ TEST(RolloutFiguresTest, AreTheSumsOfTheNodesByNamespaceAndVersion) {
   // Errors have no time; every other read has one, of whatever tier.
   ASSERT_EQ(base.latency.size(), now->latency_bounds.size() + 1);
   EXPECT_EQ(std::accumulate(base.latency.begin(), base.latency.end(), uint64_t{0}), 210u);
+}
+
+// What nodes tell in fine buckets arrives so, also of a node that is started anew and of a version
+// that has come back; what they told before this coordinator led does not count.
+TEST(RolloutFiguresTest, TheTimesOfReadsAreAsFineAsNodesTellThem) {
+  RegionFigures figures;
+  figures.SetNodes({Follow("n1")}, kSecond);
+  const auto told = [](double seconds, uint64_t reads, uint64_t incarnation) {
+    admin::v1::GetFiguresResponse answer = Answer("n1", incarnation);
+    answer.clear_latency_bounds();
+    for (const double bound : FineLatencyBounds()) answer.add_latency_bounds(bound);
+    Histogram histogram(FineLatencyBounds());
+    histogram.ObserveMany(seconds, reads);
+    ReadCounts counts;
+    counts.l2 = histogram.Snapshot();
+    AddReads("task", counts, &answer, 1);
+    return answer;
+  };
+  const auto times = [&](absl::Duration now) {
+    return FiguresByVersion(figures, now)->Of("task", 1).latency;
+  };
+  figures.Take("n1", told(0.014, 10, 1), kSecond);
+  figures.Take("n1", told(0.014, 30, 1), 2 * kSecond);
+  EXPECT_EQ(times(2 * kSecond)[FineLatencyBucket(0.014)], 20u);
+  figures.Take("n1", told(0.015, 5, 1), 3 * kSecond);
+  EXPECT_EQ(times(3 * kSecond)[FineLatencyBucket(0.015)], 5u) << "the version counts anew";
+  figures.Take("n1", told(0.015, 7, 2), 4 * kSecond);
+  const std::vector<uint64_t> last = times(4 * kSecond);
+  EXPECT_EQ(last[FineLatencyBucket(0.014)], 20u);
+  EXPECT_EQ(last[FineLatencyBucket(0.015)], 12u) << "the node has started anew";
+  EXPECT_EQ(std::accumulate(last.begin(), last.end(), uint64_t{0}), 32u);
 }
 
 TEST(RolloutFiguresTest, AMemberThatDoesNotAnswerMakesThemIncomplete) {

@@ -85,6 +85,30 @@ TEST_F(RolloutTicketsTest, AHolderThatCameToStayHoldsUpNobody) {
   EXPECT_EQ(Ask("b"), "");
 }
 
+TEST_F(RolloutTicketsTest, WhatIsGivenBackIsTheNextOnesAtOnce) {
+  EXPECT_EQ(Ask("a"), "");
+  tickets_.GiveBack("b", nodes_);
+  tickets_.GiveBack("nobody", nodes_);
+  EXPECT_EQ(Ask("b"), "a is being restarted") << "it is not theirs";
+  tickets_.GiveBack("a", nodes_);
+  EXPECT_EQ(Ask("b"), "");
+  tickets_.GiveBack("a", nodes_);
+  EXPECT_EQ(Ask("a"), "b is being restarted") << "said twice";
+}
+
+TEST_F(RolloutTicketsTest, WhoIsAwayUnderATicketKeepsItWhateverArrivesLate) {
+  EXPECT_EQ(Ask("a"), "");
+  NodeView back = nodes_[0];
+  nodes_.erase(nodes_.begin());
+  tickets_.GiveBack("a", nodes_);
+  EXPECT_EQ(Ask("b"), "a is being restarted");
+  back.member.incarnation = 2;
+  back.warmth = 0;
+  nodes_.push_back(back);
+  tickets_.GiveBack("a", nodes_);
+  EXPECT_EQ(Ask("b"), "a is being restarted") << "another process";
+}
+
 TEST_F(RolloutTicketsTest, ANewLeaderKnowsWhoHasOne) {
   EXPECT_EQ(Ask("a"), "");
   const std::string known = tickets_.Encode();

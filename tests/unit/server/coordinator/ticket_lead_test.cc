@@ -99,8 +99,30 @@ TEST_F(TicketLeadTest, WhatIsNotStoredIsNotGiven) {
   EXPECT_EQ(first.Ask("n1"), "");
 }
 
+TEST_F(TicketLeadTest, TheNextLeaderKnowsWhatWasGivenBack) {
+  Process first(clock_, store_, "c1");
+  RunFor(absl::Seconds(2), first);
+  ASSERT_EQ(first.Ask("n1"), "");
+  int done = 0;
+  const auto give_back = [&] {
+    first.tickets->GiveBack("n1", [&] { ++done; });
+    first.executor.RunDue();
+  };
+  give_back();
+  give_back();
+  EXPECT_EQ(done, 2);
+  nodes_ = {"n2", "n3"};
+  Process second(clock_, store_, "c2");  // The first one is dead: nothing of it runs any more.
+  RunFor(absl::Seconds(15), second);
+  ASSERT_TRUE(second.coordinator->leader().leading);
+  EXPECT_EQ(second.Ask("n2"), "") << "n1 went without a ticket";
+}
+
 TEST_F(TicketLeadTest, ALeaderThatDoesNotKnowYetGivesNone) {
   Process first(clock_, store_, "c1");
+  bool done = false;
+  first.tickets->GiveBack("n1", [&] { done = true; });
+  EXPECT_TRUE(done) << "nothing to give";
   EXPECT_EQ(first.Ask("n1"), "what the leader before has granted is not read yet");
 }
 

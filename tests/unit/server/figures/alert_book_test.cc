@@ -52,6 +52,22 @@ TEST_F(AlertBookTest, FiresWhenTheConditionHasHeldLongEnough) {
   EXPECT_EQ(book_.Count().critical, 1);
 }
 
+TEST_F(AlertBookTest, WhatWasTakenIsNotedUnlessItHasChangedSince) {
+  At(0, {Condition("Down", 0)});
+  const coordinator::v1::Alert fires = book_.List(true)[0];
+  book_.NoteTold(fires, absl::FromUnixSeconds(1001));
+  EXPECT_EQ(book_.List(true)[0].told_time().seconds(), 1001);
+  At(20, {});
+  ASSERT_EQ(book_.List(true)[0].state(), "resolved");
+  EXPECT_FALSE(book_.List(true)[0].has_told_time()) << "its end was not told";
+  book_.NoteTold(fires, absl::FromUnixSeconds(1021));
+  EXPECT_FALSE(book_.List(true)[0].has_told_time());
+  const uint64_t changes = book_.changes();
+  book_.NoteTold(book_.List(true)[0], absl::FromUnixSeconds(1022));
+  EXPECT_EQ(book_.List(true)[0].told_time().seconds(), 1022);
+  EXPECT_GT(book_.changes(), changes) << "so that it is stored";
+}
+
 TEST_F(AlertBookTest, WhatIsOverBeforeItFiredLeavesNothing) {
   At(0, {Condition("Down", 5)});
   At(1, {});

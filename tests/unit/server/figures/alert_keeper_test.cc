@@ -40,7 +40,7 @@ class AlertKeeperTest : public testing::Test {
   FakeExecutor executor_{clock_};
   FakeFigureTransport transport_;
   bool leads_ = false;
-  StandbyView view_ = {.coordinator = "c1", .knows_leader = true};
+  CoordinatorView view_ = {.coordinator = "c1", .knows_leader = true};
   FigureCollector collector_{
       FigureCollectorOptions(), clock_, executor_, transport_, [this](bool* leading) {
         *leading = leads_;

@@ -68,6 +68,61 @@ TEST_F(AlertRulesTest, Requirement2_14_AHitRateBelow75PercentIsAWarning) {
   EXPECT_DOUBLE_EQ(all[0].value, 0.74);
 }
 
+TEST_F(AlertRulesTest, Requirement1_01_2_13_AHitRateIsJudgedByTheGoalOfItsNamespace) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  AddReads("auth", Reads(940, 0, 60), &answer);
+  SetGoals(0.95, 0, 0, &answer);
+  AddReads("reached", Reads(950, 0, 50), &answer);
+  SetGoals(0.95, 0, 0, &answer);
+  AddReads("modest", Reads(600, 0, 400), &answer);
+  SetGoals(0.60, 0, 0, &answer);
+  AddReads("rare", Reads(0, 0, 99), &answer);
+  SetGoals(0.95, 0, 0, &answer);
+  Grow(answer);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1) << "the bound for all is not the one of a namespace with a goal";
+  EXPECT_EQ(all[0].name, "MeridianLowHitRate");
+  EXPECT_EQ(all[0].labels.at("namespace"), "auth");
+  EXPECT_EQ(all[0].summary, "hit rate of auth was 94.0 % in the last 5 minutes; its goal is 95 %");
+}
+
+// Reads(): L1 answers in 1 ms, L2 in 4 ms.
+TEST_F(AlertRulesTest, Requirement1_01_4_07_ATierThatIsSlowerThanItsGoalIsAWarning) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  AddReads("auth", Reads(900, 100, 0), &answer);
+  SetGoals(0, 0.005, 0.002, &answer);
+  AddReads("fast", Reads(900, 100, 0), &answer);
+  SetGoals(0, 0.005, 0.020, &answer);
+  AddReads("no-goal", Reads(900, 100, 0), &answer);
+  AddReads("few", Reads(900, 99, 0), &answer);
+  SetGoals(0, 0.005, 0.002, &answer);
+  Grow(answer);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1);
+  EXPECT_EQ(all[0].name, "MeridianSlowReads");
+  EXPECT_EQ(all[0].severity, "warning");
+  EXPECT_EQ(all[0].labels,
+            (std::map<std::string, std::string>{{"namespace", "auth"}, {"tier", "l2"}}));
+  EXPECT_GT(all[0].value, 0.003);
+  EXPECT_THAT(all[0].summary, testing::EndsWith("; its goal is 2 ms"));
+}
+
+TEST_F(AlertRulesTest, OfNodesThatTellDifferentGoalsTheStrictestCounts) {
+  figures_.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
+  admin::v1::GetFiguresResponse answer = Answer("n2");
+  AddReads("task", Reads(0, 0, 0), &answer);
+  SetGoals(0.95, 0, 0, &answer);
+  figures_.Take("n2", answer, Sec(0));
+  answer = Answer("n1");
+  AddReads("task", Reads(800, 0, 200), &answer);
+  SetGoals(0.60, 0, 0, &answer);
+  Grow(answer);
+  EXPECT_THAT(Names(), testing::Contains("MeridianLowHitRate warning"));
+  figures_.SetNodes({Follow("n1")}, now_);
+  EXPECT_THAT(Names(), testing::Not(testing::Contains("MeridianLowHitRate warning")))
+      << "the other one is no member any more";
+}
+
 TEST_F(AlertRulesTest, Requirement2_14_ResponsesAbove100MsAreCritical) {
   admin::v1::GetFiguresResponse answer = Answer("n1");
   SetCalls(1000, 0, 150, &answer);
@@ -156,6 +211,46 @@ TEST_F(AlertRulesTest, FailedCallsAreCritical) {
   EXPECT_THAT(Names(), ElementsAre("MeridianErrors critical"));
 }
 
+// As BatchGet does while an origin is away.
+TEST_F(AlertRulesTest, KeysThatFailInCallsThatDoNotAreCriticalByNamespace) {
+  const auto reads = [](uint64_t good, uint64_t errors) {
+    ReadCounts counts = Reads(good, 0, 0);
+    counts.errors = errors;
+    return counts;
+  };
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  SetCalls(1000, 0, 1, &answer);
+  AddReads("away", reads(0, 100), &answer);
+  AddReads("some", reads(990, 10), &answer);
+  AddReads("rare", reads(0, 99), &answer);
+  Grow(answer);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1) << "1 % is not above 1 %, and 99 reads say nothing";
+  EXPECT_EQ(all[0].name, "MeridianErrors");
+  EXPECT_EQ(all[0].severity, "critical");
+  EXPECT_EQ(all[0].labels, (std::map<std::string, std::string>{{"namespace", "away"}}));
+  EXPECT_EQ(all[0].value, 1);
+  EXPECT_EQ(all[0].summary, "100.0 % of the reads of away in the last minute failed");
+}
+
+TEST_F(AlertRulesTest, Requirement0_21_ReadsThatAllFailAfterNoneDidAreWorse) {
+  const auto answer = [](uint64_t hits, uint64_t errors) {
+    admin::v1::GetFiguresResponse made = Answer("n1");
+    ReadCounts counts = Reads(hits, 0, 0);
+    counts.errors = errors;
+    AddReads("task", counts, &made);
+    return made;
+  };
+  At(0, Answer("n1"));
+  At(400, answer(9000, 0));
+  At(400 + 120, answer(9000, 1000));
+  std::vector<std::string> worse;
+  for (const AlertCondition& one : Conditions(figures_, warming_, now_, Wall())) {
+    if (one.name == "MeridianWorseThanBefore") worse.push_back(one.labels.at("what"));
+  }
+  EXPECT_THAT(worse, ElementsAre("read_errors"));
+}
+
 TEST_F(AlertRulesTest, ANodeThatIsAwayIsCriticalWhetherOrNotItIsAMember) {
   Grow(Answer("n1"));
   now_ = Sec(24);
@@ -242,6 +337,22 @@ TEST_F(AlertRulesTest, CertificatesThatExpire) {
   EXPECT_THAT(in_days(15), IsEmpty());
   EXPECT_THAT(in_days(10), ElementsAre("MeridianCertificateExpires warning"));
   EXPECT_THAT(in_days(1), ElementsAre("MeridianCertificateExpires critical"));
+}
+
+TEST_F(AlertRulesTest, CertificatesOfTheCoordinatorItself) {
+  const auto in_days = [](double days) {
+    std::vector<std::string> said;
+    for (const AlertCondition& one : OwnConditions(
+             {.coordinator = "c1", .certificates_end = Wall() + absl::Hours(24 * days)}, Wall())) {
+      said.push_back(absl::StrCat(one.name, " ", one.severity, " ", one.labels.at("coordinator")));
+      EXPECT_THAT(one.summary, testing::HasSubstr("coordinator c1 uses expire"));
+    }
+    return said;
+  };
+  EXPECT_THAT(in_days(15), IsEmpty());
+  EXPECT_THAT(in_days(10), ElementsAre("MeridianCertificateExpires warning c1"));
+  EXPECT_THAT(in_days(1), ElementsAre("MeridianCertificateExpires critical c1"));
+  EXPECT_THAT(OwnConditions({.coordinator = "c1"}, Wall()), IsEmpty()) << "it uses none";
 }
 
 TEST_F(AlertRulesTest, WarmingThatNobodyUsesIsSaidOfTheLastWhile) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/figures/alert_rules.h"
 #include "tests/support/fake_executor.h"
 #include "tests/unit/server/figures/fake_http_sender.h"
 
@@ -48,6 +49,13 @@ class AlertWebhookTest : public testing::Test {
   void Tell(const std::string& node, bool firing = true) {
     webhook_.Tell(MakeAlert("MeridianNodeDown", node, firing));
   }
+  // An alert about the coordinator itself.
+  void TellOwn(bool firing = true) {
+    Alert alert = MakeAlert("MeridianCertificateExpires", "own", firing);
+    (*alert.mutable_labels())["coordinator"] = "c1";
+    webhook_.Tell(alert);
+  }
+  void LeadNoLonger() { webhook_.KeepOnly(IsOfCoordinator); }
   // "node status" of each alert of the request that waits for its answer.
   std::vector<std::string> Told() {
     executor_.RunDue();
@@ -153,6 +161,21 @@ TEST_F(AlertWebhookTest, WhatHappensInOneSecondIsOneRequestAndMeanwhileTheNext) 
   EXPECT_THAT(problems_, IsEmpty());
 }
 
+TEST_F(AlertWebhookTest, WhatTheReceiverHasTakenIsTold) {
+  std::vector<std::string> taken;
+  webhook_.SetOnTaken([&taken](const Alert& alert) { taken.push_back(alert.labels().at("node")); });
+  Tell("n1");
+  EXPECT_THAT(Told(), ElementsAre("n1 firing"));
+  Answer(503);
+  EXPECT_THAT(taken, IsEmpty());
+  executor_.RunFor(absl::Seconds(2));
+  Tell("n2");
+  Answer(200);
+  EXPECT_THAT(taken, ElementsAre("n1")) << "n2 is on its way";
+  Answer(400);
+  EXPECT_THAT(taken, ElementsAre("n1")) << "refused";
+}
+
 TEST_F(AlertWebhookTest, AReceiverThatDoesNotAnswerIsAskedLaterAndLaterUntilItDoes) {
   Tell("n1");
   executor_.RunDue();
@@ -235,18 +258,87 @@ TEST_F(AlertWebhookTest, OfTooManyTheOldestAreDropped) {
   EXPECT_TRUE(HasMetric("meridian_alert_webhook_alerts_total{outcome=\"dropped\"} 2"));
 }
 
-TEST_F(AlertWebhookTest, WhoLeadsNoLongerTellsNothingMore) {
+TEST_F(AlertWebhookTest, WhoLeadsNoLongerTellsNothingMoreOfWhatItsSuccessorGoesOnWith) {
   Tell("n1");
   executor_.RunDue();
   Tell("n2");
-  webhook_.Forget();
+  LeadNoLonger();
   Answer(500);
   executor_.RunFor(absl::Hours(1));
   EXPECT_THAT(sender_.sent, IsEmpty());
   EXPECT_EQ(webhook_.waiting(), 0u);
+  EXPECT_TRUE(HasMetric("meridian_alert_webhook_alerts_total{outcome=\"dropped\"} 2"));
   // It leads again.
   Tell("n3");
   EXPECT_THAT(Told(), ElementsAre("n3 firing"));
+}
+
+TEST_F(AlertWebhookTest, AnOwnAlertThatIsQueuedWhenTheLeadIsLostIsToldOnce) {
+  Tell("n1");
+  executor_.RunDue();  // Under way, so that the next ones queue.
+  Tell("n2");
+  TellOwn();
+  LeadNoLonger();
+  EXPECT_EQ(webhook_.waiting(), 2u);
+  Answer(200);
+  ASSERT_THAT(Told(), ElementsAre("own firing"));
+  Answer(200);
+  executor_.RunFor(absl::Hours(2));
+  EXPECT_THAT(sender_.sent, IsEmpty());
+  EXPECT_EQ(webhook_.waiting(), 0u);
+}
+
+TEST_F(AlertWebhookTest, AnOwnAlertThatIsUnderWayWhenTheLeadIsLostIsTakenOrToldAgain) {
+  std::vector<std::string> taken;
+  webhook_.SetOnTaken([&taken](const Alert& alert) { taken.push_back(alert.labels().at("node")); });
+  TellOwn();
+  Tell("n1");
+  EXPECT_THAT(Told(), ElementsAre("own firing", "n1 firing"));
+  LeadNoLonger();
+  Answer(503);
+  EXPECT_EQ(webhook_.waiting(), 1u);
+  executor_.RunFor(absl::Milliseconds(999));
+  EXPECT_THAT(sender_.sent, IsEmpty()) << "as late as any other";
+  executor_.RunFor(absl::Milliseconds(1));
+  ASSERT_THAT(Told(), ElementsAre("own firing"));
+  LeadNoLonger();
+  Answer(200);
+  EXPECT_THAT(taken, ElementsAre("own"));
+  executor_.RunFor(absl::Hours(2));
+  EXPECT_THAT(sender_.sent, IsEmpty());
+  EXPECT_TRUE(HasMetric("meridian_alert_webhook_alerts_total{outcome=\"delivered\"} 1"));
+  EXPECT_TRUE(HasMetric("meridian_alert_webhook_alerts_total{outcome=\"dropped\"} 1"));
+}
+
+TEST_F(AlertWebhookTest, AnOwnAlertThatWaitsForItsRetryWhenTheLeadIsLostKeepsItsTurn) {
+  Tell("n1");
+  TellOwn();
+  executor_.RunDue();
+  Answer(503);
+  executor_.RunFor(absl::Seconds(1));
+  Answer(503);  // The next one is in 2 s.
+  LeadNoLonger();
+  EXPECT_EQ(webhook_.waiting(), 1u);
+  executor_.RunFor(absl::Milliseconds(1999));
+  EXPECT_THAT(sender_.sent, IsEmpty());
+  executor_.RunFor(absl::Milliseconds(1));
+  ASSERT_THAT(Told(), ElementsAre("own firing"));
+  TellOwn(/*firing=*/false);
+  Answer(200);
+  ASSERT_THAT(Told(), ElementsAre("own resolved")) << "the end is the coordinator's own, too";
+}
+
+TEST_F(AlertWebhookTest, WhatIsUnderWayWhenTheLeadIsLostCountsAsTakenIfItIs) {
+  std::vector<std::string> taken;
+  webhook_.SetOnTaken([&taken](const Alert& alert) { taken.push_back(alert.labels().at("node")); });
+  Tell("n1");
+  TellOwn();
+  executor_.RunDue();
+  LeadNoLonger();
+  Answer(200);
+  EXPECT_THAT(taken, ElementsAre("n1", "own"));
+  EXPECT_TRUE(HasMetric("meridian_alert_webhook_alerts_total{outcome=\"delivered\"} 2"));
+  EXPECT_EQ(webhook_.waiting(), 0u);
 }
 
 }  // namespace

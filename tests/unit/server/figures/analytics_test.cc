@@ -106,6 +106,12 @@ TEST(AnalyticsTest, Requirement3_05_3_15_TheBands) {
   EXPECT_TRUE(Ask({Node(0, 0)}).optimization_recommendations().empty()) << "nothing to say";
 }
 
+TEST(AnalyticsTest, Requirement1_01_ANamespaceIsJudgedByItsGoal) {
+  EXPECT_EQ(HitRateAdvice(0.97, 0.95), "hit rate 97.0 %: reaches its goal of 95 %");
+  EXPECT_EQ(HitRateAdvice(0.94, 0.95), "hit rate 94.0 %: below its goal of 95 %");
+  EXPECT_EQ(HitRateAdvice(0.46, 0.45), "hit rate 46.0 %: reaches its goal of 45 %");
+}
+
 TEST(AnalyticsTest, Requirement3_06_StatusFollowsRedis) {
   admin::v1::GetFiguresResponse node = Node(1, 1);
   EXPECT_EQ(Ask({node}).status().backends().redis(), "connected");
@@ -147,22 +153,22 @@ TEST(AnalyticsHttpTest, AnswersTheFourPathsAndNoOthers) {
   };
   for (const char* path :
        {"/v1/cache/stats", "/v1/cache/metrics", "/v1/analytics/dashboard", "/v1/cache/status"}) {
-    const std::optional<HttpReply> reply = AnswerAnalytics({path, "namespace=task"}, false, source);
+    const std::optional<HttpReply> reply = AnswerAnalytics({path, "namespace=task"}, source);
     ASSERT_TRUE(reply.has_value()) << path;
     EXPECT_EQ(reply->code, 200) << path;
     EXPECT_EQ(reply->content_type, "application/json");
     EXPECT_TRUE(nlohmann::json::accept(reply->body)) << reply->body;
   }
-  EXPECT_FALSE(AnswerAnalytics({"/v1/cache/stats/", ""}, false, source).has_value());
-  const auto code = [&](const std::string& query, bool by_node) {
-    return AnswerAnalytics({"/v1/cache/stats", query}, by_node, source)->code;
+  EXPECT_FALSE(AnswerAnalytics({"/v1/cache/stats/", ""}, source).has_value());
+  const auto code = [&](const std::string& query) {
+    return AnswerAnalytics({"/v1/cache/stats", query}, source)->code;
   };
-  EXPECT_EQ(code("node=n1", true), 200);
-  EXPECT_EQ(code("node=n1", false), 400);
-  EXPECT_EQ(code("namespace=A%00", false), 400);
-  EXPECT_EQ(code("namespace=%zz", false), 400);
-  EXPECT_EQ(code("namespace=%f", false), 400);
-  EXPECT_EQ(code("namespace=a&namespace=b", false), 400);
+  EXPECT_EQ(code("node=n1"), 400) << "a node speaks for itself";
+  EXPECT_EQ(code("scope=cluster"), 400);
+  EXPECT_EQ(code("namespace=A%00"), 400);
+  EXPECT_EQ(code("namespace=%zz"), 400);
+  EXPECT_EQ(code("namespace=%f"), 400);
+  EXPECT_EQ(code("namespace=a&namespace=b"), 400);
 }
 
 }  // namespace

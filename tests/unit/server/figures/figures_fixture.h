@@ -58,6 +58,15 @@ inline void AddReads(const std::string& name_space, const ReadCounts& counts,
   ToProto(counts, row);
 }
 
+// Of what AddReads added last.
+inline void SetGoals(double hit_rate, double l1_seconds, double l2_seconds,
+                     admin::v1::GetFiguresResponse* answer) {
+  admin::v1::NamespaceFigures& row = *answer->mutable_namespaces()->rbegin();
+  row.set_hit_rate_goal(hit_rate);
+  row.set_l1_latency_goal(l1_seconds);
+  row.set_l2_latency_goal(l2_seconds);
+}
+
 inline void SetCalls(uint64_t calls, uint64_t failed, double average_ms,
                      admin::v1::GetFiguresResponse* answer) {
   answer->set_calls(calls);

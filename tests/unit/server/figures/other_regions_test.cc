@@ -46,6 +46,28 @@ class OtherRegionsTest : public testing::Test {
   std::optional<std::vector<RegionAnswer>> answers_;
 };
 
+TEST_F(OtherRegionsTest, OnlySoManyDifferentQuestionsAreUnderWay) {
+  const auto ask = [this](const std::string& target) {
+    return others_.Ask(target, [](const std::vector<RegionAnswer>&) {});
+  };
+  EXPECT_TRUE(ask(kOverview));
+  Answer(200, "of asia");
+  Answer(200, "of eu");
+  for (size_t i = 0; i < OtherRegions::kMaxUnderWay; ++i) {
+    EXPECT_TRUE(ask(absl::StrCat("/", i)));
+  }
+  const size_t sent = sender_.sent.size();
+  EXPECT_EQ(sent, 2 * OtherRegions::kMaxUnderWay);
+  EXPECT_FALSE(ask("/one-more"));
+  EXPECT_EQ(sender_.sent.size(), sent);
+  EXPECT_TRUE(ask("/0")) << "it is asked already";
+  EXPECT_TRUE(ask(kOverview)) << "its answers are there";
+  Answer(200, "of asia");
+  EXPECT_FALSE(ask("/one-more")) << "eu has not answered";
+  Answer(200, "of eu");
+  EXPECT_TRUE(ask("/one-more"));
+}
+
 TEST_F(OtherRegionsTest, EachIsAskedTheSameAndAllAnswersComeTogether) {
   Ask();
   EXPECT_EQ(Answer(200, "of asia"), "asia-1 /v1/cluster/overview");

@@ -92,6 +92,33 @@ TEST_F(RecommendationsTest, Requirement3_15_AHighRateMayBeOverCaching) {
   EXPECT_EQ(All()[0].command(), "meridianctl staleness task");
 }
 
+TEST_F(RecommendationsTest, Requirement1_01_2_13_AGoalStandsForTheBands) {
+  const auto with = [&](uint64_t hits, uint64_t misses, double goal) {
+    figures_.Clear();
+    figures_.SetNodes({Follow("n1")}, {});
+    admin::v1::GetFiguresResponse answer = Answer("n1");
+    AddReads("task", Reads(hits, 0, misses), &answer);
+    SetGoals(goal, 0, 0, &answer);
+    Grow(answer);
+    return Names();
+  };
+  EXPECT_THAT(with(900, 100, 0.95), ElementsAre("hit_rate_below_goal warning"));
+  EXPECT_EQ(All()[0].summary(), "hit rate of task is 90.0 %, its goal is 95.0 %");
+  EXPECT_EQ(All()[0].evidence().at("goal"), "95.0 %");
+  EXPECT_THAT(with(960, 40, 0.95), IsEmpty()) << "it was asked for, and is no over-caching";
+  EXPECT_THAT(with(600, 400, 0.60), IsEmpty()) << "enough";
+}
+
+TEST_F(RecommendationsTest, Requirement1_01_BelowItsGoalTheCauseIsLookedFor) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  AddReads("task", Reads(850, 0, 150), &answer);
+  SetGoals(0.95, 0, 0, &answer);
+  Grow(answer);
+  forecast_.longer_ttl = {Asked(60'000, 0, 0.85, 0.97, 0.85)};
+  EXPECT_THAT(Names(), ElementsAre("ttl_too_short warning"));
+  EXPECT_THAT(DoubtfulNamespaces(figures_, 5), ElementsAre("task"));
+}
+
 TEST_F(RecommendationsTest, ATtlThatIsTooShortIsNamedWithCauseGainAndCommand) {
   GrowReads(Reads(300, 0, 700));
   forecast_.longer_ttl = {Asked(4000, 0, 0.31, 0.70, 0.30), Asked(15'000, 0, 0.31, 0.88, 0.30),

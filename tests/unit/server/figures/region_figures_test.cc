@@ -108,11 +108,24 @@ TEST(RegionFiguresTest, ANodeIsAliveWhileItAnswersAndGoneWhenItIsNoMember) {
   EXPECT_EQ(figures.nodes().count("n1"), 0);
 }
 
-TEST(RegionFiguresTest, ANodeThatDrainedIsMissedByNobody) {
+// Draining is over in milliseconds: the last look saw it serve.
+TEST(RegionFiguresTest, ANodeThatLeftBetweenTwoLooksIsMissedByNobody) {
+  RegionFigures figures;
+  figures.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
+  figures.Leave("n1");
+  figures.SetNodes({Follow("n2")}, Sec(1));
+  EXPECT_EQ(figures.nodes().count("n1"), 0u);
+  figures.SetNodes({Follow("n1", 2), Follow("n2")}, Sec(2));
+  figures.SetNodes({Follow("n2")}, Sec(3));
+  ASSERT_EQ(figures.nodes().count("n1"), 1u) << "it came back, and died";
+  EXPECT_FALSE(figures.nodes().at("n1").is_member);
+}
+
+TEST(RegionFiguresTest, ANodeThatBeganToDrainAndNeverSaidThatItLeavesIsMissed) {
   RegionFigures figures;
   figures.SetNodes({Follow("n1", 1, MemberState::kDraining)}, Sec(0));
   figures.SetNodes({}, Sec(1));
-  EXPECT_TRUE(figures.nodes().empty());
+  EXPECT_EQ(figures.nodes().count("n1"), 1u);
 }
 
 TEST(RegionFiguresTest, PointsAreRatesOfTheirSecondAndBounded) {
@@ -162,6 +175,7 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   EXPECT_TRUE(json(Sec(0))["totals"]["hit_rate"].is_null());
   EXPECT_TRUE(json(Sec(0))["totals"]["latency"]["l1"]["p99_ms"].is_null());
   admin::v1::GetFiguresResponse answer = With(Reads(60, 20, 20));
+  SetGoals(0.95, 0, 0.02, &answer);
   (*answer.mutable_evictions())["size"] = 5;
   (*answer.mutable_evictions())["ttl"] = 7;
   (*answer.mutable_evictions())["of another release"] = 9;
@@ -182,6 +196,15 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   EXPECT_DOUBLE_EQ(now["totals"]["hit_rate"], 0.8);
   EXPECT_DOUBLE_EQ(now["totals"]["requests_per_second"], 100);
   EXPECT_DOUBLE_EQ(now["namespaces"][0]["latency"]["miss"]["average_ms"], 40);
+  EXPECT_EQ(
+      now["namespaces"][0]["goals"],
+      (nlohmann::ordered_json{{"hit_rate", 0.95}, {"l1_p95_ms", nullptr}, {"l2_p95_ms", 20.0}}));
+  EXPECT_EQ(now["namespaces"][0]["verdicts"],
+            (nlohmann::ordered_json{
+                {"hit_rate", "missed"}, {"l1_p95_ms", "no_goal"}, {"l2_p95_ms", "too_few_reads"}}));
+  EXPECT_DOUBLE_EQ(now["namespaces"][0]["judged"]["hit_rate"], 0.8);
+  EXPECT_DOUBLE_EQ(json(Sec(1))["namespaces"][0]["judged"]["l2_p95_ms"],
+                   now["namespaces"][0]["latency"]["l2"]["p95_ms"]);
   EXPECT_EQ(now["nodes"][1]["id"], "n2");
   EXPECT_EQ(now["nodes"][1]["state"], "GONE");
   EXPECT_EQ(now["nodes"][1]["alive"], false);

@@ -55,6 +55,64 @@ TEST(UsageRepliesTest, ServersAreAddedUpAndTheWorstOfThemCounts) {
   EXPECT_EQ(usage->saved_at, absl::FromUnixSeconds(1'600'000'000));
 }
 
+// CONFIG GET save.
+Reply Save(const std::string& points) {
+  Reply reply;
+  reply.type = Reply::Type::kArray;
+  reply.elements = {Text("save"), Text(points)};
+  return reply;
+}
+
+std::string PersistenceWith(const char* info, absl::StatusOr<Reply> save) {
+  RedisReplies replies = Server(kMemory, info);
+  replies.push_back(std::move(save));
+  const absl::StatusOr<L2Usage> usage = TakeUsage({replies});
+  EXPECT_TRUE(usage.ok()) << usage.status();
+  return usage.ok() ? usage->persistence : "?";
+}
+
+TEST(UsageRepliesTest, WhatARestartLeavesIsBySettings) {
+  EXPECT_EQ(PersistenceWith("aof_enabled:0\r\n", Save("")), "none");
+  EXPECT_EQ(PersistenceWith("aof_enabled:0\r\n", Save("3600 1")), "rdb");
+  EXPECT_EQ(PersistenceWith("aof_enabled:1\r\n", Save("")), "aof");
+  EXPECT_EQ(PersistenceWith("aof_enabled:1\r\n", Save("3600 1")), "rdb+aof");
+}
+
+TEST(UsageRepliesTest, WithoutSettingsItIsWhatInfoTellsAndElseNotKnown) {
+  const absl::Status refused = StatusOfError("NOPERM this user has no permissions");
+  EXPECT_EQ(PersistenceWith("aof_enabled:0\r\nrdb_last_bgsave_time_sec:-1\r\n", refused), "");
+  EXPECT_EQ(PersistenceWith("aof_enabled:0\r\nrdb_last_bgsave_time_sec:0\r\n", refused), "rdb");
+  EXPECT_EQ(PersistenceWith("aof_enabled:1\r\nrdb_last_bgsave_time_sec:-1\r\n", refused), "aof");
+  EXPECT_EQ(TakeUsage({Server(kMemory, "aof_enabled:0\r\n")})->persistence, "") << "not asked";
+  RedisReplies replies = Server(kMemory, kPersistence);
+  EXPECT_FALSE(SettingsAreRefused({replies}));
+  replies.push_back(absl::UnavailableError("the line was lost"));
+  EXPECT_FALSE(SettingsAreRefused({replies})) << "it is asked again";
+  replies.back() = refused;
+  EXPECT_TRUE(SettingsAreRefused({replies}));
+  EXPECT_EQ(UsageCommands(true).size(), UsageCommands(false).size() + 1);
+}
+
+TEST(UsageRepliesTest, OfServersTheOneThatKeepsLeastCounts) {
+  const auto server = [](const char* info, absl::StatusOr<Reply> save) {
+    RedisReplies replies = Server(kMemory, info);
+    replies.push_back(std::move(save));
+    return replies;
+  };
+  const auto of = [](const RedisReplies& one, const RedisReplies& other) {
+    return TakeUsage({one, other})->persistence;
+  };
+  const RedisReplies none = server("aof_enabled:0\r\n", Save(""));
+  const RedisReplies rdb = server("aof_enabled:0\r\n", Save("3600 1"));
+  const RedisReplies aof = server("aof_enabled:1\r\n", Save(""));
+  const RedisReplies unknown = server("aof_enabled:0\r\n", StatusOfError("NOPERM"));
+  EXPECT_EQ(of(aof, rdb), "rdb");
+  EXPECT_EQ(of(aof, aof), "aof");
+  EXPECT_EQ(of(aof, none), "none");
+  EXPECT_EQ(of(aof, unknown), "");
+  EXPECT_EQ(of(none, unknown), "none") << "something is lost, whatever the other one keeps";
+}
+
 TEST(UsageRepliesTest, OneServerWithoutALimitLeavesNone) {
   const RedisReplies second = Server("used_memory:30\r\nmaxmemory:0\r\n", kPersistence);
   EXPECT_EQ(TakeUsage({Server(kMemory, kPersistence), second})->limit_bytes, 0u);

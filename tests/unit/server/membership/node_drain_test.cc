@@ -96,6 +96,95 @@ TEST_F(NodeDrainTest, WhoGoesBeforeItsTurnChangesNothing) {
   EXPECT_NE(Told(), MemberState::kDraining) << "it drains although nobody wants it to";
 }
 
+// A ticket that it took would keep others waiting for a node that goes nowhere.
+TEST_F(NodeDrainTest, WhatWasCalledOffAsksForNoTicketAnyMore) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(100), "n2 is being restarted"};
+  const std::function<void()> cancel = Drain();
+  cancel();
+  const size_t asked = transport_.tickets_asked.size();
+  transport_.ticket = TicketAnswer{true, {}, ""};
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(transport_.tickets_asked.size(), asked);
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("CANCELLED")));
+}
+
+TEST_F(NodeDrainTest, ATicketThatComesTooLateIsGivenBackAtOnce) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.holds_tickets = true;
+  const std::function<void()> cancel = Drain();
+  ASSERT_EQ(transport_.tickets_held.size(), 1u);
+  cancel();
+  EXPECT_THAT(transport_.tickets_given_back, IsEmpty());
+  transport_.tickets_held[0](TicketAnswer{true, {}, ""});
+  EXPECT_THAT(transport_.tickets_given_back, ElementsAre("a:1 n1"));
+  Drain();
+  executor_.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(transport_.tickets_asked.size(), 1u) << "what it asks could arrive before";
+  transport_.AnswerGivesBack();
+  executor_.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(transport_.tickets_asked.size(), 2u);
+}
+
+TEST_F(NodeDrainTest, ATicketWhoseAnswerWasLostIsGivenBackToo) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = absl::DeadlineExceededError("late");
+  const std::function<void()> cancel = Drain();
+  cancel();
+  executor_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(transport_.tickets_given_back, ElementsAre("a:1 n1"));
+}
+
+TEST_F(NodeDrainTest, WhoWasRefusedHasNothingToGiveBack) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(100), "n2 is being restarted"};
+  const std::function<void()> cancel = Drain();
+  cancel();
+  executor_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(transport_.tickets_given_back, IsEmpty());
+}
+
+TEST_F(NodeDrainTest, TheTicketStaysWhileAnotherDrainOfTheNodeHasIt) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.holds_tickets = true;
+  Drain();
+  const std::function<void()> cancel = Drain();
+  ASSERT_EQ(transport_.tickets_held.size(), 2u);
+  transport_.tickets_held[0](TicketAnswer{true, {}, ""});
+  executor_.RunDue();
+  EXPECT_EQ(Told(), MemberState::kDraining);
+  cancel();
+  transport_.tickets_held[1](TicketAnswer{true, {}, ""});
+  EXPECT_THAT(transport_.tickets_given_back, IsEmpty());
+}
+
+TEST_F(NodeDrainTest, ADrainThatComesToNothingGivesItsTicketBack) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.holds_tickets = true;
+  Drain();
+  unstored_ = 3;
+  transport_.tickets_held[0](TicketAnswer{true, {}, ""});
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("UNAVAILABLE: HINTS_HELD")));
+  EXPECT_THAT(transport_.tickets_given_back, ElementsAre("a:1 n1"));
+}
+
+TEST_F(NodeDrainTest, ANodeThatEndsAsksForNoTicketForTheDrain) {
+  Connect();
+  Publish(MemberState::kServing, MemberState::kServing);
+  transport_.ticket = TicketAnswer{false, absl::Milliseconds(100), "n2 is being restarted"};
+  Drain();
+  drain_->Abort();
+  const size_t asked = transport_.tickets_asked.size();
+  executor_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(transport_.tickets_asked.size(), asked);
+}
+
 TEST_F(NodeDrainTest, WhoGoesInItsTurnDoesNotCallItOff) {
   Connect();
   Publish(MemberState::kServing, MemberState::kServing);
@@ -117,11 +206,15 @@ TEST_F(NodeDrainTest, ItServesOnWhenNobodyTakesTheSlotsInTime) {
   Connect();
   Publish(MemberState::kServing, MemberState::kServing);
   Drain();
-  executor_.RunFor(absl::Seconds(29));
+  for (int second = 0; second < 29; ++second) {
+    executor_.RunFor(absl::Seconds(1));
+    Connect();  // It is heard all the time.
+  }
   EXPECT_THAT(ends_, IsEmpty());
-  executor_.RunFor(absl::Seconds(2));
+  executor_.RunFor(absl::Milliseconds(1100));
   EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: nobody has taken the slots over")));
   EXPECT_EQ(Told(), MemberState::kServing);
+  EXPECT_THAT(transport_.tickets_given_back, ElementsAre("a:1 n1"));
 }
 
 TEST_F(NodeDrainTest, ItWaitsForItsTurn) {

@@ -205,6 +205,16 @@ TEST_F(EntryRulesTest, Line0_17SmallOrPopularValuesGoIntoL1AndTheRestStaysInL2) 
   EXPECT_EQ(name_space().counters.not_admitted, 51);
 }
 
+TEST_F(EntryRulesTest, Line0_05MissesOfWhatIsNotAdmittedSaySo) {
+  Start([](NamespacePolicy& policy) { policy.admission.enabled = true; });
+  ReadTimes("large", 1);
+  WriteOne(node(0), SetOf("large", std::string(100, 'x')));
+  ReadTimes("large", 3);
+  const EngineCounters counters = node(0).engine().Stats()[0].counters;
+  EXPECT_EQ(counters.missed(MissCause::kNew), 1u);
+  EXPECT_EQ(counters.missed(MissCause::kAdmission), 3u);
+}
+
 TEST_F(EntryRulesTest, Line0_17AValueThatIsNotAdmittedReplacesWhatL1Had) {
   Start([](NamespacePolicy& policy) { policy.admission.enabled = true; });
   WriteOne(node(0), SetOf("k", "small"));
@@ -314,6 +324,21 @@ TEST_F(EntryRulesTest, Line2_12AValueStartsInThePoolOfItsLifeAndItsHitsMoveItUp)
   EXPECT_EQ(name_space().counters.pool_promotions, 1);
 }
 
+// What `put(key, value, level, ttl)` asks for: the level by the life of the value.
+TEST_F(EntryRulesTest, Line2_11APutHasItsLevelAndItsTtlInBothTiers) {
+  Start([](NamespacePolicy& policy) {
+    policy.pools = {{.tier = "hot", .max_bytes = 1 << 20, .ttl_max = absl::Seconds(60)},
+                    {.tier = "warm", .max_bytes = 2 << 20, .promote_hits = 3}};
+  });
+  WriteOne(node(0), SetOf("resolved", "v", absl::Seconds(45)));
+  WriteOne(node(0), SetOf("stable", "v", absl::Seconds(900)));
+  EXPECT_EQ(PoolOf("resolved"), name_space().pool(0));
+  EXPECT_EQ(PoolOf("stable"), name_space().pool(1));
+  EXPECT_EQ(L1Left("resolved"), absl::Seconds(45));
+  EXPECT_EQ(L2Left("resolved"), absl::Seconds(45));
+  EXPECT_EQ(L2Left("stable"), absl::Seconds(900));
+}
+
 TEST_F(EntryRulesTest, Line2_12TheLargestNumberOfHitsThatPromoteIsCounted) {
   Start([](NamespacePolicy& policy) {
     policy.pools = {{.tier = "hot", .max_bytes = 1 << 20, .ttl_max = absl::Seconds(60)},
@@ -351,7 +376,8 @@ TEST_F(EntryRulesTest, ACallEndsWithThePolicyThatItBeganWith) {
   for (const bool l1_only : {false, true}) {
     nodes_.clear();
     Start([](NamespacePolicy& policy) { policy.l1_ttl = absl::Seconds(20); }, l1_only);
-    call_policies_ = &node(0).context().namespaces.Resolve(kSpace)->policies();
+    const SlotPolicies before = node(0).context().namespaces.Resolve(kSpace)->policies();
+    call_policies_ = &before;
     PolicyTable later;
     NamespacePolicy policy;
     policy.ttl_jitter = 0;

@@ -5,11 +5,13 @@
 #include <functional>
 #include <string>
 
+#include "common/base/version.h"
 #include "common/engine/tag_list.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/node/heat_namespace.h"
 #include "server/node/limits.h"
+#include "tests/support/fake_clock.h"
 
 namespace meridian {
 namespace {
@@ -49,14 +51,37 @@ TEST(HandOffProtoTest, EverythingArrives) {
 }
 
 TEST(HandOffProtoTest, TheWayTakesAsMuchOfALifeAsItTook) {
-  const absl::Time now = absl::FromUnixSeconds(1000);
-  peer::v1::PeerHeader header;
-  EXPECT_EQ(AgeOf(header, now), absl::ZeroDuration()) << "an older release does not say";
-  header.set_wall_unix_ms(997'500);
-  EXPECT_EQ(AgeOf(header, now), absl::Milliseconds(2500));
-  EXPECT_EQ(AgeOf(header, now - absl::Seconds(9)), absl::ZeroDuration()) << "its clock is ahead";
+  FakeClock clock;
+  const auto steady_ms = [&] { return absl::ToInt64Milliseconds(clock.Monotonic()); };
+  clock.Advance(absl::Seconds(1000));
+  peer::v1::HandOffRequest request;
+  EXPECT_EQ(AgeOf(request, clock), absl::InfiniteDuration()) << "it does not say";
+  request.set_receiver_steady_ms(static_cast<uint64_t>(steady_ms() - 2500));
+  request.mutable_header()->set_wall_unix_ms(1);  // Does not matter.
+  EXPECT_EQ(AgeOf(request, clock), absl::Milliseconds(2500));
+  request.set_receiver_steady_ms(static_cast<uint64_t>(steady_ms() + 100'000));
+  EXPECT_EQ(AgeOf(request, clock), absl::ZeroDuration()) << "of another process";
   EXPECT_EQ(FromProto(Sent(), absl::Milliseconds(2500)).ttl, Item().ttl - absl::Milliseconds(2500));
   EXPECT_LT(FromProto(Sent(), absl::Minutes(1)).ttl, absl::ZeroDuration());
+  EXPECT_LT(FromProto(Sent(), absl::InfiniteDuration()).ttl, absl::ZeroDuration());
+}
+
+TEST(HandOffProtoTest, OfAnOlderReleaseTheWallClockCountsAndWhatItMayBeWrong) {
+  FakeClock clock;
+  constexpr absl::Duration kSkew = HybridClock::kMaxSkew;
+  const auto age = [&](absl::Duration sender_shows_less) {
+    peer::v1::HandOffRequest request;
+    request.mutable_header()->set_wall_unix_ms(
+        static_cast<uint64_t>(absl::ToUnixMillis(clock.Now() - sender_shows_less)));
+    return AgeOf(request, clock);
+  };
+  EXPECT_EQ(age(absl::ZeroDuration()), kSkew);
+  EXPECT_EQ(age(absl::Seconds(3)), kSkew + absl::Seconds(3));
+  EXPECT_EQ(age(-kSkew + absl::Seconds(2)), absl::Seconds(2)) << "ahead, and two seconds ago";
+  EXPECT_EQ(age(-kSkew - absl::Seconds(1)), absl::InfiniteDuration()) << "no clock to go by";
+  peer::v1::HandOffEntry entry = Sent();
+  entry.set_ttl_ms(600'000);
+  EXPECT_EQ(FromProto(entry, age(absl::Seconds(3))).ttl, absl::Seconds(600 - 3) - kSkew);
 }
 
 TEST(HandOffProtoTest, WhatNoNodeSendsIsRefusedWithItsField) {

@@ -39,6 +39,22 @@ TEST(ReadFiguresTest, AThirdVersionTakesThePlaceOfTheIdleOneAndBeginsAtNothing) 
   EXPECT_EQ(figures.Total().l1.count(), 210) << "what was counted stays counted";
 }
 
+TEST(ReadFiguresTest, TheGuardsGetFinerBucketsThanTheMetrics) {
+  ReadFigures figures;
+  const size_t one = figures.IndexOf(1);
+  figures.Count(one, ReadTier::kL2, absl::Milliseconds(14));
+  figures.Count(one, ReadTier::kL2, absl::Milliseconds(15));
+  const HistogramSnapshot fine = figures.ByVersion()[0].counts.l2;
+  EXPECT_EQ(fine.bounds, FineLatencyBounds());
+  EXPECT_EQ(fine.counts[FineLatencyBucket(0.014)], 1);
+  EXPECT_EQ(fine.counts[FineLatencyBucket(0.015)], 1);
+  const HistogramSnapshot exported = figures.Total().l2;
+  Histogram coarse(LatencyBounds());
+  for (const double seconds : {0.014, 0.015}) coarse.Observe(seconds);
+  EXPECT_EQ(exported.bounds, LatencyBounds());
+  EXPECT_EQ(exported.counts, coarse.Snapshot().counts);
+}
+
 using ReadFiguresOnPathTest = NodeFixture;
 
 TEST_F(ReadFiguresOnPathTest, Requirement1_12_ReadsAreTimedByTheTierThatAnswered) {

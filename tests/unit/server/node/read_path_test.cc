@@ -99,6 +99,28 @@ TEST_F(ReadPathTest, WithoutL2AnOwnerThatDoesNotAnswerIsAnErrorOfItsKeysOnly) {
   EXPECT_EQ(Show(results[1]), "v@L1");
 }
 
+// n0 has heard that its slots are n1's before n1 has.
+TEST_F(ReadPathTest, WithoutL2AsksUntilTheNextOwnerKnowsThatItIsTheOwner) {
+  StartNodes(2, /*l1_only=*/true);
+  const std::string key = KeyOwnedBy(0);
+  node(0).topology().Offer(TopologyOf(2, {"n1"}));
+  const auto soon = BeginRead({key}, {}, 0, absl::Seconds(1));
+  executor_.RunFor(absl::Milliseconds(100));
+  EXPECT_TRUE(soon->shown.empty()) << soon->shown[0];
+  node(1).topology().Offer(TopologyOf(2, {"n1"}));
+  WriteOne(node(1), SetOf(key, "v"));
+  executor_.RunFor(absl::Milliseconds(20));
+  EXPECT_THAT(soon->shown, testing::ElementsAre("v@L1"));
+
+  node(0).topology().Offer(TopologyOf(4, {"n2"}));
+  TestNode late("n2", clock_, no_l2_, peers_, timers_, /*l1_only=*/true, {});
+  peers_.Add("n2", {&late.context(), &late.reads(), &late.writes()});
+  late.topology().Offer(TopologyOf(3, {"n1"}));
+  const auto never = BeginRead({key}, {}, 0, absl::Seconds(1));
+  executor_.RunFor(absl::Milliseconds(999));
+  EXPECT_THAT(never->shown, testing::ElementsAre("OWNER_UNAVAILABLE")) << "it has no end";
+}
+
 TEST_F(ReadPathTest, ReadsL2WhileNobodyOwnsTheSlots) {
   StartNodes(2);
   const std::string key = KeyOwnedBy(1);

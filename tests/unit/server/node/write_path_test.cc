@@ -79,6 +79,23 @@ TEST_F(WritePathTest, APlainWriteThatMeetsANewerVersionTakesANewerOne) {
   EXPECT_EQ(Stored("k"), "ours");
 }
 
+// Two nodes may give the same version, in the millisecond in which a slot moves.
+TEST_F(WritePathTest, AWriteThatMeetsItsOwnVersionOfAnotherNodeTakesANewerOne) {
+  StartNodes(1);
+  TestNode other("n0", clock_, store_, peers_, timers_, false, {});
+  other.topology().Offer(TopologyOf(1, {"n0"}));
+  for (const bool deletes : {false, true}) {
+    clock_.Advance(absl::Seconds(1));
+    const Version theirs = WriteOne(other, SetOf("k", "theirs")).version;
+    ASSERT_EQ(theirs.time(), clock_.Now());
+    ASSERT_LT(node(0).versions().last(), theirs.hlc) << "so this node gives the same version now";
+    const WriteResult ours = WriteOne(node(0), deletes ? InvalidateOf("k") : SetOf("k", "ours"));
+    EXPECT_EQ(ours.state, EntryState::kOk);
+    EXPECT_GT(ours.version, theirs);
+    EXPECT_EQ(Stored("k"), deletes ? "tombstone" : "ours");
+  }
+}
+
 TEST_F(WritePathTest, IsNotTriedAgainAfterItsDeadline) {
   StartNodes(1);
   FakeClock ahead(clock_.Now() + absl::Seconds(30));
@@ -244,6 +261,27 @@ TEST_F(WritePathTest, WithoutAStoreAnOwnerThatDoesNotAnswerIsAnErrorOfItsKeysOnl
   ASSERT_EQ(results[0].state, EntryState::kError);
   EXPECT_EQ(results[0].error->reason, "OWNER_UNAVAILABLE");
   EXPECT_EQ(results[1].state, EntryState::kOk);
+}
+
+// n0 has heard that its slots are n1's before n1 has.
+TEST_F(WritePathTest, WithoutL2SendsUntilTheNextOwnerKnowsThatItIsTheOwner) {
+  StartNodes(2, /*l1_only=*/true);
+  const std::string key = KeyOwnedBy(0);
+  node(0).topology().Offer(TopologyOf(2, {"n1"}));
+  WriteRequest request;
+  request.name_space = kSpace;
+  request.items = {SetOf(key, "v")};
+  request.deadline = clock_.Now() + absl::Seconds(1);
+  std::optional<WriteResult> answer;
+  node(0).writes().Write(
+      request, [&](std::vector<WriteResult> results) { answer = std::move(results[0]); });
+  executor_.RunFor(absl::Milliseconds(100));
+  EXPECT_FALSE(answer.has_value()) << answer->error->reason;
+  node(1).topology().Offer(TopologyOf(2, {"n1"}));
+  executor_.RunFor(absl::Milliseconds(20));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->state, EntryState::kOk);
+  EXPECT_EQ(Show(ReadOne(node(1), key)), "v@L1");
 }
 
 TEST_F(WritePathTest, FollowsANewerTopologyThatTheFormerOwnerTells) {

@@ -87,8 +87,7 @@ class OriginLoaderTest : public testing::Test, public OriginSink {
   TimerQueue timers_{clock_, executor_};
   FakeOriginTransport transport_;
   std::vector<std::unique_ptr<NamespacePolicy>> policies_;
-  const NamespacePolicy policy_;
-  const SlotPolicies slot_policies_{VersionedPolicy{.policy = &policy_}};
+  const SlotPolicies slot_policies_{VersionedPolicy{std::make_shared<const NamespacePolicy>()}};
   const Namespace name_space_{"task", 1, slot_policies_, nullptr, nullptr};
   OriginLoader loader_{transport_, clock_, timers_, nullptr};
   Strings shown_;

@@ -30,7 +30,7 @@ TEST(FileFollowerTest, OneOfSeveralFilesChangesAndAllAreRead) {
   FileFollower follower(
       {.files = {dir / "a", dir / "b"},
        .texts = {"a: 1", "# nothing"},
-       .nothing = "write {}",
+       .nothing = {"write {} to a", "write {} to b"},
        .poll = absl::Seconds(5)},
       executor, clock,
       [&](const std::vector<std::string>& texts) {
@@ -55,7 +55,7 @@ TEST(FileFollowerTest, OneOfSeveralFilesChangesAndAllAreRead) {
   answer = absl::OkStatus();
   WriteFile(dir / "b", "");  // It has said something since.
   executor.RunFor(absl::Seconds(6));
-  EXPECT_THAT(follower.Status().problem, HasSubstr("write {}"));
+  EXPECT_THAT(follower.Status().problem, HasSubstr("write {} to b"));
   std::filesystem::remove(dir / "a");
   executor.RunFor(absl::Seconds(6));
   EXPECT_THAT(follower.Status().problem, HasSubstr("cannot be read"));

@@ -55,6 +55,24 @@ TEST_F(NodeConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefaults) {
   EXPECT_EQ((*config)->weight, 1u);
 }
 
+TEST_F(NodeConfigTest, Requirement4_11_REDIS_URLIsTheRedisWhenNothingElseNamesOne) {
+  const std::string file = Write("redis: {url: \"redis://file:6379\"}\n");
+  const auto url = [this](const std::vector<std::string>& arguments,
+                          const std::map<std::string, std::string>& environment) {
+    const auto config = Parse(arguments, environment);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? (*config)->redis_url : "";
+  };
+  const std::string alias = "redis://localhost:6379/0";
+  EXPECT_EQ(url({}, {{"REDIS_URL", alias}}), alias);
+  EXPECT_EQ(url({}, {{"REDIS_URL", alias}, {"MERIDIAN_REDIS", "redis://own:6379"}}),
+            "redis://own:6379");
+  EXPECT_EQ(url({"--config", file}, {{"REDIS_URL", alias}}), "redis://file:6379");
+  EXPECT_EQ(url({"--redis", ""}, {{"REDIS_URL", alias}}), "") << "without Redis all the same";
+  EXPECT_THAT(Parse({}, {{"REDIS_URL", "localhost:6379"}}).status().message(),
+              HasSubstr("REDIS_URL: redis.url: Redis URL"));
+}
+
 TEST_F(NodeConfigTest, ErrorsNameFileLineAndField) {
   EXPECT_THAT(
       ErrorOf("node:\n  id: n1\nl1:\n  max_bites: 3\n"),

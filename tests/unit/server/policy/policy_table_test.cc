@@ -54,6 +54,30 @@ TEST(PolicyTableTest, TheDefaultsOfTheTableAreThoseOfThePolicy) {
   }
 }
 
+TEST(PolicyTableTest, Requirement1_01_ANamespaceHasItsGoals) {
+  const NamespacePolicy policy = Policy("goals: {hit_rate: 0.95, l1_p95: 5ms, l2_p95: 20ms}");
+  EXPECT_EQ(policy.goals, (GoalsPolicy{.hit_rate = 0.95,
+                                       .l1_p95 = absl::Milliseconds(5),
+                                       .l2_p95 = absl::Milliseconds(20)}));
+  EXPECT_THAT(policy.ToYaml(), HasSubstr("goals: {hit_rate: 0.95, l1_p95: 5ms, l2_p95: 20ms}\n"));
+  EXPECT_THAT(NamespacePolicy().ToYaml(), testing::Not(HasSubstr("goals")));
+}
+
+TEST(PolicyTableTest, GoalsThatNobodyCanReachAreRefused) {
+  const auto refused = [](const std::string& goals, const std::string& field,
+                          const std::string& rule) {
+    EXPECT_THAT(PolicyError("goals: {" + goals + "}"),
+                testing::AllOf(HasSubstr("p.yaml:2: namespaces.t.goals." + field), HasSubstr(rule)))
+        << goals;
+  };
+  refused("hit_rate: 95", "hit_rate", "is not a number from 0 to 1");
+  refused("hit_rate: 95%", "hit_rate", "is not a number from 0 to 1");
+  refused("l1_p95: 6s", "l1_p95", "is not from 0 to 5s");
+  refused("l1_p95: fast", "l1_p95", "is not a duration");
+  refused("l1_p95: 20ms, l2_p95: 5ms", "l2_p95", "l2_p95 5ms is shorter than l1_p95 20ms");
+  refused("hit_rat: 0.9", "hit_rat", "did you mean hit_rate?");
+}
+
 TEST(PolicyTableTest, UnknownFieldsNameTheNearest) {
   EXPECT_THAT(ErrorOf("namespaces:\n  task:\n    tlt: 5m\n"),
               HasSubstr("p.yaml:3: namespaces.task.tlt: unknown; did you mean ttl? Known: ttl, "));

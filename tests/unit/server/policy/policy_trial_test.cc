@@ -48,6 +48,7 @@ constexpr char kOther[] = R"(task:
    compression: {threshold: 99, min_saving: 0.2, level: 1},
    key: {normalize: trim, hash: md5, hash_above: 9}, bypass_parameters: fresh, replication: sync,
    sync_regions: 1, write_without_redis: accept, lease_ttl: 3s,
+   goals: {hit_rate: 0.9, l1_p95: 5ms, l2_p95: 20ms},
    origin: {address: "localhost:1", tls: true, ca_file: /ca, timeout: 2s, soft_timeout: 9ms,
             concurrency: 3, batch_window: 2ms, batch_size: 7, rate: 9, retries: 3,
             negative_ttl: 3s}})";

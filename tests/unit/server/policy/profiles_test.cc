@@ -162,5 +162,31 @@ TEST(AssessmentProfileTest, DashboardRecommendationsPromotion_4_03_4_04_4_10) {
     EXPECT_EQ(policy.promotion_misses, 1u) << name;
 }
 
+// Each source has its own goal, and gets it: 1-01, 2-13, 3-15, 4-07, 4-12; of source 000 each type.
+TEST(ProfilesTest, TheGoalsAreThoseOfTheSources_0_01_1_01_2_13_3_15_4_07) {
+  const auto all = [](const std::string& name, double hit_rate, int l1_ms, int l2_ms) {
+    const PolicyTable policies = Profile(name).policies;
+    EXPECT_FALSE(policies.named().empty()) << name;
+    for (const auto& [name_space, policy] : policies.named()) {
+      EXPECT_EQ(policy.goals, (GoalsPolicy{.hit_rate = hit_rate,
+                                           .l1_p95 = absl::Milliseconds(l1_ms),
+                                           .l2_p95 = absl::Milliseconds(l2_ms)}))
+          << name << " " << name_space;
+    }
+    EXPECT_EQ(policies.fallback().goals, GoalsPolicy()) << name;
+  };
+  all("ai-platform", 0.95, 5, 20);
+  all("context", 0.85, 50, 50);
+  all("chat", 0.75, 100, 100);
+  all("assessment", 0.70, 1, 5);
+  for (const char* name : {"persona", "persona-tuned"}) {
+    const PolicyTable policies = Profile(name).policies;
+    EXPECT_EQ(policies.Of("persona").goals.hit_rate, 0.87) << name;
+    EXPECT_EQ(policies.Of("recommend").goals.hit_rate, 0.45) << name;
+    EXPECT_EQ(policies.Of("item").goals.hit_rate, 0.50) << name;
+    EXPECT_EQ(policies.Of("persona-warm").goals, GoalsPolicy()) << name << ": what warming brings";
+  }
+}
+
 }  // namespace
 }  // namespace meridian

@@ -369,7 +369,7 @@ TEST_F(SlotRefillTest, CountsInNoFigureOfUsers) {
                                  counters.errors, counters.not_admitted};
     for (const NamespaceEngineStats& stats : node(0).engine().Stats()) {
       all.push_back(stats.counters.hits);
-      all.push_back(stats.counters.misses);
+      all.push_back(stats.counters.misses());
     }
     return all;
   };

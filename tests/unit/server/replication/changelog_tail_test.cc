@@ -313,6 +313,58 @@ TEST_F(ChangelogTailTest, ALogTrimmedDuringAnOutageDropsExactlyThatSlot) {
   EXPECT_THAT(diary_.lines, testing::IsSupersetOf({"{a}3", "{a}4", "{b}1"}));
 }
 
+// Slots that nobody has written yet are all there is in a new region.
+TEST_F(ChangelogTailTest, ALogThatBeginsDuringAnOutageIsNoHole) {
+  const uint32_t a = SlotOfKey("{a}");
+  StartOwning({a});
+  PutL1("{a}0", Version{1, RegionId("us")});
+  Run(absl::Milliseconds(50));
+  wire_.mode = StoreWire::Mode::kRefused;
+  for (int i = 1; i < 5; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  Run(absl::Seconds(1));
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_THAT(observer_.tail_gaps, IsEmpty());
+  EXPECT_TRUE(InL1("{a}0"));
+  EXPECT_THAT(diary_.lines,
+              ElementsAre(absl::StrCat("gained ", a), "{a}1", "{a}2", "{a}3", "{a}4"));
+}
+
+TEST_F(ChangelogTailTest, ALogThatBeginsDuringAnOutageAndIsEmptyThenIsAHole) {
+  const uint32_t a = SlotOfKey("{a}");
+  StartOwning({a});
+  PutL1("{a}0", Version{1, RegionId("us")});
+  Run(absl::Milliseconds(50));
+  wire_.mode = StoreWire::Mode::kRefused;
+  world_.Set("us", "{a}1", "v");
+  Run(absl::Seconds(1));
+  world_.region("us").store->TrimLog(a, 0);
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Milliseconds(500));
+  EXPECT_THAT(observer_.tail_gaps, testing::Contains(a));
+  EXPECT_FALSE(InL1("{a}0"));
+}
+
+TEST_F(ChangelogTailTest, ALogThatBeginsDuringAnOutageAndIsAsLongAsTrimmedOnesMayHaveAHole) {
+  const uint32_t a = SlotOfKey("{a}");
+  ChangelogTailOptions options;
+  options.log_entries = 10;
+  options.read_limit = 5;  // No read sees as many.
+  ChangelogTail tail(options, wire_, gate_, world_.clock, observer_, {&coherence_});
+  tail.SetOwned({a});
+  tail.Start();
+  Run(absl::Milliseconds(50));
+  PutL1("{a}0", Version{1, RegionId("us")});
+  wire_.mode = StoreWire::Mode::kRefused;
+  for (int i = 1; i < 15; ++i) world_.Set("us", absl::StrCat("{a}", i), "v");
+  Run(absl::Seconds(1));
+  world_.region("us").store->TrimLog(a, 10);
+  wire_.mode = StoreWire::Mode::kOpen;
+  Run(absl::Seconds(2));
+  EXPECT_THAT(observer_.tail_gaps, ElementsAre(a));
+  EXPECT_FALSE(InL1("{a}0"));
+}
+
 TEST_F(ChangelogTailTest, AFrozenProcessLooksForHolesWhenItWakesUp) {
   StartOwning({SlotOfKey("{a}")});
   PutL1("{a}0", world_.Set("us", "{a}0", "v"));

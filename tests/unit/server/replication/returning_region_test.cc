@@ -206,7 +206,10 @@ TEST_F(ReturningRegionTest, OldValuesFillARegionThatIsNew) {
   world_.Wipe(world_.region("eu"));
   Wake();
   ExpectEverywhere("{a}kept");
-  EXPECT_EQ(world_.Link("us", "eu").repair.forgotten_total, 0u);
+  const LinkRepairStatus repair = world_.Link("us", "eu").repair;
+  EXPECT_EQ(repair.forgotten_total, 0u);
+  EXPECT_GE(repair.filled_total, 1u);
+  EXPECT_EQ(repair.sent_total, 0u) << "nothing was lost";
 }
 
 // Reference data: loaded two days ago, and nothing happened in its slot since.

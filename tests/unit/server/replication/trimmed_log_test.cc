@@ -254,6 +254,8 @@ TEST_F(LongRepairTest, IsDoneOnceMoreWhenTheTargetIsFoundEmpty) {
   world_.executor.RunFor(absl::Seconds(1));
   world_.Wipe(world_.region("eu"));
   ExpectMended();
+  EXPECT_GE(Link().repair.sent_total, 1000u) << "it had them, or was to get them";
+  EXPECT_EQ(Link().repair.filled_total, 0u);
 }
 
 TEST_F(LongRepairTest, BeginsAnewWhenTheOwnStoreHasGoneBack) {

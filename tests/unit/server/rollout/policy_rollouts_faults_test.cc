@@ -195,6 +195,41 @@ TEST_F(PolicyRolloutsFaultsTest, AStoreThatLostEverythingTakesNothingFromTheNode
   EXPECT_TRUE(process->Get(0).ok());
 }
 
+// An empty store may be a store that was emptied: what the nodes follow says which.
+TEST_F(PolicyRolloutsFaultsTest, BeforeEveryNodeHasSaidWhatItFollowsAnEmptyStoreSaysNothing) {
+  RolloutProcess process(clock_, store_, figures_, known_, "c1");
+  process.rollouts->SetNodes({});
+  process.Acquire();
+  for (const ApplyPolicyRequest& request : {InAllSlots(kSecond), InAllSlots(kFirst)}) {
+    const auto refused = process.ApplyUnheard(request);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.status().message()),
+                HasSubstr("POLICY_STATE_UNKNOWN: the store has no policies"));
+    EXPECT_THAT(std::string(refused.status().message()), HasSubstr("no node has said"));
+  }
+  process.rollouts->SetNodes({"n1", "n2"});
+  process.Follow(41);
+  EXPECT_THAT(std::string(process.ApplyUnheard(InAllSlots(kSecond)).status().message()),
+              HasSubstr("POLICY_STATE_UNKNOWN: the store has no policies, which may be because it "
+                        "lost them, and node n2 has not said yet"));
+  process.rollouts->Report("n2", {});
+  known_ = false;
+  EXPECT_THAT(std::string(process.ApplyUnheard(InAllSlots(kSecond)).status().message()),
+              HasSubstr("POLICY_STATE_UNKNOWN"))
+      << "a number may be used a second time";
+  known_ = true;
+  EXPECT_THAT(process.assigned, IsEmpty()) << "nothing was begun";
+  EXPECT_TRUE(process.ApplyUnheard(InAllSlots(kSecond)).ok());
+}
+
+TEST_F(PolicyRolloutsFaultsTest, ARegionWithoutNodesIsGivenPoliciesWhenNobodyHasComeForAWhile) {
+  RolloutProcess process(clock_, store_, figures_, known_, "c1");
+  process.rollouts->SetNodes({});
+  process.Acquire();
+  process.executor.RunFor(PolicyRollouts::kMostHearing);
+  EXPECT_TRUE(process.ApplyUnheard(InAllSlots(kSecond)).ok());
+}
+
 // Who is to own slots waits for the policies; not for ever, and not when there are none.
 TEST_F(PolicyRolloutsFaultsTest, WhatIsInForceIsKnownWhenItIsReadOrSoonAfter) {
   EXPECT_TRUE(Start("c1")->rollouts->Knows());

@@ -42,12 +42,16 @@ struct RolloutProcess {
     rollouts->SetNodes({"n1"});
   }
   void Lead() {
-    view->TryAcquire("coordinator", name, name, absl::Hours(10'000), [this](const auto& state) {
+    Acquire();
+    Follow();
+  }
+  // Leads, and has heard of no node yet.
+  void Acquire() {
+    view->TryAcquire("coordinator", {name, name}, absl::Hours(10'000), [this](const auto& state) {
       ASSERT_TRUE(state.ok() && state->held);
       rollouts->Lead(state->token);
     });
     executor.RunDue();
-    Follow();
   }
   // As kill -9, and the end of its lease.
   void Die() {
@@ -65,11 +69,17 @@ struct RolloutProcess {
   }
   absl::StatusOr<coordinator::v1::ApplyPolicyResponse> Apply(
       const coordinator::v1::ApplyPolicyRequest& request) {
+    auto answer = ApplyUnheard(request);
+    Follow();
+    return answer;
+  }
+  // The nodes say nothing afterwards.
+  absl::StatusOr<coordinator::v1::ApplyPolicyResponse> ApplyUnheard(
+      const coordinator::v1::ApplyPolicyRequest& request) {
     absl::StatusOr<coordinator::v1::ApplyPolicyResponse> answer =
         absl::UnknownError("not answered");
     rollouts->Apply(request, [&](auto response) { answer = std::move(response); });
     executor.RunDue();
-    Follow();
     return answer;
   }
   absl::StatusOr<coordinator::v1::ApplyPolicyResponse> Apply(const std::string& yaml) {

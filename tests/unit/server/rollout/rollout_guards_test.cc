@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "common/telemetry/fine_latency.h"
 #include "server/rollout/rollout_plan.h"
 
 namespace meridian {
@@ -87,8 +88,8 @@ TEST(RolloutGuardsTest, FewReadsSayNothing) {
   }
 }
 
-// Reads that are drawn one by one: what is really equal is taken for worse never, in as many looks as a day of ten-second intervals
-// has.
+// Reads that are drawn one by one: what is really equal is taken for worse never, in as many looks
+// as a day of ten-second intervals has.
 TEST(RolloutGuardsTest, ChanceTakesNothingBack) {
   std::mt19937 random(7);
   const auto drawn = [&](uint64_t reads) {
@@ -114,6 +115,52 @@ TEST(RolloutGuardsTest, ChanceTakesNothingBack) {
       ASSERT_FALSE(reading.breached()) << look << ": " << ReadingText(reading);
     }
   }
+}
+
+// Reads whose times are drawn, as nodes count them. `times` gives one in seconds.
+template <typename Times>
+VersionReads Timed(uint64_t reads, double factor, Times times) {
+  VersionReads made;
+  made.hits = reads;
+  made.latency.resize(FineLatencyBounds().size() + 1);
+  for (uint64_t i = 0; i < reads; ++i) ++made.latency[FineLatencyBucket(factor * times())];
+  return made;
+}
+
+template <typename Times>
+bool IsSeen(uint64_t reads, double factor, Times times) {
+  const VersionReads trial = Timed(reads, factor, times);
+  const VersionReads base = Timed(reads, 1, times);
+  return JudgeReads("task", trial, base, FineLatencyBounds(), Guards())[1].breached();
+}
+
+// The whole of what the histogram leaves unknown shows where all reads take equally long.
+TEST(RolloutGuardsTest, Requirement0_21_ARiseOfTenPercentIsSeenAndNoiseIsNotWhereverItLies) {
+  for (double seconds = 60e-6; seconds < 4; seconds *= 1.007) {
+    const auto times = [&] { return seconds; };
+    EXPECT_TRUE(IsSeen(2000, 1.1, times)) << seconds;
+    EXPECT_TRUE(IsSeen(2000, 1.5, times) || seconds * 1.5 > 5) << seconds;
+    EXPECT_FALSE(IsSeen(2000, 1.02, times)) << seconds;
+    EXPECT_FALSE(IsSeen(2000, 1 + kLeastWidth, times)) << seconds;
+    EXPECT_FALSE(IsSeen(2000, 0.5, times)) << seconds;
+  }
+}
+
+TEST(RolloutGuardsTest, Requirement0_21_ARiseIsSeenOfTimesThatDiffer) {
+  std::mt19937 random(11);
+  std::lognormal_distribution<double> spread(-6, 0.5);  // Median 2.5 ms, p99 8 ms.
+  const auto times = [&] { return spread(random); };
+  for (int look = 0; look < 3; ++look) {
+    EXPECT_TRUE(IsSeen(200'000, 1.1, times));
+    EXPECT_TRUE(IsSeen(2000, 1.5, times));
+    EXPECT_FALSE(IsSeen(200'000, 1.02, times));
+    EXPECT_FALSE(IsSeen(200'000, 1.0, times));
+  }
+  EXPECT_FALSE(IsSeen(2000, 1.1, times)) << "too few to be sure of so little";
+}
+
+TEST(RolloutGuardsTest, BelowTheFirstBoundNoRiseIsSeen) {
+  EXPECT_FALSE(IsSeen(2000, 1.5, [] { return 20e-6; }));
 }
 
 // One batch of reads that fails together is as many failures as a version that makes one read in

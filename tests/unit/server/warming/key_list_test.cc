@@ -75,6 +75,8 @@ TEST(KeyListTest, ErrorsNameTheTextOrThePart) {
   EXPECT_THAT(ErrorOf({std::string(1020, 'k') + "{1..99999}"}), HasSubstr("more than 1024 bytes"));
   EXPECT_THAT(ErrorOf({"{1..10000}{1..10000}"}), HasSubstr("more than 10000000 keys"));
   EXPECT_THAT(ErrorOf({"{1..999999999999999999}"}), HasSubstr("more than 10000000 keys"));
+  // Not a key that happens to have dots.
+  EXPECT_THAT(ErrorOf({"{1..99999999999999999999}"}), HasSubstr("more than 18 digits"));
   EXPECT_THAT(ErrorOf({"a{1..9000000}", "b{1..9000000}"}), HasSubstr("together more than"));
   EXPECT_THAT(ErrorOf(std::vector<std::string>(300, std::string(1000, 'k'))),
               HasSubstr("bytes of text"));

@@ -100,6 +100,19 @@ TEST_F(PredictorTest, ASequenceOfTwoTellsMoreThanItsLast) {
   EXPECT_THAT(Taken(predictor), Contains("y"));
 }
 
+// A read is learnt from, and what it made expected is there, some time later.
+TEST_F(PredictorTest, WhatComesSoonerThanItCouldBeBroughtInIsNotExpected) {
+  Predictor predictor({.lead = absl::Seconds(2)});
+  for (uint64_t caller = 1; caller <= 20; ++caller) {
+    Ask(predictor, {"task", "context", "board"}, caller);  // A second apart.
+    now_ += absl::Minutes(5);
+  }
+  predictor.Take(now_);
+  Ask(predictor, {"task"}, 100);
+  EXPECT_THAT(Taken(predictor), ElementsAre("board"));
+  EXPECT_EQ(Explained(predictor, "context").count("sequence"), 0u);
+}
+
 TEST_F(PredictorTest, OldHabitsFade) {
   Predictor predictor({.half_life = absl::Hours(1)});
   LearnHabits(predictor, 10);

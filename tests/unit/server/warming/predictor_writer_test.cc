@@ -19,7 +19,7 @@ class PredictorWriterTest : public ::testing::Test {
  protected:
   void Ask(Predictor& predictor, const std::vector<std::string>& keys, uint64_t caller) {
     for (const std::string& key : keys) {
-      now_ += absl::Milliseconds(500);
+      now_ += absl::Milliseconds(1500);
       predictor.Learn("task", key, caller, now_);
     }
     now_ += absl::Minutes(2);
@@ -38,7 +38,7 @@ class PredictorWriterTest : public ::testing::Test {
   std::vector<std::string> Expected(Predictor& predictor, const std::vector<std::string>& asked) {
     (void)predictor.Take(now_);
     for (const std::string& key : asked) {
-      now_ += absl::Milliseconds(500);
+      now_ += absl::Milliseconds(1500);
       predictor.Learn("task", key, 77, now_);
     }
     std::vector<std::string> keys;
@@ -71,7 +71,10 @@ TEST_F(PredictorWriterTest, WhatItHasLearntSurvives) {
 
 TEST_F(PredictorWriterTest, StepsAreShortAndPartsAreSmall) {
   Predictor predictor({.max_keys = 5000});
-  for (int i = 0; i < 5000; ++i) predictor.Learn("task", absl::StrCat("key:", i), 1 + i % 50, now_);
+  for (int i = 0; i < 5000; ++i) {
+    now_ += absl::Milliseconds(11);  // A caller asks every 1.1 s.
+    predictor.Learn("task", absl::StrCat("key:", i), 1 + i % 100, now_);
+  }
   const std::vector<std::string> parts =
       Write(predictor, {.max_bytes = 4 << 20, .part_bytes = 4096, .records = 100});
   EXPECT_GE(steps_, 50);

@@ -1,5 +1,6 @@
 #include "server/warming/warm_budget.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -132,15 +133,129 @@ TEST(WarmBudgetTest, WhatIsLostWithItsNodeIsNotInVain) {
   EXPECT_TRUE(budget.at_ceiling());
 }
 
+// Whatever it brings: net of what was used it never loses more than the credit and the probes.
+TEST(WarmBudgetTest, Requirement2_10_OnCreditPrecisionIsHalfOrMoreWhereverItSpends) {
+  constexpr WarmBudgetOptions kOptions{
+      .ceiling = 1000, .first = 10, .probe_share = 0.0005, .credit = 50};
+  for (const uint64_t used : {0u, 1000u, 3000u, 4500u, 5500u, 7000u, 9000u}) {
+    Source source(kOptions);
+    source.RunFor(absl::Hours(1), {.used = used});
+    const auto warmed = static_cast<double>(source.outcomes.warmed);
+    const auto hits = static_cast<double>(source.outcomes.used);
+    const double probes = kOptions.probe_share * 1000 * 3600;
+    EXPECT_GE(hits, warmed - hits - kOptions.credit - 1.5 * probes) << used;
+    EXPECT_EQ(warmed > 100'000, used > 5000) << used << " " << warmed;
+    if (used > 5000) continue;
+    EXPECT_LT(warmed, 0.001 * 1000 * 3600) << used << ": more than it probes with";
+  }
+}
+
+TEST(WarmBudgetTest, OnCreditNoMoreWaitsThanWhatItMayLose) {
+  Source source({.ceiling = 1000, .first = 1000, .credit = 50});
+  source.RunFor(absl::Minutes(10), {.waiting = 10'000});
+  // The floor goes on: 0.05 % of 1000 requests a second.
+  EXPECT_LE(source.outcomes.warmed, 50u + 300 + 20);
+  EXPECT_EQ(source.budget.rate(), source.budget.floor());
+  source.outcomes.used = source.outcomes.warmed;  // It was right after all.
+  source.RunFor(kStep, {.used = 10'000});
+  EXPECT_GT(source.budget.rate(), 50);
+}
+
+// Growth is paid for: a source that was found to be in vain grows by what it gains, not by the
+// steps of a large ceiling.
+TEST(WarmBudgetTest, WhoIsTrustedIsOnCreditFromTheFirstVerdictAgainstItOn) {
+  constexpr WarmBudgetOptions kOptions{
+      .ceiling = 1000, .first = 1000, .credit = 100, .trusted = true};
+  for (const uint64_t used : {0u, 2000u, 4500u}) {
+    Source source(kOptions);
+    source.RunFor(kStep, {.used = used}, 100);
+    EXPECT_EQ(source.outcomes.warmed, 5000u) << "trusted at first";
+    const WarmOutcomes before = source.outcomes;
+    source.RunFor(absl::Hours(3), {.used = used}, 100);
+    const auto hits = static_cast<double>(source.outcomes.used - before.used);
+    const auto vain = static_cast<double>(source.outcomes.unused - before.unused);
+    const double probes = kOptions.probe_share * 100 * 3 * 3600;
+    EXPECT_GT(hits + vain, 0.9 * probes) << used << ": it goes on probing";
+    EXPECT_LE(vain - hits, kOptions.credit + 1.5 * probes) << used;
+    EXPECT_LT(hits + vain, 0.01 * 100 * 3 * 3600) << used << ": of the requests";
+  }
+}
+
+TEST(WarmBudgetTest, WhoIsTrustedMayBringInAllThatItsCeilingAllowsUntilThen) {
+  Source source({.ceiling = 1000, .first = 1000, .credit = 100, .trusted = true});
+  source.RunFor(absl::Minutes(10), {.waiting = 10'000});
+  EXPECT_EQ(source.outcomes.warmed, 600'000u);
+}
+
+TEST(WarmBudgetTest, TrustIsEarnedBackAtTheCeiling) {
+  Source source({.ceiling = 200, .first = 200, .credit = 100, .trusted = true});
+  source.RunFor(absl::Minutes(5), {.used = 1000});
+  EXPECT_FALSE(source.budget.memory().is_trusted);
+  EXPECT_LT(source.budget.rate(), 1);
+  source.RunFor(absl::Minutes(20), {.used = 9000});
+  EXPECT_TRUE(source.budget.memory().is_trusted);
+  EXPECT_TRUE(source.budget.at_ceiling());
+  // Nobody trusts what nobody has configured.
+  Source prediction({.ceiling = 200, .first = 10, .credit = 50});
+  prediction.RunFor(absl::Minutes(20), {.used = 9000});
+  EXPECT_TRUE(prediction.budget.at_ceiling());
+  EXPECT_FALSE(prediction.budget.memory().is_trusted);
+}
+
+// A large loss at once is not carried for days: beyond the credit a quarter of it is, at most.
+TEST(WarmBudgetTest, ADebtIsForgivenSlowly) {
+  const auto debt_after = [](absl::Duration time, double requests) {
+    WarmBudget budget({.ceiling = 1000, .first = 1000, .credit = 100, .trusted = true},
+                      absl::ZeroDuration());
+    const WarmOutcomes outcomes{5000, 0, 5000, 0, 0};
+    absl::Duration now = kStep;
+    budget.Update(outcomes, requests, now);
+    EXPECT_EQ(budget.memory().gained, -125);
+    while (now < time) budget.Update(outcomes, requests, now += kStep);
+    const double debt = -budget.memory().gained;
+    EXPECT_EQ(budget.rate() > budget.floor(), debt < 99.9) << debt;
+    return debt;
+  };
+  EXPECT_NEAR(debt_after(absl::Hours(1), 1000), 62.5, 0.1);
+  EXPECT_NEAR(debt_after(absl::Hours(2), 1000), 31.25, 0.1);
+  // The floor reads 18 keys an hour.
+  EXPECT_NEAR(debt_after(absl::Hours(1), 10), 116, 0.1);
+  EXPECT_NEAR(debt_after(absl::Hours(2), 10), 107, 0.1);
+  EXPECT_NEAR(debt_after(absl::Hours(4), 10), 89, 0.1);
+}
+
+TEST(WarmBudgetTest, WhatWaitsIsNoVerdictForTheNextLeader) {
+  Source source({.ceiling = 1000, .first = 500, .credit = 50});
+  source.RunFor(absl::Minutes(1), {.waiting = 10'000});
+  EXPECT_LT(source.budget.rate(), 10);
+  EXPECT_EQ(source.budget.memory().rate, 500);
+}
+
 TEST(WarmBudgetTest, TheNextLeaderGoesOnWithIt) {
   WarmBudget budget({.ceiling = 100, .first = 100}, absl::ZeroDuration());
   const WarmOutcomes outcomes{1000, 10, 900, 0, 0};
-  budget.Restore(3, outcomes, absl::ZeroDuration());
+  budget.Restore({.rate = 3}, outcomes, absl::ZeroDuration());
   EXPECT_EQ(budget.rate(), 3);
   budget.Update(outcomes, 0, kStep);
   EXPECT_EQ(budget.rate(), 3) << "what was judged is judged again";
-  budget.Restore(1e9, outcomes, absl::ZeroDuration());
+  budget.Restore({.rate = 1e9}, outcomes, absl::ZeroDuration());
   EXPECT_EQ(budget.rate(), 100) << "another configuration";
+}
+
+TEST(WarmBudgetTest, TheNextLeaderGoesOnWithItsCredit) {
+  const WarmBudgetOptions options{.ceiling = 1000, .first = 1000, .credit = 50};
+  const WarmOutcomes outcomes{1000, 450, 530, 0, 0};  // 20 wait.
+  const auto room = [&](double gained) {
+    WarmBudget budget(options, absl::ZeroDuration());
+    budget.Restore({.rate = 1000, .gained = gained}, outcomes, absl::ZeroDuration());
+    EXPECT_EQ(budget.memory().gained, std::clamp(gained, -62.5, 450.0));
+    return budget.rate() * absl::ToDoubleSeconds(kStep);
+  };
+  EXPECT_DOUBLE_EQ(room(0), 30);
+  EXPECT_DOUBLE_EQ(room(100), 130);
+  EXPECT_LT(room(-30), 0.1) << "it begins anew with all its credit";
+  EXPECT_LT(room(-1e300), 0.1);
+  EXPECT_DOUBLE_EQ(room(1e300), 480) << "nobody has gained more than was used";
 }
 
 }  // namespace

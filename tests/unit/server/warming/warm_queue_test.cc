@@ -62,13 +62,15 @@ TEST(WarmQueueTest, AnIdentityWaitsOnceButMayWaitWhileItRuns) {
   EXPECT_TRUE(queue.Add(again)->is_new);
 }
 
-TEST(WarmQueueTest, WhoIsJoinedHasThePriorityAndTheTimeOfBoth) {
+TEST(WarmQueueTest, WhoIsJoinedHasThePriorityTheTimeAndTheBudgetOfBoth) {
   WarmQueue queue({});
   ASSERT_TRUE(queue.Add(Job("a", 1)).ok());
   WarmJob again = Job("b", 7);
   again.identity = "keys:a";
   again.deadline += absl::Hours(2);
+  again.has_fixed_budget = true;
   ASSERT_FALSE(queue.Add(again)->is_new);
+  EXPECT_TRUE(queue.Find("a")->has_fixed_budget);
   EXPECT_EQ(queue.Find("a")->priority, 7);
   EXPECT_EQ(queue.Find("a")->deadline, again.deadline);
   ASSERT_TRUE(queue.Pause("a").ok());
@@ -76,6 +78,7 @@ TEST(WarmQueueTest, WhoIsJoinedHasThePriorityAndTheTimeOfBoth) {
   less.identity = "keys:a";
   ASSERT_FALSE(queue.Add(less)->is_new);
   EXPECT_EQ(queue.Find("a")->priority, 7);
+  EXPECT_TRUE(queue.Find("a")->has_fixed_budget);
   EXPECT_EQ(queue.Find("a")->state, WarmJobState::kPaused) << "somebody wanted it so";
 }
 
@@ -184,6 +187,7 @@ TEST(WarmQueueTest, TheStoreGivesBackWhatItGot) {
   ASSERT_TRUE(queue.Add(Job("a", -7)).ok());
   WarmJob named = Job("b");
   named.name = "nightly";
+  named.has_fixed_budget = true;
   ASSERT_TRUE(queue.Add(named).ok());
   ASSERT_TRUE(queue.Add(Job("c")).ok());
   ASSERT_TRUE(queue.Cancel("c", kStart).ok());

@@ -191,6 +191,24 @@ TEST_F(ShippedRulesTest, Requirement0_12_APersonaPrefetchesItsOtherIntentAndAnot
   EXPECT_THAT(KeysOf({"access", "persona", "calm-burst-seek_advice", {}}), IsEmpty());
 }
 
+// As a rule: a context that is accessed warms what its key binds.
+TEST_F(ShippedRulesTest, Requirement2_11_OnContextAccess) {
+  settings_ = {};
+  const absl::Status status = settings_.ReadFile("contexts.yaml", R"(
+rules:
+  on_context_access:
+    on: access
+    of: context
+    key: "context:{level}:{id}"
+    warm: {context: ["context:project:{id}"], task: ["task:{id}"]}
+)");
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(KeysOf({"access", "context", "context:branch:7", {}}),
+              UnorderedElementsAre(Pair("context", ElementsAre("context:project:7")),
+                                   Pair("task", ElementsAre("task:7"))));
+  EXPECT_THAT(KeysOf({"update", "context", "context:branch:7", {}}), IsEmpty());
+}
+
 TEST_F(ShippedRulesTest, Requirement2_07_TaskProjectLoginAndCheckout) {
   EXPECT_THAT(KeysOf({"access",
                       "task",

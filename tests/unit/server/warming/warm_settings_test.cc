@@ -74,6 +74,7 @@ TEST(WarmSettingsTest, ErrorsNameFileLineFieldValueAndRule) {
   EXPECT_THAT(ErrorOf(With("time_zone: Mars/Olympus")),
               StartsWith("f.yaml:6: schedules.s.time_zone: 'Mars/Olympus' is not a time zone"));
   EXPECT_THAT(ErrorOf(With("missed: sometimes")), HasSubstr("is not one of skip, once, all"));
+  EXPECT_THAT(ErrorOf(With("budget: none")), HasSubstr("'none' is not one of earned, fixed"));
   EXPECT_THAT(ErrorOf(With("missed_limit: 0")), StartsWith("f.yaml:6: schedules.s.missed_limit: "));
   EXPECT_THAT(ErrorOf(With("priority: high")), HasSubstr("-1000000..1000000"));
   EXPECT_THAT(ErrorOf(With("deadline: 1ms")), HasSubstr("is not from 1s to 30d"));

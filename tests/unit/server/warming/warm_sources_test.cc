@@ -85,10 +85,50 @@ TEST_F(WarmSourcesTest, ABadSourceIsHeldBackAndAGoodOneIsNot) {
   }
   EXPECT_EQ(sources_.RateOf("startup", "task", now), std::nullopt);
   ASSERT_TRUE(sources_.RateOf("rule", "task", now).has_value());
-  EXPECT_NEAR(*sources_.RateOf("rule", "task", now), 0.4, 0.05) << "probes, by its requests";
+  EXPECT_NEAR(*sources_.RateOf("rule", "task", now), 0.05, 0.01) << "probes, by its requests";
   EXPECT_EQ(sources_.RateOf("rule", "other", now), std::nullopt);
   EXPECT_EQ(sources_.RateOf("manual", "task", now), std::nullopt);
   EXPECT_EQ(sources_.RateOf("prediction", "task", now), WarmSources::kFirstOfPrediction);
+}
+
+TEST_F(WarmSourcesTest, TheNextLeaderKnowsWhatWasGainedAndLost) {
+  WarmFigures figures = Figures(1, 0, 0, 0);
+  figures.warmed.push_back({"prediction", "task", 0, 0, 0, 0});
+  absl::Duration now = kStart;
+  for (int i = 0; i < 6; ++i) {
+    sources_.Report("a", figures, now);
+    sources_.Tick(now);
+    figures.warmed[0].warmed += 20;
+    figures.warmed[0].unused += 20;
+    figures.warmed[1].warmed += 20;
+    figures.warmed[1].used += 20;
+    now += absl::Seconds(5);
+  }
+  const auto rate_of = [&](WarmSources& sources, const std::string& source) {
+    return sources.RateOf(source, "task", now).value_or(100);
+  };
+  EXPECT_LT(rate_of(sources_, "rule"), 0.01);
+  EXPECT_GE(rate_of(sources_, "prediction"), 20);
+  WarmSources next([](const std::string&) { return 100.0; });
+  next.Restore(sources_.ToJson(), now);
+  for (int i = 0; i < 3; ++i) {
+    next.Tick(now);
+    EXPECT_LT(rate_of(next, "rule"), 0.01) << "it is trusted anew";
+    EXPECT_GE(rate_of(next, "prediction"), 20) << "what it has gained is forgotten";
+    now += absl::Seconds(5);
+  }
+  EXPECT_EQ(next.RateOf("schedule", "task", now), std::nullopt);
+}
+
+// Of a leader of a release before: what was at its ceiling was trusted.
+TEST_F(WarmSourcesTest, AStateWithoutCreditIsRead) {
+  sources_.Restore(nlohmann::json::parse(R"([
+      {"source": "rule", "namespace": "task", "rate": 100, "warmed": 900, "used": 900},
+      {"source": "schedule", "namespace": "task", "rate": 50, "warmed": 900, "used": 900}])"),
+                   kStart);
+  EXPECT_EQ(sources_.RateOf("rule", "task", kStart), std::nullopt);
+  ASSERT_TRUE(sources_.RateOf("schedule", "task", kStart).has_value());
+  EXPECT_EQ(*sources_.RateOf("schedule", "task", kStart), WarmSources::kCredit / 5);
 }
 
 TEST_F(WarmSourcesTest, TellsWhenThereIsSomethingToKeep) {

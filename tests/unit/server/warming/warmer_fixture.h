@@ -34,7 +34,7 @@ struct Process {
 
   // As LeaderLease does when it is elected. The lease lasts for the test.
   void Lead() {
-    view->TryAcquire("coordinator", name, name, absl::Hours(24), [this](const auto& state) {
+    view->TryAcquire("coordinator", {name, name}, absl::Hours(24), [this](const auto& state) {
       ASSERT_TRUE(state.ok() && state->held);
       leads = true;
       warmer.SetNodes({"node-1:7400", "node-2:7400"});

@@ -71,6 +71,29 @@ TEST_F(WarmerStartTest, Requirement0_07_TheHundredCommonPersonasAfterTheNodesSer
   for (const WarmJob& job : leader.AllJobs()) EXPECT_EQ(job.source, "startup");
 }
 
+TEST_F(WarmerStartTest, Requirement0_07_WheneverItIsColdThoughNobodyAskedForThemLastTime) {
+  ReadShipped("warming-persona.yaml");
+  Process& leader = NewLeader({"a/1"});
+  WarmFigures figures;
+  figures.incarnation = 1;
+  figures.warmed = {{"startup", "persona-warm", 0, 0, 0, 0}};
+  for (int i = 0; i < 40; ++i) {
+    RunFor(absl::Seconds(5), {&leader});
+    figures.warmed[0].warmed += 100;
+    figures.warmed[0].unused += 100;
+    leader.warmer.ReportFigures("a", figures);
+  }
+  ASSERT_EQ(leader.warmer.ListSources("persona-warm")->size(), 1u);
+  ASSERT_LT((*leader.warmer.ListSources("persona-warm"))[0].budget, 0.01);
+  ASSERT_THAT(leader.reader.warmed(), SizeIs(100));
+  leader.warmer.SetServing({});
+  RunFor(absl::Seconds(10), {&leader});
+  leader.warmer.SetServing({"a/2"});
+  leader.reader.Forget();
+  RunFor(absl::Seconds(10), {&leader});
+  EXPECT_THAT(leader.reader.warmed(), SizeIs(100));
+}
+
 TEST_F(WarmerStartTest, Requirement1_04_UsersGenerationsTeamsAuthorisationInThisOrder) {
   ReadShipped("warming-ai-platform.yaml");
   settings_.budgets.default_rate = 1e6;
