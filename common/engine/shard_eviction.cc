@@ -155,7 +155,7 @@ void Shard::FreeAllDropped() {
 size_t Shard::Advance(absl::Duration now, size_t limit, size_t* looks) {
   const int64_t now_ns = absl::ToInt64Nanoseconds(now);
   size_t freed = 0;
-  while (freed<limit&& * looks> 0) {
+  while (*looks > 0 && freed < limit) {
     Removed removed;
     absl::MutexLock lock(&mu_);
     const size_t batch = std::min(limit - freed, kAdvanceBatch);
