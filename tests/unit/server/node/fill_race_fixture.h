@@ -64,6 +64,7 @@ class FillRaceTest : public testing::TestWithParam<RaceKind>, public Origins {
 
   void Fail(std::string what);
   bool Failed();
+  std::string TooFew(int races) const;
 
   // The origin: a load reads the row when it begins or when it ends.
   void Load(const Namespace&, const NamespacePolicy&, std::vector<OriginKey> keys,
