@@ -27,6 +27,7 @@ using ::testing::HasSubstr;
 
 constexpr int kKeys = 90;
 constexpr int kGone = 18;
+constexpr const char* kGoneRecords = "*:task:gone:*";
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
 // One redis-server, and what can be wrong with it.
@@ -67,9 +68,10 @@ class Server {
   }
   // As an eviction does: it is no change, and nobody is told.
   void Evict(const std::string& pattern) {
-    const std::string keys = Do({"--scan", "--pattern", pattern});
-    const std::vector<std::string> names = absl::StrSplit(keys, '\n', absl::SkipEmpty());
-    for (const std::string& key : names) Do({"DEL", key});
+    for (const std::string& key : Names(pattern)) Do({"DEL", key});
+  }
+  std::vector<std::string> Names(const std::string& pattern) const {
+    return absl::StrSplit(Do({"--scan", "--pattern", pattern}), '\n', absl::SkipEmpty());
   }
 
  private:
@@ -175,7 +177,7 @@ class RefusingRedisTest : public testing::TestWithParam<const char*> {
   void WriteWhatIsGone(const std::vector<std::string>& servers) {
     cluster_->Cut("eu");
     for (int i = 0; i < kGone; ++i) ASSERT_TRUE(us_->Set("task", Gone(i), "new").ok());
-    for (const std::string& server : servers) RedisOf(server).Evict("*:task:gone:*");
+    for (const std::string& server : servers) RedisOf(server).Evict(kGoneRecords);
   }
 
   std::unique_ptr<TestCluster> cluster_;
@@ -208,15 +210,18 @@ TEST_P(RefusingRedisTest, TheOwnOneHoldsNothingUpThatIsToBeSent) {
   SetAll("2");
   Server us = RedisOf("us-redis");
   us.Refuse(GetParam());
+  // The link may have found one of them gone while it tried the cut line, and dropped it before.
+  const int owed = kGone - static_cast<int>(us.Names(kGoneRecords).size());
+  ASSERT_GT(owed, 0);
   cluster_->Heal("eu");
   const absl::Time healed = absl::Now();
   EXPECT_TRUE(WaitUntil([&] { return Holding("2") == kKeys; }, kPatience)) << Holding("2");
   EXPECT_TRUE(WaitUntil([&] { return StillOld() == 0; }, kPatience)) << StillOld();
   printf("%s: all had arrived %.1f s after the cut was healed\n", GetParam(),
          absl::ToDoubleSeconds(absl::Now() - healed));
-  EXPECT_EQ(Metric("meridian_replication_owed_drops"), kGone);
+  EXPECT_EQ(Metric("meridian_replication_owed_drops"), owed);
   EXPECT_THAT(Problem(), HasSubstr(absl::StrCat("store of us: refuses to drop what is older than ",
-                                                kGone, " changes")));
+                                                owed, " changes")));
   EXPECT_THAT(Problem(), HasSubstr(GetParam()));
   us.Mend(GetParam());
   ExpectNothingIsMissing("2");
