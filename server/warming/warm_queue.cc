@@ -18,7 +18,11 @@ absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
     if (other.over()) continue;
     if (other.identity == job.identity && other.next_key == 0 &&
         other.state != WarmJobState::kRunning) {
-      other.priority = std::max(other.priority, job.priority);
+      if (job.priority > other.priority) {
+        turns_.Remove(other);
+        other.priority = job.priority;
+        turns_.Add(other);
+      }
       other.deadline = std::max(other.deadline, job.deadline);
       other.has_fixed_budget |= job.has_fixed_budget;
       return Added{id, false};
@@ -40,8 +44,20 @@ absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
   // A clock that was set back names runs of schedules a second time.
   for (int i = 2; jobs_.count(added.id) > 0; ++i) added.id = absl::StrCat(job.id, "~", i);
   job.id = added.id;
-  jobs_.emplace(added.id, std::move(job));
+  turns_.Add(jobs_.emplace(added.id, std::move(job)).first->second);
   return added;
+}
+
+void WarmQueue::Remove(const std::string& id) {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end()) return;
+  turns_.Remove(it->second);
+  jobs_.erase(it);
+}
+
+void WarmQueue::Clear() {
+  turns_.Clear();
+  jobs_.clear();
 }
 
 WarmJob* WarmQueue::FindLive(const std::string& id) {
@@ -85,6 +101,7 @@ absl::Status WarmQueue::Cancel(const std::string& id, absl::Time now) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(WarmJob* const job, Controllable(id));
+  turns_.Remove(*job);
   job->state = WarmJobState::kCancelled;
   job->end_time = now;
   ForgetOld(id);
@@ -92,16 +109,9 @@ absl::Status WarmQueue::Cancel(const std::string& id, absl::Time now) {
 }
 
 const WarmJob* WarmQueue::Pick(const std::function<bool(const WarmJob&)>& can_run) const {
-  const WarmJob* best = nullptr;
-  const auto goes_before = [](const WarmJob& a, const WarmJob& b) {
-    return std::tie(b.priority, a.create_time, a.id) < std::tie(a.priority, b.create_time, b.id);
-  };
-  for (const auto& [id, job] : jobs_) {
-    if (job.over() || job.state == WarmJobState::kPaused) continue;
-    if (best != nullptr && goes_before(*best, job)) continue;
-    if (can_run(job)) best = &job;
-  }
-  return best;
+  return turns_.First([&can_run](const WarmJob& job) {
+    return job.state != WarmJobState::kPaused && can_run(job);
+  });
 }
 
 void WarmQueue::Begin(const std::string& id, absl::Time now) {
@@ -109,6 +119,10 @@ void WarmQueue::Begin(const std::string& id, absl::Time now) {
   if (job == nullptr) return;
   if (job->state == WarmJobState::kQueued) job->state = WarmJobState::kRunning;
   if (!job->start_time) job->start_time = now;
+}
+
+void WarmQueue::Spend(const std::string& id, uint64_t keys) {
+  if (const WarmJob* const job = FindLive(id); job != nullptr) turns_.Spend(*job, keys);
 }
 
 void WarmQueue::Advance(const std::string& id, const Progress& progress) {
@@ -123,6 +137,7 @@ void WarmQueue::Advance(const std::string& id, const Progress& progress) {
 void WarmQueue::Finish(const std::string& id, std::string error, absl::Time now) {
   WarmJob* const job = FindLive(id);
   if (job == nullptr) return;
+  turns_.Remove(*job);
   const bool all_over = job->next_key == job->total_keys;
   const bool all_failed = job->failed_keys == job->total_keys;
   job->state = all_over && !all_failed ? WarmJobState::kDone : WarmJobState::kFailed;
@@ -221,7 +236,7 @@ nlohmann::json WarmQueue::ToJson() const {
 }
 
 size_t WarmQueue::Restore(const nlohmann::json& json) {
-  jobs_.clear();
+  Clear();
   if (!json.is_array()) return 0;
   size_t unreadable = 0;
   for (const nlohmann::json& item : json) {
@@ -233,6 +248,14 @@ size_t WarmQueue::Restore(const nlohmann::json& json) {
     const std::string id = job->id;
     jobs_.emplace(id, *std::move(job));
   }
+  std::vector<const WarmJob*> live;
+  for (const auto& [id, job] : jobs_) {
+    if (!job.over()) live.push_back(&job);
+  }
+  std::sort(live.begin(), live.end(), [](const WarmJob* a, const WarmJob* b) {
+    return std::tie(a->create_time, a->id) < std::tie(b->create_time, b->id);
+  });
+  for (const WarmJob* job : live) turns_.Add(*job);
   return unreadable;
 }
 

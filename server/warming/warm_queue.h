@@ -5,7 +5,7 @@
 //   over never changes. Bounded: at most max_live live jobs, max_text_bytes of their keys,
 //   max_history that are over; of these the ones that ended first of the source that has most are
 //   forgotten, and never the one that has just ended.
-// Cost: one map entry a job; Pick looks at every live job.
+// Cost: one map entry a job; Pick looks at live jobs in their order, until one can run.
 // Thread safety: none; used by one thread (the coordinator's executor).
 
 #ifndef MERIDIAN_SERVER_WARMING_WARM_QUEUE_H_
@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/warming/warm_job.h"
+#include "server/warming/warm_turns.h"
 
 namespace meridian {
 
@@ -30,11 +31,14 @@ struct WarmQueueOptions {
   size_t max_live = 1000;
   size_t max_history = 200;
   size_t max_text_bytes = 16 << 20;
+  uint64_t turn_keys = 1000;  // See WarmTurns.
 };
 
 class WarmQueue {
  public:
-  explicit WarmQueue(WarmQueueOptions options) : options_(options) {}
+  explicit WarmQueue(WarmQueueOptions options) : options_(options), turns_(options.turn_keys) {}
+  WarmQueue(const WarmQueue&) = delete;  // turns_ has the places of jobs_.
+  WarmQueue& operator=(const WarmQueue&) = delete;
 
   struct Added {
     std::string id;
@@ -45,8 +49,8 @@ class WarmQueue {
   // deadline of both; one that somebody has paused stays so.
   absl::StatusOr<Added> Add(WarmJob job);
   // As if it had never been added.
-  void Remove(const std::string& id) { jobs_.erase(id); }
-  void Clear() { jobs_.clear(); }
+  void Remove(const std::string& id);
+  void Clear();
 
   // kNotFound "WARM_JOB_UNKNOWN: ...", kFailedPrecondition "WARM_JOB_OVER: ...". What is asked for
   // and is so already is no error.
@@ -54,11 +58,13 @@ class WarmQueue {
   absl::Status Resume(const std::string& id);
   absl::Status Cancel(const std::string& id, absl::Time now);
 
-  // The live job of highest priority, then the oldest, that is not paused and that `can_run`
-  // takes; nullptr when there is none.
+  // The live job of highest priority, then the one whose turn it is, that is not paused and that
+  // `can_run` takes; nullptr when there is none. `can_run` is asked in this order.
   const WarmJob* Pick(const std::function<bool(const WarmJob&)>& can_run) const;
   // It has begun, unless it had before.
   void Begin(const std::string& id, absl::Time now);
+  // So many of its keys are read, or read again, now: that is of its turn.
+  void Spend(const std::string& id, uint64_t keys);
   // `keys` more keys are over.
   struct Progress {
     uint64_t keys = 0;
@@ -101,6 +107,7 @@ class WarmQueue {
 
   const WarmQueueOptions options_;
   std::map<std::string, WarmJob> jobs_;  // By id.
+  WarmTurns turns_;                      // Of those that are live.
 };
 
 }  // namespace meridian

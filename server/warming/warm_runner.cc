@@ -94,14 +94,6 @@ double WarmRunner::Budget::burst() const {
   return burst;
 }
 
-absl::Duration WarmRunner::Budget::WaitFor(double count, absl::Duration now) const {
-  absl::Duration wait = name_space->WaitFor(count, now);
-  for (TokenBucket* more : {origin, source}) {
-    if (more != nullptr) wait = std::max(wait, more->WaitFor(count, now));
-  }
-  return wait;
-}
-
 void WarmRunner::Budget::Take(double count, absl::Duration now) const {
   for (TokenBucket* bucket : {name_space, origin, source}) {
     if (bucket != nullptr) bucket->Take(count, now);
@@ -143,12 +135,34 @@ uint64_t WarmRunner::Wanted(uint64_t left, const Budget& budget) const {
   return static_cast<uint64_t>(std::min(wanted, std::floor(budget.burst())));
 }
 
-bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake) {
+bool WarmRunner::MayTake(const Budget& budget, uint64_t keys, Look* look) {
+  const auto count = static_cast<double>(keys);
+  const auto wait_for = [&](TokenBucket* bucket) {
+    return bucket == nullptr ? absl::ZeroDuration() : bucket->WaitFor(count, look->now);
+  };
+  absl::Duration wait = wait_for(budget.source);
+  const bool may_hold = wait == absl::ZeroDuration();  // Its source's budget is its own affair.
+  for (TokenBucket* bucket : {budget.name_space, budget.origin}) {
+    if (bucket != nullptr && look->held.contains(bucket)) return false;
+  }
+  for (TokenBucket* bucket : {budget.name_space, budget.origin}) {
+    const absl::Duration of_bucket = wait_for(bucket);
+    if (of_bucket > absl::ZeroDuration() && may_hold) look->held.insert(bucket);
+    wait = std::max(wait, of_bucket);
+  }
+  if (wait == absl::ZeroDuration()) return true;
+  look->wake = std::min(look->wake, look->now + wait);
+  return false;
+}
+
+bool WarmRunner::CanStep(const WarmJob& job, Look* look) {
+  const absl::Duration now = look->now;
   if (!hooks_.stored(job.id)) return false;
   const auto lane = lanes_.find(job.name_space);
   const bool is_failing = lane != lanes_.end() && lane->second.is_failing;
   if (lane != lanes_.end() && lane->second.is_closed(now)) {
-    if (lane->second.paused_until > now) *wake = std::min(*wake, lane->second.paused_until);
+    if (lane->second.paused_until > now)
+      look->wake = std::min(look->wake, lane->second.paused_until);
     return false;
   }
   const auto found = runs_.find(job.id);
@@ -169,7 +183,7 @@ bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration*
         again = batch.left.size();
         break;
       }
-      *wake = std::min(*wake, batch.ready_at);
+      look->wake = std::min(look->wake, batch.ready_at);
     }
     sent = run.sent;
     // What was asked for already tells as well whether it goes on.
@@ -178,29 +192,25 @@ bool WarmRunner::CanStep(const WarmJob& job, absl::Duration now, absl::Duration*
   if (sent == job.total_keys && again == 0) return false;
   const Budget budget = BudgetOf(job);
   const uint64_t left = again > 0 ? again : job.total_keys - sent;
-  const auto count = static_cast<double>(Wanted(left, budget));
-  const absl::Duration wait = budget.WaitFor(count, now);
-  if (wait == absl::ZeroDuration()) return true;
-  *wake = std::min(*wake, now + wait);
-  return false;
+  return MayTake(budget, Wanted(left, budget), look);
 }
 
 void WarmRunner::Pump() {
   if (!hooks_.leads()) return;
   EndLate();
   const absl::Duration now = clock_.Monotonic();
-  absl::Duration wake = now + kLongestSleep;
+  Look look{.now = now, .wake = now + kLongestSleep};
   while (!nodes_.empty()) {
     if (in_flight_ >= pace_.limit(now)) {
-      if (pace_.paused_until() > now) wake = std::min(wake, pace_.paused_until());
+      if (pace_.paused_until() > now) look.wake = std::min(look.wake, pace_.paused_until());
       break;
     }
     const WarmJob* const job =
-        queue_.Pick([&](const WarmJob& candidate) { return CanStep(candidate, now, &wake); });
+        queue_.Pick([&](const WarmJob& candidate) { return CanStep(candidate, &look); });
     if (job == nullptr) break;
     Step(*job, now);
   }
-  if (queue_.live() > 0) WakeAt(wake);
+  if (queue_.live() > 0) WakeAt(look.wake);
 }
 
 void WarmRunner::WakeAt(absl::Duration at) {
@@ -278,6 +288,7 @@ void WarmRunner::Step(const WarmJob& job, absl::Duration now) {
     Batch batch = std::move(*it);
     run.waiting.erase(it);
     BudgetOf(job).Take(static_cast<double>(batch.left.size()), now);
+    queue_.Spend(job.id, batch.left.size());
     Send(job, &run, std::move(batch));
     return;
   }
@@ -293,6 +304,7 @@ void WarmRunner::Step(const WarmJob& job, absl::Duration now) {
   for (uint64_t i = 0; i < count; ++i) batch.left.push_back(run.sent + i);
   run.sent += count;
   queue_.Begin(job.id, clock_.Now());
+  queue_.Spend(job.id, count);
   Send(job, &run, std::move(batch));
 }
 

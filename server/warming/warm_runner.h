@@ -2,7 +2,9 @@
 // so that every owner has its keys in memory afterwards.
 //
 // The job of highest priority goes first, batch by batch, so that a new job of higher priority need
-// not wait for the end of a long one. Budgets of the namespace and of its origin bound the keys a
+// not wait for the end of a long one; of one priority they take turns (WarmTurns). A job that waits
+// for a budget of its namespace or its origin is not overtaken there by those behind it, who may
+// want less at once. Budgets of the namespace and of its origin bound the keys a
 // second, those that are asked for again too; WarmPace bounds the reads at once.
 // Keys that cannot be served for now are asked for again. When a node has too much to do, all reads
 //   pause. When that is said of keys of one namespace (its origin, as a rule), or nobody answers
@@ -28,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -138,11 +141,18 @@ class WarmRunner {
     TokenBucket* source;  // May be nullptr.
 
     double burst() const;
-    absl::Duration WaitFor(double count, absl::Duration now) const;
     void Take(double count, absl::Duration now) const;
   };
 
-  bool CanStep(const WarmJob& job, absl::Duration now, absl::Duration* wake);
+  // What is found when it is looked who can read now.
+  struct Look {
+    absl::Duration now;
+    absl::Duration wake;                  // When more can.
+    std::set<const TokenBucket*> held{};  // A job waits for it; who comes later waits as well.
+  };
+  bool CanStep(const WarmJob& job, Look* look);
+  // Whether `keys` may be read by this budget now.
+  static bool MayTake(const Budget& budget, uint64_t keys, Look* look);
   void Step(const WarmJob& job, absl::Duration now);
   bool IsEvictable(const std::string& id) const;
   bool MakeRoom();  // For one more job in memory.

@@ -34,9 +34,9 @@ std::string Picked(const WarmQueue& queue) {
   return job == nullptr ? "" : job->id;
 }
 
-TEST(WarmQueueTest, HighPriorityFirstThenTheOldest) {
+TEST(WarmQueueTest, HighPriorityFirstThenTheTurn) {
   WarmQueue queue({});
-  for (const WarmJob& job : {Job("young", 5, 1), Job("low", -1, 100), Job("old", 5, 9)}) {
+  for (const WarmJob& job : {Job("low", -1, 100), Job("old", 5, 9), Job("young", 5, 1)}) {
     ASSERT_TRUE(queue.Add(job).ok());
   }
   EXPECT_EQ(Picked(queue), "old");
@@ -47,6 +47,27 @@ TEST(WarmQueueTest, HighPriorityFirstThenTheOldest) {
   ASSERT_TRUE(queue.Resume("old").ok());
   EXPECT_EQ(Picked(queue), "old");
   EXPECT_EQ(queue.Pick([](const WarmJob&) { return false; }), nullptr);
+}
+
+TEST(WarmQueueTest, WhoseTurnItIsIsKnownOfWhatIsJoinedRestoredAndOver) {
+  WarmQueue queue({.turn_keys = 10});
+  for (const char* id : {"b", "a", "c"}) ASSERT_TRUE(queue.Add(Job(id)).ok());
+  queue.Spend("b", 10);
+  EXPECT_EQ(Picked(queue), "a");
+  WarmJob again = Job("d", 1);
+  again.identity = "keys:c";
+  ASSERT_FALSE(queue.Add(again)->is_new);
+  EXPECT_EQ(Picked(queue), "c") << "it has the higher priority now";
+  queue.Finish("c", "", kStart);
+  queue.Remove("a");
+  EXPECT_EQ(Picked(queue), "b");
+
+  ASSERT_TRUE(queue.Add(Job("older", 0, 9)).ok());
+  WarmQueue next({});
+  EXPECT_EQ(next.Restore(queue.ToJson()), 0u);
+  EXPECT_EQ(Picked(next), "older");
+  next.Clear();
+  EXPECT_EQ(Picked(next), "");
 }
 
 TEST(WarmQueueTest, AnIdentityWaitsOnceButMayWaitWhileItRuns) {
