@@ -55,6 +55,38 @@ std::string HeaderOf(const mg_connection* connection, const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// What CivetWeb refuses before anybody is asked.
+const char* ReasonOf(int code) {
+  switch (code) {
+    case 404:
+      return "PATH_UNKNOWN";
+    case 413:
+    case 414:
+    case 431:
+      return "REQUEST_TOO_LARGE";
+    default:
+      return "REQUEST_INVALID";
+  }
+}
+
+void Send(mg_connection* connection, const HttpReply& reply, bool with_body) {
+  const char* text =
+      reply.code == 421 ? "Misdirected Request" : mg_get_response_code_text(connection, reply.code);
+  // Of an answer without a body it would be taken for that of the body which is not sent.
+  const std::string length =
+      reply.code == 304 ? "" : absl::StrCat("Content-Length: ", reply.body.size(), "\r\n");
+  const std::string head =
+      absl::StrCat("HTTP/1.1 ", reply.code, " ", text, "\r\n", "Content-Type: ", reply.content_type,
+                   "\r\n", length, "Cache-Control: ", reply.cache_control, "\r\n",
+                   "Content-Security-Policy: ", reply.content_security_policy, "\r\n",
+                   "X-Content-Type-Options: nosniff\r\n"
+                   "X-Frame-Options: DENY\r\n"
+                   "Referrer-Policy: no-referrer\r\n",
+                   reply.extra_header, "Connection: close\r\n\r\n");
+  mg_write(connection, head.data(), head.size());
+  if (with_body) mg_write(connection, reply.body.data(), reply.body.size());
+}
+
 }  // namespace
 
 MetricsHttp::MetricsHttp(MetricsHttpOptions options, const MetricRegistry& registry)
@@ -98,6 +130,7 @@ absl::Status MetricsHttp::Listen() {
   InitLibrary();
   mg_callbacks callbacks = {};
   callbacks.begin_request = &MetricsHttp::OnRequest;
+  callbacks.http_error = &MetricsHttp::OnError;
   callbacks.log_message = &MetricsHttp::OnLogMessage;
   const std::string threads = absl::StrCat(options_.threads);
   const std::string timeout_ms = absl::StrCat(absl::ToInt64Milliseconds(kRequestTimeout));
@@ -181,22 +214,17 @@ int MetricsHttp::OnRequest(mg_connection* connection) {
                            .if_none_match = HeaderOf(connection, "If-None-Match"),
                            .accept_encoding = HeaderOf(connection, "Accept-Encoding"),
                            .forwarded = !HeaderOf(connection, kForwardedHeader).empty()});
-  const char* text =
-      reply.code == 421 ? "Misdirected Request" : mg_get_response_code_text(connection, reply.code);
-  // Of an answer without a body it would be taken for that of the body which is not sent.
-  const std::string length =
-      reply.code == 304 ? "" : absl::StrCat("Content-Length: ", reply.body.size(), "\r\n");
-  const std::string head =
-      absl::StrCat("HTTP/1.1 ", reply.code, " ", text, "\r\n", "Content-Type: ", reply.content_type,
-                   "\r\n", length, "Cache-Control: ", reply.cache_control, "\r\n",
-                   "Content-Security-Policy: ", reply.content_security_policy, "\r\n",
-                   "X-Content-Type-Options: nosniff\r\n"
-                   "X-Frame-Options: DENY\r\n"
-                   "Referrer-Policy: no-referrer\r\n",
-                   reply.extra_header, "Connection: close\r\n\r\n");
-  mg_write(connection, head.data(), head.size());
-  if (method != "HEAD") mg_write(connection, reply.body.data(), reply.body.size());
+  Send(connection, reply, method != "HEAD");
   return reply.code;
+}
+
+int MetricsHttp::OnError(mg_connection* connection, int code, const char*) {
+  const char* method = mg_get_request_info(connection)->request_method;  // nullptr: not read yet.
+  Send(connection,
+       JsonError(code, ReasonOf(code),
+                 absl::StrCat("refused: ", mg_get_response_code_text(connection, code))),
+       method == nullptr || std::string_view(method) != "HEAD");
+  return 0;  // It is answered.
 }
 
 int MetricsHttp::OnLogMessage(const mg_connection* connection, const char* message) {

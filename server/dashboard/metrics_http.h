@@ -73,6 +73,8 @@ class MetricsHttp {
   void Knock() const;
   HttpReply ReplyTo(std::string_view method, const HttpRequest& request) const;
   static int OnRequest(mg_connection* connection);
+  // What CivetWeb refuses by itself: as the other errors.
+  static int OnError(mg_connection* connection, int code, const char* message);
   static int OnLogMessage(const mg_connection* connection, const char* message);
 
   const MetricsHttpOptions options_;

@@ -273,6 +273,26 @@ TEST_F(MetricsHttpTest, StrangeUrlsGetCleanErrorsOnTheSameMachine) {
   EXPECT_THAT(shown, Not(HasSubstr("text/html")));
 }
 
+TEST_F(MetricsHttpTest, WhatCivetWebRefusesIsJsonToo) {
+  const std::string host = "Host: localhost\r\n\r\n";
+  const std::string large(100'000, 'a');
+  const std::vector<std::string> requests = {"GET\r\n\r\n", "GET /livez HTTP/9.9\r\n" + host,
+                                             "GET v1/echo HTTP/1.1\r\n" + host,
+                                             "GET /" + large + " HTTP/1.1\r\n" + host,
+                                             "GET /livez HTTP/1.1\r\nX: " + large + "\r\n" + host};
+  for (const std::string& request : requests) {
+    const std::string answer = Exchange(http_->port(), request);
+    SCOPED_TRACE(request.substr(0, 30));
+    EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 4"), StartsWith("HTTP/1.1 505 ")));
+    EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
+    EXPECT_THAT(answer, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+    EXPECT_THAT(answer, HasSubstr("\r\n\r\n{\"error\":{\"code\":"));
+    EXPECT_THAT(answer, testing::AnyOf(HasSubstr("\"reason\":\"REQUEST_INVALID\""),
+                                       HasSubstr("\"reason\":\"REQUEST_TOO_LARGE\""),
+                                       HasSubstr("\"reason\":\"PATH_UNKNOWN\"")));
+  }
+}
+
 TEST_F(MetricsHttpTest, SurvivesWhatIsNotHttp) {
   Exchange(http_->port(), "\x16\x03\x01\x02\r\n\r\n");
   Exchange(http_->port(), "GET\r\n\r\n");
