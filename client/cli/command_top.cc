@@ -169,7 +169,8 @@ void AddTop(CLI::App& app, CommandContext context) {
   command->footer(
       "Refreshes in place on a terminal; elsewhere, and with --json, as --once. Rates and "
       "percentiles are of the\ntime since the look before; a call is a Get or a batch, a read is "
-      "of one key. What near caches of clients\nanswer is not counted.\n\n"
+      "of one key. failed/s are calls, errors/s keys\nwhose read failed, also in a batch that did "
+      "not. What near caches of clients answer is not counted.\n\n"
       "Examples:\n"
       "  meridianctl top\n"
       "  meridianctl top --region eu --interval 5s\n"

@@ -24,6 +24,7 @@ struct Reads {
   uint64_t l1_hits = 0;
   uint64_t l2_hits = 0;
   uint64_t misses = 0;
+  uint64_t errors = 0;
 };
 
 Reads ReadsOf(const GetFiguresResponse& figures) {
@@ -32,6 +33,7 @@ Reads ReadsOf(const GetFiguresResponse& figures) {
     reads.l1_hits += row.l1_hits();
     reads.l2_hits += row.l2_hits();
     reads.misses += row.misses();
+    reads.errors += row.errors();
   }
   return reads;
 }
@@ -65,6 +67,7 @@ TopRow RowOf(const GetFiguresResponse* earlier, const GetFiguresResponse& now) {
   row.l1_hits = rate(before.l1_hits, after.l1_hits);
   row.l2_hits = rate(before.l2_hits, after.l2_hits);
   row.misses = rate(before.misses, after.misses);
+  row.read_errors = rate(before.errors, after.errors);
   row.cpu = std::max(0.0, now.cpu_seconds() - earlier->cpu_seconds()) / seconds;
   row.call_latency = SnapshotOf(now);
   const HistogramSnapshot old = SnapshotOf(*earlier);
@@ -81,6 +84,7 @@ void AddTo(TopRow* sum, const TopRow& node) {
   sum->l1_hits += node.l1_hits;
   sum->l2_hits += node.l2_hits;
   sum->misses += node.misses;
+  sum->read_errors += node.read_errors;
   sum->cpu += node.cpu;
   if (sum->call_latency.bounds.empty() || sum->call_latency.bounds == node.call_latency.bounds) {
     sum->call_latency += node.call_latency;
@@ -102,6 +106,7 @@ nlohmann::ordered_json ToJson(const TopRow& row) {
     json.update({{"calls_per_second", row.calls},
                  {"failed_calls_per_second", row.failed_calls},
                  {"reads_per_second", row.Reads()},
+                 {"read_errors_per_second", row.read_errors},
                  {"l1_hit_rate", row.Share(row.l1_hits)},
                  {"l2_hit_rate", row.Share(row.l2_hits)},
                  {"miss_rate", row.Share(row.misses)},

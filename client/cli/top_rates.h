@@ -25,6 +25,7 @@ struct TopRow {
   double l1_hits = 0;
   double l2_hits = 0;
   double misses = 0;
+  double read_errors = 0;          // Keys whose read failed, also in calls that did not.
   double cpu = 0;                  // Cores in use.
   HistogramSnapshot call_latency;  // Between the two looks.
   uint64_t l1_bytes = 0;

@@ -32,13 +32,15 @@ void AddRow(const TopRow& row, const Style& style, TextTable* table) {
   const auto time = [&](double quantile) {
     return row.call_latency.count() > 0 ? absl::StrFormat("%.2f", row.QuantileMs(quantile)) : "-";
   };
-  const bool fails = row.failed_calls > 0;
-  const std::string failed = absl::StrFormat("%.1f", row.failed_calls);
+  const auto failed = [&](double rate) {
+    const std::string text = absl::StrFormat("%.1f", rate);
+    return rated(rate > 0 ? style.Red(text) : text);
+  };
   table->Add({row.region, row.node == "all" ? style.Bold("all") : row.node,
               rated(absl::StrFormat("%.0f", row.calls)),
               rated(absl::StrFormat("%.0f", row.Reads())), read(row.l1_hits), read(row.l2_hits),
-              read(row.misses), rated(time(0.50)), rated(time(0.99)),
-              rated(fails ? style.Red(failed) : failed), MiB(row.l1_bytes, row.l1_limit_bytes),
+              read(row.misses), rated(time(0.50)), rated(time(0.99)), failed(row.failed_calls),
+              failed(row.read_errors), MiB(row.l1_bytes, row.l1_limit_bytes),
               row.l2_used_bytes == 0 ? "-" : MiB(row.l2_used_bytes, row.l2_limit_bytes),
               DurationText(row.lag), rated(Percent(row.cpu))});
 }
@@ -84,7 +86,7 @@ std::vector<TopRow> TopView::Regions() const {
 
 std::string TopText(const TopView& view, const Style& style) {
   TextTable table({"region", "node", "calls/s", "reads/s", "L1 %", "L2 %", "miss %", "p50 ms",
-                   "p99 ms", "failed/s", "L1 MiB", "Redis MiB", "lag", "CPU %"});
+                   "p99 ms", "failed/s", "errors/s", "L1 MiB", "Redis MiB", "lag", "CPU %"});
   for (const TopRow& row : view.nodes) AddRow(row, style, &table);
   for (const TopRow& row : view.Regions()) AddRow(row, style, &table);
   std::string text =

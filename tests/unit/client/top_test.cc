@@ -63,6 +63,21 @@ TEST(TopRatesTest, ANodeThatBeganAnewHasNoRates) {
   EXPECT_EQ(RowOf(nullptr, now).l1_bytes, 3u << 20);
 }
 
+// A BatchGet is OK when the origin of its keys is away.
+TEST(TopRatesTest, KeysThatFailInCallsThatDoNotAreSeen) {
+  auto before = Figures(10'000, 1000, 500);
+  before.mutable_namespaces(0)->set_errors(40);
+  auto now = Figures(12'000, 1180, 520);
+  now.mutable_namespaces(0)->set_errors(49);
+  TopView view;
+  view.nodes = {RowOf(&before, now), RowOf(&before, now)};
+  EXPECT_DOUBLE_EQ(view.nodes[0].read_errors, 4.5);
+  EXPECT_DOUBLE_EQ(view.nodes[0].failed_calls, 0);
+  EXPECT_THAT(TopText(view, Style(true)), AllOf(HasSubstr("errors/s"), HasSubstr("\033[31m4.5")));
+  EXPECT_EQ(TopJson(view)["nodes"][0]["read_errors_per_second"], 4.5);
+  EXPECT_EQ(TopJson(view)["regions"][0]["read_errors_per_second"], 9);
+}
+
 TEST(TopScreenTest, NodesTheirRegionAndHotKeys) {
   const auto before = Figures(10'000, 1000, 500);
   TopView view;
