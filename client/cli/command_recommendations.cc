@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/coordinator.h"
@@ -20,8 +21,15 @@ struct RecommendationsArguments {
   std::string coordinator;
 };
 
+// For the same region: another one may be the first of the cluster file.
+std::string CommandFor(const std::string& command, const std::string& region) {
+  const bool is_ours = absl::StartsWith(command, "meridianctl ") && !region.empty();
+  return is_ours ? absl::StrCat(command, " --region ", region) : command;
+}
+
 // A paragraph: what, why, what to do, what it brings.
-std::string Readable(const Recommendation& recommendation, const Style& style) {
+std::string Readable(const Recommendation& recommendation, const std::string& region,
+                     const Style& style) {
   std::string text =
       absl::StrCat("[", style.Severity(recommendation.severity(), recommendation.severity()), "] ",
                    style.Bold(recommendation.name()), ": ", recommendation.summary());
@@ -29,7 +37,7 @@ std::string Readable(const Recommendation& recommendation, const Style& style) {
                                                     recommendation.evidence().end());
   for (const auto& [what, value] : evidence) absl::StrAppend(&text, "\n    ", what, ": ", value);
   if (!recommendation.command().empty()) {
-    absl::StrAppend(&text, "\n    do:   ", recommendation.command());
+    absl::StrAppend(&text, "\n    do:   ", CommandFor(recommendation.command(), region));
   }
   if (!recommendation.gain().empty()) absl::StrAppend(&text, "\n    gain: ", recommendation.gain());
   return text;
@@ -44,7 +52,7 @@ ExitCode Run(const Session& session, const RecommendationsArguments& arguments) 
       [&session](const ListRecommendationsResponse& answer) {
         if (answer.recommendations().empty()) session.Print("nothing to recommend");
         for (const Recommendation& recommendation : answer.recommendations()) {
-          session.Print(Readable(recommendation, session.OutStyle()));
+          session.Print(Readable(recommendation, session.options().region, session.OutStyle()));
         }
       });
 }

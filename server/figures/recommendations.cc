@@ -33,6 +33,10 @@ constexpr double kRedisUsed = 0.30;
 constexpr uint64_t kSmallRedis = uint64_t{64} << 20;  // Less saves nothing.
 constexpr absl::Duration kFilledAfter = absl::Minutes(10);
 constexpr double kSelective = 0.20;  // Hits a stored value.
+// What is told to ask for: so many times the present TTL, which may not be known.
+constexpr int kTimesLonger = 4;
+constexpr absl::Duration kLongestTtl = absl::Hours(365 * 24);
+constexpr absl::Duration kAskedTtl = absl::Minutes(10);
 
 std::string Percent(double share) { return absl::StrFormat("%.1f %%", 100 * share); }
 
@@ -257,8 +261,18 @@ class Rules {
                       : absl::StrCat("hit rate of ", name, " is between 50 and 80 %: watch it"));
     Evidence("hit rate", Percent(rate), &row);
     Evidence("reads in 5 minutes", absl::StrCat(reads.reads()), &row);
-    row.set_command(over ? "meridianctl staleness " + name
-                         : "meridianctl what-if " + name + " --ttl 10m");
+    row.set_command(over ? "meridianctl staleness " + name : AskLonger(name));
+  }
+
+  // Longer than the present one, as far as that is known.
+  std::string AskLonger(const std::string& name) const {
+    absl::Duration ttl = kAskedTtl;
+    const NamespaceForecast* forecast = Forecast(name);
+    if (forecast != nullptr && !forecast->longer_ttl.empty()) {
+      const absl::Duration present = forecast->longer_ttl.front().present_ttl();
+      if (present > absl::ZeroDuration()) ttl = std::min(kTimesLonger * present, kLongestTtl);
+    }
+    return absl::StrCat("meridianctl what-if ", name, " --ttl ", DurationText(ttl));
   }
 
   // Who sets a goal says what is enough, and what is not too much.
@@ -271,7 +285,7 @@ class Rules {
     Evidence("hit rate", Percent(rate.value), &row);
     Evidence("goal", Percent(rate.goal), &row);
     Evidence("reads in 5 minutes", absl::StrCat(rate.reads), &row);
-    row.set_command("meridianctl what-if " + name + " --ttl 10m");
+    row.set_command(AskLonger(name));
   }
 
   void Promotion(const std::string& name, const ReadCounts& reads) {

@@ -86,6 +86,17 @@ TEST_F(RecommendationsTest, Requirement3_05_ALowRateIsToBeActedOn) {
   EXPECT_THAT(Names(), ElementsAre("hit_rate_low warning"));
 }
 
+TEST_F(RecommendationsTest, TheTtlToAskForIsLongerThanThePresentOne) {
+  GrowReads(Reads(490, 0, 510));
+  EXPECT_EQ(All()[0].command(), "meridianctl what-if task --ttl 10m") << "it is not known";
+  admin::v1::WhatIfResponse answer;
+  answer.set_requests(1000);
+  answer.set_present_ttl_ms(3'600'000);
+  forecast_.longer_ttl.emplace_back().Add({}, answer);
+  ASSERT_THAT(Names(), ElementsAre("hit_rate_low warning"));
+  EXPECT_EQ(All()[0].command(), "meridianctl what-if task --ttl 4h");
+}
+
 TEST_F(RecommendationsTest, Requirement3_15_AHighRateMayBeOverCaching) {
   GrowReads(Reads(960, 0, 40));
   ASSERT_THAT(Names(), ElementsAre("over_caching info"));
