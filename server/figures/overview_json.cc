@@ -56,6 +56,7 @@ void PutHitRates(const ReadCounts& reads, ordered_json* json) {
   (*json)["hit_rate"] = RatioOf(reads.hits(), reads.reads());
   (*json)["l1_hit_rate"] = RatioOf(reads.l1.count(), reads.reads());
   (*json)["l2_hit_rate"] = RatioOf(reads.l2.count(), reads.reads());
+  (*json)["read_error_rate"] = RatioOf(reads.errors, reads.reads() + reads.errors);
 }
 
 ordered_json TierLatencies(const ReadCounts& reads) {

@@ -205,6 +205,7 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   EXPECT_DOUBLE_EQ(now["namespaces"][0]["judged"]["hit_rate"], 0.8);
   EXPECT_DOUBLE_EQ(json(Sec(1))["namespaces"][0]["judged"]["l2_p95_ms"],
                    now["namespaces"][0]["latency"]["l2"]["p95_ms"]);
+  EXPECT_DOUBLE_EQ(now["totals"]["read_error_rate"], 0.0);
   EXPECT_EQ(now["nodes"][1]["id"], "n2");
   EXPECT_EQ(now["nodes"][1]["state"], "GONE");
   EXPECT_EQ(now["nodes"][1]["alive"], false);
@@ -212,6 +213,24 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   for (const auto& [name, list] : now["series"].items()) EXPECT_EQ(list.size(), points) << name;
   EXPECT_TRUE(now["series"]["hit_rate"][0].is_null());
   EXPECT_DOUBLE_EQ(now["series"]["hit_rate"][1], 0.8);
+}
+
+// Calls that are OK have keys that fail: nothing else on the page says so.
+TEST(OverviewJsonTest, ReadsThatFailAreAShareOfAllReads) {
+  RegionFigures figures;
+  figures.SetNodes({Follow("n1")}, Sec(0));
+  figures.Take("n1", With(Reads(0, 0, 0)), Sec(0));
+  figures.Tick(Sec(0), Wall(0));
+  ReadCounts reads = Reads(60, 20, 10);
+  reads.errors = 30;
+  figures.Take("n1", With(reads), Sec(1));
+  figures.Tick(Sec(1), Wall(1));
+  const nlohmann::ordered_json now =
+      OverviewJson(figures, {.region = "us", .coordinator = "c1", .epoch = 7}, Sec(1), Wall(0));
+  EXPECT_DOUBLE_EQ(now["totals"]["read_error_rate"], 0.25);
+  EXPECT_DOUBLE_EQ(now["nodes"][0]["read_error_rate"], 0.25);
+  EXPECT_DOUBLE_EQ(now["namespaces"][0]["read_error_rate"], 0.25);
+  EXPECT_DOUBLE_EQ(now["namespaces"][0]["errors_per_second"], 30);
 }
 
 }  // namespace
