@@ -24,12 +24,13 @@ bool IsKnown(const Findings& findings, const coordinator::v1::Alert& alert) {
       {"MeridianReplicationStuck", {"replication_lag", "replication_lost"}},
       {"MeridianReplicationCut", {"replication_cut"}},
       {"MeridianReplicationLost", {"suspect_slots"}},
+      {"MeridianOriginBreakerOpen", {"origin_away"}},
       {"MeridianCertificateExpires", {"certificate"}}};
   const auto checks = kChecks.find(alert.name());
   if (checks == kChecks.end()) return false;
   return std::any_of(findings.all().begin(), findings.all().end(), [&](const Finding& finding) {
     if (checks->second.count(finding.check) == 0) return false;
-    for (const char* label : {"node", "to", "coordinator"}) {
+    for (const char* label : {"node", "to", "coordinator", "namespace"}) {
       const auto value = alert.labels().find(label);
       if (value != alert.labels().end() && !absl::EndsWith(finding.about, value->second)) {
         return false;

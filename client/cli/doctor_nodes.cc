@@ -43,6 +43,27 @@ class NodeDoctor {
     }
   }
 
+  // Once of a namespace and region, whichever nodes have asked it in vain.
+  void Origins() {
+    std::map<std::string, std::pair<std::string, std::vector<std::string>>> away;
+    for (const NodeFacts& node : facts_.nodes) {
+      if (!node.answered()) continue;
+      for (const admin::v1::OriginFigures& origin : node.figures.origins()) {
+        if (origin.breaker() == "closed") continue;
+        auto& [what, nodes] = away[absl::StrCat(node.status().region(), "/", origin.namespace_())];
+        what =
+            absl::StrCat("namespace ", origin.namespace_(), ": its origin at ", origin.address());
+        nodes.push_back(absl::StrCat(node.Label(), " (breaker ", origin.breaker(), ")"));
+      }
+    }
+    for (const auto& [about, origin] : away) {
+      out_.Warning("origin_away", about,
+                   absl::StrCat(origin.first, " failed too often and is not asked by ",
+                                absl::StrJoin(origin.second, ", "), "; keys that no tier has fail"),
+                   "look at the origin (docs/runbooks/MeridianOriginBreakerOpen.md)");
+    }
+  }
+
   void Versions() {
     std::map<std::string, std::vector<std::string>> nodes;
     for (const NodeFacts& node : facts_.nodes) {
@@ -210,7 +231,8 @@ class NodeDoctor {
     for (const std::string& warning : node.status().warnings()) {
       if (absl::StartsWith(warning, "Redis of ") || absl::StartsWith(warning, "replication to ") ||
           absl::StartsWith(warning, "plaintext without") ||
-          absl::StartsWith(warning, "no coordinator answers")) {
+          absl::StartsWith(warning, "no coordinator answers") ||
+          (absl::StrContains(warning, ": its origin at ") && !node.figures.origins().empty())) {
         continue;
       }
       out_.Warning("node_warning", node.Label(), warning, "");
@@ -226,6 +248,7 @@ class NodeDoctor {
 void CheckNodes(const ClusterFacts& facts, Findings* findings) {
   NodeDoctor doctor(facts, findings);
   doctor.Nodes();
+  doctor.Origins();
   doctor.Versions();
   doctor.Clocks();
   doctor.Plaintext();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/doctor_findings.h"
+#include "client/cli/duration_text.h"
 
 namespace meridian::cli {
 namespace {
@@ -30,20 +31,28 @@ class RedisDoctor {
         if (IsDiskWarning(warning)) disk_ = warning;
       }
     }
+    // Nodes ask every 10 s: what was mended a moment ago is not known yet.
+    const absl::Duration ago =
+        absl::Milliseconds(static_cast<int64_t>(nodes.front()->figures.l2_told_ago_ms()));
+    if (ago >= absl::Seconds(1)) {
+      as_of_ =
+          absl::StrCat(" (as it was ", DurationText(absl::Trunc(ago, absl::Seconds(1))), " ago)");
+    }
   }
 
   void Memory() {
     if (limit_ == 0) {
       if (used_ > 0) {
         out_.Info("redis_maxmemory", region_,
-                  "its Redis has no maxmemory: it grows until the machine ends it",
+                  "its Redis has no maxmemory: it grows until the machine ends it" + as_of_,
                   "set maxmemory, and maxmemory-policy volatile-lfu");
       }
     } else if (static_cast<double>(used_) > kNearFull * static_cast<double>(limit_)) {
-      out_.Warning("redis_memory", region_,
-                   absl::StrFormat("its Redis is filled to %.0f %% of maxmemory",
-                                   100 * static_cast<double>(used_) / static_cast<double>(limit_)),
-                   "more maxmemory, shorter TTLs, or compression (meridianctl recommendations)");
+      out_.Warning(
+          "redis_memory", region_,
+          absl::StrFormat("its Redis is filled to %.0f %% of maxmemory%s",
+                          100 * static_cast<double>(used_) / static_cast<double>(limit_), as_of_),
+          "more maxmemory, shorter TTLs, or compression (meridianctl recommendations)");
     }
   }
 
@@ -54,26 +63,29 @@ class RedisDoctor {
         out_.Warning("redis_eviction", region_,
                      absl::StrCat("its Redis evicts what has no TTL, too (", policy,
                                   "): a delete that it forgets may come back from another region, "
-                                  "a changelog that it drops is a gap"),
+                                  "a changelog that it drops is a gap",
+                                  as_of_),
                      kSetPolicy);
       } else if (policy == "noeviction" && limit_ > 0) {
-        out_.Warning("redis_eviction", region_,
-                     "its Redis evicts nothing (noeviction): writes fail when maxmemory is reached",
-                     kSetPolicy);
+        out_.Warning(
+            "redis_eviction", region_,
+            "its Redis evicts nothing (noeviction): writes fail when maxmemory is reached" + as_of_,
+            kSetPolicy);
       }
     }
   }
 
   void Persistence() {
     if (!disk_.empty()) {
-      out_.Warning("redis_disk", region_, disk_,
+      out_.Warning("redis_disk", region_, disk_ + as_of_,
                    "free the disk, or mend its rights: the log of Redis says which");
     }
     if (persistence_ != "none") return;
     out_.Info("redis_persistence", region_,
               "its Redis keeps nothing on disk: when it restarts, values are misses, deletes that "
               "another region has not heard of are forgotten, and so are applied policies and "
-              "what warming has learnt",
+              "what warming has learnt" +
+                  as_of_,
               "appendonly yes, or save points (docs/operations.md), unless that is meant");
   }
 
@@ -85,6 +97,7 @@ class RedisDoctor {
   std::string policies_;     // With "," between them.
   std::string persistence_;  // As GetFiguresResponse.l2_persistence.
   std::string disk_;
+  std::string as_of_;  // Of what is told here; empty: now.
 };
 
 }  // namespace
@@ -104,6 +117,9 @@ void CheckRegionRedis(const std::string& region, const std::vector<const NodeFac
     }
   }
   if (connected.empty()) return;
+  std::stable_sort(connected.begin(), connected.end(), [](const NodeFacts* a, const NodeFacts* b) {
+    return a->figures.l2_told_ago_ms() < b->figures.l2_told_ago_ms();
+  });
   RedisDoctor doctor(region, connected, findings);
   doctor.Memory();
   doctor.Eviction();

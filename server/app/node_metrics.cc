@@ -353,6 +353,17 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
         return samples;
       });
   registry.AddCallbackCounters(
+      {"meridian_read_errors_total",
+       "Keys whose read failed at their owner, also in calls that did not.",
+       {"namespace"}},
+      [&context] {
+        Samples samples;
+        for (const auto& [name, figures] : context.namespaces.Figures()) {
+          samples.push_back({{name}, static_cast<double>(figures->Total().errors)});
+        }
+        return samples;
+      });
+  registry.AddCallbackCounters(
       {"meridian_cache_puts_total", "Values written by the owner (Touch included).", {"namespace"}},
       [&context] { return WriteSamples(context, &NamespaceCounters::sets); });
   registry.AddCallbackCounters(

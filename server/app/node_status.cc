@@ -106,6 +106,14 @@ AdminSources NodeParts::MakeAdminSources() {
   sources.l2_usage = [this] {
     return l2_usage == nullptr ? std::optional<L2Usage>() : l2_usage->Last();
   };
+  sources.origins = [this] {
+    std::vector<NodeOrigin> states;
+    for (OriginState& state : origins->States()) {
+      states.push_back(
+          {std::move(state.name_space), std::move(state.address), std::move(state.breaker)});
+    }
+    return states;
+  };
   sources.certificates_end = [this] { return certificates->First(); };
   sources.costs = {config.origin_query_cost, config.cost_currency};
   return sources;

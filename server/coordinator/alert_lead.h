@@ -3,7 +3,8 @@
 // next begins with it, and misses the nodes that were missed, so that whoever was told of an alert
 // is told of its end, too. What each coordinator says of itself is not handed on: while another one
 // leads, that one shows it, too (LeaseBid::note).
-// It also tells the keeper which nodes have drained and left: they are not missed.
+// It also tells the keeper which nodes have drained and left: they are not missed; and which may
+// not register because of their clocks.
 //
 // Promise: nothing is stored before what was there is read. A store that fails is tried again.
 // Cost: one small write for each second in which alerts began or ended to fire, or were told.
@@ -46,6 +47,9 @@ class AlertLead final : public Coordinator::Subscriber {
   void OnLeading(uint64_t token) override;
   void OnTopology(const TopologyHolder::Snapshot&) override {}
   void OnLeft(const std::string& node) override { keeper_.Leave(node); }
+  void OnClockRefused(const std::string& node, const std::string& problem) override {
+    keeper_.RefuseClock(node, problem);
+  }
   void OnLeadershipLost() override {
     token_ = 0;
     book_.SetOthers({});

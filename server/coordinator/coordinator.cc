@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/rpc/topology_proto.h"
 #include "meridian/cache/v1/types.pb.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
@@ -157,6 +158,14 @@ absl::Status Coordinator::Heartbeat(const NodeReport& report) {
   if (status.ok()) heartbeats_.fetch_add(1, std::memory_order_relaxed);
   ScheduleTick();
   return status;
+}
+
+void Coordinator::RefuseClock(const std::string& id, const std::string& problem) {
+  if (!CheckName(id).ok()) return;
+  const std::set<Subscriber*> subscribers = subscribers_;
+  for (Subscriber* subscriber : subscribers) {
+    if (subscribers_.count(subscriber) > 0) subscriber->OnClockRefused(id, problem);
+  }
 }
 
 void Coordinator::Disconnect(const std::string& id, uint64_t session) {

@@ -68,6 +68,8 @@ class Coordinator {
     virtual void OnPlanned() {}  // planned() is another one.
     // This node has drained and left, and is no longer among Nodes().
     virtual void OnLeft(const std::string& /*node*/) {}
+    // This node may not register, or was a member so far: its clock is off.
+    virtual void OnClockRefused(const std::string& /*node*/, const std::string& /*problem*/) {}
     virtual void OnLeadershipLost() = 0;  // May unsubscribe.
     // The nodes are to use others from now on.
     virtual void OnPolicies(const Policies& /*policies*/) {}
@@ -103,6 +105,8 @@ class Coordinator {
   absl::Status Register(const NodeReport& report, uint64_t session);
   absl::Status Heartbeat(const NodeReport& report);
   void Disconnect(const std::string& id, uint64_t session);
+  // Tells the subscribers, when `id` may be the name of a node.
+  void RefuseClock(const std::string& id, const std::string& problem);
   uint64_t NewSession() { return ++last_session_; }
   std::vector<NodeView> Nodes() const;  // Empty on a standby.
 

@@ -99,9 +99,11 @@ grpc::Status RegisterStream::HandleRequest() {
       ErrorDetails details;
       details.field = "now";
       details.metadata["skew_ms"] = absl::StrCat(absl::ToInt64Milliseconds(skew));
-      return MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kClockSkew,
-                       absl::StrCat("the node's clock differs by ", absl::FormatDuration(skew),
-                                    ", more than ", absl::FormatDuration(HybridClock::kMaxSkew)),
+      const std::string problem =
+          absl::StrCat("the node's clock differs by ", absl::FormatDuration(skew), ", more than ",
+                       absl::FormatDuration(HybridClock::kMaxSkew));
+      coordinator_.RefuseClock(request_.member().id(), problem);
+      return MakeError(grpc::StatusCode::FAILED_PRECONDITION, reason::kClockSkew, problem,
                        std::move(details));
     }
   }

@@ -48,6 +48,10 @@ class AlertKeeper {
 
   // See RegionFigures::Leave.
   void Leave(const std::string& id) { collector_.Leave(id); }
+  // See RegionFigures::RefuseClock.
+  void RefuseClock(const std::string& id, std::string problem) {
+    collector_.RefuseClock(id, std::move(problem));
+  }
 
  private:
   void Look() {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "server/figures/namespace_goals.h"
 
 namespace meridian {
@@ -35,6 +36,7 @@ constexpr uint64_t kFewEntries = 100;
 
 constexpr absl::Duration kLate = absl::Seconds(2);
 constexpr absl::Duration kStuck = absl::Seconds(60);
+constexpr absl::Duration kHintsWait = absl::Seconds(60);
 
 constexpr char kInfo[] = "info";
 constexpr char kWarning[] = "warning";
@@ -51,6 +53,7 @@ class Rules {
     std::set<uint64_t> epochs;
     uint64_t l2_used = 0;
     uint64_t l2_limit = 0;
+    Clocks();
     for (const auto& [id, node] : figures_.nodes()) {
       if (!node.IsAlive(now_)) {
         Add(kNodeDown, kCritical, {}, {{"node", id}}, 1,
@@ -66,6 +69,7 @@ class Rules {
       l2_used = std::max(l2_used, node.figures.l2_used_bytes());  // All look at the same.
       l2_limit = std::max(l2_limit, node.figures.l2_limit_bytes());
       Memory(id, node.figures);
+      Given(id, node.figures);
       if (const uint64_t end = node.figures.certificate_expires_unix_ms(); end > 0) {
         Certificate("node", id, absl::FromUnixMillis(static_cast<int64_t>(end)));
       }
@@ -138,6 +142,32 @@ class Rules {
     }
   }
 
+  // By namespace: an origin that one node does not reach may be asked by the others.
+  void Origins() {
+    std::map<std::string, std::set<std::string>> away;
+    for (const auto& [id, node] : figures_.nodes()) {
+      if (!node.IsAlive(now_)) continue;
+      for (const admin::v1::OriginFigures& origin : node.figures.origins()) {
+        if (origin.breaker() != "closed") away[origin.namespace_()].insert(id);
+      }
+    }
+    for (const auto& [name, nodes] : away) {
+      Add("MeridianOriginBreakerOpen", kWarning, absl::Minutes(1), {{"namespace", name}},
+          static_cast<double>(nodes.size()),
+          absl::StrFormat("the origin of %s failed too often and is not asked by %s", name,
+                          absl::StrJoin(nodes, ", ")));
+    }
+  }
+
+  void Staleness() {
+    const auto lately = figures_.history().Over(kLately);
+    const uint64_t places = lately.end->staleness_incidents - lately.begin->staleness_incidents;
+    if (places == 0) return;
+    Add("MeridianStale", kWarning, {}, {}, static_cast<double>(places),
+        absl::StrFormat("%d places had an older value than they should, in the last 15 minutes",
+                        places));
+  }
+
   // Requirement 0-21: what would take a change back.
   void WorseThanBefore() {
     const auto before = figures_.history().Over(kBeforeFrom, absl::Minutes(2));
@@ -176,6 +206,12 @@ class Rules {
     for (const admin::v1::ReplicationLink& link : figures_.Links(now_)) {
       const std::map<std::string, std::string> labels = {{"from", link.from()}, {"to", link.to()}};
       const double lag = static_cast<double>(link.lag_ms()) / 1000;
+      if (const uint64_t changes = Since(lately.begin->dropped, lately.end->dropped, link.to());
+          changes > 0) {
+        Add("MeridianReplicationDropped", kWarning, {}, labels, static_cast<double>(changes),
+            absl::StrFormat("%d changes were left out on their way to %s: malformed, or refused",
+                            changes, link.to()));
+      }
       if (link.state() == "cut") {
         Add("MeridianReplicationCut", kWarning, absl::Minutes(15), labels, 1,
             absl::StrFormat("an operator has stopped replication to %s", link.to()));
@@ -190,7 +226,8 @@ class Rules {
             absl::StrFormat("a change waits for %.0f s to go to %s: %s", lag, link.to(),
                             link.problem()));
       }
-      if (const uint64_t keys = RepairedSince(*lately.begin, *lately.end, link.to()); keys > 0) {
+      if (const uint64_t keys = Since(lately.begin->repaired, lately.end->repaired, link.to());
+          keys > 0) {
         Add("MeridianReplicationLost", kWarning, {}, labels, static_cast<double>(keys),
             absl::StrFormat("%d keys had not arrived in %s: a comparison found and sent them", keys,
                             link.to()));
@@ -248,12 +285,42 @@ class Rules {
                         name, tier, 1000 * p95.value, 1000 * goal));
   }
 
-  static uint64_t RepairedSince(const RegionCounts& earlier, const RegionCounts& now,
-                                const std::string& region) {
-    const auto after = now.repaired.find(region);
-    if (after == now.repaired.end()) return 0;
-    const auto before = earlier.repaired.find(region);
-    return after->second - (before == earlier.repaired.end() ? 0 : before->second);
+  static uint64_t Since(const std::map<std::string, uint64_t>& earlier,
+                        const std::map<std::string, uint64_t>& now, const std::string& region) {
+    const auto after = now.find(region);
+    if (after == now.end()) return 0;
+    const auto before = earlier.find(region);
+    return after->second - (before == earlier.end() ? 0 : before->second);
+  }
+
+  // A node that is refused is no member any more, or never was.
+  void Clocks() {
+    std::map<std::string, std::string> off = figures_.RefusedClocks(now_);
+    for (const auto& [id, node] : figures_.nodes()) {
+      if (!node.IsAlive(now_) || node.figures.clock_problem().empty()) continue;
+      off[id] = node.figures.clock_problem();
+    }
+    for (const auto& [id, problem] : off) {
+      Add("MeridianClockOff", kCritical, {}, {{"node", id}}, 1,
+          absl::StrFormat("node %s takes no writes: %s", id, problem));
+    }
+  }
+
+  // What was given to a node, and is not where it should be.
+  void Given(const std::string& id, const admin::v1::GetFiguresResponse& figures) {
+    const absl::Duration oldest =
+        absl::Milliseconds(static_cast<int64_t>(figures.hints_oldest_ms()));
+    if (oldest > kHintsWait) {
+      Add("MeridianHintsWait", kCritical, {}, {{"node", id}}, absl::ToDoubleSeconds(oldest),
+          absl::StrFormat("writes that node %s accepted without Redis have waited in its memory "
+                          "for %.0f s",
+                          id, absl::ToDoubleSeconds(oldest)));
+    }
+    if (!figures.policies_problem().empty()) {
+      Add("MeridianPoliciesRefused", kWarning, absl::Minutes(1), {{"node", id}}, 1,
+          absl::StrFormat("node %s goes on with older policies: %s", id,
+                          figures.policies_problem()));
+    }
   }
 
   // A full L1 is what a cache is for; a process that outgrows its L1 is not.
@@ -355,6 +422,12 @@ std::vector<std::string> AlertNames() {
           "MeridianReplicationStuck",
           "MeridianReplicationCut",
           "MeridianReplicationLost",
+          "MeridianReplicationDropped",
+          "MeridianStale",
+          "MeridianClockOff",
+          "MeridianHintsWait",
+          "MeridianPoliciesRefused",
+          "MeridianOriginBreakerOpen",
           "MeridianWarmingFails",
           "MeridianWarmUseless",
           "MeridianCertificateExpires"};
@@ -362,7 +435,10 @@ std::vector<std::string> AlertNames() {
 
 absl::Duration AlertWindow(const std::string& name) {
   if (name == "MeridianWorseThanBefore") return kBeforeFrom;
-  if (name == "MeridianReplicationLost" || name == "MeridianWarmingFails") return kLately;
+  for (const char* lately : {"MeridianReplicationLost", "MeridianReplicationDropped",
+                             "MeridianStale", "MeridianWarmingFails"}) {
+    if (name == lately) return kLately;
+  }
   if (name == "MeridianLowHitRate" || name == "MeridianSlowReads") return kJudgedOver;
   return absl::ZeroDuration();
 }
@@ -376,6 +452,8 @@ std::vector<AlertCondition> Conditions(const RegionFigures& figures,
   rules.FailedReads();
   rules.HitRates();
   rules.SlowReads();
+  rules.Origins();
+  rules.Staleness();
   rules.WorseThanBefore();
   rules.Replication();
   rules.Warming(warming);

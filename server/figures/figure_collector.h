@@ -14,6 +14,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -49,6 +50,11 @@ class FigureCollector {
   void Miss(const std::string& id, absl::Duration since) { figures_.Miss(id, since); }
   // See RegionFigures::Leave. On the executor.
   void Leave(const std::string& id) { figures_.Leave(id); }
+
+  // See RegionFigures::RefuseClock. On the executor.
+  void RefuseClock(const std::string& id, std::string problem) {
+    if (leading_) figures_.RefuseClock(id, std::move(problem), clock_.Monotonic());
+  }
 
   bool leading() const { return leading_; }
   const RegionFigures& figures() const { return figures_; }

@@ -24,6 +24,19 @@ void SubtractEach(const Map& earlier, Map* counts) {
   }
 }
 
+using ByRegion = std::map<std::string, uint64_t>;
+
+void Add(const ByRegion& other, ByRegion* sum) {
+  for (const auto& [region, count] : other) (*sum)[region] += count;
+}
+
+void Subtract(const ByRegion& earlier, ByRegion* counts) {
+  for (auto& [region, count] : *counts) {
+    const auto before = earlier.find(region);
+    if (before != earlier.end()) Subtract(before->second, &count);
+  }
+}
+
 }  // namespace
 
 NodeCounts& NodeCounts::operator+=(const NodeCounts& other) {
@@ -89,7 +102,9 @@ RegionCounts& RegionCounts::operator+=(const RegionCounts& other) {
   all += other.all;
   for (const auto& [key, value] : other.reads) reads[key] += value;
   for (const auto& [key, value] : other.namespaces) namespaces[key] += value;
-  for (const auto& [region, keys] : other.repaired) repaired[region] += keys;
+  Add(other.repaired, &repaired);
+  Add(other.dropped, &dropped);
+  staleness_incidents += other.staleness_incidents;
   return *this;
 }
 
@@ -101,10 +116,9 @@ RegionCounts& RegionCounts::operator-=(const RegionCounts& earlier) {
     if (row != reads.end()) row->second -= before;
   }
   SubtractEach(earlier.namespaces, &namespaces);
-  for (auto& [region, keys] : repaired) {
-    const auto before = earlier.repaired.find(region);
-    if (before != earlier.repaired.end()) Subtract(before->second, &keys);
-  }
+  Subtract(earlier.repaired, &repaired);
+  Subtract(earlier.dropped, &dropped);
+  Subtract(earlier.staleness_incidents, &staleness_incidents);
   return *this;
 }
 
@@ -128,7 +142,9 @@ RegionCounts CountsOf(const admin::v1::GetFiguresResponse& figures) {
   }
   for (const admin::v1::ReplicationLink& link : figures.links()) {
     counts.repaired[link.to()] += link.repair_sent_total();
+    counts.dropped[link.to()] += link.dropped_total();
   }
+  counts.staleness_incidents = figures.staleness_incidents();
   counts.all.call_latency = FromProto(figures.call_latency(), bounds);
   for (const admin::v1::NamespaceFigures& row : figures.namespaces()) {
     const ReadCounts reads = FromProto(row, bounds);

@@ -57,6 +57,9 @@ struct RegionCounts {
   std::map<std::string, NamespaceCounts> namespaces;
   // By region, keys that a repair found it to lack, and sent.
   std::map<std::string, uint64_t> repaired;
+  // By region, changes that it was not sent because they are malformed or refused.
+  std::map<std::string, uint64_t> dropped;
+  uint64_t staleness_incidents = 0;
 
   // Those that there are reads of.
   std::set<std::string> Names() const;

@@ -28,6 +28,7 @@ void RegionFigures::SetNodes(std::vector<FollowedNode> nodes, absl::Duration now
       node.since = now;
       node.answered.reset();
       node.problem.clear();
+      refused_.erase(id);  // Its clock is right again.
     }
     node.is_member = true;
     node.known = std::move(known);
@@ -59,6 +60,24 @@ void RegionFigures::Miss(const std::string& id, absl::Duration since) {
   if (!is_new) return;
   it->second.known.member.id = id;
   Gone(&it->second, since);
+}
+
+void RegionFigures::RefuseClock(const std::string& id, std::string problem, absl::Duration now) {
+  if (refused_.size() >= kMaxGone) {
+    for (auto it = refused_.begin(); it != refused_.end();) {
+      it = now - it->second.at > kRefused ? refused_.erase(it) : std::next(it);
+    }
+    if (refused_.size() >= kMaxGone && refused_.count(id) == 0) return;
+  }
+  refused_[id] = {std::move(problem), now};
+}
+
+std::map<std::string, std::string> RegionFigures::RefusedClocks(absl::Duration now) const {
+  std::map<std::string, std::string> problems;
+  for (const auto& [id, refusal] : refused_) {
+    if (now - refusal.at <= kRefused) problems[id] = refusal.problem;
+  }
+  return problems;
 }
 
 void RegionFigures::Take(const std::string& id, admin::v1::GetFiguresResponse figures,

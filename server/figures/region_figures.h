@@ -58,6 +58,8 @@ class RegionFigures {
   static constexpr size_t kMaxGone = 100;
   // A member that has not answered for so long is not alive.
   static constexpr absl::Duration kSilent = absl::Seconds(3);
+  // How long a refusal stands when the node is heard of no more.
+  static constexpr absl::Duration kRefused = absl::Seconds(10);
 
   struct Node {
     FollowedNode known;
@@ -83,10 +85,15 @@ class RegionFigures {
   void Miss(const std::string& id, absl::Duration since);
   // A node has drained and left: nobody misses it. Before the next SetNodes.
   void Leave(const std::string& id) { nodes_.erase(id); }
+  // A node may not register: its clock is off. It tries again every second.
+  void RefuseClock(const std::string& id, std::string problem, absl::Duration now);
   // A second is over.
   void Tick(absl::Duration now, absl::Time wall);
   // Forgets everything: somebody else leads.
   void Clear();
+
+  // By id, why nodes were refused for their clocks in the last kRefused.
+  std::map<std::string, std::string> RefusedClocks(absl::Duration now) const;
 
   // By id, those that are gone included.
   const std::map<std::string, Node>& nodes() const { return nodes_; }
@@ -108,6 +115,11 @@ class RegionFigures {
   void ForgetVersions(absl::Duration now);
 
   std::map<std::string, Node> nodes_;
+  struct Refusal {
+    std::string problem;
+    absl::Duration at;
+  };
+  std::map<std::string, Refusal> refused_;  // By node, at most kMaxGone.
   RegionCounts counts_;
   ReadTimes read_times_;
   // When a node told its reads of a namespace under a version last.

@@ -37,6 +37,7 @@ struct L2Usage {
   bool aof = false;          // All of them append every write to a file.
   bool saves = true;         // None of them failed when it last wrote to its disk.
   absl::Time saved_at = {};  // The oldest of their snapshots; of one without any: its start.
+  absl::Duration age = {};   // Since they said so.
 };
 
 class L2UsageSource {
@@ -64,8 +65,11 @@ class L2UsageWatch {
   // nullopt: not known.
   std::optional<L2Usage> Last() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (!last_.has_value() || clock_.Monotonic() - answered_ > kKept) return std::nullopt;
-    return last_;
+    if (!last_.has_value()) return std::nullopt;
+    L2Usage usage = *last_;
+    usage.age = clock_.Monotonic() - answered_;
+    if (usage.age > kKept) return std::nullopt;
+    return usage;
   }
 
  private:

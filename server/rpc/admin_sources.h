@@ -29,6 +29,13 @@ struct RegionL2 {
   L2Health health;
 };
 
+// The origin of a namespace; see AdminService's OriginFigures.
+struct NodeOrigin {
+  std::string name_space;
+  std::string address;
+  std::string breaker;
+};
+
 // What the node's parts can tell. Called on gRPC threads; must not block for long.
 struct AdminSources {
   std::string region;
@@ -52,6 +59,7 @@ struct AdminSources {
   std::function<CallCounts()> calls;
   std::function<double()> warmth;
   std::function<std::optional<L2Usage>()> l2_usage;  // nullopt: not known.
+  std::function<std::vector<NodeOrigin>()> origins;  // Sorted by namespace.
   std::function<absl::Time()> certificates_end;      // Of the first; InfiniteFuture: none.
   UnitCosts costs;
 };

@@ -63,6 +63,29 @@ void FillEvictions(const NodeContext& context,
   }
 }
 
+// What alerts look at beside the counts.
+void FillProblems(const NodeContext& context, const AdminSources& sources,
+                  admin::v1::GetFiguresResponse* response) {
+  if (context.hints != nullptr) {
+    response->set_hints_oldest_ms(MsOf(context.hints->Stats(context.clock.Monotonic()).oldest));
+  }
+  if (const absl::Status clock = context.CheckClock(); !clock.ok()) {
+    response->set_clock_problem(std::string(clock.message()));
+  }
+  if (const std::optional<PolicyStoreStatus> policies = sources.policies(); policies.has_value()) {
+    response->set_policies_problem(policies->problem);
+  }
+  if (sources.staleness) {
+    response->set_staleness_incidents(sources.staleness().incidents_total);
+  }
+  for (NodeOrigin& origin : sources.origins()) {
+    admin::v1::OriginFigures* proto = response->add_origins();
+    proto->set_namespace_(std::move(origin.name_space));
+    proto->set_address(std::move(origin.address));
+    proto->set_breaker(std::move(origin.breaker));
+  }
+}
+
 }  // namespace
 
 void FillStatus(const NodeContext& context, const AdminSources& sources,
@@ -119,6 +142,7 @@ void FillLinks(const AdminSources& sources,
     link->set_repair_sent_total(status.repair.sent_total);
     link->set_repair_forgotten_total(status.repair.forgotten_total);
     link->set_repair_withheld_total(status.repair.withheld_total);
+    link->set_dropped_total(status.dropped_total);
     link->set_problem(status.problem.empty() ? status.repair.problem : status.problem);
     if (status.last_applied.is_set()) {
       ToProto(status.last_applied, link->mutable_last_applied());
@@ -165,11 +189,13 @@ void FillFigures(const NodeContext& context, const AdminSources& sources,
     response->set_l2_limit_bytes(usage->limit_bytes);
     response->set_l2_persistence(usage->persistence);
     response->set_l2_eviction_policy(usage->eviction_policy);
+    response->set_l2_told_ago_ms(MsOf(usage->age));
   }
   if (const absl::Time end = sources.certificates_end(); end != absl::InfiniteFuture()) {
     response->set_certificate_expires_unix_ms(
         static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixMillis(end), 1)));
   }
+  FillProblems(context, sources, response);
 }
 
 admin::v1::GetAnalyticsResponse AnalyticsOfNode(const NodeContext& context,

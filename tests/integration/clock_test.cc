@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/version.h"
 #include "tests/integration/checked_load.h"
+#include "tests/integration/http_json.h"
 #include "tests/support/child_process.h"
 #include "tests/support/clock_shift.h"
 #include "tests/support/http_page.h"
@@ -86,6 +87,17 @@ class ClockTest : public testing::Test {
     EXPECT_TRUE(WaitUntil([&] { return OddMetric("meridian_clock_refused") == 0; }, kPatience));
     EXPECT_TRUE(WaitUntil([&] { return OddIsReady(); }, kPatience));
   }
+  // Whether the coordinator tells of a clock that is off.
+  bool IsToldOf(const std::string& node) const {
+    for (const nlohmann::json& alert :
+         FetchList(cluster_->Address("us-coordinator-1", "http"), "/v1/cluster/alerts", "alerts")) {
+      if (alert["name"] == "MeridianClockOff" && alert["state"] == "firing" &&
+          alert["labels"].value("node", "") == node) {
+        return true;
+      }
+    }
+    return false;
+  }
   static bool IsGone(Client& client, const std::string& key) {
     return client.Get(kSpace, key).status == ResultStatus::kMiss;
   }
@@ -100,8 +112,10 @@ class ClockTest : public testing::Test {
 TEST_F(ClockTest, ANodeThatStartsWithAWrongClockIsRefusedAndItIsSeen) {
   ASSERT_NO_FATAL_FAILURE(StartOddNode(absl::Seconds(90), /*until_ready=*/false));
   ExpectRefused();
+  EXPECT_TRUE(WaitUntil([&] { return IsToldOf("odd"); }, kPatience)) << "though it is no member";
   shift_.Set(absl::ZeroDuration());
   ExpectRight();
+  EXPECT_TRUE(WaitUntil([&] { return !IsToldOf("odd"); }, kPatience));
 }
 
 TEST_F(ClockTest, AClockThatJumpsGivesNoVersionAndNobodyGetsAnErrorOrAWrongValue) {

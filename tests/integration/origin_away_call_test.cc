@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "tests/integration/http_json.h"
 #include "tests/support/child_process.h"
+#include "tests/support/http_page.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/wait_until.h"
 
@@ -38,28 +39,34 @@ TEST(OriginAwayCallTest, KeysThatFailAreAnAlertAndAFindingOfDoctor) {
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     for (const GetResult& result : client->BatchGet(kSpace, views)) EXPECT_FALSE(result.hit());
   };
-  const auto told = [&] {
-    const json answer =
-        FetchJson(cluster->Address("us-coordinator-1", "http"), "/v1/cluster/alerts");
-    if (!answer.is_object()) return false;
-    for (const json& alert : answer["alerts"]) {
-      if (alert["name"] == "MeridianErrors" && alert["state"] == "firing" &&
+  const auto told = [&](const std::string& name, const std::string& state) {
+    for (const json& alert : FetchList(cluster->Address("us-coordinator-1", "http"),
+                                       "/v1/cluster/alerts", "alerts")) {
+      if (alert["name"] == name && alert["state"] == state &&
           alert["labels"].value("namespace", "") == kSpace) {
         return true;
       }
     }
     return false;
   };
-  bool fires = false;
   EXPECT_TRUE(WaitUntil(
       [&] {
         ask();
-        return fires = told();
+        return told("MeridianErrors", "firing");
       },
       kLimit));
+  EXPECT_TRUE(WaitUntil([&] { return told("MeridianOriginBreakerOpen", "pending"); }, kLimit))
+      << "it fires when that has lasted for a minute";
+  double errors = 0;
+  for (const char* node : {"us-node-1", "us-node-2"}) {
+    errors += FetchMetric(cluster->Address(node, "http"), "meridian_read_errors_total",
+                          {absl::StrCat("namespace=\"", kSpace, "\"")});
+  }
+  EXPECT_GE(errors, 100);
   const CommandResult doctor = RunCommand(
       {ProgramPath("meridianctl"), "doctor", "--cluster", cluster->file()}, absl::Seconds(30));
   EXPECT_THAT(doctor.out, testing::HasSubstr("namespace assessment: its origin at"));
+  EXPECT_THAT(doctor.out, testing::HasSubstr("[origin_away]"));
   EXPECT_NE(doctor.exit_code, 0);
 }
 

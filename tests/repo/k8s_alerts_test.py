@@ -47,6 +47,10 @@ GETS = f'meridian_cache_gets_total{{namespace="task",{US}'
 # Alert -> ({series: values, one a minute}, labels of what fires, what $value reads as).
 CASES = {
     "MeridianNodeDown": ({f"up{{{NODE}}}": OFF}, OF_NODE, ""),
+    "MeridianCoordinatorDown": (
+        {f'up{{job="meridian-coordinator",instance="c1",{US}}}': OFF,
+         f'up{{job="meridian-coordinator",instance="c0",{US}}}': "1x120"},
+        {"job": "meridian-coordinator", "instance": "c1", **REGION}, ""),
     "MeridianNoCoordinatorLeads": ({
         f"up{{{NODE}}}": "1x120",
         f'meridian_coordinator_leader{{instance="c0",{US}}}': "1x60 0x30 _x30",
@@ -100,7 +104,8 @@ CASES = {
         {**OF_NODE, "file": "/tls/ca.crt"}, "10d 0h 0m 0s"),
     "MeridianPoliciesRefused": ({f"meridian_policy_last_reload_successful{{{NODE}}}": OFF},
                                 OF_NODE, ""),
-    "MeridianOriginBreakerOpen": ({f'meridian_origin_breaker_state{{namespace="task",{NODE}}}': ON},
+    "MeridianOriginBreakerOpen": ({
+        f'meridian_origin_breaker_state{{namespace="task",{NODE}}}': "0x60 1 2 1 2 1 2 1 2x53"},
                                   {**REGION, "namespace": "task"}, ""),
     "MeridianWarmingRefused": ({
         f'meridian_warm_schedule_runs_total{{outcome="queued",{US}}}': STEADY,
@@ -147,7 +152,12 @@ CASES = {
 
 
 def rules(groups):
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    """By name; of several of one name the first."""
+    found = {}
+    for group in groups:
+        for rule in group["rules"]:
+            found.setdefault(rule["alert"], rule)
+    return found
 
 
 def filled(text, labels, value):
@@ -185,6 +195,30 @@ def goal_tests(groups):
                  {"alertname": "MeridianLowHitRate", "eval_time": "119m", "exp_alerts": [fires]}]}]
 
 
+def read_error_tests(groups):
+    """Keys that fail in calls that do not: by namespace, and not where hardly anything is read."""
+    rule = next(rule for group in groups for rule in group["rules"]
+                if "meridian_read_errors_total" in rule["expr"])
+
+    def series(namespace, errors, reads):
+        return {f'meridian_read_errors_total{{namespace="{namespace}",{NODE}}}': errors,
+                f'meridian_read_duration_seconds_count{{namespace="{namespace}",tier="l1",{NODE}}}':
+                    reads}
+
+    labels = {**REGION, "namespace": "task"}
+    fires = {"exp_labels": {**labels, **rule["labels"]},
+             "exp_annotations": {key: filled(text, labels, "20%")
+                                 for key, text in rule["annotations"].items()}}
+    data = {f'meridian_requests_total{{code="OK",{US}}}': STEADY,
+            **series("task", "0x60 0+25x60", STEADY), **series("steady", "0+1x120", STEADY),
+            **series("rare", "0x60 0+5x60", "0+5x120")}
+    return [{"name": "errors of keys", "interval": "1m",
+             "input_series": [{"series": key, "values": text} for key, text in data.items()],
+             "alert_rule_test": [
+                 {"alertname": "MeridianErrors", "eval_time": "59m", "exp_alerts": []},
+                 {"alertname": "MeridianErrors", "eval_time": "119m", "exp_alerts": [fires]}]}]
+
+
 def promtool_tests(groups, path):
     """The tests in promtool's form, of the rules in the file `path`."""
     tests = []
@@ -200,7 +234,7 @@ def promtool_tests(groups, path):
                 {"alertname": name, "eval_time": "59m", "exp_alerts": []},
                 {"alertname": name, "eval_time": "119m", "exp_alerts": [fires]}]})
     return {"rule_files": [str(path)], "evaluation_interval": "1m",
-            "tests": tests + goal_tests(groups)}
+            "tests": tests + goal_tests(groups) + read_error_tests(groups)}
 
 
 class AlertsTest(unittest.TestCase):

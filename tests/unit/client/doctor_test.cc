@@ -330,6 +330,42 @@ TEST(DoctorTest, AnEvictionPolicyThatLosesDeletesIsToldOnceOfARegion) {
       << "Redis' own default is never reached";
 }
 
+TEST(DoctorTest, WhatNodesKnowOfRedisIsToldWithItsAge) {
+  ClusterFacts facts = Healthy();
+  for (NodeFacts& node : facts.nodes) node.figures.set_l2_eviction_policy("allkeys-lru");
+  facts.nodes[0].figures.set_l2_told_ago_ms(9'400);
+  facts.nodes[1].figures.set_l2_told_ago_ms(7'900);
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning redis_eviction us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(as it was 7s ago)"));
+  facts.nodes[1].figures.set_l2_told_ago_ms(300);
+  facts.nodes[1].figures.set_l2_eviction_policy("volatile-lfu");
+  EXPECT_THAT(Found(facts), IsEmpty()) << "n1 does not know yet that it was mended";
+}
+
+TEST(DoctorTest, AnOriginThatIsAwayIsToldOnceWithItsNodes) {
+  ClusterFacts facts = Healthy();
+  for (NodeFacts& node : facts.nodes) {
+    admin::v1::OriginFigures* origin = node.figures.add_origins();
+    origin->set_namespace_("task");
+    origin->set_address("origin:50051");
+    origin->set_breaker("closed");
+  }
+  EXPECT_THAT(Found(facts), IsEmpty());
+  facts.nodes[0].figures.mutable_origins(0)->set_breaker("open");
+  facts.nodes[1].figures.mutable_origins(0)->set_breaker("half_open");
+  StatusOf(facts.nodes[0]).add_warnings("namespace task: its origin at origin:50051 does not …");
+  coordinator::v1::Alert& alert = facts.alerts.emplace_back();
+  alert.set_name("MeridianOriginBreakerOpen");
+  alert.set_state("firing");
+  (*alert.mutable_labels())["namespace"] = "task";
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning origin_away us/task"));
+  EXPECT_THAT(Examine(facts)[0].summary,
+              AllOf(HasSubstr("n1 (breaker open), n2 (breaker half_open)"),
+                    HasSubstr("its origin at origin:50051")));
+  (*alert.mutable_labels())["namespace"] = "session";
+  EXPECT_EQ(Found(facts).size(), 2u) << "the alert is about another one";
+}
+
 TEST(DoctorTest, ARedisThatKeepsNothingOverARestartIsNoted) {
   ClusterFacts facts = Healthy();
   for (const char* kept : {"", "rdb", "aof", "rdb+aof"}) {

@@ -317,6 +317,96 @@ TEST_F(AlertRulesTest, WhatARestartedNodeRepairedBeforeIsNoLossNow) {
   EXPECT_THAT(Names(), ElementsAre("MeridianReplicationLost warning"));
 }
 
+TEST_F(AlertRulesTest, WritesThatWaitInMemoryForMoreThanAMinute) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.set_hints_oldest_ms(60'000);
+  At(1, answer);
+  EXPECT_THAT(Names(), IsEmpty());
+  answer.set_hints_oldest_ms(60'001);
+  At(2, answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianHintsWait critical"));
+  EXPECT_EQ(Conditions(figures_, warming_, now_, Wall())[0].labels.at("node"), "n1");
+}
+
+TEST_F(AlertRulesTest, ANodeThatRefusesItsPolicies) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.set_policies_problem("policies.yaml:3: ttl is no duration");
+  Grow(answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianPoliciesRefused warning"));
+  EXPECT_THAT(Conditions(figures_, warming_, now_, Wall())[0].summary,
+              testing::EndsWith("policies.yaml:3: ttl is no duration"));
+}
+
+TEST_F(AlertRulesTest, AClockThatIsOffAsTheNodeSays) {
+  admin::v1::GetFiguresResponse answer = Answer("n1");
+  answer.set_clock_problem("this node's clock is 90 s ahead");
+  Grow(answer);
+  EXPECT_THAT(Names(), ElementsAre("MeridianClockOff critical"));
+}
+
+TEST_F(AlertRulesTest, AClockThatIsOffOfANodeThatMayNotRegister) {
+  Grow(Answer("n1"));
+  figures_.RefuseClock("odd", "the node's clock differs by 90 s", now_);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].name, "MeridianClockOff");
+  EXPECT_EQ(all[0].labels.at("node"), "odd");
+  EXPECT_EQ(all[0].summary, "node odd takes no writes: the node's clock differs by 90 s");
+  now_ += RegionFigures::kRefused;
+  figures_.Take("n1", Answer("n1"), now_);
+  EXPECT_THAT(Names(), ElementsAre("MeridianClockOff critical"));
+  figures_.SetNodes({Follow("n1"), Follow("odd")}, now_);
+  EXPECT_THAT(Names(), IsEmpty()) << "it could register";
+}
+
+TEST_F(AlertRulesTest, AnOriginThatIsNotAskedIsOneAlertOfItsNamespace) {
+  figures_.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
+  const auto with = [](const std::string& node, const char* breaker) {
+    admin::v1::GetFiguresResponse answer = Answer(node);
+    admin::v1::OriginFigures* origin = answer.add_origins();
+    origin->set_namespace_("task");
+    origin->set_breaker(breaker);
+    return answer;
+  };
+  Grow(with("n1", "open"));
+  figures_.Take("n2", with("n2", "half_open"), now_);
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  ASSERT_EQ(all.size(), 1u) << "one that is tried is not back yet";
+  EXPECT_EQ(all[0].name, "MeridianOriginBreakerOpen");
+  EXPECT_EQ(all[0].after, absl::Minutes(1));
+  EXPECT_EQ(all[0].labels.at("namespace"), "task");
+  EXPECT_THAT(all[0].summary, testing::EndsWith("is not asked by n1, n2"));
+  figures_.Take("n2", with("n2", "closed"), now_);
+  At(21, with("n1", "closed"));
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST_F(AlertRulesTest, OldValuesAndChangesThatWereLeftOutAreSaidForAQuarterOfAnHour) {
+  const auto with = [](uint64_t incidents, uint64_t dropped) {
+    admin::v1::GetFiguresResponse answer = Answer("n1");
+    answer.set_staleness_incidents(incidents);
+    admin::v1::ReplicationLink* link = answer.add_links();
+    link->set_from("us");
+    link->set_to("eu");
+    link->set_state("streaming");
+    link->set_dropped_total(dropped);
+    return answer;
+  };
+  At(0, with(7, 9));
+  At(20, with(7, 9));
+  EXPECT_THAT(Names(), IsEmpty()) << "they were before";
+  At(21, with(8, 9));
+  EXPECT_THAT(Names(), ElementsAre("MeridianStale warning"));
+  At(22, with(8, 11));
+  EXPECT_THAT(Names(), ElementsAre("MeridianStale warning", "MeridianReplicationDropped warning"));
+  const std::vector<AlertCondition> all = Conditions(figures_, warming_, now_, Wall());
+  EXPECT_EQ(all[1].labels.at("to"), "eu");
+  EXPECT_EQ(all[1].value, 2);
+  At(900, with(8, 11));
+  At(1900, with(8, 11));
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
 TEST_F(AlertRulesTest, EpochsThatDisagree) {
   figures_.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
   Grow(Answer("n1"));

@@ -44,6 +44,9 @@ TEST_F(L2UsageWatchTest, AsksAgainAfterTheIntervalAndNeverTwiceAtOnce) {
   EXPECT_TRUE(source_.asked.empty());
   executor_.RunFor(absl::Milliseconds(1));
   EXPECT_EQ(source_.asked.size(), 1u);
+  EXPECT_EQ(watch_.Last()->age, L2UsageWatch::kInterval);
+  source_.Answer(L2Usage{.used_bytes = 8});
+  EXPECT_EQ(watch_.Last()->age, absl::ZeroDuration());
 }
 
 TEST_F(L2UsageWatchTest, AfterAFailureItAsksSoonAndTheLastAnswerStaysForAWhile) {
