@@ -152,16 +152,13 @@ CASES = {
 
 
 def rules(groups):
-    """By name; of several of one name the first."""
-    found = {}
-    for group in groups:
-        for rule in group["rules"]:
-            found.setdefault(rule["alert"], rule)
-    return found
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def filled(text, labels, value):
     """An annotation as it reads when the alert fires."""
+    text = re.sub(r"\{\{ if \$labels\.(\w+) \}\}(.*?)\{\{ else \}\}(.*?)\{\{ end \}\}",
+                  lambda match: match[2] if match[1] in labels else match[3], text)
     text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match.group(1)], text)
     return re.sub(r"\{\{ \$value[^}]*\}\}", value, text)
 
@@ -197,8 +194,7 @@ def goal_tests(groups):
 
 def read_error_tests(groups):
     """Keys that fail in calls that do not: by namespace, and not where hardly anything is read."""
-    rule = next(rule for group in groups for rule in group["rules"]
-                if "meridian_read_errors_total" in rule["expr"])
+    rule = rules(groups)["MeridianErrors"]
 
     def series(namespace, errors, reads):
         return {f'meridian_read_errors_total{{namespace="{namespace}",{NODE}}}': errors,
