@@ -3,12 +3,12 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/coordinator.h"
 #include "client/cli/session.h"
 #include "client/cli/style.h"
+#include "client/cli/suggestion.h"
 
 namespace meridian::cli {
 namespace {
@@ -20,12 +20,6 @@ struct RecommendationsArguments {
   std::string name_space;
   std::string coordinator;
 };
-
-// For the same region: another one may be the first of the cluster file.
-std::string CommandFor(const std::string& command, const std::string& region) {
-  const bool is_ours = absl::StartsWith(command, "meridianctl ") && !region.empty();
-  return is_ours ? absl::StrCat(command, " --region ", region) : command;
-}
 
 // A paragraph: what, why, what to do, what it brings.
 std::string Readable(const Recommendation& recommendation, const std::string& region,

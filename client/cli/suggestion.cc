@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -79,6 +80,11 @@ std::string SuggestCommand(const CLI::App& app, int argc, char** argv) {
   return absl::StrCat("error: there is no command \"", typed, "\"",
                       nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?"),
                       "\ncommands: ", absl::StrJoin(names, ", "), " (meridianctl --help)");
+}
+
+std::string CommandFor(const std::string& command, const std::string& region) {
+  if (region.empty() || !absl::StartsWith(command, "meridianctl ")) return command;
+  return absl::StrCat(command, " --region ", region);
 }
 
 }  // namespace meridian::cli

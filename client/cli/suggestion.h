@@ -1,4 +1,4 @@
-// "Did you mean": for mistyped commands.
+// What to type: "did you mean" for mistyped commands, and commands that others suggest.
 
 #ifndef MERIDIAN_CLIENT_CLI_SUGGESTION_H_
 #define MERIDIAN_CLIENT_CLI_SUGGESTION_H_
@@ -23,6 +23,10 @@ std::string SuggestCommand(const CLI::App& app, int argc, char** argv);
 // What to tell somebody who ended before a command, as in `meridianctl warm`; empty when one was
 // named. To be asked after the parser.
 std::string MissingCommand(const CLI::App& app);
+
+// The command of a recommendation for the region that was asked for (--region): another one may be
+// the first of the cluster file. What is no command of meridianctl stays as it is.
+std::string CommandFor(const std::string& command, const std::string& region);
 
 }  // namespace meridian::cli
 

@@ -98,6 +98,14 @@ TEST(ProtoJsonTest, OnlyUtf8IsText) {
   }
 }
 
+TEST(SuggestionTest, ARecommendedCommandIsForTheRegionThatWasAsked) {
+  EXPECT_EQ(CommandFor("meridianctl what-if task --ttl 4h", "eu"),
+            "meridianctl what-if task --ttl 4h --region eu");
+  EXPECT_EQ(CommandFor("meridianctl what-if task --ttl 4h", ""),
+            "meridianctl what-if task --ttl 4h");
+  EXPECT_EQ(CommandFor("in the policies: namespaces: {}", "eu"), "in the policies: namespaces: {}");
+}
+
 TEST(ProtoJsonTest, MessagesHaveTheFieldNamesOfTheProtos) {
   admin::v1::ExplainKeyResponse response;
   response.set_slot(7);
