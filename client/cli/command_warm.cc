@@ -16,6 +16,7 @@
 #include "client/cli/text_input.h"
 #include "client/cli/text_table.h"
 #include "common/base/strings.h"
+#include "common/base/utf8.h"
 #include "common/rpc/proto_json.h"
 
 namespace meridian::cli {
@@ -35,6 +36,8 @@ struct WarmArguments {
   std::string name_space;
   std::vector<std::string> keys;
   int32_t priority = 0;
+  std::string deadline;
+  bool literal = false;
   std::string event;
   std::string event_key;
   std::vector<std::string> fields;
@@ -74,7 +77,8 @@ std::string TookText(const WarmJob& job, absl::Time now) {
 
 // Of its keys those that need not be read any more, whatever became of them.
 std::string Progress(const WarmJob& job) {
-  const uint64_t over = job.warmed_keys() + job.absent_keys() + job.failed_keys();
+  const uint64_t over =
+      job.warmed_keys() + job.unkept_keys() + job.absent_keys() + job.failed_keys();
   const uint64_t total = std::max<uint64_t>(job.total_keys(), 1);
   return absl::StrCat(over, "/", job.total_keys(), " (", 100 * over / total, " %)");
 }
@@ -87,9 +91,9 @@ std::string TimeLine(std::string_view name, bool is_known,
 std::string JobText(const WarmJob& job) {
   return absl::StrCat("id        ", job.id(), "\nsource    ", job.source(), "\nnamespace ",
                       job.namespace_(), "\nstate     ", StateText(job), "\nprogress  ",
-                      Progress(job), "\nwarmed    ", job.warmed_keys(), "\nabsent    ",
-                      job.absent_keys(), "\nfailed    ", job.failed_keys(), "\npriority  ",
-                      job.priority(),
+                      Progress(job), "\nwarmed    ", job.warmed_keys(), "\nnot kept  ",
+                      job.unkept_keys(), "\nabsent    ", job.absent_keys(), "\nfailed    ",
+                      job.failed_keys(), "\npriority  ", job.priority(),
                       job.name().empty() ? "" : absl::StrCat("\nname      ", job.name()),
                       "\nqueued    ", TimeText(job.create_time()), " UTC",
                       TimeLine("started   ", job.has_start_time(), job.start_time()),
@@ -152,12 +156,14 @@ ExitCode RunList(const Session& session, const WarmArguments& arguments) {
     return kExitOk;
   }
   const absl::Time now = absl::Now();
-  TextTable table({"id", "source", "namespace", "state", "progress", "absent", "failed", "priority",
-                   "queued (UTC)", "took", "note"});
+  TextTable table({"id", "source", "namespace", "state", "progress", "warmed", "not kept", "absent",
+                   "failed", "priority", "queued (UTC)", "took", "note"});
   for (const WarmJob& job : all.jobs()) {
     table.Add({job.id(), job.source(), job.namespace_(), StateText(job), Progress(job),
-               absl::StrCat(job.absent_keys()), absl::StrCat(job.failed_keys()), absl::StrCat(job.priority()),
-               TimeText(job.create_time()), TookText(job, now), job.error()});
+               absl::StrCat(job.warmed_keys()), absl::StrCat(job.unkept_keys()),
+               absl::StrCat(job.absent_keys()), absl::StrCat(job.failed_keys()),
+               absl::StrCat(job.priority()), TimeText(job.create_time()), TookText(job, now),
+               job.error()});
   }
   session.Print(table.ToText());
   return kExitOk;
@@ -208,7 +214,25 @@ ExitCode RunRun(const Session& session, const WarmArguments& arguments) {
   request.set_priority(arguments.priority);
   const auto keys = ReadList(arguments.keys);
   if (!keys.ok()) return session.Fail(keys.status());
-  for (const std::string& key : *keys) request.add_keys(key);
+  for (const std::string& key : *keys) {
+    if (arguments.literal) {
+      request.add_literal_keys(key);
+    } else if (IsUtf8(key)) {
+      request.add_keys(key);
+    } else {
+      session.Note(absl::StrCat("error: key ", QuoteKey(key),
+                                " is not UTF-8; with --literal keys may hold any bytes"));
+      return kExitUsage;
+    }
+  }
+  if (!arguments.deadline.empty()) {
+    const absl::Duration deadline = *ParseDuration(arguments.deadline);  // The parser has checked.
+    request.set_deadline_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(deadline)));
+    if (request.deadline_ms() == 0) {
+      session.Note("error: --deadline: less than a millisecond");
+      return kExitUsage;
+    }
+  }
   ResultError error;
   coordinator::v1::RunWarmJobResponse answer;
   const auto addresses = CoordinatorAddresses(session, arguments.coordinator, &error);
@@ -216,6 +240,7 @@ ExitCode RunRun(const Session& session, const WarmArguments& arguments) {
       !CallLeader(session, addresses, &Stub::RunWarmJob, request, &answer, &error)) {
     return session.Fail(error);
   }
+  if (!answer.warning().empty()) session.Note(absl::StrCat("warning: ", answer.warning()));
   if (arguments.wait) return Wait(session, addresses, answer.job());
   PrintJob(session, answer.job());
   return kExitOk;
@@ -249,7 +274,12 @@ ExitCode RunEvent(const Session& session, const WarmArguments& arguments) {
       session.Note(absl::StrCat("error: ", field, " is not NAME=VALUE"));
       return kExitUsage;
     }
-    (*event->mutable_fields())[field.substr(0, equals)] = field.substr(equals + 1);
+    const std::string name = field.substr(0, equals);
+    if (!event->mutable_fields()->insert({name, field.substr(equals + 1)}).second) {
+      session.Note(absl::StrCat("error: field ", name,
+                                " is given twice; commas separate several values of one"));
+      return kExitUsage;
+    }
   }
   return ShowFromLeader<coordinator::v1::ReportEventsResponse>(
       session, arguments.coordinator, &Stub::ReportEvents, request,
@@ -324,6 +354,12 @@ void AddRun(CLI::App& warm, CommandContext context, const Arguments& arguments) 
   run->add_option("--schedule", arguments->schedule, "what this schedule of the coordinator warms")
       ->check(EmptyProblem);
   run->add_option("--priority", arguments->priority, "larger runs first")->capture_default_str();
+  run->add_option("--deadline", arguments->deadline,
+                  "give up after this time, 1s to 30d (default: as the coordinator or the schedule "
+                  "says)")
+      ->check(PositiveDurationProblem);
+  run->add_flag("--literal", arguments->literal,
+                "keys as they are, any bytes: braces stand for nothing else");
   run->add_flag("--wait", arguments->wait,
                 "show progress until it is over; exit code 1: it failed");
   run->footer(
@@ -333,6 +369,7 @@ void AddRun(CLI::App& warm, CommandContext context, const Arguments& arguments) 
       "Examples:\n"
       "  meridianctl warm run task 'task:{1..500}' --wait\n"
       "  meridianctl warm run persona '{calm,frustrated}-{flowing,burst}'\n"
+      "  meridianctl warm run task 'task:{1..1000000}' --deadline 20m --priority -1\n"
       "  meridianctl warm run --schedule nightly");
   run->callback([arguments, context] {
     context.action = [arguments, context] { return RunRun(context.session, *arguments); };

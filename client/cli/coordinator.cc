@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/text_input.h"
+#include "common/base/utf8.h"
 
 namespace meridian::cli {
 namespace {
@@ -27,7 +28,45 @@ void NoteOneOfSeveral(const Session& session) {
   if (!asked.empty()) session.Note(absl::StrCat("of region ", asked, " alone; also ", others));
 }
 
+// The first text that is not UTF-8, as "events[0].kind"; empty: all are.
+std::string FieldWithoutText(const google::protobuf::Message& message) {
+  using google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& fields = *message.GetReflection();
+  std::vector<const FieldDescriptor*> set;
+  fields.ListFields(message, &set);
+  for (const FieldDescriptor* field : set) {
+    const int count = field->is_repeated() ? fields.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const std::string name =
+          field->is_repeated() ? absl::StrCat(field->name(), "[", i, "]") : field->name();
+      if (field->type() == FieldDescriptor::TYPE_STRING) {
+        std::string scratch;
+        const std::string& text =
+            field->is_repeated() ? fields.GetRepeatedStringReference(message, field, i, &scratch)
+                                 : fields.GetStringReference(message, field, &scratch);
+        if (!IsUtf8(text)) return name;
+      } else if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
+        const std::string inner =
+            FieldWithoutText(field->is_repeated() ? fields.GetRepeatedMessage(message, field, i)
+                                                  : fields.GetMessage(message, field));
+        if (!inner.empty()) return absl::StrCat(name, ".", inner);
+      }
+    }
+  }
+  return "";
+}
+
 }  // namespace
+
+bool CheckTexts(const google::protobuf::Message& request, ResultError* error) {
+  const std::string field = FieldWithoutText(request);
+  if (field.empty()) return true;
+  error->code = absl::StatusCode::kInvalidArgument;
+  error->reason = "FIELD_INVALID";
+  error->field = field;
+  error->message = absl::StrCat(field, ": is not UTF-8");
+  return false;
+}
 
 std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
                                               ResultError* error) {

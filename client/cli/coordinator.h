@@ -29,11 +29,16 @@ namespace meridian::cli {
 std::vector<std::string> CoordinatorAddresses(const Session& session, const std::string& given,
                                               ResultError* error);
 
+// True when all texts of `request` are UTF-8: gRPC says of others only that it cannot do that.
+// False: `error` names the field.
+bool CheckTexts(const google::protobuf::Message& request, ResultError* error);
+
 // Asks the leader: a standby says who that is. False fills `error`, of which Session::Fail then
 // says that it is of coordinators.
 template <typename Method, typename Request, typename Response>
 bool CallLeader(const Session& session, std::vector<std::string> addresses, Method method,
                 const Request& request, Response* response, ResultError* error) {
+  if (!CheckTexts(request, error)) return false;
   constexpr size_t kMostHops = 8;  // Two that name each other do not keep us.
   session.NameCoordinators(addresses);
   for (size_t i = 0; i < addresses.size() && i < kMostHops; ++i) {

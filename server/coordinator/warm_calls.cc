@@ -30,7 +30,8 @@ grpc::Status ErrorOf(const absl::Status& status) {
   Error error = FromStatus(status);
   if (error.reason == reason::kFieldInvalid) {
     error.details.field = error.message.substr(0, error.message.find(':'));
-  } else if (error.reason == reason::kNamespaceInvalid) {
+  } else if (error.reason == reason::kNamespaceInvalid ||
+             error.reason == reason::kNamespaceReserved) {
     error.details.field = "namespace";
   }
   if (error.reason == "EVENTS_LIMITED") error.details.retry_after = kEventsRetry;
@@ -71,6 +72,7 @@ void ToProto(const WarmJob& job, coordinator::v1::WarmJob* proto) {
   proto->set_warmed_keys(job.warmed_keys);
   proto->set_failed_keys(job.failed_keys);
   proto->set_absent_keys(job.absent_keys);
+  proto->set_unkept_keys(job.unkept_keys);
   proto->set_priority(job.priority);
   proto->set_error(job.error);
   proto->set_name(job.name);
@@ -106,6 +108,12 @@ std::optional<Error> CheckEvent(const coordinator::v1::Event& event, const std::
   if (!event.namespace_().empty() && limits::CheckNamespace(event.namespace_())) {
     return invalid(field + ".namespace",
                    absl::StrCat(QuoteKey(event.namespace_()), " is no namespace"));
+  }
+  if (auto error = limits::CheckWritableNamespace(event.namespace_());
+      error && !event.namespace_().empty()) {
+    error->details.field = field + ".namespace";
+    error->message = absl::StrCat(error->details.field, ": ", error->message);
+    return error;
   }
   if (event.key().size() > limits::kMaxKeyBytes) {
     return invalid(field + ".key", absl::StrCat(event.key().size(), " bytes; at most ",
@@ -195,10 +203,18 @@ void RunWarmJob(Warmer& warmer, const coordinator::v1::RunWarmJobRequest& reques
   asked.name_space = request.namespace_();
   asked.keys.assign(request.keys().begin(), request.keys().end());
   asked.priority = request.priority();
-  warmer.Run(asked, [response, done = std::move(done)](const absl::StatusOr<WarmJob>& job) {
-    if (job.ok()) ToProto(*job, response->mutable_job());
-    done(job.ok() ? grpc::Status::OK : ErrorOf(job.status()));
-  });
+  asked.literal_keys.assign(request.literal_keys().begin(), request.literal_keys().end());
+  constexpr uint64_t kMostMs = 1ull << 52;  // What is more is wrong all the same.
+  asked.deadline =
+      absl::Milliseconds(static_cast<int64_t>(std::min(request.deadline_ms(), kMostMs)));
+  warmer.Run(asked,
+             [&warmer, response, done = std::move(done)](const absl::StatusOr<WarmJob>& job) {
+               if (job.ok()) {
+                 ToProto(*job, response->mutable_job());
+                 response->set_warning(warmer.WarningOf(*job));
+               }
+               done(job.ok() ? grpc::Status::OK : ErrorOf(job.status()));
+             });
 }
 
 void ControlWarmJob(Warmer& warmer, const coordinator::v1::ControlWarmJobRequest& request,

@@ -37,6 +37,7 @@ WarmOutcome OutcomeOf(const cache::v1::Entry& entry) {
     return OutcomeOfError(static_cast<grpc::StatusCode>(entry.error().code()),
                           entry.error().reason());
   }
+  if (entry.not_kept()) return WarmOutcome::kNotKept;
   switch (entry.source()) {
     case cache::v1::SOURCE_L2:
       return WarmOutcome::kFromL2;

@@ -46,7 +46,7 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
   if (key == "on") {
     ASSIGN_OR_RETURN(rule.kind, warm_yaml::ReadName(place, node));
   } else if (key == "of") {
-    ASSIGN_OR_RETURN(rule.of, warm_yaml::ReadName(place, node));
+    ASSIGN_OR_RETURN(rule.of, warm_yaml::ReadNamespace(place, node));
   } else if (key == "key") {
     ASSIGN_OR_RETURN(const std::string text, warm_yaml::Scalar(place, node));
     absl::StatusOr<KeyPattern> pattern = KeyPattern::Parse(text);
@@ -126,7 +126,7 @@ absl::Status ReadWarm(const Place& place, Draft* draft) {
   if (items.empty()) return place.Bad(draft->warm_node, "names no namespace");
   for (const auto& [name_space, node] : items) {
     const Place here = place.At(name_space);
-    RETURN_IF_ERROR(warm_yaml::CheckName(here, node, name_space));
+    RETURN_IF_ERROR(warm_yaml::CheckNamespace(here, node, name_space));
     ASSIGN_OR_RETURN(const std::vector<std::string> texts, Texts(here, node));
     if (texts.empty()) return here.Bad(node, "has no keys");
     for (size_t i = 0; i < texts.size(); ++i) {

@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 #include "server/policy/text.h"
+#include "server/warming/warm_job.h"
 
 namespace meridian::warm_yaml {
 
@@ -70,6 +71,18 @@ absl::Status CheckName(const Place& place, const YAML::Node& node, std::string_v
 absl::StatusOr<std::string> ReadName(const Place& place, const YAML::Node& node) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
   RETURN_IF_ERROR(CheckName(place, node, text));
+  return text;
+}
+
+absl::Status CheckNamespace(const Place& place, const YAML::Node& node, std::string_view name) {
+  RETURN_IF_ERROR(CheckName(place, node, name));
+  const absl::Status status = CheckWarmNamespace(name);
+  return status.ok() ? status : place.Bad(node, status);
+}
+
+absl::StatusOr<std::string> ReadNamespace(const Place& place, const YAML::Node& node) {
+  ASSIGN_OR_RETURN(const std::string text, Scalar(place, node));
+  RETURN_IF_ERROR(CheckNamespace(place, node, text));
   return text;
 }
 

@@ -46,6 +46,9 @@ absl::Status ReadParts(const Place& place, const YAML::Node& node, KeyParts* par
 // [a-z0-9_.-]{1,64}; `node`: where the name is.
 absl::Status CheckName(const Place& place, const YAML::Node& node, std::string_view name);
 absl::StatusOr<std::string> ReadName(const Place& place, const YAML::Node& node);
+// The same of a namespace; not one of the nodes' own (CheckWarmNamespace).
+absl::Status CheckNamespace(const Place& place, const YAML::Node& node, std::string_view name);
+absl::StatusOr<std::string> ReadNamespace(const Place& place, const YAML::Node& node);
 absl::StatusOr<int32_t> ReadPriority(const Place& place, const YAML::Node& node);
 absl::StatusOr<uint64_t> ReadCount(const Place& place, const YAML::Node& node, uint64_t low,
                                    uint64_t high);

@@ -3,6 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/strings.h"
+#include "server/node/limits.h"
+#include "server/policy/text.h"
 
 namespace meridian {
 namespace {
@@ -38,6 +42,15 @@ std::optional<absl::Time> TimeOf(const Json& json, const char* name) {
 }
 
 }  // namespace
+
+absl::Status CheckWarmNamespace(std::string_view name_space) {
+  if (const absl::Status status = CheckName(name_space); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("NAMESPACE_INVALID: ", status.message()));
+  }
+  if (!IsInternalNamespace(name_space)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "NAMESPACE_RESERVED: the namespace ", ToAbsl(name_space), " is the nodes' own and not warmed"));
+}
 
 std::string_view WarmJobStateName(WarmJobState state) {
   switch (state) {
@@ -78,6 +91,7 @@ Json ToJson(const WarmJob& job) {
                {"warmed", job.warmed_keys},
                {"absent", job.absent_keys},
                {"failed", job.failed_keys},
+               {"unkept", job.unkept_keys},
                {"text_bytes", job.text_bytes},
                {"error", job.error},
                {"created_ms", absl::ToUnixMillis(job.create_time)},
@@ -113,6 +127,7 @@ std::optional<WarmJob> WarmJobFromJson(const Json& json) {
   job.warmed_keys = NumberOf(json, "warmed");
   job.absent_keys = NumberOf(json, "absent");
   job.failed_keys = NumberOf(json, "failed");
+  job.unkept_keys = NumberOf(json, "unkept");
   job.text_bytes = NumberOf(json, "text_bytes");
   job.error = TextOf(json, "error");
   job.name = TextOf(json, "name");

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/warming/key_list.h"
@@ -23,6 +24,10 @@
 namespace meridian {
 
 enum class WarmJobState : uint8_t { kQueued, kRunning, kPaused, kDone, kFailed, kCancelled };
+
+// kInvalidArgument "NAMESPACE_INVALID: ...", or "NAMESPACE_RESERVED: ..." of what is the nodes'
+// own.
+absl::Status CheckWarmNamespace(std::string_view name_space);
 
 // "queued" and so on.
 std::string_view WarmJobStateName(WarmJobState state);
@@ -34,16 +39,17 @@ struct WarmJob {
   std::string name_space;
   std::string identity;  // Jobs of the same identity are not queued twice.
   WarmJobState state = WarmJobState::kQueued;
-  int32_t priority = 0;  // Larger runs first.
-  bool refresh = false;  // Its keys are loaded anew, whoever has them.
+  int32_t priority = 0;           // Larger runs first.
+  bool refresh = false;           // Its keys are loaded anew, whoever has them.
   bool has_fixed_budget = false;  // That of its namespace, whatever its source brings.
   uint64_t total_keys = 0;
-  uint64_t next_key = 0;  // All keys below are over: warmed + absent + failed of them.
-  uint64_t warmed_keys = 0;
+  uint64_t next_key = 0;     // All keys below are over: the sum of the next four.
+  uint64_t warmed_keys = 0;  // In the memory of their owners when they were read, or from then on.
   uint64_t absent_keys = 0;  // Neither the region nor an origin has them.
   uint64_t failed_keys = 0;
-  uint64_t text_bytes = 0;  // Of its WarmText in the store.
-  std::string error;        // For people.
+  uint64_t unkept_keys = 0;  // Read, but their owners did not keep them.
+  uint64_t text_bytes = 0;   // Of its WarmText in the store.
+  std::string error;         // For people.
   absl::Time create_time;
   absl::Time deadline;
   std::optional<absl::Time> start_time;  // Its first read.

@@ -6,10 +6,27 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/base/strings.h"
 
 namespace meridian {
+
+namespace {
+
+// Why not all keys of a job without an error are warm; empty: they are.
+std::string ShortfallOf(const WarmJob& job) {
+  std::vector<std::string> parts;
+  if (job.absent_keys > 0) {
+    parts.push_back(absl::StrCat("nobody has ", job.absent_keys, " of the keys"));
+  }
+  if (job.unkept_keys > 0) {
+    parts.push_back(absl::StrCat("the memory of their owners did not keep ", job.unkept_keys));
+  }
+  return absl::StrJoin(parts, "; ");
+}
+
+}  // namespace
 
 absl::StatusOr<WarmQueue::Added> WarmQueue::Add(WarmJob job) {
   size_t live = 0;
@@ -132,6 +149,7 @@ void WarmQueue::Advance(const std::string& id, const Progress& progress) {
   job->warmed_keys += progress.warmed;
   job->absent_keys += progress.absent;
   job->failed_keys += progress.failed;
+  job->unkept_keys += progress.unkept;
 }
 
 void WarmQueue::Finish(const std::string& id, std::string error, absl::Time now) {
@@ -143,9 +161,7 @@ void WarmQueue::Finish(const std::string& id, std::string error, absl::Time now)
   job->state = all_over && !all_failed ? WarmJobState::kDone : WarmJobState::kFailed;
   job->end_time = now;
   if (!error.empty()) job->error = ForPeople(std::move(error));
-  if (job->error.empty() && job->absent_keys > 0) {
-    job->error = absl::StrCat("nobody has ", job->absent_keys, " of the keys");
-  }
+  if (job->error.empty()) job->error = ShortfallOf(*job);
   ForgetOld(id);
 }
 

@@ -71,6 +71,7 @@ class WarmQueue {
     uint64_t warmed = 0;
     uint64_t absent = 0;
     uint64_t failed = 0;
+    uint64_t unkept = 0;
   };
   void Advance(const std::string& id, const Progress& progress);
   // Ends a live job: done when all its keys are over and not all failed; failed otherwise.

@@ -18,6 +18,7 @@ enum class WarmOutcome : uint8_t {
   kResident,     // Its owner had it in memory already.
   kFromL2,       // It was loaded from the regional Redis.
   kFromOrigin,   // It was loaded from the origin.
+  kNotKept,      // It was loaded, and its owner did not keep it in memory.
   kAbsent,       // Nobody has it.
   kOverloaded,   // The node, the owner or the origin has too much to do: ask again later.
   kUnreachable,  // The node, the owner or the origin does not answer: ask again.

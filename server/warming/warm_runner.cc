@@ -100,6 +100,15 @@ void WarmRunner::Budget::Take(double count, absl::Duration now) const {
   }
 }
 
+double WarmRunner::RateOf(const WarmJob& job) const {
+  double rate = budgets_.RateOf(job.name_space);
+  if (const auto origin = budgets_.origin_of.find(job.name_space);
+      origin != budgets_.origin_of.end()) {
+    rate = std::min(rate, budgets_.origins.at(origin->second));
+  }
+  return std::min(rate, hooks_.rate(job).value_or(rate));
+}
+
 WarmRunner::Budget WarmRunner::BudgetOf(const WarmJob& job) {
   const std::string& name_space = job.name_space;
   const std::string key = absl::StrCat("n:", name_space);

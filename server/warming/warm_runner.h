@@ -93,6 +93,8 @@ class WarmRunner {
 
   // Why reads of the namespace wait for the nodes, for people; empty: they do not.
   std::string WaitsFor(const std::string& name_space) const;
+  // Keys a second that the budgets allow the job, alone.
+  double RateOf(const WarmJob& job) const;
   bool has_nodes() const { return !nodes_.empty(); }
   size_t reads_at_once() const { return pace_.limit(clock_.Monotonic()); }
 

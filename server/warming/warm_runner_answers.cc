@@ -21,6 +21,8 @@ std::string_view NameOf(WarmOutcome outcome) {
       return "l2";
     case WarmOutcome::kFromOrigin:
       return "origin";
+    case WarmOutcome::kNotKept:
+      return "not_kept";
     case WarmOutcome::kAbsent:
       return "absent";
     case WarmOutcome::kOverloaded:
@@ -86,6 +88,8 @@ void WarmRunner::TakeOutcomes(const WarmAnswer& answer, Batch* batch) {
       ++batch->progress.absent;
     } else if (outcome <= WarmOutcome::kFromOrigin) {
       ++batch->progress.warmed;
+    } else if (outcome == WarmOutcome::kNotKept) {
+      ++batch->progress.unkept;
     } else {
       ++batch->progress.failed;
       queue_.SetError(batch->job, answer.error);

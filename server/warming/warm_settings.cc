@@ -114,7 +114,7 @@ absl::Status ReadField(const Place& place, const std::string& key, const YAML::N
   } else if (key == "budget") {
     ASSIGN_OR_RETURN(schedule.has_fixed_budget, ReadBudget(place, node));
   } else if (key == "namespace") {
-    ASSIGN_OR_RETURN(schedule.name_space, warm_yaml::ReadName(place, node));
+    ASSIGN_OR_RETURN(schedule.name_space, warm_yaml::ReadNamespace(place, node));
   } else if (key == "missed_limit") {
     ASSIGN_OR_RETURN(schedule.missed_limit, warm_yaml::ReadCount(place, node, 1, 1000));
   } else if (key == "priority") {

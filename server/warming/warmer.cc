@@ -308,9 +308,9 @@ void Warmer::HandleOver(const std::string& id) {
   store_.DropText(id);
   if (const WarmJob* const job = queue_.Find(id); job != nullptr) {
     metrics_.jobs.With({std::string_view(job->source), WarmJobStateName(job->state)}).Add();
-    spdlog::info("warm job {} is {}: {} of {} keys warmed, {} absent, {} failed {}", id,
-                 WarmJobStateName(job->state), job->warmed_keys, job->total_keys, job->absent_keys,
-                 job->failed_keys, job->error);
+    spdlog::info("warm job {} is {}: {} of {} keys warmed, {} not kept, {} absent, {} failed {}",
+                 id, WarmJobStateName(job->state), job->warmed_keys, job->total_keys,
+                 job->unkept_keys, job->absent_keys, job->failed_keys, job->error);
   }
   SaveNow();
 }

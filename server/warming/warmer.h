@@ -62,6 +62,8 @@ struct WarmRequest {
   std::string name_space;
   std::vector<std::string> keys;  // Texts of a KeyList.
   int32_t priority = 0;
+  std::vector<std::string> literal_keys = {};      // In place of `keys`: keys as they are.
+  absl::Duration deadline = absl::ZeroDuration();  // From now; 0: as configured.
 };
 
 enum class WarmAction : uint8_t { kPause, kResume, kCancel };
@@ -93,11 +95,15 @@ class Warmer {
   void SetServing(ColdStart::Nodes nodes) { serving_ = std::move(nodes); }
 
   // Queues a job; `done` when it is stored. The job of the same keys that waits already is answered
-  // in its place. kInvalidArgument "FIELD_INVALID: <field>: why", kNotFound "SCHEDULE_UNKNOWN:
+  // in its place. kInvalidArgument "FIELD_INVALID: <field>: why" and as CheckWarmNamespace,
+  // kNotFound "SCHEDULE_UNKNOWN:
   // ...", kResourceExhausted "WARM_QUEUE_FULL: ...", kUnavailable when this does not lead or the
   // store is away: then nothing is queued, unless leadership ended while the job was being
   // stored.
   void Run(const WarmRequest& request, JobDone done);
+  // What somebody should know who has just queued it, for people: that its keys take longer than
+  // its deadline is. Empty: nothing.
+  std::string WarningOf(const WarmJob& job) const;
   // Queues jobs, all or none; `done` when they are stored. As Run otherwise.
   void QueueAll(const std::vector<WarmOrder>& orders,
                 std::function<void(const absl::Status&)> done);

@@ -14,6 +14,8 @@ namespace meridian {
 namespace {
 
 constexpr int32_t kHighestPriority = 1'000'000;
+constexpr absl::Duration kShortestDeadline = absl::Seconds(1);
+constexpr absl::Duration kLongestDeadline = absl::Hours(24 * 30);
 constexpr double kSecondsAhead = 5;  // What a source of many keys may have in the queue.
 
 absl::Status FieldInvalid(const std::string& field, const std::string& why) {
@@ -34,10 +36,16 @@ absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text
     return FieldInvalid("priority", absl::StrCat(request.priority, " is not -", kHighestPriority,
                                                  "..", kHighestPriority));
   }
+  const bool has_deadline = request.deadline != absl::ZeroDuration();
+  if (has_deadline &&
+      (request.deadline < kShortestDeadline || request.deadline > kLongestDeadline)) {
+    return FieldInvalid("deadline_ms", absl::StrCat("is not from ", DurationText(kShortestDeadline),
+                                                    " to ", DurationText(kLongestDeadline)));
+  }
   const absl::Time now = clock_.Now();
   WarmJob job;
   if (!request.schedule.empty()) {
-    if (!request.name_space.empty() || !request.keys.empty()) {
+    if (!request.name_space.empty() || !request.keys.empty() || !request.literal_keys.empty()) {
       return FieldInvalid("name", "a configured job has its own namespace and keys");
     }
     const auto schedule = settings_->schedules.find(request.schedule);
@@ -49,14 +57,20 @@ absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text
     *text = schedule->second.text;
     if (request.priority != 0) job.priority = request.priority;
   } else {
-    if (const absl::Status status = CheckName(request.name_space); !status.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("NAMESPACE_INVALID: ", status.message()));
+    RETURN_IF_ERROR(CheckWarmNamespace(request.name_space));
+    text->is_literal = !request.literal_keys.empty();
+    if (text->is_literal && !request.keys.empty()) {
+      return FieldInvalid("literal_keys", "there are keys besides; name all in one way");
     }
-    const absl::StatusOr<KeyList> keys = KeyList::Parse(request.keys);
+    text->keys = text->is_literal ? request.literal_keys : request.keys;
+    if (text->is_literal && text->bytes() > kMaxWarmTextBytes) {
+      return FieldInvalid("literal_keys", absl::StrCat("more than ", kMaxWarmTextBytes, " bytes"));
+    }
+    const absl::StatusOr<KeyList> keys = text->ToKeyList();
     if (!keys.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("FIELD_INVALID: ", keys.status().message()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "FIELD_INVALID: ", text->is_literal ? "literal_" : "", keys.status().message()));
     }
-    text->keys = request.keys;
     job.name_space = request.name_space;
     job.identity = absl::StrCat(
         "keys:", HexHash128(absl::StrCat(request.name_space, "\n", text->ToJsonText())));
@@ -65,6 +79,7 @@ absl::StatusOr<WarmJob> Warmer::JobOf(const WarmRequest& request, WarmText* text
     job.create_time = now;
     job.deadline = now + options_.job_deadline;
   }
+  if (has_deadline) job.deadline = now + request.deadline;
   job.source = "manual";
   job.id = absl::StrCat(request.schedule.empty() ? "manual" : request.schedule, "-", token_, ".",
                         ++last_job_);
@@ -163,6 +178,17 @@ void Warmer::Run(const WarmRequest& request, JobDone done) {
     return RunTop(*std::move(job), schedule->second, std::move(done));
   }
   Submit(*std::move(job), text, done);
+}
+
+std::string Warmer::WarningOf(const WarmJob& job) const {
+  const double rate = runner_.RateOf(job);
+  const uint64_t keys = job.total_keys - job.next_key;
+  const absl::Duration takes = absl::Seconds(static_cast<double>(keys) / rate);
+  const absl::Duration left = job.deadline - clock_.Now();
+  if (takes <= left) return "";
+  return absl::StrCat(keys, " keys take ", DurationText(absl::Ceil(takes, absl::Seconds(1))),
+                      " or more at ", NumberText(rate), " keys a second, and the job gives up in ",
+                      DurationText(absl::Floor(left, absl::Seconds(1))));
 }
 
 void Warmer::Submit(WarmJob job, const WarmText& text, const JobDone& done) {

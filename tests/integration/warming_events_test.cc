@@ -319,6 +319,12 @@ TEST_F(WarmingEventsTest, AFloodAndBadEventsAreRefused) {
   EXPECT_EQ(event({"login", "user=7"}).out, "taken\n");
   EXPECT_EQ(event({"logout"}).out, "taken; no rule is for it\n");
   EXPECT_EQ(event({"login", "user"}).exit_code, 2);
+  const CommandResult twice = event({"login", "user=1", "user=2"});
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_THAT(twice.err, HasSubstr("field user is given twice"));
+  EXPECT_THAT(event({"login", "user=\xff"}).err, HasSubstr("is not UTF-8"));
+  EXPECT_THAT(event({"update", "--namespace", "_meridian", "--key", "k"}).err,
+              ::testing::AllOf(HasSubstr("NAMESPACE_RESERVED"), HasSubstr("events[0].namespace")));
   double limited = 0;
   for (const char* name : kCoordinators) {
     limited += FetchMetric(cluster_->Address(name, "http"), "meridian_warm_events_total",

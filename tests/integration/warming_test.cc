@@ -344,6 +344,25 @@ TEST_F(WarmingTest, WarmRunLoadsKeysThatAreThenHitsInL1) {
               AllOf(HasSubstr("FIELD_INVALID"), HasSubstr("keys[1]"), HasSubstr("backwards")));
   EXPECT_THAT(Warm({"run", "--schedule", "nightly"}).err, HasSubstr("SCHEDULE_UNKNOWN"));
   EXPECT_EQ(Warm({"run"}).exit_code, 2);
+  EXPECT_THAT(Warm({"run", "_meridian", "a"}).err, HasSubstr("NAMESPACE_RESERVED"));
+  EXPECT_THAT(Warm({"run", "task", "a", "--deadline", "31d"}).err,
+              AllOf(HasSubstr("FIELD_INVALID"), HasSubstr("deadline_ms")));
+
+  // A deadline of its own, and the warning that it will not do.
+  const CommandResult late = Warm({"run", "slow", "late:{1..1000}", "--deadline=2s", "--wait"});
+  EXPECT_EQ(late.exit_code, 1);
+  EXPECT_THAT(late.err, HasSubstr("warning: 1000 keys take 20s or more at 50 keys a second"));
+  EXPECT_THAT(late.out, AllOf(HasSubstr("failed"), HasSubstr("DEADLINE_EXCEEDED: ")));
+
+  // Keys of any bytes, and texts that are none.
+  const nlohmann::json literal =
+      WarmJson({"run", "task", "\xff", "task:{1..3}", "--literal", "--wait"});
+  EXPECT_EQ(literal.value("total_keys", 0), 2);
+  EXPECT_EQ(literal.value("absent_keys", 0), 2);
+  const CommandResult bytes = Warm({"run", "task", "\xff"});
+  EXPECT_EQ(bytes.exit_code, 2);
+  EXPECT_THAT(bytes.err, HasSubstr("is not UTF-8; with --literal"));
+  EXPECT_THAT(Warm({"pause", "\xff"}).err, HasSubstr("FIELD_INVALID: id: is not UTF-8"));
 }
 
 }  // namespace

@@ -119,6 +119,8 @@ test('the worst job of an hour gives it its colour', () => {
 test('a job is done when its last key is, whatever became of them', () => {
   const job = { total_keys: 10, warmed_keys: 6, absent_keys: 3, failed_keys: 1 };
   assert.deepEqual(progressOf(job), { done: 10, total: 10, text: '10 of 10 keys, 3 absent, 1 failed' });
+  const unkept = { total_keys: 10, warmed_keys: 6, unkept_keys: 2 };
+  assert.deepEqual(progressOf(unkept), { done: 8, total: 10, text: '8 of 10 keys, 2 not kept' });
   assert.deepEqual(progressOf({ total_keys: 10, warmed_keys: 6 }), { done: 6, total: 10, text: '6 of 10 keys' });
 });
 

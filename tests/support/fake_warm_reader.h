@@ -62,6 +62,8 @@ class FakeWarmReader final : public WarmReader {
   void MakeSilent(const std::string& key) { silent_.insert(key); }
   void MakeAbsent(const std::string& key) { absent_.insert(key); }
   void MakeBroken(const std::string& key) { broken_.insert(key); }
+  // Its owner does not keep it.
+  void MakeUnkept(const std::string& key) { unkept_.insert(key); }
 
   // As if nothing had been read.
   void Forget() { warmed_.clear(); }
@@ -121,6 +123,8 @@ class FakeWarmReader final : public WarmReader {
       } else if (broken_.count(key) > 0) {
         answer.outcomes.push_back(WarmOutcome::kFailed);
         answer.error = "ORIGIN_ERROR: by the test";
+      } else if (unkept_.count(key) > 0) {
+        answer.outcomes.push_back(WarmOutcome::kNotKept);
       } else {
         answer.outcomes.push_back(++warmed_[key] > 1 ? WarmOutcome::kResident
                                                      : WarmOutcome::kFromL2);
@@ -139,6 +143,7 @@ class FakeWarmReader final : public WarmReader {
   std::set<std::string> absent_;
   std::set<std::string> broken_;
   std::set<std::string> silent_;
+  std::set<std::string> unkept_;
   std::set<std::string> out_;  // Namespaces.
   std::set<std::string> busy_;
   std::map<std::string, int> warmed_;

@@ -53,8 +53,10 @@ function stateCell(cell, job) {
 // How far a job is: keys that nobody has are done, too.
 export function progressOf(job) {
   const total = job.total_keys ?? 0, absent = job.absent_keys ?? 0, failed = job.failed_keys ?? 0;
-  const done = (job.warmed_keys ?? 0) + absent + failed;
+  const unkept = job.unkept_keys ?? 0;
+  const done = (job.warmed_keys ?? 0) + unkept + absent + failed;
   return { done, total, text: `${format('count', done)} of ${format('count', total)} keys` +
+    (unkept > 0 ? `, ${format('count', unkept)} not kept` : '') +
     (absent > 0 ? `, ${format('count', absent)} absent` : '') +
     (failed > 0 ? `, ${format('count', failed)} failed` : '') +
     (job.error ? `: ${job.error}` : '') };

@@ -88,6 +88,7 @@ TEST_F(WarmingJsonTest, AJobOverAbsentKeysIsDoneWhenAllAreRead) {
   EXPECT_EQ(job["warmed_keys"], 2);
   EXPECT_EQ(job["absent_keys"], 1);
   EXPECT_EQ(job["failed_keys"], 0);
+  EXPECT_EQ(job["unkept_keys"], 0);
 }
 
 TEST_F(WarmingJsonTest, WhoDoesNotLeadHasNone) {

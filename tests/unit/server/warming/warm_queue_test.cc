@@ -213,7 +213,7 @@ TEST(WarmQueueTest, TheStoreGivesBackWhatItGot) {
   ASSERT_TRUE(queue.Add(Job("c")).ok());
   ASSERT_TRUE(queue.Cancel("c", kStart).ok());
   queue.Begin("a", kStart);
-  queue.Advance("a", {.keys = 4, .warmed = 1, .absent = 2, .failed = 1});
+  queue.Advance("a", {.keys = 5, .warmed = 1, .absent = 2, .failed = 1, .unkept = 1});
   queue.SetError("a", "\"quoted\"\n");
   ASSERT_TRUE(queue.Pause("b").ok());
   const std::string stored = queue.ToJson().dump();

@@ -134,6 +134,10 @@ TEST(WarmRuleTest, ErrorsNameFileLineFieldAndReason) {
   EXPECT_THAT(ErrorOf("{on: a, fields: [projct], warm: {t: ['x', '{project}']}}"),
               AllOf(HasSubstr("rules.r.warm.t[1]"), HasSubstr("known are projct")));
   EXPECT_THAT(ErrorOf("{warm: {t: [x]}}"), HasSubstr("rules.r: on is missing"));
+  EXPECT_THAT(ErrorOf("{on: a, warm: {_meridian: [x]}}"),
+              HasSubstr("rules.r.warm._meridian: NAMESPACE_RESERVED: "));
+  EXPECT_THAT(ErrorOf("{on: a, of: _meridian.x, warm: {t: [x]}}"),
+              HasSubstr("rules.r.of: NAMESPACE_RESERVED: "));
   EXPECT_THAT(ErrorOf("{on: a}"), HasSubstr("warm is missing"));
   EXPECT_THAT(ErrorOf("{on: a, warm: {}}"), HasSubstr("rules.r.warm: names no namespace"));
   EXPECT_THAT(ErrorOf("{on: a, warm: {T: [x]}}"), HasSubstr("rules.r.warm.T: 'T' is not [a-z0-9"));

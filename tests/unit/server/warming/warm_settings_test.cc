@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -94,6 +95,11 @@ TEST(WarmSettingsTest, ErrorsNameFileLineFieldValueAndRule) {
               HasSubstr("keys is missing"));
   EXPECT_THAT(ErrorOf("schedules: {S P: {cron: '@daily', namespace: t, keys: [a]}}"),
               HasSubstr("[a-z0-9_.-]"));
+  for (const char* list : {"schedules", "startup"}) {
+    const char* const when = list[1] == 'c' ? "cron: '@daily', " : "";
+    EXPECT_THAT(ErrorOf(absl::StrCat(list, ": {s: {", when, "namespace: _meridian, keys: [a]}}")),
+                HasSubstr(absl::StrCat(list, ".s.namespace: NAMESPACE_RESERVED: ")));
+  }
   EXPECT_THAT(ErrorOf("schedules: [a]"), HasSubstr("schedules: must be a map"));
   EXPECT_THAT(ErrorOf("budgets: {namespaces: {task: 0}}"), HasSubstr("budgets.namespaces.task"));
   EXPECT_THAT(ErrorOf("budgets: {origins: {o: {namespaces: [a]}}}"),
