@@ -30,6 +30,7 @@
 #include "server/figures/grpc_figure_transport.h"
 #include "server/http_client/http_client.h"
 #include "server/l2/redis_lease_store.h"
+#include "server/node/keeping_lease_store.h"
 #include "server/node/local_lease_store.h"
 #include "server/policy/redis_url.h"
 #include "server/warming/grpc_warm_reader.h"
@@ -99,7 +100,19 @@ absl::Status CoordinatorServer::OpenStore() {
   RedisClientOptions options;
   ASSIGN_OR_RETURN(options.url, ParseRedisUrl(config_.redis_url));
   ASSIGN_OR_RETURN(loop_, EventLoop::Create("redis"));
-  ASSIGN_OR_RETURN(store_, RedisLeaseStore::Create(*loop_, std::move(options), clock_, nullptr));
+  ASSIGN_OR_RETURN(std::unique_ptr<LeaseStore> redis,
+                   RedisLeaseStore::Create(*loop_, std::move(options), clock_, nullptr));
+  // What prediction has learnt is large, and stored anew every minute.
+  auto store = std::make_unique<KeepingLeaseStore>(
+      KeepingLeaseStoreOptions{.not_kept = {"warm/prediction"}}, std::move(redis));
+  const KeepingLeaseStore& keeping = *store;
+  metrics_.AddCallbackCounters(
+      {"meridian_coordinator_store_losses_total",
+       "Times that Redis had lost its data, and what this coordinator knew was written again."},
+      [&keeping]() -> std::vector<MetricSample> {
+        return {{{}, static_cast<double>(keeping.losses())}};
+      });
+  store_ = std::move(store);
   return absl::OkStatus();
 }
 

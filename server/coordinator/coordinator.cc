@@ -42,7 +42,12 @@ Coordinator::Coordinator(CoordinatorOptions options, const Clock& clock, Executo
       store_(store),
       lease_(options_.lease, clock, executor, store,
              {[this](uint64_t token) { HandleElected(token); },
-              [this](const std::string& why) { HandleLost(why); }}) {}
+              [this](const std::string& why) { HandleLost(why); },
+              [] {
+                spdlog::warn(
+                    "the store had lost its data (emptied, or failed over to a replica without "
+                    "them); what this coordinator knows is written again");
+              }}) {}
 
 void Coordinator::Start(std::string address, std::string http_address) {
   lease_.Start(std::move(address), std::move(http_address));

@@ -1,5 +1,6 @@
 #include "server/coordinator/leader_lease.h"
 
+#include <algorithm>
 #include <cassert>
 #include <iterator>
 #include <utility>
@@ -7,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace meridian {
-
 LeaderLease::LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executor& executor,
                          LeaseStore& store, Listener listener)
     : options_(std::move(options)),
@@ -43,13 +43,33 @@ void LeaderLease::Ask() {
   const uint64_t generation = ++generation_;
   const absl::Duration asked_at = clock_.Monotonic();
   store_.TryAcquire(
-      options_.name, {options_.holder, address_, http_address_, note_}, options_.ttl,
+      options_.name, {options_.holder, address_, http_address_, note_, known_token_, Claim()},
+      options_.ttl,
       [this, executor = &executor_, generation, asked_at](absl::StatusOr<LeaseState> answer) {
         executor->Post([this, generation, asked_at, answer = std::move(answer)] {
           HandleAnswer(generation, asked_at, answer);
         });
       });
   AskAfter(options_.ttl / 3);
+}
+
+LeaseClaim LeaderLease::Claim() {
+  if (is_leader()) return LeaseClaim::kLeads;
+  if (free_since_.has_value() && clock_.Monotonic() - *free_since_ >= options_.ttl) {
+    return LeaseClaim::kInsists;  // Whoever is to be before us is not there.
+  }
+  const bool led_last = known_token_ != 0 && own_token_ == known_token_;
+  return led_last ? LeaseClaim::kInsists : LeaseClaim::kTakes;
+}
+
+void LeaderLease::Hear(const LeaseState& answer) {
+  known_token_ = std::max(known_token_, answer.token);
+  if (answer.held) own_token_ = answer.token;
+  if (!answer.holder.empty()) {
+    free_since_.reset();
+  } else if (!free_since_.has_value()) {
+    free_since_ = clock_.Monotonic();
+  }
 }
 
 void LeaderLease::AskAfter(absl::Duration delay) {
@@ -70,6 +90,7 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
     view_.problem = std::string(answer.status().message());
     return;
   }
+  Hear(*answer);
   if (!answer->held) {
     StepDown(absl::StrCat("the lease is held by ", answer->holder));
     absl::MutexLock lock(&mu_);
@@ -91,6 +112,7 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
   executor_.PostAfter(valid_until - clock_.Monotonic(), [this] { CheckExpiry(); });
   // A new token means that the lease was free in between: another leader may have been there.
   if (replaced) listener_.on_lost("the lease had run out");
+  if (answer->lost_data && listener_.on_data_lost) listener_.on_data_lost();
   if (elected) listener_.on_elected(answer->token);
 }
 

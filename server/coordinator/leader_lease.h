@@ -3,7 +3,11 @@
 // Promise: is_leader() of two processes is never true at the same time, as long as their monotonic
 //   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from
 //   when it asked, not from when the answer came, and stops `margin` before the store lets another
-//   in. What a paused leader sends late is refused by the fencing token (lease_store.h).
+//   in. What a paused leader sends late is refused by the fencing token (lease_store.h). A store
+//   that loses its data is the exception: a coordinator that starts in that very moment, and has
+//   never heard of a leader, leads beside the old one for up to ttl.
+//   When the store has lost its data, who led last is before the others: they wait until nobody has
+//   taken the lease for ttl.
 // Cost: one small call to the store every ttl / 3, every ttl / 10 while it fails.
 // Thread safety: is_leader() and view() may be called by any thread; everything else, and the
 //   listeners, run on the executor. REQUIRES: the executor is stopped before this is destroyed, and
@@ -15,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,6 +54,7 @@ class LeaderLease {
   struct Listener {
     std::function<void(uint64_t token)> on_elected;
     std::function<void(const std::string& why)> on_lost;
+    std::function<void()> on_data_lost = nullptr;  // The store had forgotten all; this one leads.
   };
 
   LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executor& executor, LeaseStore& store,
@@ -85,6 +91,9 @@ class LeaderLease {
                     const absl::StatusOr<LeaseState>& answer);
   void CheckExpiry();
   void TakeNotes(const LeaseState& answer);
+  LeaseClaim Claim();
+  // Of what every answer tells.
+  void Hear(const LeaseState& answer);
   void ForgetLeader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const LeaderLeaseOptions options_;
@@ -98,9 +107,12 @@ class LeaderLease {
   std::string note_;
   std::map<std::string, Note> notes_;  // By holder.
   bool stopped_ = false;
-  uint64_t generation_ = 0;  // Of the last question.
-  uint64_t last_heard_ = 0;  // Generation of the last answer; older ones are not heard.
-  mutable absl::Mutex mu_;   // Never held while a listener or the store is called.
+  uint64_t generation_ = 0;   // Of the last question.
+  uint64_t last_heard_ = 0;   // Generation of the last answer; older ones are not heard.
+  uint64_t known_token_ = 0;  // The highest that was heard of,
+  uint64_t own_token_ = 0;    // and the last one of our own.
+  std::optional<absl::Duration> free_since_;  // Monotonic; nullopt: somebody has the lease.
+  mutable absl::Mutex mu_;                    // Never held while a listener or the store is called.
   LeaderView view_ ABSL_GUARDED_BY(mu_);
   absl::Duration valid_until_ ABSL_GUARDED_BY(mu_);  // Monotonic; of view_.leading.
 };

@@ -31,14 +31,16 @@ RedisCommand ScriptCall(std::string_view name, const Script& script,
   return RedisCommand::Call(name, script, 1 + keys.size() + arguments.size(), std::move(bytes));
 }
 
-// {held, token, holder, address, HTTP address, then the id and the note of each that left one}.
+// {held, token, holder, address, HTTP address, then the id and the note of each that left one};
+// held: 2 when the data was lost.
 absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
   LeaseState state;
   if (reply.elements.size() < 5 || reply.elements.size() % 2 == 0 ||
       !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &state.token)) {
     return absl::InternalError("the lease script answered something unexpected");
   }
-  state.held = reply.elements[0].integer == 1;
+  state.held = reply.elements[0].integer != 0;
+  state.lost_data = reply.elements[0].integer == 2;
   state.holder = reply.elements[2].text();
   state.address = reply.elements[3].text();
   state.http_address = reply.elements[4].text();
@@ -71,9 +73,10 @@ void RedisLeaseStore::Submit(RedisCommand command, OneReply done) {
 void RedisLeaseStore::TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
                                  LeaseCallback callback) {
   const std::string ttl_ms = absl::StrCat(std::max<int64_t>(absl::ToInt64Milliseconds(ttl), 1));
-  Submit(ScriptCall("lease_acquire", kLeaseAcquireScript, {LeaseKey(name), TokenKey(name)},
-                    {bid.holder, bid.address, ttl_ms, bid.http_address, bid.note,
-                     absl::StrCat(kMaxNotes)}),
+  Submit(ScriptCall(
+             "lease_acquire", kLeaseAcquireScript, {LeaseKey(name), TokenKey(name)},
+             {bid.holder, bid.address, ttl_ms, bid.http_address, bid.note, absl::StrCat(kMaxNotes),
+              absl::StrCat(bid.known_token), absl::StrCat(static_cast<int>(bid.claim))}),
          [callback = std::move(callback)](absl::StatusOr<Reply> reply) {
            if (!reply.ok()) return callback(reply.status());
            callback(ParseLease(*reply));
@@ -98,7 +101,8 @@ void RedisLeaseStore::PutAllFenced(std::string name, uint64_t token,
   std::vector<std::string> arguments = {absl::StrCat(token)};
   for (const FencedWrite& write : writes) {
     keys.push_back(ValueKey(write.key));
-    arguments.push_back(write.value.has_value() ? absl::StrCat("=", *write.value) : "-");
+    const char* const how = write.if_absent ? "+" : "=";
+    arguments.push_back(write.value.has_value() ? absl::StrCat(how, *write.value) : "-");
   }
   Submit(ScriptCall("put_fenced", kPutFencedScript, keys, arguments),
          [callback = std::move(callback), name, token](const absl::StatusOr<Reply>& reply) {

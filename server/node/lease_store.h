@@ -4,6 +4,9 @@
 //
 // Fencing: every change of leader raises the token; PutFenced of an older token is refused, so a
 //   paused leader that wakes up changes nothing (Kleppmann, "How to do distributed locking", 2016).
+//   A store that has lost its data counts on from the highest token that a bidder has heard of, and
+//   leaves the lease to whoever led when it did, who still knows what was stored
+//   (keeping_lease_store.h).
 // Promise: every callback is called exactly once, on the store's own thread; it must not block.
 // Thread safety: all methods may be called concurrently.
 
@@ -23,28 +26,39 @@
 
 namespace meridian {
 
+// How much a bidder wants a lease that is free.
+enum class LeaseClaim : uint8_t {
+  kTakes = 0,    // Takes it, unless the store has lost its data.
+  kInsists = 1,  // Takes it.
+  kLeads = 2,    // Takes it; had it until now, as far as it knows, with `known_token`.
+};
+
 // Who asks for a lease, and what it tells the others by that.
 struct LeaseBid {
   std::string holder;             // Its id.
   std::string address;            // Where it is reached.
   std::string http_address = {};  // The same over HTTP; empty: it is not.
   std::string note = {};          // Of one that does not get it, to the holder; empty: nothing.
+  uint64_t known_token = 0;       // The highest that it has heard of.
+  LeaseClaim claim = LeaseClaim::kTakes;
 };
 
 struct LeaseState {
   bool held = false;              // By the caller.
   uint64_t token = 0;             // Fencing token of the holder.
-  std::string holder;             // Id of the holder.
+  std::string holder;             // Id of the holder; empty: it is free.
   std::string address;            // Where the holder is reached.
   std::string http_address = {};  // Empty: not known, as of a holder of an older release.
   // To the holder alone, and once: the notes of those that asked since it did last, by their ids.
   std::map<std::string, std::string> notes = {};
+  bool lost_data = false;  // Held, by a store that has forgotten the token.
 };
 
 // One value of PutAllFenced; nullopt deletes it.
 struct FencedWrite {
   std::string key;
   std::optional<std::string> value;
+  bool if_absent = false;  // Stored only where there is none.
 };
 
 class LeaseStore {
@@ -57,8 +71,9 @@ class LeaseStore {
 
   virtual ~LeaseStore() = default;
 
-  // Takes the lease `name` for `ttl` if it is free or already `bid.holder`'s (renewal keeps the
-  // token), and answers who has it now. Of at most kMaxNotes the notes are kept.
+  // Takes the lease `name` for `ttl` if it is free, as `bid.claim` wants it, or already
+  // `bid.holder`'s (renewal keeps the token), and answers who has it now. Of at most kMaxNotes the
+  // notes are kept.
   virtual void TryAcquire(std::string name, LeaseBid bid, absl::Duration ttl,
                           LeaseCallback callback) = 0;
 

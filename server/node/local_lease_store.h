@@ -1,5 +1,6 @@
 // LocalLeaseStore is the LeaseStore of a coordinator that has no Redis and is alone: leases and
-// values in this process' memory, gone when it ends.
+// values in this process' memory, gone when it ends. Who is alone has nobody to wait for: whatever
+// its claim, it gets a lease that is free.
 //
 // Callbacks are called from the given executor. Thread safety: all methods may be called
 // concurrently.
@@ -78,6 +79,7 @@ class LocalLeaseStore final : public LeaseStore {
     if (IsHeld(lease, clock_.Monotonic()) && lease.state.token == token) {
       for (FencedWrite& write : writes) {
         if (write.value.has_value()) {
+          if (write.if_absent && values_.count(write.key) > 0) continue;
           values_[write.key] = *std::move(write.value);
         } else {
           values_.erase(write.key);

@@ -65,7 +65,10 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
   }
   LeaseState Acquire(std::string holder, absl::Duration ttl = absl::Minutes(1),
                      std::string name = "leader", std::string note = "") {
-    const LeaseBid bid = {holder, "at:" + holder, "http:" + holder, note};
+    return Bid({holder, "at:" + holder, "http:" + holder, note}, ttl, name);
+  }
+  LeaseState Bid(const LeaseBid& bid, absl::Duration ttl = absl::Minutes(1),
+                 const std::string& name = "leader") {
     const auto state = Wait<absl::StatusOr<LeaseState>>(
         [&](auto done) { store_->TryAcquire(name, bid, ttl, done); });
     EXPECT_TRUE(state.ok()) << state.status();
@@ -88,6 +91,8 @@ class LeaseStoreContractTest : public ::testing::TestWithParam<Backend> {
     EXPECT_TRUE(value.ok()) << value.status();
     return value.value_or(std::nullopt);
   }
+  // REQUIRES: one Redis.
+  void Empty() { ASSERT_EQ(redis_->Command({"FLUSHALL"}).value_or("-"), "+OK"); }
   void LetPass(absl::Duration duration) {
     fake_clock_.Advance(duration);
     if (GetParam() != Backend::kLocal) absl::SleepFor(duration);
@@ -179,13 +184,51 @@ TEST_P(LeaseStoreContractTest, SeveralValuesAreStoredTogetherOrNotAtAll) {
   EXPECT_EQ(Value("epoch"), "1");
   EXPECT_EQ(Value("jobs"), any_bytes);
   EXPECT_EQ(Value("empty"), "");
-  EXPECT_TRUE(PutAll(token, {{"epoch", "2"}, {"jobs", std::nullopt}, {"never", std::nullopt}}).ok());
+  EXPECT_TRUE(
+      PutAll(token, {{"epoch", "2"}, {"jobs", std::nullopt}, {"never", std::nullopt}}).ok());
   EXPECT_EQ(Value("epoch"), "2");
   EXPECT_EQ(Value("jobs"), std::nullopt);
   EXPECT_EQ(PutAll(token + 1, {{"epoch", "3"}, {"empty", std::nullopt}}).code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Value("epoch"), "2");
   EXPECT_EQ(Value("empty"), "");
+}
+
+TEST_P(LeaseStoreContractTest, AValueThatIsStoredIfAbsentReplacesNone) {
+  const uint64_t token = Acquire("a").token;
+  ASSERT_TRUE(PutAll(token, {{"x", "1"}}).ok());
+  ASSERT_TRUE(PutAll(token, {{"x", "2", true}, {"y", "3", true}}).ok());
+  EXPECT_EQ(Value("x"), "1");
+  EXPECT_EQ(Value("y"), "3");
+}
+
+TEST_P(LeaseStoreContractTest, AStoreThatLostItsDataCountsOnAndLeavesTheLeaseToItsLeader) {
+  if (GetParam() != Backend::kRedis) GTEST_SKIP() << "emptied by FLUSHALL of one server";
+  for (int i = 0; i < 4; ++i) {
+    Acquire("a");
+    ASSERT_TRUE(Release("a").ok());
+  }
+  LeaseBid a = {"a", "at:a"};
+  a.known_token = Bid(a).token;
+  EXPECT_EQ(a.known_token, 5u);
+  Empty();
+  LeaseBid b = {"b", "at:b"};
+  b.known_token = a.known_token;
+  const LeaseState left = Bid(b);
+  EXPECT_FALSE(left.held);
+  EXPECT_EQ(left.holder, "");
+  a.claim = LeaseClaim::kLeads;
+  const LeaseState goes_on = Bid(a);
+  EXPECT_TRUE(goes_on.held);
+  EXPECT_TRUE(goes_on.lost_data);
+  EXPECT_EQ(goes_on.token, 5u) << "nobody has led in between";
+  EXPECT_FALSE(Bid(a).lost_data) << "it is told once";
+  Empty();
+  b.claim = LeaseClaim::kInsists;
+  const LeaseState taken = Bid(b);
+  EXPECT_TRUE(taken.held);
+  EXPECT_TRUE(taken.lost_data);
+  EXPECT_EQ(taken.token, 6u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, LeaseStoreContractTest,

@@ -239,6 +239,43 @@ TEST_F(PolicyRolloutTest, Requirement1_14_ByHandAVersionReachesEveryNodeAndComes
       << PoliciesAt((*late)->admin());
 }
 
+// Redis forgets everything while a coordinator leads, and once more while it is away.
+TEST_F(PolicyRolloutTest, ARedisThatLosesItsDataTakesNoPoliciesAndNoMembers) {
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kGood));
+  ASSERT_NO_FATAL_FAILURE(PutInForce(kBetter));
+  ASSERT_TRUE(AwaitPolicies("version 2 of the coordinator: ttl: 10m"));
+  const auto losses = [this](const std::string& coordinator) {
+    const absl::StatusOr<HttpPage> page =
+        HttpGet(cluster_->Address(coordinator, "http"), "/metrics");
+    return page.ok() ? MetricSum(page->body, "meridian_coordinator_store_losses_total") : -1;
+  };
+  const std::string port = cluster_->Address("us-redis", "redis");
+  const auto flush = [&port] {
+    return RunCommand({"redis-cli", "-p", port.substr(port.rfind(':') + 1), "FLUSHALL"}).out;
+  };
+  const std::string leader = Leader();
+  ASSERT_NE(leader, "");
+  ASSERT_THAT(flush(), HasSubstr("OK"));
+  ASSERT_TRUE(WaitUntil([&] { return losses(leader) == 1; }, kLimit)) << losses(leader);
+  EXPECT_EQ(Leader(), leader);
+  cluster_->Kill(leader);
+  ASSERT_TRUE(AwaitState("done 100"));
+  const std::string next = Leader();
+  EXPECT_NE(next, leader);
+  EXPECT_TRUE(AwaitPolicies("version 2 of the coordinator: ttl: 10m"));
+  EXPECT_EQ(Policy({"rollback"}).exit_code, 0) << "it knows what was before";
+  EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
+
+  cluster_->Restart(leader);
+  cluster_->Kill("us-redis");
+  ASSERT_TRUE(WaitUntil([&] { return Leader().empty(); }, kLimit));
+  cluster_->Restart("us-redis");
+  ASSERT_TRUE(WaitUntil([&] { return Leader() == next; }, kLimit)) << "who led last knows";
+  EXPECT_EQ(losses(next), 1);
+  EXPECT_TRUE(AwaitState("rolled_back 0"));
+  EXPECT_TRUE(AwaitPolicies("version 1 of the coordinator: ttl: 5m"));
+}
+
 TEST_F(PolicyRolloutTest, BadFilesAreRefusedWithFieldLineAndReason) {
   const CommandResult bad = WithFile("apply", "namespaces:\n  task:\n    ttl: soon\n");
   EXPECT_EQ(bad.exit_code, 1);

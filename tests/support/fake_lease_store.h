@@ -95,6 +95,12 @@ class FakeLeaseStore {
     absl::MutexLock lock(&mu_);
     values_[key] = std::move(value);
   }
+  // All data is lost: leases, tokens and values.
+  void Empty() {
+    absl::MutexLock lock(&mu_);
+    leases_.clear();
+    values_.clear();
+  }
   // Writes that were refused because of an old token.
   int fenced_off() {
     absl::MutexLock lock(&mu_);
@@ -114,8 +120,15 @@ class FakeLeaseStore {
     Lease& lease = leases_[name];
     const absl::Duration now = clock_.Monotonic();
     const bool free = now >= lease.ends_at;
+    const bool lost = free && lease.token < bid.known_token;
+    if (lost && bid.claim == LeaseClaim::kTakes) {
+      LeaseState state;
+      state.token = bid.known_token;
+      return state;
+    }
     if (free) {
-      ++lease.token;
+      if (lost) lease.token = bid.known_token;
+      if (!lost || bid.claim != LeaseClaim::kLeads) ++lease.token;
       lease.notes.clear();
     }
     const bool held = free || lease.by.holder == bid.holder;
@@ -128,6 +141,7 @@ class FakeLeaseStore {
     LeaseState state = {held, lease.token, lease.by.holder, lease.by.address,
                         lease.by.http_address};
     if (held) state.notes.swap(lease.notes);
+    state.lost_data = lost;
     return state;
   }
   absl::Status Give(const std::string& name, const std::string& holder) {
@@ -145,6 +159,7 @@ class FakeLeaseStore {
     }
     for (FencedWrite& write : writes) {
       if (write.value.has_value()) {
+        if (write.if_absent && values_.count(write.key) > 0) continue;
         values_[write.key] = *std::move(write.value);
       } else {
         values_.erase(write.key);

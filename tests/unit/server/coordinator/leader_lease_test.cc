@@ -1,5 +1,6 @@
 #include "server/coordinator/leader_lease.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,7 +27,8 @@ struct Candidate {
         options, clock, executor, *view,
         LeaderLease::Listener{
             [this](uint64_t token) { events.push_back("elected " + std::to_string(token)); },
-            [this](const std::string& why) { events.push_back("lost"); }});
+            [this](const std::string& why) { events.push_back("lost"); },
+            [this] { events.push_back("data lost"); }});
     lease->Start(name + ":7410", name + ":7413");
   }
 
@@ -64,6 +66,46 @@ TEST_F(LeaderLeaseTest, OneIsElectedAndTheOtherKnowsItsAddress) {
   EXPECT_EQ(b_.lease->view().address, "a:7410");
   EXPECT_EQ(b_.lease->view().http_address, "a:7413");
   EXPECT_EQ(b_.lease->view().token, 1u);
+}
+
+TEST_F(LeaderLeaseTest, AStoreThatIsEmptiedLeavesTheLeaderWhereItIs) {
+  RunFor(absl::Seconds(10));
+  for (int i = 0; i < 20; ++i) {
+    store_.Empty();
+    RunFor(absl::Milliseconds(50 * i));  // Whoever asks first.
+  }
+  RunFor(absl::Seconds(10));
+  EXPECT_TRUE(a_.lease->is_leader());
+  EXPECT_EQ(a_.lease->view().token, 1u);
+  EXPECT_EQ(a_.events[0], "elected 1");
+  EXPECT_EQ(std::count(a_.events.begin(), a_.events.end(), "lost"), 0);
+  EXPECT_GT(std::count(a_.events.begin(), a_.events.end(), "data lost"), 5);
+  EXPECT_THAT(b_.events, ElementsAre());
+}
+
+TEST_F(LeaderLeaseTest, AStoreThatWasAwayAndComesBackEmptyIsOfWhoLedLast) {
+  RunFor(absl::Seconds(10));
+  for (Candidate* candidate : {&a_, &b_}) candidate->view->SetReachable(false);
+  RunFor(absl::Seconds(10));
+  ASSERT_FALSE(a_.lease->is_leader());
+  store_.Empty();
+  b_.view->SetReachable(true);  // The other one reaches it first.
+  RunFor(absl::Seconds(1));
+  a_.view->SetReachable(true);
+  RunFor(absl::Seconds(5));
+  EXPECT_TRUE(a_.lease->is_leader());
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost", "data lost", "elected 2"));
+}
+
+TEST_F(LeaderLeaseTest, WhenWhoLedLastDoesNotComeBackToAnEmptyStoreTheOtherLeads) {
+  RunFor(absl::Seconds(10));
+  a_.paused = true;
+  store_.Empty();
+  RunFor(absl::Seconds(2));
+  EXPECT_FALSE(b_.lease->is_leader());
+  RunFor(absl::Seconds(3));
+  EXPECT_TRUE(b_.lease->is_leader());
+  EXPECT_EQ(b_.lease->view().token, 2u) << "never one that was given before";
 }
 
 TEST_F(LeaderLeaseTest, WhoeverIsCutOffKnowsNoAddressOfALeader) {
