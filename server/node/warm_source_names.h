@@ -10,8 +10,8 @@
 
 namespace meridian {
 
-inline constexpr std::array<std::string_view, 5> kWarmSourceNames = {"manual", "prediction", "rule",
-                                                                     "schedule", "startup"};
+inline constexpr std::array<std::string_view, 6> kWarmSourceNames = {
+    "fixed", "manual", "prediction", "rule", "schedule", "startup"};
 
 inline bool IsWarmSource(std::string_view name) {
   return std::find(kWarmSourceNames.begin(), kWarmSourceNames.end(), name) !=

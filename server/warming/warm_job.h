@@ -56,6 +56,9 @@ struct WarmJob {
   std::optional<absl::Time> end_time;
 
   bool over() const { return state >= WarmJobState::kDone; }
+  // What nodes follow what it brings under. A fixed budget has a name of its own: what is read
+  // whatever it brings is no verdict on those that have to earn theirs.
+  std::string followed_as() const { return has_fixed_budget ? "fixed" : source; }
   friend bool operator==(const WarmJob&, const WarmJob&) = default;
 };
 

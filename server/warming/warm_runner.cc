@@ -365,7 +365,7 @@ void WarmRunner::Send(const WarmJob& job, Run* run, Batch batch) {
   if (batch.unanswered == 0) batch.answered_then = lane.answered;
   const std::string& node = nodes_[next_node_++ % nodes_.size()];
   auto shared = std::make_shared<Batch>(std::move(batch));
-  reader_.Read(node, job.name_space, keys, {options_.read_timeout, job.refresh, job.source},
+  reader_.Read(node, job.name_space, keys, {options_.read_timeout, job.refresh, job.followed_as()},
                [this, executor = &executor_, generation = generation_, shared,
                 sent_at = clock_.Monotonic(), clock = &clock_](WarmAnswer answer) {
                  const absl::Duration took = clock->Monotonic() - sent_at;

@@ -9,9 +9,13 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr char kFixed[] = "fixed";
 constexpr char kManual[] = "manual";
 constexpr char kPrediction[] = "prediction";
 constexpr char kStartup[] = "startup";
+
+// Never held back.
+bool IsAsked(const std::string& source) { return source == kFixed || source == kManual; }
 
 uint64_t Grown(uint64_t now, uint64_t before) { return now - std::min(now, before); }
 
@@ -130,7 +134,7 @@ bool WarmSources::Tick(absl::Duration now) {
 
 std::optional<double> WarmSources::RateOf(const std::string& source, const std::string& name_space,
                                           absl::Duration now) {
-  if (source == kManual) return std::nullopt;
+  if (IsAsked(source)) return std::nullopt;
   const OfName* const of = Of({source, name_space}, now);
   if (of == nullptr && source == kPrediction) {
     return std::min(kFirstOfPrediction, ceiling_(name_space));
@@ -158,7 +162,7 @@ std::vector<WarmSources::View> WarmSources::List(const std::string& name_space) 
     if (!name_space.empty() && name.second != name_space) continue;
     views.push_back(
         {name.first, name.second, of.outcomes, of.budget.precision(), of.budget.net_benefit(),
-         name.first == kManual ? ceiling_(name.second) : of.budget.rate(), of.refused, of.earlier});
+         IsAsked(name.first) ? ceiling_(name.second) : of.budget.rate(), of.refused, of.earlier});
   }
   return views;
 }

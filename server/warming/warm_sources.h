@@ -8,7 +8,8 @@
 // Bounded: at most kMaxSources pairs of source and namespace; others run as one of which nothing is
 //   known yet: prediction with its first budget, others under the namespace's alone. A pair that
 //   did nothing for kIdle is forgotten.
-// What people ask for ("manual") is counted and never held back: they know why.
+// What people ask for ("manual", and by `budget: fixed`) is counted and never held back: they know
+//   why.
 // Thread safety: none; used on the coordinator's executor. Times are monotonic.
 
 #ifndef MERIDIAN_SERVER_WARMING_WARM_SOURCES_H_

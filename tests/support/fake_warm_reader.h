@@ -30,6 +30,7 @@ class FakeWarmReader final : public WarmReader {
     ++reads_by_address_[address];
     ++reads_;
     keys_asked_ += keys.size();
+    for (const std::string& key : keys) sources_[key].insert(options.source);
     if (options.refresh) refreshed_.insert(keys.begin(), keys.end());
     most_keys_ = std::max(most_keys_, keys.size());
     held_.push_back({name_space, keys, std::move(done)});
@@ -70,6 +71,8 @@ class FakeWarmReader final : public WarmReader {
 
   // How often a key was answered with a value.
   const std::map<std::string, int>& warmed() const { return warmed_; }
+  // What the nodes were told to follow a key under.
+  const std::set<std::string>& SourcesOf(const std::string& key) { return sources_[key]; }
   // Those that were to be loaded anew.
   const std::set<std::string>& refreshed() const { return refreshed_; }
   const std::map<std::string, int>& reads_by_address() const { return reads_by_address_; }
@@ -147,6 +150,7 @@ class FakeWarmReader final : public WarmReader {
   std::set<std::string> out_;  // Namespaces.
   std::set<std::string> busy_;
   std::map<std::string, int> warmed_;
+  std::map<std::string, std::set<std::string>> sources_;
   std::set<std::string> refreshed_;
   std::map<std::string, int> reads_by_address_;
   std::vector<std::string> order_;

@@ -64,6 +64,20 @@ TEST_F(SessionsTest, Requirement2_16_InAnOrderByLotEverySourceAndAllOfThemSpendL
   }
 }
 
+// Nothing is to be foreseen: they cost next to nothing, after what they are trusted with at first.
+// What startup brings comes once, and is as much as its configuration says.
+TEST(ByLotTest, Requirement2_16_AllSourcesTogetherSpendLittleOfTheRequests) {
+  const Trace shuffled = Shuffled(SessionTrace(absl::Hours(6)), 1);
+  const WarmingResult all =
+      Warmed(shuffled, {"startup", "schedule", "rule", "prediction"}, /*restarts=*/true);
+  EXPECT_LT(all.spending(), 0.025) << "precision " << all.late_precision();
+  const double besides_startup = all.spending() - all.spending("startup");
+  EXPECT_GT(besides_startup, 0) << "they go on probing";
+  EXPECT_LT(besides_startup, 0.005);
+  const WarmingResult running = Warmed(shuffled, {"schedule", "rule", "prediction"});
+  EXPECT_LT(running.spending(), 0.005) << "precision " << running.late_precision();
+}
+
 TEST_F(SessionsTest, SourcesTogetherGainMoreThanEach) {
   const WarmingResult rules = Warmed(sessions_, {"rule"});
   const WarmingResult all = Warmed(sessions_, {"startup", "schedule", "rule", "prediction"});

@@ -158,8 +158,8 @@ TEST(WarmOptionsTest, WhatIsWrongIsRefusedWithItsField) {
     EXPECT_EQ(error->reason, reason::kFieldInvalid);
     EXPECT_EQ(error->details.field, "options.warm_source");
     EXPECT_EQ(error->message, absl::StrCat("options.warm_source '", unknown,
-                                           "' is none of manual, prediction, rule, schedule, "
-                                           "startup"));
+                                           "' is none of fixed, manual, prediction, rule, "
+                                           "schedule, startup"));
   }
   cache::v1::RequestHeader header;
   header.set_session(std::string(64, 's'));

@@ -95,6 +95,28 @@ schedules:
   EXPECT_GE(ViewOf(leader, "schedule").refused, 48u);
 }
 
+// What is read whatever it brings is no verdict on those that have to earn their budget.
+TEST_F(WarmerBudgetsTest, WhatAFixedBudgetBringsDoesNotCountAgainstOthers) {
+  const absl::Status status = settings_.ReadFile("f.yaml", R"(
+schedules:
+  earned: {cron: '@every 10m', namespace: task, keys: ['e:{1..50}'], deadline: 5m}
+  fixed: {cron: '@every 10m', namespace: task, keys: ['f:{1..50}'], deadline: 5m, budget: fixed}
+)");
+  ASSERT_TRUE(status.ok()) << status;
+  Process& leader = NewLeader();
+  // The nodes say of the fixed one, as they were told to, that nobody wants what it brings.
+  RunFor(absl::Minutes(11), {&leader});
+  ASSERT_EQ(leader.reader.SourcesOf("f:1").size(), 1u);
+  const std::string followed = *leader.reader.SourcesOf("f:1").begin();
+  ReportFor(absl::Minutes(3), leader, followed, 0);
+  leader.reader.Forget();
+  RunFor(absl::Minutes(10), {&leader});
+  EXPECT_EQ(leader.reader.warmed().count("f:50"), 1u);
+  EXPECT_EQ(leader.reader.warmed().count("e:50"), 1u) << "it pays for the other";
+  EXPECT_EQ(ViewOf(leader, followed).budget, settings_.budgets.default_rate);
+  EXPECT_THAT(leader.reader.SourcesOf("e:1"), testing::ElementsAre("schedule"));
+}
+
 TEST_F(WarmerBudgetsTest, PredictionBeginsSmallAndGrowsByWhatItBrings) {
   settings_.budgets.default_rate = 1000;
   Process& leader = NewLeader();
