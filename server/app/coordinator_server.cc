@@ -204,7 +204,7 @@ void CoordinatorServer::MakeFigures() {
       [this]() -> CoordinatorView {
         const LeaderView leader = coordinator_->leader();
         return {config_.id, leader.leading || !leader.address.empty(), leader.problem,
-                certificates_->First()};
+                leader.clock_problem, certificates_->First()};
       });
   alert_lead_ = std::make_unique<AlertLead>(*coordinator_, *store_, *alerts_);
   figures_->AddObserver([this] { alert_lead_->Look(); });

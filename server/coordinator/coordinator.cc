@@ -165,6 +165,10 @@ absl::Status Coordinator::Heartbeat(const NodeReport& report) {
   return status;
 }
 
+void Coordinator::NodeSaid(const std::string& id, absl::Time its_time) {
+  if (CheckName(id).ok()) lease_.NodeSaid(id, its_time);
+}
+
 void Coordinator::RefuseClock(const std::string& id, const std::string& problem) {
   if (!CheckName(id).ok()) return;
   const std::set<Subscriber*> subscribers = subscribers_;

@@ -105,6 +105,9 @@ class Coordinator {
   absl::Status Register(const NodeReport& report, uint64_t session);
   absl::Status Heartbeat(const NodeReport& report);
   void Disconnect(const std::string& id, uint64_t session);
+  // What a node of the region says that the time is. It may be this coordinator that is wrong:
+  // then it leads no more.
+  void NodeSaid(const std::string& id, absl::Time its_time);
   // Tells the subscribers, when `id` may be the name of a node.
   void RefuseClock(const std::string& id, const std::string& problem);
   uint64_t NewSession() { return ++last_session_; }

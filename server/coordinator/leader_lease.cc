@@ -8,13 +8,15 @@
 #include "absl/strings/str_cat.h"
 
 namespace meridian {
+
 LeaderLease::LeaderLease(LeaderLeaseOptions options, const Clock& clock, Executor& executor,
                          LeaseStore& store, Listener listener)
     : options_(std::move(options)),
       clock_(clock),
       executor_(executor),
       store_(store),
-      listener_(std::move(listener)) {
+      listener_(std::move(listener)),
+      clocks_(clock) {
   assert(options_.margin * 2 < options_.ttl);
 }
 
@@ -54,6 +56,7 @@ void LeaderLease::Ask() {
 }
 
 LeaseClaim LeaderLease::Claim() {
+  if (!clocks_.Problem().empty()) return LeaseClaim::kLooks;
   if (is_leader()) return LeaseClaim::kLeads;
   if (free_since_.has_value() && clock_.Monotonic() - *free_since_ >= options_.ttl) {
     return LeaseClaim::kInsists;  // Whoever is to be before us is not there.
@@ -91,10 +94,13 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
     return;
   }
   Hear(*answer);
+  if (answer->now.has_value()) clocks_.StoreSaid(*answer->now, asked_at, clock_.Monotonic());
+  const std::string problem = clocks_.Problem();
+  if (answer->held && !problem.empty()) return Renounce(problem);
   if (!answer->held) {
     StepDown(absl::StrCat("the lease is held by ", answer->holder));
     absl::MutexLock lock(&mu_);
-    view_ = {false, answer->token, answer->address, "", answer->http_address};
+    view_ = {false, answer->token, answer->address, "", answer->http_address, problem};
     return;
   }
   TakeNotes(*answer);
@@ -133,6 +139,21 @@ void LeaderLease::StepDown(const std::string& why) {
   }
   notes_.clear();
   listener_.on_lost(why);
+}
+
+void LeaderLease::NodeSaid(const std::string& node, absl::Time its_time) {
+  clocks_.NodeSaid(node, its_time);
+  if (!is_leader()) return;
+  if (const std::string problem = clocks_.Problem(); !problem.empty()) Renounce(problem);
+}
+
+void LeaderLease::Renounce(const std::string& problem) {
+  StepDown(problem);
+  {
+    absl::MutexLock lock(&mu_);
+    view_.clock_problem = problem;
+  }
+  store_.Release(options_.name, options_.holder, [](const absl::Status&) {});
 }
 
 void LeaderLease::ForgetLeader() {

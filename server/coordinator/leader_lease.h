@@ -3,7 +3,8 @@
 // Promise: is_leader() of two processes is never true at the same time, as long as their monotonic
 //   clocks run at rates that differ by less than `margin` in `ttl`: a leader counts its time from
 //   when it asked, not from when the answer came, and stops `margin` before the store lets another
-//   in. What a paused leader sends late is refused by the fencing token (lease_store.h). A store
+//   in. It does not lead, nor try to, while ClockWitnesses say that its wall clock is off. What a
+//   paused leader sends late is refused by the fencing token (lease_store.h). A store
 //   that loses its data is the exception: a coordinator that starts in that very moment, and has
 //   never heard of a leader, leads beside the old one for up to ttl.
 //   When the store has lost its data, who led last is before the others: they wait until nobody has
@@ -29,6 +30,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
+#include "server/coordinator/clock_witnesses.h"
 #include "server/node/lease_store.h"
 
 namespace meridian {
@@ -46,7 +48,8 @@ struct LeaderView {
   uint64_t token = 0;
   std::string address;  // Of the leader; empty: unknown.
   std::string problem;  // Why the store does not answer; empty: it did when it was asked last.
-  std::string http_address = {};  // Of the leader; empty: unknown, or it is not to be reached.
+  std::string http_address = {};   // Of the leader; empty: unknown, or it is not to be reached.
+  std::string clock_problem = {};  // Why this one must not lead (ClockWitnesses); empty: it may.
 };
 
 class LeaderLease {
@@ -71,6 +74,9 @@ class LeaderLease {
   // Steps down at once, for a caller that the store told so (a fenced write was refused).
   void StepDown(const std::string& why);
 
+  // A node's clock says so. Steps down when it is this one's clock that is wrong.
+  void NodeSaid(const std::string& node, absl::Time its_time);
+
   // What the leader is told while this coordinator does not lead; empty: nothing. Within ttl / 3.
   void SetNote(std::string note) { note_ = std::move(note); }
   // What others told a leader so within the last ttl, by their holders.
@@ -90,6 +96,8 @@ class LeaderLease {
   void HandleAnswer(uint64_t generation, absl::Duration asked_at,
                     const absl::StatusOr<LeaseState>& answer);
   void CheckExpiry();
+  // For its clock; gives the lease back, so that another one need not wait for its end.
+  void Renounce(const std::string& problem);
   void TakeNotes(const LeaseState& answer);
   LeaseClaim Claim();
   // Of what every answer tells.
@@ -102,6 +110,7 @@ class LeaderLease {
   LeaseStore& store_;   // Not owned; outlives this.
   const Listener listener_;
 
+  ClockWitnesses clocks_;
   std::string address_;
   std::string http_address_;
   std::string note_;

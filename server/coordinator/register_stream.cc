@@ -94,6 +94,10 @@ grpc::Status RegisterStream::CheckFirst() const {
 grpc::Status RegisterStream::HandleRequest() {
   if (!coordinator_.leader().leading) return NotLeaderError(coordinator_);
   if (request_.has_now()) {
+    if (request_.region() == coordinator_.options().membership.region) {
+      coordinator_.NodeSaid(request_.member().id(), FromProto(request_.now()));
+      if (!coordinator_.leader().leading) return NotLeaderError(coordinator_);
+    }
     const absl::Duration skew = FromProto(request_.now()) - coordinator_.clock().Now();
     if (absl::AbsDuration(skew) > HybridClock::kMaxSkew) {
       ErrorDetails details;

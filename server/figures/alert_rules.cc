@@ -255,6 +255,11 @@ class Rules {
   }
 
   void Standby(const CoordinatorView& view) {
+    if (!view.clock_problem.empty()) {
+      Add("MeridianClockOff", kCritical, {}, {{kOfCoordinator, view.coordinator}}, 1,
+          absl::StrFormat("coordinator %s must not lead: %s", view.coordinator,
+                          view.clock_problem));
+    }
     if (!view.problem.empty()) {
       Add("MeridianRedisAway", kCritical, absl::Seconds(5), {{kOfCoordinator, view.coordinator}}, 0,
           absl::StrFormat(

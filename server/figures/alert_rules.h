@@ -40,7 +40,8 @@ struct WarmCounts {
 struct CoordinatorView {
   std::string coordinator = {};  // Its id.
   bool knows_leader = false;
-  std::string problem = {};  // Why the region's Redis does not answer it; empty: it does.
+  std::string problem = {};        // Why the region's Redis does not answer it; empty: it does.
+  std::string clock_problem = {};  // Why it must not lead: its clock is off; empty: it is not.
   // When the first of the certificates that it uses expires.
   absl::Time certificates_end = absl::InfiniteFuture();
 };

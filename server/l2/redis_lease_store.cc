@@ -31,12 +31,14 @@ RedisCommand ScriptCall(std::string_view name, const Script& script,
   return RedisCommand::Call(name, script, 1 + keys.size() + arguments.size(), std::move(bytes));
 }
 
-// {held, token, holder, address, HTTP address, then the id and the note of each that left one};
-// held: 2 when the data was lost.
+// {held, token, holder, address, HTTP address, time in ms, then the id and the note of each that
+// left one}; held: 2 when the data was lost.
 absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
   LeaseState state;
-  if (reply.elements.size() < 5 || reply.elements.size() % 2 == 0 ||
-      !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &state.token)) {
+  int64_t now_ms = 0;
+  if (reply.elements.size() < 6 || reply.elements.size() % 2 != 0 ||
+      !absl::SimpleAtoi(ToAbsl(reply.elements[1].text()), &state.token) ||
+      !absl::SimpleAtoi(ToAbsl(reply.elements[5].text()), &now_ms)) {
     return absl::InternalError("the lease script answered something unexpected");
   }
   state.held = reply.elements[0].integer != 0;
@@ -44,7 +46,8 @@ absl::StatusOr<LeaseState> ParseLease(const Reply& reply) {
   state.holder = reply.elements[2].text();
   state.address = reply.elements[3].text();
   state.http_address = reply.elements[4].text();
-  for (size_t i = 5; i < reply.elements.size(); i += 2) {
+  state.now = absl::FromUnixMillis(now_ms);
+  for (size_t i = 6; i < reply.elements.size(); i += 2) {
     state.notes[std::string(reply.elements[i].text())] = reply.elements[i + 1].text();
   }
   return state;

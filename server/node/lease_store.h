@@ -31,6 +31,7 @@ enum class LeaseClaim : uint8_t {
   kTakes = 0,    // Takes it, unless the store has lost its data.
   kInsists = 1,  // Takes it.
   kLeads = 2,    // Takes it; had it until now, as far as it knows, with `known_token`.
+  kLooks = 3,    // Does not take it, nor renew it.
 };
 
 // Who asks for a lease, and what it tells the others by that.
@@ -52,6 +53,8 @@ struct LeaseState {
   // To the holder alone, and once: the notes of those that asked since it did last, by their ids.
   std::map<std::string, std::string> notes = {};
   bool lost_data = false;  // Held, by a store that has forgotten the token.
+  // By the store's clock; unset: it has none of its own.
+  std::optional<absl::Time> now = {};
 };
 
 // One value of PutAllFenced; nullopt deletes it.

@@ -1,6 +1,6 @@
 // LocalLeaseStore is the LeaseStore of a coordinator that has no Redis and is alone: leases and
 // values in this process' memory, gone when it ends. Who is alone has nobody to wait for: whatever
-// its claim, it gets a lease that is free.
+// its claim, it gets a lease that is free, unless it only looks.
 //
 // Callbacks are called from the given executor. Thread safety: all methods may be called
 // concurrently.
@@ -34,8 +34,11 @@ class LocalLeaseStore final : public LeaseStore {
     absl::MutexLock lock(&mu_);
     Lease& lease = leases_[name];
     const absl::Duration now = clock_.Monotonic();
+    const bool looks = bid.claim == LeaseClaim::kLooks;
     LeaseState answer;
-    if (!IsHeld(lease, now) || lease.state.holder == bid.holder) {
+    if (looks && !IsHeld(lease, now)) {
+      answer.token = lease.state.token;
+    } else if (!looks && (!IsHeld(lease, now) || lease.state.holder == bid.holder)) {
       if (!IsHeld(lease, now)) {
         ++lease.state.token;
         lease.state.notes.clear();

@@ -155,6 +155,39 @@ TEST_P(LeaseStoreContractTest, RenewalKeepsTheTokenAndAChangeRaisesIt) {
   EXPECT_FALSE(Acquire("a").held);
 }
 
+TEST_P(LeaseStoreContractTest, WhoOnlyLooksTakesAndRenewsNothing) {
+  const auto look = [this](std::string holder) {
+    LeaseBid bid = {holder, "at:" + holder};
+    bid.claim = LeaseClaim::kLooks;
+    const auto state = Wait<absl::StatusOr<LeaseState>>(
+        [&](auto done) { store_->TryAcquire("leader", bid, absl::Minutes(1), done); });
+    EXPECT_TRUE(state.ok()) << state.status();
+    return state.value_or(LeaseState());
+  };
+  EXPECT_FALSE(look("a").held);
+  EXPECT_EQ(look("a").holder, "");
+  const LeaseState held = Acquire("a", absl::Milliseconds(500));
+  EXPECT_TRUE(held.held) << "it was free";
+  const LeaseState seen = look("b");
+  EXPECT_FALSE(seen.held);
+  EXPECT_EQ(seen.holder, "a");
+  EXPECT_EQ(seen.token, held.token);
+  EXPECT_FALSE(look("a").held);
+  LetPass(absl::Milliseconds(600));
+  EXPECT_EQ(look("b").holder, "") << "looking did not renew it";
+}
+
+TEST_P(LeaseStoreContractTest, AStoreThatHasAClockTellsTheTime) {
+  const LeaseState state = Acquire("a");
+  if (GetParam() == Backend::kLocal) {
+    EXPECT_FALSE(state.now.has_value());
+  } else {
+    ASSERT_TRUE(state.now.has_value());
+    EXPECT_LT(absl::AbsDuration(*state.now - system_clock_.Now()), absl::Seconds(5));
+  }
+  EXPECT_EQ(Acquire("b").now.has_value(), state.now.has_value());
+}
+
 TEST_P(LeaseStoreContractTest, ALeaseEndsByItselfAndEvenItsHolderGetsANewToken) {
   const uint64_t token = Acquire("a", absl::Milliseconds(30)).token;
   LetPass(absl::Milliseconds(60));

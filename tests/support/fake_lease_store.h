@@ -7,6 +7,7 @@
 #ifndef MERIDIAN_TESTS_SUPPORT_FAKE_LEASE_STORE_H_
 #define MERIDIAN_TESTS_SUPPORT_FAKE_LEASE_STORE_H_
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -121,9 +122,11 @@ class FakeLeaseStore {
     const absl::Duration now = clock_.Monotonic();
     const bool free = now >= lease.ends_at;
     const bool lost = free && lease.token < bid.known_token;
-    if (lost && bid.claim == LeaseClaim::kTakes) {
+    const bool looks = bid.claim == LeaseClaim::kLooks;
+    if (free && (looks || (lost && bid.claim == LeaseClaim::kTakes))) {
       LeaseState state;
-      state.token = bid.known_token;
+      state.token = std::max(lease.token, bid.known_token);
+      state.now = clock_.Now();
       return state;
     }
     if (free) {
@@ -131,7 +134,7 @@ class FakeLeaseStore {
       if (!lost || bid.claim != LeaseClaim::kLeads) ++lease.token;
       lease.notes.clear();
     }
-    const bool held = free || lease.by.holder == bid.holder;
+    const bool held = !looks && (free || lease.by.holder == bid.holder);
     if (held) {
       lease.by = std::move(bid);
       lease.ends_at = now + ttl;
@@ -142,6 +145,7 @@ class FakeLeaseStore {
                         lease.by.http_address};
     if (held) state.notes.swap(lease.notes);
     state.lost_data = lost;
+    state.now = clock_.Now();
     return state;
   }
   absl::Status Give(const std::string& name, const std::string& holder) {

@@ -11,20 +11,22 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_executor.h"
 #include "tests/support/fake_lease_store.h"
+#include "tests/support/skewed_clock.h"
 
 namespace meridian {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // One coordinator's lease with an executor of its own, so that it can be paused alone.
 struct Candidate {
   Candidate(FakeClock& clock, FakeLeaseStore& store, const std::string& name)
-      : executor(clock), view(store.ViewFor(executor)) {
+      : wall(clock), executor(clock), view(store.ViewFor(executor)) {
     LeaderLeaseOptions options;
     options.holder = name;
     lease = std::make_unique<LeaderLease>(
-        options, clock, executor, *view,
+        options, wall, executor, *view,
         LeaderLease::Listener{
             [this](uint64_t token) { events.push_back("elected " + std::to_string(token)); },
             [this](const std::string& why) { events.push_back("lost"); },
@@ -32,6 +34,7 @@ struct Candidate {
     lease->Start(name + ":7410", name + ":7413");
   }
 
+  SkewedClock wall;
   FakeExecutor executor;
   std::unique_ptr<FakeLeaseStore::View> view;
   std::unique_ptr<LeaderLease> lease;
@@ -49,6 +52,16 @@ class LeaderLeaseTest : public ::testing::Test {
         if (!candidate->paused) candidate->executor.RunDue();
       }
       ASSERT_FALSE(a_.lease->is_leader() && b_.lease->is_leader());
+    }
+  }
+
+  // The nodes beat at whoever leads.
+  void Beat(absl::Duration their_offset = absl::ZeroDuration()) {
+    for (Candidate* candidate : {&a_, &b_}) {
+      for (const char* node : {"n1", "n2", "n3"}) {
+        if (!candidate->lease->is_leader()) break;
+        candidate->lease->NodeSaid(node, clock_.Now() + their_offset);
+      }
     }
   }
 
@@ -222,6 +235,64 @@ TEST_F(LeaderLeaseTest, WhoWasToldToStepDownMayBeElectedAgain) {
   EXPECT_FALSE(a_.lease->is_leader());
   RunFor(absl::Seconds(2));
   EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost", "elected 1"));
+}
+
+TEST_F(LeaderLeaseTest, ALeaderWhoseClockIsOffMakesRoomForAnotherAndStaysOut) {
+  for (const absl::Duration off : {absl::Seconds(90), -absl::Seconds(90)}) {
+    RunFor(absl::Seconds(2));
+    Candidate& wrong = a_.lease->is_leader() ? a_ : b_;
+    Candidate& right = &wrong == &a_ ? b_ : a_;
+    ASSERT_TRUE(wrong.lease->is_leader());
+    wrong.wall.SetOffset(off);
+    RunFor(absl::Seconds(2));
+    Beat();
+    EXPECT_FALSE(wrong.lease->is_leader());
+    EXPECT_THAT(wrong.lease->view().clock_problem, HasSubstr("check NTP"));
+    RunFor(absl::Milliseconds(1050));
+    EXPECT_TRUE(right.lease->is_leader()) << "at once: the lease was given back";
+    // It may not lead when nobody else does, either.
+    right.paused = true;
+    RunFor(absl::Seconds(10));
+    EXPECT_FALSE(wrong.lease->is_leader());
+    wrong.wall.SetOffset(absl::ZeroDuration());
+    RunFor(absl::Seconds(3));
+    EXPECT_TRUE(wrong.lease->is_leader());
+    EXPECT_EQ(wrong.lease->view().clock_problem, "");
+    right.paused = false;
+  }
+}
+
+TEST_F(LeaderLeaseTest, AStoreWhoseClockIsOffStopsNobody) {
+  // As seen from here: all are off, and only the store says so.
+  a_.wall.SetOffset(absl::Seconds(90));
+  b_.wall.SetOffset(absl::Seconds(90));
+  for (int i = 0; i < 10; ++i) {
+    RunFor(absl::Seconds(1));
+    Beat(absl::Seconds(90));
+  }
+  EXPECT_THAT(a_.events, ElementsAre("elected 1"));
+  EXPECT_TRUE(a_.lease->is_leader());
+}
+
+TEST_F(LeaderLeaseTest, NodesWhoseClocksAreOffStopNobody) {
+  for (int i = 0; i < 10; ++i) {
+    RunFor(absl::Seconds(1));
+    Beat(absl::Seconds(90));
+  }
+  EXPECT_THAT(a_.events, ElementsAre("elected 1"));
+}
+
+TEST_F(LeaderLeaseTest, WhoeverStaysOutForItsClockTriesAgainWhenTheWordOfTheNodesIsOld) {
+  b_.paused = true;
+  a_.wall.SetOffset(absl::Seconds(90));
+  RunFor(absl::Seconds(1));
+  Beat();
+  RunFor(absl::Seconds(55));
+  EXPECT_FALSE(a_.lease->is_leader());
+  RunFor(absl::Seconds(10));
+  EXPECT_TRUE(a_.lease->is_leader()) << "only the store says that it is wrong";
+  Beat();
+  EXPECT_FALSE(a_.lease->is_leader());
 }
 
 }  // namespace

@@ -75,6 +75,15 @@ TEST_F(AlertKeeperTest, AStandbyTellsThatRedisIsAwayAndNotThatNobodyLeads) {
   EXPECT_THAT(Firing(), IsEmpty());
 }
 
+TEST_F(AlertKeeperTest, AStandbyTellsThatItMustNotLeadForItsClock) {
+  view_ = {.coordinator = "c1", .knows_leader = true, .clock_problem = "CLOCK_SKEW: check NTP"};
+  RunFor(absl::Seconds(3));
+  EXPECT_THAT(Firing(), ElementsAre("MeridianClockOff coordinator=c1"));
+  view_.clock_problem.clear();
+  RunFor(absl::Seconds(15));
+  EXPECT_THAT(Firing(), IsEmpty());
+}
+
 TEST_F(AlertKeeperTest, WhoLeadsThenTellsThatItIsOver) {
   std::vector<std::string> told;
   keeper_.book().SetListener([&told](const coordinator::v1::Alert& alert) {
