@@ -101,7 +101,8 @@ class PolicyRollouts {
   // node has not said yet what it follows, "POLICY_STATE_UNKNOWN: ...".
   void Apply(const coordinator::v1::ApplyPolicyRequest& request, ApplyDone done);
   // 0: what is in force. kNotFound "POLICY_UNKNOWN: ..."; kFailedPrecondition
-  // "POLICY_STATE_LOST: ...": the nodes know what is in force, the store does not.
+  // "POLICY_STATE_LOST: ...": the nodes know what is in force, the store does not; or
+  // "POLICY_STATE_UNKNOWN: ..." as of Apply.
   void Get(uint64_t version, GetDone done);
   // kNotFound "ROLLOUT_UNKNOWN: ..."; kFailedPrecondition "ROLLOUT_OVER: ...". A version that is in
   // all slots can be rolled back as long as nothing else was applied since. `expected_percent`: of

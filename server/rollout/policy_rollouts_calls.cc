@@ -180,7 +180,10 @@ Rollout PolicyRollouts::Shown(const Rollout& rollout) const {
 
 void PolicyRollouts::Get(uint64_t version, GetDone done) {
   if (const absl::Status ready = CheckReady(); !ready.ok()) return done(ready);
-  if (version == 0 && IsStateLost()) return done(StateLost());
+  if (version == 0) {
+    if (IsStateLost()) return done(StateLost());
+    if (const absl::Status heard = CheckHeard(); !heard.ok()) return done(heard);
+  }
   if (version == 0) version = assignment_.base().version();
   if (version == 0) return done(GetPolicyResponse());
   store_.LoadPart(absl::StrCat("version/", version),

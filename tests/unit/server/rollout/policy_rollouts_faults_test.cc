@@ -222,6 +222,19 @@ TEST_F(PolicyRolloutsFaultsTest, BeforeEveryNodeHasSaidWhatItFollowsAnEmptyStore
   EXPECT_TRUE(process.ApplyUnheard(InAllSlots(kSecond)).ok());
 }
 
+TEST_F(PolicyRolloutsFaultsTest, NobodySaysThatNothingIsInForceBeforeTheNodesHaveSpoken) {
+  RolloutProcess process(clock_, store_, figures_, known_, "c1");
+  process.rollouts->SetNodes({"n1", "n2"});
+  process.Acquire();
+  EXPECT_THAT(std::string(process.Get(0).status().message()),
+              HasSubstr("POLICY_STATE_UNKNOWN: the store has no policies"));
+  process.rollouts->Report("n1", {});
+  process.rollouts->Report("n2", {});
+  const auto nothing = process.Get(0);
+  ASSERT_TRUE(nothing.ok()) << nothing.status();
+  EXPECT_EQ(nothing->policy().version(), 0u) << "the nodes' own files";
+}
+
 TEST_F(PolicyRolloutsFaultsTest, ARegionWithoutNodesIsGivenPoliciesWhenNobodyHasComeForAWhile) {
   RolloutProcess process(clock_, store_, figures_, known_, "c1");
   process.rollouts->SetNodes({});
