@@ -13,6 +13,13 @@
 namespace meridian::cli {
 namespace {
 
+// Of versions of the coordinator there is no time.
+std::string ReadAt(const admin::v1::ListPoliciesResponse& answer) {
+  if (answer.loaded_unix_ms() == 0) return "-";
+  const auto at = absl::FromUnixMillis(static_cast<int64_t>(answer.loaded_unix_ms()));
+  return absl::FormatTime(absl::RFC3339_sec, at, absl::UTCTimeZone());
+}
+
 ExitCode RunPolicies(const Session& session, const std::string& name_space) {
   admin::v1::ListPoliciesResponse answer;
   ResultError error;
@@ -38,14 +45,9 @@ ExitCode RunPolicies(const Session& session, const std::string& name_space) {
     session.PrintJson(ToJson(answer));
     return kExitOk;
   }
-  std::string text =
-      answer.file().empty()
-          ? "no file of policies: these are the defaults"
-          : absl::StrCat("file    ", answer.file(), "\nread    ",
-                         absl::FormatTime(
-                             absl::RFC3339_sec,
-                             absl::FromUnixMillis(static_cast<int64_t>(answer.loaded_unix_ms())),
-                             absl::UTCTimeZone()));
+  std::string text = answer.file().empty()
+                         ? "no file of policies: these are the defaults"
+                         : absl::StrCat("file    ", answer.file(), "\nread    ", ReadAt(answer));
   if (!answer.problem().empty()) {
     absl::StrAppend(&text, "\nproblem ", answer.problem(), "; those of before stay in force");
   }

@@ -215,7 +215,9 @@ std::string Session::Advice(const ResultError& error) const {
     return "the nodes are well, and what they have is served; see the origin of the namespace, or "
            "take an older value with --max-stale 10s";
   }
-  if (error.code == absl::StatusCode::kDeadlineExceeded) {
+  // gRPC's own word again; what a server says with a reason it has answered.
+  if (error.code == absl::StatusCode::kDeadlineExceeded &&
+      (error.reason.empty() || error.reason == "DEADLINE_EXCEEDED")) {
     return absl::StrCat(where, " did not answer within ", DurationText(timeout_),
                         ": more time with --timeout 30s, or see scripts/local-cluster status");
   }

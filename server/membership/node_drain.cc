@@ -75,8 +75,8 @@ void NodeDrain::AwaitTurn(const CallPtr& call) {
       call->until - clock_.Monotonic(), [this, call] { return Waits(call); },
       [this, call](const std::string& why) {
         if (why.empty()) return GiveAway(call);
-        Finish(call,
-               absl::DeadlineExceededError(absl::StrCat("one node restarts at a time: ", why)));
+        Finish(call, absl::DeadlineExceededError(
+                         absl::StrCat("NOT_DRAINED: one node restarts at a time: ", why)));
       });
 }
 
@@ -139,7 +139,8 @@ void NodeDrain::OnTimeout(const CallPtr& call) {
   client_.SetState(MemberState::kServing);
   ticket_.GiveBack();
   Finish(call, absl::DeadlineExceededError(
-                   "nobody has taken the slots over in time; the node serves on"));
+                   "NOT_DRAINED: nobody has taken the slots over in time; the node serves on; "
+                   "again, with more time: --timeout"));
 }
 
 void NodeDrain::Finish(const CallPtr& call, const absl::Status& status) {

@@ -164,7 +164,8 @@ void PolicyRollouts::SetNodes(std::set<std::string> nodes) {
 }
 
 void PolicyRollouts::Report(const std::string& node, const PolicyReport& report) {
-  if (!leading_ || report.revision() >= kMaxRevision) return;
+  // Half of the room stays for those to come, whatever a broken node says.
+  if (!leading_ || report.revision() >= kMaxRevision / 2) return;
   reports_[node] = report;
   seen_revision_ = std::max(seen_revision_, report.revision());
   OutrunNodes();
@@ -172,10 +173,23 @@ void PolicyRollouts::Report(const std::string& node, const PolicyReport& report)
 
 // Nodes ignore what is not newer than what they have, so that after the store went back they would
 // follow nothing. With nothing to give, they keep what they have. What the store has forgotten may
-// be that the trial was bad, so that it is not tried again.
+// be that the trial was bad, so that it is not tried again: when at least half of the nodes say so.
+// One that joins may have been elsewhere.
 void PolicyRollouts::OutrunNodes() {
   if (!loaded_ || assignment_.revision() == 0 || seen_revision_ <= assignment_.revision()) return;
   if (Rollout* rollout = Running(); rollout != nullptr) {
+    size_t heard = 0;
+    size_t newer = 0;
+    for (const std::string& node : nodes_) {
+      const auto report = reports_.find(node);
+      if (report == reports_.end()) continue;
+      ++heard;
+      if (report->second.revision() > assignment_.revision()) ++newer;
+    }
+    const bool most = newer > 0 && 2 * newer >= nodes_.size();
+    const bool may_be = heard < nodes_.size() && clock_.Monotonic() - leading_since_ < kMostHearing;
+    if (!most && may_be) return;  // The others are heard soon.
+    if (!most) return Save(/*assigns=*/true, nullptr);
     return RollBack(*rollout, "store",
                     "the store went back: the nodes follow something newer than it knows of, "
                     "perhaps that the version was taken back; apply it again if it was not",

@@ -158,7 +158,8 @@ LeaderStore::Done PolicyRollouts::Answer(uint64_t version, ControlDone done) {
   };
 }
 
-// Also of what the nodes count reads by, so that a number that the store forgot is not used again.
+// Also of what the nodes count reads by, so that a number that the store forgot is not used again;
+// and some more than those, as versions may have come and gone of which nobody knows any more.
 uint64_t PolicyRollouts::NewestVersion() const {
   uint64_t newest = assignment_.base().version();
   if (history_.rollouts_size() > 0) {
@@ -167,7 +168,7 @@ uint64_t PolicyRollouts::NewestVersion() const {
   if (const std::optional<VersionFigures> figures = figures_(); figures) {
     for (const auto& [key, reads] : figures->table) newest = std::max(newest, key.second);
   }
-  return newest;
+  return IsStateLost() ? newest + kMaxVersions : newest;
 }
 
 Rollout PolicyRollouts::Shown(const Rollout& rollout) const {
@@ -212,6 +213,12 @@ void PolicyRollouts::Control(uint64_t version, coordinator::v1::RolloutAction ac
     return done(Invalid("action", "is not PROMOTE or ROLL_BACK"));
   }
   Rollout* rollout = Find(version);
+  if (version == 0 && history_.rollouts_size() == 0) {
+    return done(absl::NotFoundError(
+        "ROLLOUT_UNKNOWN: there is no rollout: no version was ever applied; begin one with "
+        "`meridianctl policy apply FILE`"));
+  }
+  if (version == 0) return done(Invalid("policy_version", "is required"));
   if (rollout == nullptr) {
     return done(
         absl::NotFoundError(absl::StrCat("ROLLOUT_UNKNOWN: there is no rollout of ", version)));

@@ -212,7 +212,7 @@ TEST_F(NodeDrainTest, ItServesOnWhenNobodyTakesTheSlotsInTime) {
   }
   EXPECT_THAT(ends_, IsEmpty());
   executor_.RunFor(absl::Milliseconds(1100));
-  EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: nobody has taken the slots over")));
+  EXPECT_THAT(ends_, ElementsAre(StartsWith("DEADLINE_EXCEEDED: NOT_DRAINED: nobody has taken the slots over")));
   EXPECT_EQ(Told(), MemberState::kServing);
   EXPECT_THAT(transport_.tickets_given_back, ElementsAre("a:1 n1"));
 }
@@ -249,7 +249,7 @@ TEST_F(NodeDrainTest, WhoWaitsGoesOnWaitingWhenTheCoordinatorGoes) {
   executor_.RunFor(absl::Seconds(29));
   EXPECT_THAT(ends_, IsEmpty());
   executor_.RunFor(absl::Seconds(2));
-  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: one node restarts at a time: no coordinator "
+  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: NOT_DRAINED: one node restarts at a time: no coordinator "
                                  "answers"));
 }
 
@@ -300,7 +300,7 @@ TEST_F(NodeDrainTest, ATurnThatNeverComesChangesNothing) {
   drain_->Start(absl::Seconds(1),
                 [this](const absl::Status& status) { ends_.push_back(status.ToString()); });
   executor_.RunFor(absl::Milliseconds(1100));
-  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: one node restarts at a time: n2 drains"));
+  EXPECT_THAT(ends_, ElementsAre("DEADLINE_EXCEEDED: NOT_DRAINED: one node restarts at a time: n2 drains"));
   EXPECT_NE(Told(), MemberState::kDraining);
 }
 

@@ -190,9 +190,57 @@ TEST_F(PolicyRolloutsFaultsTest, AStoreThatLostEverythingTakesNothingFromTheNode
   Count(7, 1000, 0);  // The nodes use version 7.
   const auto whole = process->Apply(InAllSlots(kSecond));
   ASSERT_TRUE(whole.ok()) << whole.status();
-  EXPECT_EQ(whole->rollout().policy_version(), 8u) << "numbers are used once";
+  EXPECT_EQ(whole->rollout().policy_version(), 8u + PolicyRollouts::kMaxVersions)
+      << "8 may have come and gone";
   EXPECT_GT(process->assigned.back()->revision(), 41u);
   EXPECT_TRUE(process->Get(0).ok());
+}
+
+// A node that was elsewhere, or is broken, takes nothing back and stops nothing.
+TEST_F(PolicyRolloutsFaultsTest, OneNodeThatSaysTooMuchTakesNoRolloutBack) {
+  auto process = StartWithFirst();
+  process->rollouts->SetNodes({"n1", "n2", "n3"});
+  ASSERT_TRUE(process->Apply(kSecond).ok());
+  const uint64_t revision = process->assigned.back()->revision();
+  const auto say = [&](const std::string& node, uint64_t said) {
+    coordinator::v1::PolicyReport report;
+    report.set_revision(said);
+    process->rollouts->Report(node, report);
+    process->executor.RunDue();
+  };
+  say("n2", revision);
+  say("n3", (uint64_t{1} << 62) - 1);
+  say("n3", (uint64_t{1} << 61));
+  EXPECT_EQ(process->assigned.back()->revision(), revision) << "no node can follow that";
+  const uint64_t high = (uint64_t{1} << 61) - 1;
+  say("n3", high);
+  EXPECT_EQ(process->Newest().state(), coordinator::v1::ROLLOUT_STATE_RUNNING);
+  EXPECT_EQ(process->assigned.back()->revision(), high + 1) << "that one is to follow, too";
+  ASSERT_TRUE(process->Control(2, true).ok());
+  EXPECT_EQ(process->assigned.back()->revision(), high + 2) << "there is room";
+  EXPECT_EQ(process->assigned.back()->trial_percent(), 50u);
+}
+
+TEST_F(PolicyRolloutsFaultsTest, ThatTheStoreWentBackHalfOfTheNodesSay) {
+  auto first = StartWithFirst();
+  ASSERT_TRUE(first->Apply(kSecond).ok());
+  const uint64_t followed = first->assigned.back()->revision() + 1;
+  first->Die();
+  RolloutProcess second(clock_, store_, figures_, known_, "c2");
+  second.rollouts->SetNodes({"n1", "n2", "n3", "n4"});
+  second.Acquire();
+  coordinator::v1::PolicyReport report;
+  report.set_revision(followed);
+  second.rollouts->Report("n1", report);
+  second.executor.RunDue();
+  EXPECT_EQ(second.Newest().state(), coordinator::v1::ROLLOUT_STATE_RUNNING) << "one of four";
+  EXPECT_THAT(second.assigned,
+              testing::Each(testing::Pointee(testing::Property(
+                  &coordinator::v1::PolicyAssignment::revision, testing::Lt(followed)))))
+      << "it is not tried again before the others were heard";
+  second.rollouts->Report("n2", report);
+  second.executor.RunDue();
+  EXPECT_EQ(second.Newest().state(), coordinator::v1::ROLLOUT_STATE_ROLLED_BACK);
 }
 
 // An empty store may be a store that was emptied: what the nodes follow says which.

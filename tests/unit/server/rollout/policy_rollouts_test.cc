@@ -86,6 +86,14 @@ TEST_F(PolicyRolloutsTest, Requirement1_14_ByHandItGoesOnAndBack) {
   EXPECT_THAT(std::string(process->Control(2, true).status().message()), HasSubstr("ROLLOUT_OVER"));
   EXPECT_THAT(std::string(process->Control(9, true).status().message()),
               HasSubstr("ROLLOUT_UNKNOWN"));
+  EXPECT_THAT(std::string(process->Control(0, true).status().message()),
+              HasSubstr("FIELD_INVALID: policy_version"));
+}
+
+TEST_F(PolicyRolloutsTest, WhoGoesOnOrBackWhereNothingWasAppliedIsToldHowToBegin) {
+  EXPECT_THAT(std::string(Start("c1")->Control(0, false).status().message()),
+              HasSubstr("ROLLOUT_UNKNOWN: there is no rollout: no version was ever applied; begin "
+                        "one with `meridianctl policy apply FILE`"));
 }
 
 TEST_F(PolicyRolloutsTest, Requirement1_14_AVersionThatIsInAllSlotsGoesBackToTheOneBefore) {
