@@ -61,6 +61,7 @@ void ToProto(const ReadResult& result, bool omit_value, cache::v1::Entry* proto)
     proto->add_tags(tag->data(), tag->size());
   }
   proto->set_written(result.written);
+  proto->set_not_kept(result.not_kept);
 }
 
 ReadResult FromProto(const cache::v1::Entry& proto) {
@@ -82,6 +83,7 @@ ReadResult FromProto(const cache::v1::Entry& proto) {
   result.encoding =
       proto.encoding() == cache::v1::ENCODING_ZLIB ? Encoding::kZlib : Encoding::kIdentity;
   result.raw_size = static_cast<uint32_t>(proto.raw_size());
+  result.not_kept = proto.not_kept();
   return result;
 }
 

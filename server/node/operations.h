@@ -61,6 +61,7 @@ struct ReadResult {
   Tier tier = Tier::kNone;
   Encoding encoding = Encoding::kIdentity;
   bool stale = false;
+  bool not_kept = false;  // Of a read that warms: its owner does not have it in L1 now.
   bool fleeting = false;  // Of a replica: something newer may be known already; nobody keeps it.
   uint32_t raw_size = 0;
   Version version;

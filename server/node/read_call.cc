@@ -81,10 +81,23 @@ void ReadCall::GiveUp() {
 }
 
 void ReadCall::Land(const Waiter& waiter, const Landing& landing) {
-  if (request_.options.warm_source.empty()) Count(waiter.slot, landing);
   Take(landing, &results_[waiter.index]);
+  if (request_.options.warm_source.empty()) {
+    Count(waiter.slot, landing);
+  } else {
+    NoteKept(waiter, &results_[waiter.index]);
+  }
   if (!landing.lease.empty() && WaitsForLeases()) EndLeaseWaits();
   Done();
+}
+
+void ReadCall::NoteKept(const Waiter& waiter, ReadResult* result) const {
+  const std::string_view bytes = request_.keys[waiter.index];
+  const EntryKey key{name_space_.id, waiter.slot, context_.engine.HashOf(name_space_.id, bytes),
+                     bytes};
+  Entry entry;
+  result->not_kept = result->state == EntryState::kOk &&
+                     !context_.engine.Peek(key, context_.clock.Monotonic(), &entry);
 }
 
 void ReadCall::Count(uint32_t slot, const Landing& landing) const {

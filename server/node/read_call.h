@@ -73,6 +73,8 @@ class ReadCall final : public FlightWaiter, public std::enable_shared_from_this<
 
   // Of a read that somebody waits for.
   void Count(uint32_t slot, const Landing& landing) const;
+  // Whether L1 has what a read that warms has found; for the waiter's key, of this node.
+  void NoteKept(const Waiter& waiter, ReadResult* result) const;
 
   void Take(const Landing& landing, ReadResult* result) const;
 

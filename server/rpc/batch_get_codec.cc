@@ -30,6 +30,7 @@ enum EntryField : uint32_t {
   kTags = 12,
   kWritten = 13,
   kLeaseTaken = 14,
+  kNotKept = 15,
 };
 
 uint64_t Ms(absl::Duration duration) {
@@ -71,6 +72,7 @@ EntrySize SizeOf(const ReadResult& result, const std::string& error, bool omit_v
       body += 1 + VarintSize(tag->size()) + tag->size();
     }
     if (result.written != 0) body += 1 + sizeof(uint64_t);
+    body += VarintFieldSize(result.not_kept);
   } else if (result.state == EntryState::kError) {
     body += 1 + VarintSize(error.size()) + error.size();
   }
@@ -111,6 +113,7 @@ void WriteEntryTail(const ReadResult& result, const EntrySize& size, WireWriter*
     writer->Tag(kWritten, WireType::kFixed64);
     writer->Fixed64(result.written);
   }
+  writer->VarintField(kNotKept, result.not_kept);
 }
 
 // The bytes of a Buffer as a slice that keeps it alive.

@@ -56,10 +56,12 @@ class WarmingTest : public testing::Test {
  protected:
   void SetUp() override {
     WriteFile(dir_ / "warming.yaml", kWarming);
+    // L1 takes nothing of it that is asked for once.
+    WriteFile(dir_ / "policies.yaml", "namespaces: {picky: {promotion_misses: 3}}\n");
     cluster_ = StartTestCluster(
         {.regions = {"us"},
          .coordinators = 2,
-         .node_flags = {},
+         .node_flags = {absl::StrCat("--policies=", dir_ / "policies.yaml")},
          .coordinator_flags = {absl::StrCat("--warm-file=", dir_ / "warming.yaml")}});
     ASSERT_NE(cluster_, nullptr);
     ASSERT_TRUE(WaitUntil([&] { return Leader().has_value(); }, kLimit)) << "nobody leads";
@@ -262,6 +264,11 @@ TEST_F(WarmingTest, WarmRunLoadsKeysThatAreThenHitsInL1) {
       ASSERT_EQ(result.status(), cache::v1::ENTRY_STATUS_OK);
     }
   }
+  for (const char* key : {"picky:1", "picky:2"}) {
+    const CommandResult set = RunCommand(
+        {ProgramPath("meridianctl"), "set", "picky", key, "v", "--cluster", cluster_->file()});
+    ASSERT_EQ(set.exit_code, 0) << set.err;
+  }
   // Their memory is empty after a restart; the regional Redis has the values.
   const uint64_t epoch = Leader()->epoch();
   for (const char* name : kNodes) {
@@ -293,6 +300,11 @@ TEST_F(WarmingTest, WarmRunLoadsKeysThatAreThenHitsInL1) {
   EXPECT_EQ(KeysWarmed("task"), 301) << "a key was read more than once";
 
   EXPECT_EQ(HitsInL1(*node, keys), 300);
+
+  const nlohmann::json picky = WarmJson({"run", "picky", "picky:{1..2}", "--wait"});
+  EXPECT_EQ(picky.value("warmed_keys", -1), 0);
+  EXPECT_EQ(picky.value("unkept_keys", -1), 2);
+  EXPECT_THAT(picky.value("error", ""), HasSubstr("did not keep 2"));
 
   const std::string leader = Leader()->id();
   const std::vector<std::string> labels = {"namespace=\"task\"", "source=\"manual\""};

@@ -94,6 +94,27 @@ TEST_F(WarmReadsTest, WhatL1DoesNotKeepIsNotWarmed) {
   EXPECT_EQ(CountsAt(node(0)), WarmedCounts{});
 }
 
+TEST_F(WarmReadsTest, WhoWarmsIsToldWhatTheOwnerDoesNotKeep) {
+  StartNodes(2);
+  const std::string key = KeyOwnedBy(1);
+  WriteOne(node(0), SetOf(key, "v"));
+  FollowedSlots followed;  // None: nothing of L2 is kept.
+  node(1).context().followed = &followed;
+  for (const int at : {0, 1}) {
+    node(1).engine().Clear();
+    EXPECT_TRUE(ReadOne(node(at), key, Warming()).not_kept) << at;
+    EXPECT_TRUE(ReadOne(node(at), key, Forced()).not_kept) << at;
+    EXPECT_FALSE(ReadOne(node(at), key).not_kept) << "it does not warm";
+    EXPECT_FALSE(ReadOne(node(at), "absent", Warming()).not_kept) << at;
+  }
+  node(1).context().followed = nullptr;
+  for (const int at : {0, 1}) {
+    node(1).engine().Clear();
+    EXPECT_FALSE(ReadOne(node(at), key, Warming()).not_kept) << at;
+    EXPECT_FALSE(ReadOne(node(at), key, Warming()).not_kept) << "it was there";
+  }
+}
+
 // A hot key that is read anew again and again stays in L1, for as long as L2 has it.
 TEST_F(WarmReadsTest, AForcedReadKeepsInL1WhatL2StillHas) {
   PolicyTable policies;

@@ -51,6 +51,7 @@ ReadResult Hit(size_t value_size, std::mt19937_64& random) {
     if (random() % 2 == 0) result.written = random();
   }
   result.lease.assign(random() % 4 == 0 ? 27 : 0, 'L');
+  result.not_kept = random() % 4 == 0;
   return result;
 }
 
