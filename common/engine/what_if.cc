@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -51,7 +52,8 @@ absl::Duration LifeOfMillis(uint32_t ms) {
 // What the log's past tells of a request.
 struct Meaning {
   TrafficKind kind;
-  absl::Duration own_left;  // Of the value, whatever TTL a cache gives it.
+  absl::Duration own_left;   // Of the value, whatever TTL a cache gives it.
+  bool first_value = false;  // Of the key, in the log.
 };
 
 class KeyPasts {
@@ -65,6 +67,7 @@ class KeyPasts {
       case TrafficKind::kHit:
         // A hit after the end: the value was replaced where the log does not see it.
         if (past.own_end > now) meaning.own_left = past.own_end - now;
+        meaning.first_value = !std::exchange(past.valued, true);
         break;
       case TrafficKind::kMiss:
         break;
@@ -75,6 +78,7 @@ class KeyPasts {
       case TrafficKind::kFill:
         meaning.own_left = LifeOfMillis(request.own_ms);
         past.own_end = now + meaning.own_left;
+        meaning.first_value = !std::exchange(past.valued, true);
         break;
       case TrafficKind::kErase:
         past.own_end = absl::InfiniteDuration();
@@ -88,6 +92,7 @@ class KeyPasts {
   struct Past {
     absl::Duration own_end = absl::InfiniteDuration();
     bool missed = false;  // By the key's request before.
+    bool valued = false;  // A value of it was seen.
   };
   absl::flat_hash_map<uint64_t, Past> pasts_;
 };
@@ -126,15 +131,15 @@ class Ghost {
       case TrafficKind::kHit:
         if (engine_->Get(key, now_, &entry)) return true;
         // Read-through: what was there is what would be loaded.
-        Put(key, request, meaning.own_left);
+        Put(key, request, meaning);
         return false;
       case TrafficKind::kMiss:
         return engine_->Get(key, now_, &entry);
       case TrafficKind::kFill:
-        if (!engine_->Peek(key, now_, &entry)) Put(key, request, meaning.own_left);
+        if (!engine_->Peek(key, now_, &entry)) Put(key, request, meaning);
         return false;
       case TrafficKind::kWrite:
-        Put(key, request, meaning.own_left);
+        Put(key, request, meaning);
         return false;
       case TrafficKind::kErase:
         engine_->Erase(key, {.hlc = ++version_, .region = 1});
@@ -144,13 +149,19 @@ class Ghost {
   }
 
  private:
-  void Put(const EntryKey& key, const LoggedRequest& request, absl::Duration own_left) {
-    const absl::Duration ttl = ttl_ == absl::ZeroDuration() ? LifeOfMillis(request.given_ms) : ttl_;
+  void Put(const EntryKey& key, const LoggedRequest& request, const Meaning& meaning) {
+    absl::Duration ttl = ttl_ == absl::ZeroDuration() ? LifeOfMillis(request.given_ms) : ttl_;
+    if (ttl_ != absl::ZeroDuration() && meaning.first_value) ttl *= ShareLeft(request.hash);
     Entry entry;
-    entry.expires_at = now_ + std::min(ttl, own_left);
+    entry.expires_at = now_ + std::min(ttl, meaning.own_left);
     entry.version = {.hlc = ++version_, .region = 1};
     entry.phantom_bytes = request.size;
     engine_->Put(key, std::move(entry), now_);
+  }
+
+  // Between 0 and 1, even over the keys, by other bits than those that choose the sample.
+  static double ShareLeft(uint64_t hash) {
+    return (static_cast<double>(hash >> 40) + 0.5) / static_cast<double>(1 << 24);
   }
 
   std::unique_ptr<Engine> engine_;
@@ -175,7 +186,8 @@ absl::StatusOr<WhatIfAnswer> PredictHitRate(const TrafficLog::Snapshot& log,
   double hits_as_asked = 0;
   for (size_t i = 0; i < log.requests.size(); ++i) {
     const LoggedRequest& request = log.requests[i];
-    const Meaning meaning = pasts.Read(request);
+    Meaning meaning = pasts.Read(request);
+    if (i >= counted_from) meaning.first_value = false;  // A new key, as far as one can tell.
     const bool hit_as_is = as_is.Live(request, meaning);
     const bool hit_as_asked = as_asked.Live(request, meaning);
     if (i < counted_from || !IsGet(request)) continue;

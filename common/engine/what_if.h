@@ -6,8 +6,11 @@
 // what the sample has too few or too many of is taken as their hits (SHARDS-adj). What the replay
 // of the present gets wrong it is taken to get wrong as much about the question, so the difference
 // of the two is added to what was measured. A TTL that is asked for is what the cache gives; a
-// value whose own life is shorter keeps that. A key's write after its miss is taken for the caller's
-// fill: had the Get been answered, it would not have been.
+// value whose own life is shorter keeps that. What the first half shows first of a key may have any
+// age: of a TTL that is asked for it has a share left, even over the keys. Else a load that began
+// with the log would find all its values expire at once, in the counted half or after it. A key's
+// write after its miss is taken for the caller's fill: had the Get been answered, it would not have
+// been.
 // Cost: two replays of the log, about 20 ms each with a full log of 65536 requests. No locks.
 
 #ifndef MERIDIAN_COMMON_ENGINE_WHAT_IF_H_

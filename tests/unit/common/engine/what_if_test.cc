@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "common/engine/eviction_policy.h"
 
@@ -78,6 +80,38 @@ TEST_F(WhatIfTest, AShorterLifeCostsItsShare) {
               0.5, 0.001);
   EXPECT_NEAR(Predict(present, {.max_entries = 10, .ttl = absl::Hours(1)}).predicted_hit_rate, 1,
               0.001);
+}
+
+// All keys are filled when the load begins, and a longer TTL would end for all of them at once: in
+// the counted half of the log, after it, or twice in it. What is asked for is the rate in the long
+// run.
+TEST_F(WhatIfTest, ALongerLifeIsJudgedAlikeHoweverLongTheLogIs) {
+  constexpr uint64_t kKeys = 200;
+  constexpr absl::Duration kTtl = absl::Seconds(1);
+  for (const int seconds : {12, 20, 24, 28, 31, 40, 60}) {
+    SCOPED_TRACE(seconds);
+    TrafficLog log;
+    std::mt19937_64 random(1);
+    std::vector<absl::Duration> ends(kKeys, absl::ZeroDuration());
+    absl::Duration now = absl::ZeroDuration();
+    for (int i = 0; i < 400 * seconds; ++i) {  // Each key twice a second.
+      now += absl::Milliseconds(2.5);
+      const uint64_t key = random() % kKeys;
+      const uint64_t hash = (key + 1) * 0x9E3779B97F4A7C15;
+      const LoggedLife life = {.given = kTtl, .own = absl::InfiniteDuration()};
+      const bool hit = now < ends[key];
+      log.Record(hit ? TrafficKind::kHit : TrafficKind::kMiss, hash, now, 100, life);
+      if (hit) continue;
+      log.Record(TrafficKind::kWrite, hash, now, 100, life);
+      ends[key] = now + kTtl;
+    }
+    const absl::StatusOr<WhatIfAnswer> answer = PredictHitRate(
+        log.Copy(), {.max_entries = 1000}, {.max_entries = 1000, .ttl = absl::Seconds(15)});
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    // Of a life of 15 seconds and the half until it is asked for again: 30 reads and one miss.
+    EXPECT_NEAR(answer->predicted_hit_rate, 30.0 / 31, 0.01);
+    EXPECT_NEAR(answer->replayed_hit_rate, 2.0 / 3, 0.02);
+  }
 }
 
 TEST_F(WhatIfTest, ErasedIsGoneInEveryCache) {
