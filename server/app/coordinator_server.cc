@@ -20,6 +20,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/server_settings.h"
 #include "common/telemetry/process_metrics.h"
+#include "server/app/clock_metrics.h"
 #include "server/app/rollout_metrics.h"
 #include "server/app/warming_metrics.h"
 #include "server/coordinator/coordinator_service.h"
@@ -222,6 +223,8 @@ void CoordinatorServer::AddMetrics() {
   const Coordinator& coordinator = *coordinator_;
   metrics_.AddGauge("meridian_coordinator_leader", "1 while this coordinator leads its region.",
                     [&coordinator] { return coordinator.counters().leader ? 1.0 : 0.0; });
+  AddClockMetrics([&coordinator] { return !coordinator.leader().clock_problem.empty(); },
+                  [&coordinator] { return coordinator.ClockOffsets(); }, metrics_);
   metrics_.AddGauge("meridian_ring_epoch", "Epoch of the topology that was published last.",
                     [&coordinator] { return static_cast<double>(coordinator.counters().epoch); });
   metrics_.AddGauges(
@@ -364,6 +367,7 @@ Readiness CoordinatorServer::GetReadiness() const {
   if (stopping_) return {false, "stopping"};
   const LeaderView leader = coordinator_->leader();
   if (leader.leading) return {true, "leader"};
+  if (!leader.clock_problem.empty()) return {true, "standby, " + leader.clock_problem};
   return {true, leader.address.empty() ? "standby, no leader known"
                                        : absl::StrCat("standby, leader ", leader.address)};
 }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "server/app/clock_metrics.h"
 #include "server/app/goal_metrics.h"
 #include "server/node/evictions.h"
 #include "server/policy/build_info.h"
@@ -143,21 +144,6 @@ void AddCompressionMetrics(const NodeContext& context, MetricRegistry& registry)
       [&context] {
         return CompressionSamples(
             context, 1e-9, {{&C::deflate_nanos, "compress"}, {&C::inflate_nanos, "inflate"}});
-      });
-}
-
-void AddClockMetrics(const ClockGuard& guard, MetricRegistry& registry) {
-  registry.AddGauge("meridian_clock_refused",
-                    "1 while this clock is more than 60 s off and gives no versions, else 0.",
-                    [&guard] { return guard.ok() ? 0.0 : 1.0; });
-  registry.AddGauges(
-      {"meridian_clock_offset_seconds", "How far this clock is ahead of another's.", {"reference"}},
-      [&guard] {
-        Samples samples;
-        for (const ClockOffset& offset : guard.Offsets()) {
-          samples.push_back({{offset.reference}, absl::ToDoubleSeconds(offset.ahead)});
-        }
-        return samples;
       });
 }
 
@@ -423,7 +409,10 @@ void AddNodeMetrics(const NodeContext& context, MetricRegistry& registry) {
   AddCompressionMetrics(context, registry);
   if (context.hints != nullptr) AddHintMetrics(context, registry);
   AddFenceMetrics(context, registry);
-  if (context.clock_guard != nullptr) AddClockMetrics(*context.clock_guard, registry);
+  if (const ClockGuard* clock = context.clock_guard; clock != nullptr) {
+    AddClockMetrics([clock] { return !clock->ok(); }, [clock] { return clock->Offsets(); },
+                    registry);
+  }
   registry.AddGauge("meridian_ring_epoch", "Epoch of the topology in use; 0: none.",
                     [&context] { return static_cast<double>(context.topology.Get()->epoch()); });
   registry.AddGauge("meridian_ring_nodes", "Members of the topology in use.", [&context] {

@@ -1,5 +1,7 @@
 #include "server/coordinator/clock_witnesses.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 
 namespace meridian {
@@ -20,6 +22,12 @@ std::string ClockWitnesses::Problem() const {
       "CLOCK_SKEW: this coordinator's clock is ", Away(store_.Ahead()), " that of the store and ",
       Away(nodes_.Ahead()), " those of most nodes, more than ",
       absl::FormatDuration(ClockGuard::kMaxSkew), ": it does not lead; check NTP on its machine");
+}
+
+std::vector<ClockOffset> ClockWitnesses::Offsets() const {
+  std::vector<ClockOffset> offsets = store_.Offsets();
+  for (ClockOffset& offset : nodes_.Offsets()) offsets.push_back(std::move(offset));
+  return offsets;
 }
 
 }  // namespace meridian

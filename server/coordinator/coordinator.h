@@ -89,6 +89,7 @@ class Coordinator {
   // The last one that this process published.
   TopologyHolder::Snapshot topology() const { return holder_.Get(); }
   CoordinatorCounters counters() const;
+  std::vector<ClockOffset> ClockOffsets() const { return lease_.ClockOffsets(); }
   // What is published next, once it was handed over for; nullptr: nothing. On the executor.
   const TopologyHolder::Snapshot& planned() const { return planned_; }
 

@@ -82,6 +82,9 @@ class LeaderLease {
   // What others told a leader so within the last ttl, by their holders.
   std::map<std::string, std::string> Notes() const;
 
+  // Of this clock, to the store's and the nodes'. Any thread.
+  std::vector<ClockOffset> ClockOffsets() const { return clocks_.Offsets(); }
+
   bool is_leader() const ABSL_LOCKS_EXCLUDED(mu_);
   LeaderView view() const ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -86,6 +86,15 @@ TEST_F(CoordinatorClockTest, OneWhoseClockIsOffGivesWayAndTheNodesAreReady) {
   ASSERT_TRUE(node.ok()) << node.status() << Log("odd");
   EXPECT_TRUE(Leads(right));
   EXPECT_FALSE(Leads(odd));
+  EXPECT_EQ(FetchMetric(odd.http, "meridian_clock_refused"), 1);
+  EXPECT_EQ(FetchMetric(right.http, "meridian_clock_refused"), 0);
+  EXPECT_NEAR(FetchMetric(odd.http, "meridian_clock_offset_seconds", {"reference=\"redis\""}), 90,
+              5);
+  EXPECT_NEAR(FetchMetric(right.http, "meridian_clock_offset_seconds", {"reference=\"node n1\""}),
+              0, 5);
+  const auto ready = HttpGet(odd.http, "/readyz");
+  ASSERT_TRUE(ready.ok()) << ready.status();
+  EXPECT_THAT(ready->body, testing::HasSubstr("ready: standby, CLOCK_SKEW: this coordinator"));
   EXPECT_THAT(Log("odd"), testing::HasSubstr("CLOCK_SKEW: this coordinator's clock is"));
   EXPECT_TRUE(WaitUntil([&] { return IsToldOf(right, "odd"); }, kPatience));
   wrong.Set(absl::ZeroDuration());
