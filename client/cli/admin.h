@@ -30,7 +30,7 @@ bool CallNode(const Session& session, const std::string& address, Method method,
               absl::Duration timeout) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
-  const auto stub = Service::NewStub(CreateChannelTo(address));
+  const auto stub = Service::NewStub(CreateChannelTo(address, session.security()));
   const grpc::Status status = ((*stub).*method)(&context, request, response);
   if (!status.ok()) *error = ToResultError(status, address);
   return status.ok();

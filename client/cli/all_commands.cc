@@ -30,6 +30,16 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
       ->check(EmptyProblem);
   app.add_option("--timeout", options.timeout, "deadline of every call, such as 500ms or 5s")
       ->capture_default_str();
+  app.add_option("--tls-ca", options.tls.authorities,
+                 "PEM file with the authorities that servers are judged by: TLS")
+      ->check(EmptyProblem);
+  app.add_option("--tls-cert", options.tls.certificate,
+                 "PEM file with the certificate that is shown to them")
+      ->check(EmptyProblem);
+  app.add_option("--tls-key", options.tls.key, "PEM file with its key")->check(EmptyProblem);
+  app.add_option("--tls-server-name", options.tls.server_name,
+                 "name of the servers' certificates (default: the host of their address)")
+      ->check(EmptyProblem);
   app.add_flag("--json", options.json, "print JSON with the protos' field names");
   app.add_option("--color", options.colour, "colours: auto is on a terminal without NO_COLOR")
       ->check(CLI::IsMember({"auto", "always", "never"}))
@@ -88,6 +98,9 @@ std::vector<std::pair<std::string, std::string>> EnvironmentMeanings() {
           {"MERIDIAN_CLUSTER", "the cluster file, when --cluster gives none"},
           {"MERIDIAN_CONTEXT", "the context, when --context gives none"},
           {"MERIDIAN_CONTEXTS", "the contexts file, instead of ~/.config/meridian/contexts.yaml"},
+          {"MERIDIAN_TLS_CA",
+           "and _CERT, _KEY and _SERVER_NAME: as --tls-ca and so on, when no option and no context "
+           "gives them"},
           {"XDG_CONFIG_HOME", "in place of ~/.config"},
           {"NO_COLOR", "not empty: no colours"}};
 }

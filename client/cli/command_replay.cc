@@ -73,11 +73,11 @@ absl::StatusOr<std::vector<ClusterRegion>> RegionsOf(const Session& session,
   return regions;
 }
 
-absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const std::vector<ClusterRegion>& regions) {
+absl::StatusOr<std::vector<ReplayRegion>> ConnectAll(const Session& session,
+                                                     const std::vector<ClusterRegion>& regions) {
   std::vector<ReplayRegion> connected;
   for (const ClusterRegion& region : regions) {
-    ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
-                     Client::Create({.targets = region.DataAddresses()}));
+    ASSIGN_OR_RETURN(std::unique_ptr<Client> client, session.ConnectTo(region.DataAddresses()));
     if (!client->WaitUntilReady(kReadyWithin).ok()) {
       return absl::UnavailableError(absl::StrCat(
           "no node of region ", region.name, " told its topology within ",
@@ -110,7 +110,7 @@ uint64_t ExpectedRequests(const ReplayArguments& arguments, size_t regions) {
 absl::StatusOr<ReplayReport> Replay(const Session& session, const ReplayArguments& arguments,
                                     const std::vector<ClusterRegion>& named) {
   ASSIGN_OR_RETURN(const std::unique_ptr<RequestSource> source, OpenSource(arguments));
-  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions, ConnectAll(named));
+  ASSIGN_OR_RETURN(const std::vector<ReplayRegion> regions, ConnectAll(session, named));
   ReplayReport report;
   report.source = arguments.trace.empty() ? "the workload of the sources" : arguments.trace;
   for (const ReplayRegion& region : regions) report.regions.push_back(region.name);

@@ -54,6 +54,13 @@ absl::Status ReadTargets(const std::string& path, const YAML::Node& node, Contex
   return absl::OkStatus();
 }
 
+// nullptr: it is none of those fields.
+std::string* TlsFileOf(const std::string& field, Context* context) {
+  if (field == "tls_ca") return &context->tls.authorities;
+  if (field == "tls_cert") return &context->tls.certificate;
+  return field == "tls_key" ? &context->tls.key : nullptr;
+}
+
 absl::Status ReadField(const std::string& path, const std::string& field, const YAML::Node& node,
                        Context* context) {
   if (field == "targets") return ReadTargets(path, node, context);
@@ -64,6 +71,10 @@ absl::Status ReadField(const std::string& path, const std::string& field, const 
   }
   if (field == "region") {
     context->region = text;
+  } else if (std::string* const file = TlsFileOf(field, context); file != nullptr) {
+    *file = (std::filesystem::path(path).parent_path() / text).string();
+  } else if (field == "tls_server_name") {
+    context->tls.server_name = text;
   } else if (field == "cluster") {
     context->cluster = (std::filesystem::path(path).parent_path() / text).string();
   } else {
@@ -77,7 +88,8 @@ absl::Status ReadField(const std::string& path, const std::string& field, const 
 absl::StatusOr<Context> ReadContext(const std::string& path, const std::string& name,
                                     const YAML::Node& node) {
   static const auto& kFields =
-      *new std::vector<std::string>{"targets", "admin", "region", "cluster", "timeout"};
+      *new std::vector<std::string>{"targets", "admin",    "region",  "cluster",        "timeout",
+                                    "tls_ca",  "tls_cert", "tls_key", "tls_server_name"};
   if (!node.IsMap()) return Wrong(path, node, absl::StrCat("context \"", name, "\" is not a map"));
   Context context;
   context.name = name;

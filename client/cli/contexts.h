@@ -3,7 +3,7 @@
 //   current: dev
 //   contexts:
 //     dev: {cluster: /srv/meridian/.cluster/cluster.json}
-//     us: {targets: [cache-1.us:7400, cache-2.us:7400], timeout: 10s}
+//     us: {targets: [cache-1.us:7400, cache-2.us:7400], timeout: 10s, tls_ca: ca.pem}
 //
 // Thread safety: pure functions, but for those that read and write the file.
 
@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/tls/tls_files.h"
 
 namespace meridian::cli {
 
@@ -27,6 +28,7 @@ struct Context {
   std::string region = {};
   std::string cluster = {};  // Relative to the folder of the contexts file, unless absolute.
   std::string timeout = {};
+  TlsFiles tls = {};  // As cluster.
 };
 
 struct ContextsFile {

@@ -46,7 +46,8 @@ bool CallLeader(const Session& session, std::vector<std::string> addresses, Meth
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          absl::ToChronoMicroseconds(session.timeout()));
-    const auto stub = coordinator::v1::CoordinatorService::NewStub(CreateChannelTo(address));
+    const auto stub =
+        coordinator::v1::CoordinatorService::NewStub(CreateChannelTo(address, session.security()));
     const grpc::Status status = ((*stub).*method)(&context, request, response);
     if (status.ok()) {
       session.NameCoordinators({});

@@ -187,6 +187,7 @@ bool FetchFacts(const Session& session, ClusterFacts* facts, ResultError* error)
   AskCoordinators(session, facts);
   facts->now = absl::Now();
   facts->own_version = MERIDIAN_VERSION;
+  facts->tls = session.security().credentials != nullptr;
   return true;
 }
 

@@ -42,6 +42,7 @@ struct ClusterFacts {
   std::vector<coordinator::v1::Alert> alerts;  // Of the leaders that were found.
   absl::Time now;
   std::string own_version;
+  bool tls = false;  // They were asked by it: all that answered speak it.
 
   // Regions of the nodes that answered, sorted.
   std::vector<std::string> Regions() const;

@@ -115,9 +115,9 @@ class NodeDoctor {
     }
   }
 
-  // Every node: none has TLS at its listeners yet. The certificates that nodes tell of are those
-  // that they use for a Redis or an origin.
+  // The certificates that nodes tell of may be those that they use for a Redis or an origin.
   void Plaintext() {
+    if (facts_.tls) return;
     std::vector<std::string> open;
     bool beyond = false;
     for (const NodeFacts& node : facts_.nodes) {

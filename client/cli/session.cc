@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "client/cli/contexts.h"
 #include "client/cli/duration_text.h"
 #include "common/base/status_macros.h"
@@ -23,6 +24,13 @@ constexpr char kDefaultTarget[] = "127.0.0.1:7400";
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+// As nodes and coordinators read them, so that it works beside them, in their pods.
+TlsFiles TlsOfEnvironment(std::string server_name) {
+  if (server_name.empty()) server_name = Variable("MERIDIAN_TLS_SERVER_NAME");
+  return {Variable("MERIDIAN_TLS_CERT"), Variable("MERIDIAN_TLS_KEY"), Variable("MERIDIAN_TLS_CA"),
+          std::move(server_name)};
 }
 
 // A whole line of JSON; bytes that are no UTF-8 do not stop it.
@@ -52,6 +60,7 @@ absl::Status Session::ApplyContext(bool timeout_given) {
   if (!options_.targets.empty() || !options_.admin.empty() || !options_.cluster.empty()) {
     return absl::OkStatus();
   }
+  if (options_.tls.empty()) options_.tls = context.tls;
   options_.cluster = context.cluster;
   if (!options_.region.empty()) {  // One that happens to be here would be of another cluster.
     if (!context.cluster.empty()) return absl::OkStatus();
@@ -89,6 +98,16 @@ absl::Status Session::Prepare() {
         absl::StrCat("--timeout \"", options_.timeout, "\" is not a duration such as 500ms or 5s"));
   }
   timeout_ = *timeout;
+  if (options_.tls.empty()) options_.tls = TlsOfEnvironment(std::move(options_.tls.server_name));
+  if (const TlsFiles& tls = options_.tls; !tls.empty()) {
+    if (tls.authorities.empty()) {
+      return absl::InvalidArgumentError("--tls-cert and --tls-key need --tls-ca");
+    }
+    RETURN_IF_ERROR(CheckTlsFiles(tls, absl::Now()));
+    security_ = ChannelSecurityOf(tls);
+  } else if (!tls.server_name.empty()) {
+    return absl::InvalidArgumentError("--tls-server-name needs --tls-ca");
+  }
   const bool says_nothing = options_.targets.empty() && options_.admin.empty() &&
                             options_.region.empty() && options_.cluster.empty();
   if (says_nothing && !FileIsOfTheEnvironment()) {
@@ -160,7 +179,14 @@ absl::StatusOr<std::vector<std::string>> Session::Targets() const {
 
 absl::StatusOr<std::unique_ptr<Client>> Session::Connect() const {
   ASSIGN_OR_RETURN(std::vector<std::string> targets, Targets());
-  return Client::Create({.targets = std::move(targets)});
+  return ConnectTo(std::move(targets));
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Session::ConnectTo(std::vector<std::string> targets) const {
+  ClientOptions options;
+  options.targets = std::move(targets);
+  options.tls = options_.tls;
+  return Client::Create(std::move(options));
 }
 
 void Session::Print(std::string_view text) const {

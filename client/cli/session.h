@@ -19,6 +19,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/style.h"
 #include "client/cpp/client.h"
+#include "common/rpc/tls.h"
 
 namespace meridian::cli {
 
@@ -30,6 +31,7 @@ struct GlobalOptions {
   std::string timeout = "5s";
   std::string context;
   std::string colour = "auto";
+  TlsFiles tls = {};
   bool json = false;
   bool verbose = false;
 };
@@ -53,6 +55,8 @@ class Session {
   // called once they are parsed.
   absl::Status Prepare();
   absl::Duration timeout() const { return timeout_; }
+  // Of every channel; as Prepare found it.
+  const ChannelSecurity& security() const { return security_; }
 
   // --target; else the nodes of --region; else of the first region of a cluster file that an option
   // or the context names; else MERIDIAN_TARGET; else of the first region of MERIDIAN_CLUSTER; else
@@ -60,6 +64,7 @@ class Session {
   absl::StatusOr<std::vector<std::string>> Targets() const;
   // A client for Targets().
   absl::StatusOr<std::unique_ptr<Client>> Connect() const;
+  absl::StatusOr<std::unique_ptr<Client>> ConnectTo(std::vector<std::string> targets) const;
   absl::StatusOr<ClusterFile> Cluster() const { return LoadClusterFile(options_.cluster); }
 
   // Options with the session's deadline.
@@ -108,6 +113,7 @@ class Session {
   bool admin_of_context_ = false;
   bool targets_of_environment_ = false;
   absl::Duration timeout_ = absl::Seconds(5);
+  ChannelSecurity security_;
   mutable std::vector<std::string> coordinators_;
 };
 

@@ -52,9 +52,12 @@ class Client::Impl {
   Impl(ClientOptions options, std::unique_ptr<NearReads> near)
       : options_(std::move(options)),
         near_(std::move(near)),
-        cluster_(options_.targets, [near = near_.get()](const ClusterView& view) {
-          if (near != nullptr) near->SetView(view);
-        }) {}
+        cluster_(
+            options_.targets,
+            [near = near_.get()](const ClusterView& view) {
+              if (near != nullptr) near->SetView(view);
+            },
+            ChannelSecurityOf(options_.tls)) {}
 
   // True when the near cache has it.
   bool GetNear(std::string_view name_space, std::string_view key, const GetOptions& options,

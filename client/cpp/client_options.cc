@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/strings.h"
 
 namespace meridian {
@@ -47,6 +48,9 @@ absl::Status ClientOptions::Validate() const {
   if (near_cache_bytes != 0 && near_cache_bytes < kMinNearBytes) {
     return absl::InvalidArgumentError(absl::StrCat("near_cache_bytes is ", near_cache_bytes,
                                                    ", must be 0 or at least ", kMinNearBytes));
+  }
+  if (!tls.empty()) {
+    if (absl::Status status = CheckTlsFiles(tls, absl::Now()); !status.ok()) return status;
   }
   if (near_cache_ttl < absl::Milliseconds(1)) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/version.h"
+#include "common/tls/tls_files.h"
 
 namespace meridian {
 
@@ -41,7 +42,13 @@ struct ClientOptions {
   // than a write of this client that took less than 10 s (a fill under a lease is none).
   bool spread_hot_keys = false;
 
-  // Returns kInvalidArgument, with the field and the rule, when something is wrong.
+  // The authorities that nodes are judged by, the certificate and key that are shown to them where
+  // they ask for one, and the name that theirs have if it is not the host of their address. Renewed
+  // files are noticed. Empty: plaintext.
+  TlsFiles tls = {};
+
+  // Returns kInvalidArgument, with the field and the rule, when something is wrong. Reads the files
+  // of `tls`.
   absl::Status Validate() const;
 };
 

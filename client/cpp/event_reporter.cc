@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "client/cpp/convert.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/error.h"
 #include "common/rpc/server_settings.h"
 #include "meridian/coordinator/v1/coordinator_service.grpc.pb.h"
@@ -35,7 +37,8 @@ Error TooLarge(const std::string& why) {
 
 class EventReporter::Impl {
  public:
-  explicit Impl(EventReporterOptions options) : options_(std::move(options)) {}
+  explicit Impl(EventReporterOptions options)
+      : options_(std::move(options)), security_(ChannelSecurityOf(options_.tls)) {}
   ~Impl();
 
   void Report(const std::vector<ServiceEvent>& events, std::function<void(ReportResult)> done);
@@ -58,6 +61,7 @@ class EventReporter::Impl {
   bool MayTryAgain(const Call& call) ABSL_LOCKS_EXCLUDED(mu_);
 
   const EventReporterOptions options_;
+  const ChannelSecurity security_;
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::string leader_ ABSL_GUARDED_BY(mu_);  // That answered last; empty: not known.
@@ -123,7 +127,8 @@ void EventReporter::Impl::Try(SharedCall call) {
     absl::MutexLock lock(&mu_);
     std::shared_ptr<Stub>& known = stubs_[raw->addresses.front()];
     if (known == nullptr) {
-      known = coordinator::v1::CoordinatorService::NewStub(CreateChannelTo(raw->addresses.front()));
+      known = coordinator::v1::CoordinatorService::NewStub(
+          CreateChannelTo(raw->addresses.front(), security_));
     }
     stub = known;
     calls_.insert(call);
@@ -185,6 +190,7 @@ absl::StatusOr<std::unique_ptr<EventReporter>> EventReporter::Create(EventReport
   if (options.timeout <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("timeout: must be positive");
   }
+  if (!options.tls.empty()) RETURN_IF_ERROR(CheckTlsFiles(options.tls, absl::Now()));
   return std::unique_ptr<EventReporter>(
       new EventReporter(std::make_unique<Impl>(std::move(options))));
 }

@@ -34,6 +34,7 @@ struct EventReporterOptions {
   // host:port of the coordinators of the region; one is enough while it is there.
   std::vector<std::string> coordinators = {};
   absl::Duration timeout = absl::Seconds(2);  // Of a report, with all its tries.
+  TlsFiles tls = {};                          // As in ClientOptions; coordinators ask for one.
 };
 
 struct ServiceEvent {

@@ -12,7 +12,7 @@ std::shared_ptr<const NodeChannel> ChannelCache::Get(const std::string& address)
   if (std::shared_ptr<const NodeChannel> channel = slot.lock()) return channel;
   auto created = std::make_shared<NodeChannel>();
   created->address = address;
-  created->channel = CreateChannelTo(address);
+  created->channel = CreateChannelTo(address, security_);
   created->stub = cache::v1::CacheService::NewStub(created->channel);
   slot = created;
   return created;

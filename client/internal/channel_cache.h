@@ -11,10 +11,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/tls.h"
 #include "meridian/cache/v1/cache_service.grpc.pb.h"
 
 namespace meridian {
@@ -27,10 +29,13 @@ struct NodeChannel {
 
 class ChannelCache {
  public:
+  explicit ChannelCache(ChannelSecurity security = {}) : security_(std::move(security)) {}
+
   // The channel to `address`; connects when it is first used.
   std::shared_ptr<const NodeChannel> Get(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  const ChannelSecurity security_;
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::weak_ptr<const NodeChannel>> channels_ ABSL_GUARDED_BY(mu_);
 };

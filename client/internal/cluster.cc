@@ -14,11 +14,12 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
-Cluster::Cluster(std::vector<std::string> targets, OnView on_view)
+Cluster::Cluster(std::vector<std::string> targets, OnView on_view, ChannelSecurity security)
     : targets_(std::move(targets)),
       on_view_(std::move(on_view)),
       request_ids_(RandomSeed()),
-      turn_(RandomSeed() >> 32) {
+      turn_(RandomSeed() >> 32),
+      channels_(std::move(security)) {
   Install(Topology());
   source_ = std::make_unique<TopologySource>(
       channels_, targets_, [this](const Topology& topology) { Install(topology); });

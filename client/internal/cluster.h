@@ -37,7 +37,8 @@ class Cluster {
   using OnView = std::function<void(const ClusterView& view)>;
 
   // REQUIRES: `targets` is not empty.
-  explicit Cluster(std::vector<std::string> targets, OnView on_view = nullptr);
+  explicit Cluster(std::vector<std::string> targets, OnView on_view = nullptr,
+                   ChannelSecurity security = {});
   ~Cluster();
 
   // Never nullptr.

@@ -25,7 +25,8 @@ void ApplyServerSettings(grpc::ServerBuilder* builder, int streams) {
   grpc::health::v1::HealthCheckRequest::descriptor();
 }
 
-std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address) {
+std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address,
+                                               const ChannelSecurity& security) {
   KeepCallbackThreads();
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(-1);
@@ -36,7 +37,11 @@ std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address) {
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  if (security.credentials == nullptr) {
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  }
+  if (!security.server_name.empty()) args.SetSslTargetNameOverride(security.server_name);
+  return grpc::CreateCustomChannel(address, security.credentials, args);
 }
 
 std::string BoundAddress(std::string_view requested, int bound_port) {

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/rpc/tls.h"
+
 namespace meridian {
 
 // Largest message that a public and a peer server accept: a batch of 32 MiB and its framing.
@@ -28,9 +30,10 @@ inline constexpr char kLiveService[] = "meridian.live";
 // keepalive pings every 10 s permitted, bounded streams and metadata, no port sharing.
 void ApplyServerSettings(grpc::ServerBuilder* builder, int streams = kStreams);
 
-// A plaintext channel to `address` (host:port) with keepalive and its own connection; reconnects
-// quickly: the first back-off is 100 ms, the longest 2 s.
-std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address);
+// A channel to `address` (host:port) with keepalive and its own connection; reconnects quickly: the
+// first back-off is 100 ms, the longest 2 s.
+std::shared_ptr<grpc::Channel> CreateChannelTo(const std::string& address,
+                                               const ChannelSecurity& security = {});
 
 // "host:port" with the port that the OS chose in place of 0.
 std::string BoundAddress(std::string_view requested, int bound_port);

@@ -24,12 +24,14 @@ namespace meridian {
 template <typename Service>
 class StubPool {
  public:
+  explicit StubPool(ChannelSecurity security = {}) : security_(std::move(security)) {}
+
   using Stub = typename Service::Stub;
 
   std::shared_ptr<Stub> StubFor(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     std::shared_ptr<Stub>& stub = stubs_[address];
-    if (stub == nullptr) stub = Service::NewStub(CreateChannelTo(address));
+    if (stub == nullptr) stub = Service::NewStub(CreateChannelTo(address, security_));
     return stub;
   }
 
@@ -49,6 +51,7 @@ class StubPool {
   }
 
  private:
+  const ChannelSecurity security_;
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);
 };

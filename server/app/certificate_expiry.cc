@@ -14,6 +14,11 @@ std::vector<CertificateFile> CertificateFilesOf(const RedisUrl& url) {
   return files;
 }
 
+std::vector<CertificateFile> CertificateFilesOf(const TlsFiles& files) {
+  if (files.empty()) return {};
+  return {{files.authorities, /*authorities=*/true}, {files.certificate}};
+}
+
 std::map<std::string, absl::Time> CertificateExpiry::All() const {
   const absl::Duration now = clock_.Monotonic();
   {

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/telemetry/metric_registry.h"
+#include "common/tls/tls_files.h"
 #include "server/policy/redis_url.h"
 
 namespace meridian {
@@ -29,6 +30,9 @@ struct CertificateFile {
 
 // Those that a Redis is reached with; none without TLS.
 std::vector<CertificateFile> CertificateFilesOf(const RedisUrl& url);
+
+// Those of the own listeners; none without TLS.
+std::vector<CertificateFile> CertificateFilesOf(const TlsFiles& files);
 
 class CertificateExpiry {
  public:

@@ -318,6 +318,7 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
   OptionSet set("meridian-coordinator",
                 "Decides who is a member of a region of a Meridian cache cluster.", kExamples);
   AddIdentityOptions(config, &set);
+  AddTlsOptions(&config->tls, &set);
   set.AddRedisUrl(&config->redis_url,
                   {.name = "redis",
                    .yaml_path = "redis.url",
@@ -367,13 +368,10 @@ OptionSet Options(CoordinatorConfig* config, std::string* warm_file) {
 
 absl::Status CheckWhole(const CoordinatorConfig& config) {
   for (const std::string* address : {&config.grpc_address, &config.http_address}) {
-    if (!IsLoopback(*address) && !config.insecure) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          *address,
-          " is reachable from other machines and nothing protects it: TLS and "
-          "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
-    }
+    const bool protects = config.insecure || (config.tls.on() && address != &config.http_address);
+    if (!protects) RETURN_IF_ERROR(CheckNotReachable(*address));
   }
+  RETURN_IF_ERROR(CheckTlsSettings(config.tls));
   if (!config.advertise_address.empty()) RETURN_IF_ERROR(CheckAddress(config.advertise_address));
   RETURN_IF_ERROR(CheckHttp(config));
   if (config.failure_timeout < 2 * config.heartbeat_interval) {

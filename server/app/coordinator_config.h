@@ -18,6 +18,7 @@
 #include "server/figures/analytics.h"
 #include "server/figures/other_regions.h"
 #include "server/policy/http_url.h"
+#include "server/policy/tls_options.h"
 #include "server/rollout/policy_rollouts.h"
 #include "server/warming/warm_settings.h"
 #include "server/warming/warmer.h"
@@ -52,7 +53,8 @@ struct CoordinatorConfig {
   std::optional<HttpUrl> alert_webhook;  // nullopt: nobody is told.
   std::string external_url;              // Of this coordinator's page; empty: where it listens.
   OtherRegions::Coordinators other_coordinators;
-  std::string http_ca;    // PEM file; empty: the system's authorities.
+  std::string http_ca;  // PEM file; empty: the system's authorities.
+  TlsSettings tls;
   bool insecure = false;  // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

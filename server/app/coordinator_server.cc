@@ -64,7 +64,8 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
 
 }  // namespace
 
-CoordinatorServer::CoordinatorServer(const CoordinatorConfig& config) : config_(config) {}
+CoordinatorServer::CoordinatorServer(const CoordinatorConfig& config)
+    : config_(config), security_(ChannelSecurityOf(config.tls.files)) {}
 
 CoordinatorServer::~CoordinatorServer() { Stop(); }
 
@@ -118,7 +119,7 @@ absl::Status CoordinatorServer::OpenStore() {
 }
 
 void CoordinatorServer::MakeWarmer() {
-  warm_reader_ = std::make_unique<GrpcWarmReader>();
+  warm_reader_ = std::make_unique<GrpcWarmReader>(security_);
   warm_metrics_ = std::make_unique<WarmMetrics>(metrics_);
   WarmerOptions options = config_.warmer;
   options.lease = coordinator_->options().lease.name;
@@ -181,7 +182,7 @@ void CoordinatorServer::MakeRollouts() {
 }
 
 void CoordinatorServer::MakeFigures() {
-  figure_transport_ = std::make_unique<GrpcFigureTransport>();
+  figure_transport_ = std::make_unique<GrpcFigureTransport>(security_);
   const Coordinator& coordinator = *coordinator_;
   figures_ = std::make_unique<FigureCollector>(
       FigureCollectorOptions(), clock_, executor_, *figure_transport_,
@@ -257,10 +258,12 @@ void CoordinatorServer::AddMetrics() {
 }
 
 void CoordinatorServer::MakeCertificates() {
-  std::vector<CertificateFile> files;
+  std::vector<CertificateFile> files = CertificateFilesOf(config_.tls.files);
   if (!config_.redis_url.empty()) {
     const absl::StatusOr<RedisUrl> url = ParseRedisUrl(config_.redis_url);
-    if (url.ok()) files = CertificateFilesOf(*url);
+    if (url.ok()) {
+      for (CertificateFile& file : CertificateFilesOf(*url)) files.push_back(std::move(file));
+    }
   }
   if (!config_.http_ca.empty()) files.push_back({config_.http_ca, /*authorities=*/true});
   certificates_ = std::make_unique<CertificateExpiry>([files] { return files; }, clock_);
@@ -334,6 +337,10 @@ void CoordinatorServer::MakeWebhook() {
 
 absl::Status CoordinatorServer::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
+  if (!config_.tls.health_address.empty()) {
+    ASSIGN_OR_RETURN(health_, HealthListener::Start(config_.tls.health_address));
+    health_->server()->GetHealthCheckService()->SetServingStatus("", true);
+  }
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::channelz::experimental::InitChannelzService();
   service_ = std::make_unique<CoordinatorServiceHandler>(*coordinator_, *warmer_, *hot_keys_,
@@ -344,7 +351,9 @@ absl::Status CoordinatorServer::Listen() {
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.RegisterService(service_.get());
   int port = 0;
-  builder.AddListeningPort(config_.grpc_address, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(config_.grpc_address,
+                           ServerCredentialsOf(config_.tls.files, /*client_certificates=*/true),
+                           &port);
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || port == 0) {
     return absl::UnavailableError(
@@ -374,6 +383,7 @@ Readiness CoordinatorServer::GetReadiness() const {
 
 void CoordinatorServer::Stop() {
   if (stopping_.exchange(true)) return;
+  if (health_ != nullptr) health_->server()->GetHealthCheckService()->SetServingStatus("", false);
   if (grpc_ != nullptr) {
     if (grpc_->GetHealthCheckService() != nullptr) {
       grpc_->GetHealthCheckService()->SetServingStatus("", false);
@@ -387,6 +397,7 @@ void CoordinatorServer::Stop() {
     grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kDrainTimeout));
     grpc_.reset();  // Every reactor is done; what they posted, the executor still runs or drops.
   }
+  health_.reset();
   http_.reset();
   executor_.Stop();
   figure_transport_.reset();  // Its callbacks post to the executor, which drops them.

@@ -16,9 +16,11 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
+#include "common/rpc/tls.h"
 #include "common/telemetry/metric_registry.h"
 #include "server/app/certificate_expiry.h"
 #include "server/app/coordinator_config.h"
+#include "server/app/health_listener.h"
 #include "server/coordinator/alert_lead.h"
 #include "server/coordinator/cluster_analytics.h"
 #include "server/coordinator/cluster_http.h"
@@ -85,6 +87,7 @@ class CoordinatorServer {
   Readiness GetReadiness() const;
 
   const CoordinatorConfig config_;
+  const ChannelSecurity security_;  // Of channels to nodes.
   SystemClock clock_;
   MetricRegistry metrics_;
   // The store's callbacks post to the executor and its connections live on the loop, so both
@@ -117,6 +120,7 @@ class CoordinatorServer {
   std::unique_ptr<ClusterAnalytics> analytics_;
   std::unique_ptr<ClusterHttp> cluster_http_;
   std::unique_ptr<CoordinatorServiceHandler> service_;
+  std::unique_ptr<HealthListener> health_;  // nullptr: none.
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<MetricsHttp> http_;
   std::string grpc_address_;

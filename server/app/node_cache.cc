@@ -77,7 +77,7 @@ absl::Status NodeParts::MakeCache() {
   ASSIGN_OR_RETURN(engine, Engine::Create(options));
   namespaces = std::make_unique<Namespaces>(*engine, config.policies);
   RETURN_IF_ERROR(MakeStores());
-  peers = std::make_unique<GrpcPeerTransport>(config.id, *versions, clock, clock_guard);
+  peers = std::make_unique<GrpcPeerTransport>(config.id, *versions, clock, clock_guard, security);
   timer_executor = std::make_unique<ThreadExecutor>("timers");
   timers = std::make_unique<TimerQueue>(clock, *timer_executor);
   context = std::unique_ptr<NodeContext>(
@@ -151,9 +151,10 @@ absl::Status NodeParts::MakeCache() {
 
 absl::Status NodeParts::MakeMirrors() {
   if (config.mirror_max_bytes == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(mirrors, MirrorCache::Create(
-                                {.node_id = config.id, .capacity_bytes = config.mirror_max_bytes},
-                                clock, topology));
+  ASSIGN_OR_RETURN(mirrors, MirrorCache::Create({.node_id = config.id,
+                                                 .capacity_bytes = config.mirror_max_bytes,
+                                                 .security = security},
+                                                clock, topology));
   reads->SetMirrors(mirrors.get());
   writes->SetMirrors(mirrors.get());
   AddMirrorMetrics(*mirrors, registry);

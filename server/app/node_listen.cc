@@ -40,11 +40,15 @@ absl::Status NodeParts::Listen() {
   const AdminSources sources = MakeAdminSources();
   admin_service =
       std::make_unique<AdminServiceHandlers>(*context, *writes, *explainer, *background, sources);
-  const auto listen = [](const std::string& address, grpc::Service* service, int* port,
+  const auto open = ServerCredentialsOf(config.tls.files, config.tls.client_auth);
+  const auto closed = ServerCredentialsOf(config.tls.files, /*client_certificates=*/true);
+  const auto listen = [](const std::string& address,
+                         const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                         grpc::Service* service, int* port,
                          int streams = kStreams) -> absl::StatusOr<std::unique_ptr<grpc::Server>> {
     grpc::ServerBuilder builder;
     ApplyServerSettings(&builder, streams);
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+    builder.AddListeningPort(address, credentials, port);
     builder.RegisterService(service);
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     if (server == nullptr || *port == 0) {
@@ -56,10 +60,11 @@ absl::Status NodeParts::Listen() {
   int data_port = 0;
   int peer_port = 0;
   int admin_port = 0;
-  ASSIGN_OR_RETURN(data_server, listen(config.data_address, cache_service.get(), &data_port));
-  ASSIGN_OR_RETURN(peer_server,
-                   listen(config.peer_address, peer_service.get(), &peer_port, kPeerStreams));
-  ASSIGN_OR_RETURN(admin_server, listen(config.admin_address, admin_service.get(), &admin_port));
+  ASSIGN_OR_RETURN(data_server, listen(config.data_address, open, cache_service.get(), &data_port));
+  ASSIGN_OR_RETURN(peer_server, listen(config.peer_address, closed, peer_service.get(), &peer_port,
+                                       kPeerStreams));
+  ASSIGN_OR_RETURN(admin_server,
+                   listen(config.admin_address, closed, admin_service.get(), &admin_port));
   for (grpc::Server* server : {data_server.get(), admin_server.get()}) {
     server->GetHealthCheckService()->SetServingStatus(kLiveService, true);
   }

@@ -29,7 +29,7 @@ constexpr absl::Duration kStoredInterval = absl::Milliseconds(50);
 // Before anybody can ask for what needs it.
 void NodeParts::MakeMembership() {
   if (config.coordinators.empty()) return;
-  coordinator_transport = std::make_unique<GrpcCoordinatorTransport>();
+  coordinator_transport = std::make_unique<GrpcCoordinatorTransport>(security);
   CoordinatorClientOptions options;
   options.coordinators = config.coordinators;
   options.region = config.region;

@@ -32,6 +32,7 @@
 #include "common/base/executor.h"
 #include "common/telemetry/metric_registry.h"
 #include "server/app/certificate_expiry.h"
+#include "server/app/health_listener.h"
 #include "server/app/l2_metrics.h"
 #include "server/app/node_metrics.h"
 #include "server/app/origin_metrics.h"
@@ -104,6 +105,7 @@ struct NodeParts {
   std::unique_ptr<L2Store> regional_store;
   std::unique_ptr<L2UsageWatch> l2_usage;  // nullptr: there is no Redis.
   std::map<std::string, std::unique_ptr<RedisStore>> region_l2;
+  ChannelSecurity security;  // Of channels to nodes and coordinators.
   std::unique_ptr<GrpcPeerTransport> peers;
   std::unique_ptr<ThreadExecutor> timer_executor;
   std::unique_ptr<TimerQueue> timers;
@@ -141,6 +143,7 @@ struct NodeParts {
   std::unique_ptr<NodeDrain> drain;
   std::unique_ptr<UpdateReporter> update_reporter;
   std::function<void()> end_process;
+  std::unique_ptr<HealthListener> health_listener;  // nullptr: none.
   std::unique_ptr<grpc::Server> data_server;
   std::unique_ptr<grpc::Server> peer_server;
   std::unique_ptr<grpc::Server> admin_server;
@@ -172,6 +175,9 @@ struct NodeParts {
 
   // node_listen.cc
   absl::Status Listen();
+  grpc::Server* health_server() {
+    return health_listener == nullptr ? nullptr : health_listener->server();
+  }
 
   // node_membership.cc
   void MakeMembership();

@@ -40,11 +40,15 @@ NodeServer::NodeServer() : parts_(std::make_unique<NodeParts>()) {}
 absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(NodeConfig config,
                                                               std::function<void()> end_process) {
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::channelz::experimental::InitChannelzService();
   std::unique_ptr<NodeServer> server(new NodeServer());
   NodeParts& parts = *server->parts_;
   parts.config = std::move(config);
+  parts.security = ChannelSecurityOf(parts.config.tls.files);
+  if (!parts.config.tls.health_address.empty()) {
+    ASSIGN_OR_RETURN(parts.health_listener, HealthListener::Start(parts.config.tls.health_address));
+  }
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::channelz::experimental::InitChannelzService();
   parts.end_process = std::move(end_process);
   parts.housekeeping = std::make_unique<ThreadExecutor>("housekeeping");
   parts.background = std::make_unique<ThreadExecutor>("background");
@@ -111,8 +115,8 @@ void NodeServer::Stop(absl::Duration grace) {
       grace = absl::Milliseconds(100);
     }
   });
-  for (grpc::Server* server :
-       {parts.data_server.get(), parts.peer_server.get(), parts.admin_server.get()}) {
+  for (grpc::Server* server : {parts.data_server.get(), parts.peer_server.get(),
+                               parts.admin_server.get(), parts.health_server()}) {
     if (server != nullptr) server->Shutdown(deadline);
   }
   parts.servers_stopped.Notify();
@@ -129,6 +133,7 @@ NodeServer::~NodeServer() {
   NodeParts& parts = *parts_;
   parts.http.reset();
   parts.data_server.reset();
+  parts.health_listener.reset();
   parts.admin_server.reset();
   parts.peer_server.reset();
   if (parts.replication != nullptr) parts.replication->Stop();

@@ -31,17 +31,18 @@ void NodeParts::MakeMetrics() {
 }
 
 void NodeParts::MakeCertificates() {
-  std::vector<CertificateFile> of_redis;
-  const auto add = [&of_redis](const std::string& url) {
+  std::vector<CertificateFile> of_settings = CertificateFilesOf(config.tls.files);
+  const auto add = [&of_settings](const std::string& url) {
     const absl::StatusOr<RedisUrl> parsed = ParseRedisUrl(url);
     if (!parsed.ok()) return;
-    for (CertificateFile& file : CertificateFilesOf(*parsed)) of_redis.push_back(std::move(file));
+    for (CertificateFile& file : CertificateFilesOf(*parsed))
+      of_settings.push_back(std::move(file));
   };
   if (!config.redis_url.empty()) add(config.redis_url);
   for (const auto& [region, url] : config.region_redis) add(url);
   certificates = std::make_unique<CertificateExpiry>(
-      [this, of_redis] {
-        std::vector<CertificateFile> files = of_redis;
+      [this, of_settings] {
+        std::vector<CertificateFile> files = of_settings;
         const auto add_origin = [&files](const NamespacePolicy& policy) {
           if (policy.origin.ca_file.empty()) return;
           files.push_back({policy.origin.ca_file, /*authorities=*/true});
@@ -175,7 +176,7 @@ std::vector<std::string> NodeParts::Warnings() const {
                      "stay in force: ",
                      assigned.problem));
   }
-  if (config.insecure) {
+  if (config.insecure && !config.tls.on()) {
     warnings.push_back("plaintext without authentication is reachable beyond this machine");
   }
   if (coordinator_client != nullptr && !coordinator_client->status().connected) {

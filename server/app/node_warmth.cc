@@ -115,8 +115,8 @@ void NodeParts::TellHealth(bool serving, bool warm) {
   const std::pair<bool, bool> news(serving, warm);
   if (stopping || told_health == news) return;  // Whoever watches is told of changes.
   told_health = news;
-  for (grpc::Server* server : {data_server.get(), admin_server.get()}) {
-    if (server == nullptr) continue;  // It could not listen.
+  for (grpc::Server* server : {data_server.get(), admin_server.get(), health_server()}) {
+    if (server == nullptr) continue;  // It could not listen, or need not.
     server->GetHealthCheckService()->SetServingStatus("", serving);
     server->GetHealthCheckService()->SetServingStatus(kWarmService, warm);
   }

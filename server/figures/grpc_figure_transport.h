@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/rpc/pending_calls.h"
@@ -19,7 +20,7 @@ namespace meridian {
 
 class GrpcFigureTransport final : public FigureTransport {
  public:
-  GrpcFigureTransport() = default;
+  explicit GrpcFigureTransport(ChannelSecurity security = {}) : stubs_(std::move(security)) {}
   void KeepOnly(const std::vector<std::string>& addresses) override { stubs_.KeepOnly(addresses); }
   void GetFigures(const std::string& address, absl::Duration timeout,
                   Done<admin::v1::GetFiguresResponse> done) override;

@@ -189,7 +189,8 @@ struct GrpcCoordinatorTransport::UpdateCall {
   coordinator::v1::ReportEventsResponse response;
 };
 
-GrpcCoordinatorTransport::GrpcCoordinatorTransport() = default;
+GrpcCoordinatorTransport::GrpcCoordinatorTransport(ChannelSecurity security)
+    : security_(std::move(security)) {}
 
 GrpcCoordinatorTransport::~GrpcCoordinatorTransport() {
   absl::MutexLock lock(&mu_);
@@ -204,7 +205,7 @@ GrpcCoordinatorTransport::~GrpcCoordinatorTransport() {
 const std::shared_ptr<grpc::Channel>& GrpcCoordinatorTransport::ChannelTo(
     const std::string& address) {
   std::shared_ptr<grpc::Channel>& channel = channels_[address];
-  if (channel == nullptr) channel = CreateChannelTo(address);
+  if (channel == nullptr) channel = CreateChannelTo(address, security_);
   return channel;
 }
 

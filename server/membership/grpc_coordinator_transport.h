@@ -16,13 +16,14 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/tls.h"
 #include "server/membership/coordinator_transport.h"
 
 namespace meridian {
 
 class GrpcCoordinatorTransport final : public CoordinatorTransport {
  public:
-  GrpcCoordinatorTransport();
+  explicit GrpcCoordinatorTransport(ChannelSecurity security = {});
   ~GrpcCoordinatorTransport() override;
 
   std::unique_ptr<CoordinatorStream> Open(const std::string& address, Events events) override;
@@ -47,6 +48,7 @@ class GrpcCoordinatorTransport final : public CoordinatorTransport {
   void Forget(Call* call) ABSL_LOCKS_EXCLUDED(mu_);
   void Forget(grpc::ClientContext* unary) ABSL_LOCKS_EXCLUDED(mu_);
 
+  const ChannelSecurity security_;
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
   std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);                 // Not done yet.

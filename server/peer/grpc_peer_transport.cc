@@ -41,8 +41,12 @@ std::optional<Topology> TopologyIn(const Response& response) {
 }  // namespace
 
 GrpcPeerTransport::GrpcPeerTransport(std::string node_id, HybridClock& versions, const Clock& clock,
-                                     ClockGuard& clock_guard)
-    : node_id_(std::move(node_id)), versions_(versions), clock_(clock), clock_guard_(clock_guard) {}
+                                     ClockGuard& clock_guard, ChannelSecurity security)
+    : node_id_(std::move(node_id)),
+      versions_(versions),
+      clock_(clock),
+      clock_guard_(clock_guard),
+      security_(std::move(security)) {}
 
 GrpcPeerTransport::~GrpcPeerTransport() {
   absl::MutexLock lock(&mu_);
@@ -53,7 +57,7 @@ GrpcPeerTransport::~GrpcPeerTransport() {
 std::shared_ptr<GrpcPeerTransport::Stub> GrpcPeerTransport::StubFor(const std::string& address) {
   absl::MutexLock lock(&mu_);
   std::shared_ptr<Stub>& stub = stubs_[address];
-  if (stub == nullptr) stub = peer::v1::PeerService::NewStub(CreateChannelTo(address));
+  if (stub == nullptr) stub = peer::v1::PeerService::NewStub(CreateChannelTo(address, security_));
   return stub;
 }
 

@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/base/version.h"
+#include "common/rpc/tls.h"
 #include "meridian/peer/v1/peer_service.grpc.pb.h"
 #include "server/node/clock_guard.h"
 #include "server/node/hand_off.h"
@@ -34,7 +35,7 @@ class GrpcPeerTransport final : public PeerTransport, public HandOffTransport {
   // Nothing is owned; all outlive every callback. `clock_guard` is told the clocks of others, as
   // their replies show them.
   GrpcPeerTransport(std::string node_id, HybridClock& versions, const Clock& clock,
-                    ClockGuard& clock_guard);
+                    ClockGuard& clock_guard, ChannelSecurity security = {});
   // Waits until every callback has run: calls end by their deadlines.
   ~GrpcPeerTransport() override;
 
@@ -87,6 +88,7 @@ class GrpcPeerTransport final : public PeerTransport, public HandOffTransport {
   HybridClock& versions_;
   const Clock& clock_;
   ClockGuard& clock_guard_;
+  const ChannelSecurity security_;
   std::atomic<int64_t> next_clock_note_ms_{0};  // Monotonic.
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Stub>> stubs_ ABSL_GUARDED_BY(mu_);

@@ -50,6 +50,7 @@ MirrorCache::MirrorCache(MirrorOptions options, const Clock& clock, const Topolo
       topology_(topology),
       cache_(std::move(cache)),
       hot_keys_(options_.hot),
+      stubs_(options_.security),
       watch_({.thread_name = "mirror-watch"}, *cache_, clock),
       executor_("mirror") {
   executor_.Post([this] { Tick(); });

@@ -41,6 +41,7 @@ struct MirrorOptions {
   std::string node_id;
   size_t capacity_bytes = size_t{16} << 20;
   HotKeysOptions hot = {};
+  ChannelSecurity security = {};
 };
 
 struct MirrorStats {

@@ -311,6 +311,8 @@ OptionSet Options(NodeConfig* config) {
   OptionSet set("meridian-node", "A node of a Meridian cache cluster: front and L1 shard in one.",
                 kExamples);
   AddIdentityOptions(config, &set);
+  AddTlsOptions(&config->tls, &set);
+  AddClientAuthOption(&config->tls, &set);
   AddClusterOptions(config, &set);
   AddEngineOptions(config, &set);
   AddWarmthOptions(config, &set);
@@ -347,13 +349,10 @@ absl::Status ReadPolicies(const std::string& config_file, NodeConfig* config) {
 absl::Status CheckWhole(const NodeConfig& config) {
   for (const std::string* address :
        {&config.data_address, &config.peer_address, &config.admin_address, &config.http_address}) {
-    if (!IsLoopback(*address) && !config.insecure) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          *address,
-          " is reachable from other machines and nothing protects it: TLS and "
-          "authentication are not built yet. Listen on 127.0.0.1, or say --insecure true"));
-    }
+    const bool protects = config.insecure || (config.tls.on() && address != &config.http_address);
+    if (!protects) RETURN_IF_ERROR(CheckNotReachable(*address));
   }
+  RETURN_IF_ERROR(CheckTlsSettings(config.tls));
   if (!config.coordinators.empty() && !config.static_peers.empty()) {
     return absl::InvalidArgumentError("give --coordinators or --peers, not both");
   }

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/cluster/topology.h"
 #include "server/policy/policy_table.h"
+#include "server/policy/tls_options.h"
 
 namespace meridian {
 
@@ -56,6 +57,7 @@ struct NodeConfig {
   absl::Duration drain_delay;                   // For callers to notice that the node has left.
   double origin_query_cost = 0;                 // 0: not known.
   std::string cost_currency;
+  TlsSettings tls;
   bool insecure = false;                        // Allows plaintext beyond loopback.
   std::string log_level;
   std::string log_format;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/rpc/pending_calls.h"
@@ -22,7 +23,7 @@ namespace meridian {
 
 class GrpcWarmReader final : public WarmReader {
  public:
-  GrpcWarmReader() = default;
+  explicit GrpcWarmReader(ChannelSecurity security = {}) : stubs_(std::move(security)) {}
 
   // Drops the channels of all others.
   void KeepOnly(const std::vector<std::string>& addresses) override { stubs_.KeepOnly(addresses); }

@@ -29,7 +29,7 @@ contexts:
     targets: [a:7400, "b:7400"]
     timeout: 10s
   dev: {cluster: dev.json, region: eu}
-  far: {cluster: /srv/c.json, admin: h:7402}
+  far: {cluster: /srv/c.json, admin: h:7402, tls_ca: ca.crt, tls_key: /k, tls_server_name: n}
 )";
 
 TEST(ContextsTest, EveryFieldIsRead) {
@@ -43,6 +43,9 @@ TEST(ContextsTest, EveryFieldIsRead) {
   EXPECT_EQ(file->Find("dev")->cluster, "/etc/m/dev.json") << "beside the file";
   EXPECT_EQ(file->Find("dev")->region, "eu");
   EXPECT_EQ(file->Find("far")->cluster, "/srv/c.json");
+  EXPECT_EQ(file->Find("far")->tls.authorities, "/etc/m/ca.crt");
+  EXPECT_EQ(file->Find("far")->tls.key, "/k");
+  EXPECT_EQ(file->Find("far")->tls.server_name, "n");
   EXPECT_EQ(file->Find("far")->admin, "h:7402");
   EXPECT_THAT(std::string(file->Find("mars").status().message()), HasSubstr("us, dev, far"));
   EXPECT_TRUE(ParseContexts("f", "").ok());

@@ -429,6 +429,12 @@ TEST(DoctorTest, PlaintextIsANoteOnOneMachineAndAWarningBeyond) {
   EXPECT_THAT(AllFound(facts), UnorderedElementsAre("warning plaintext cluster"));
 }
 
+TEST(DoctorTest, NothingIsPlaintextThatWasAskedByTls) {
+  ClusterFacts facts = Healthy();
+  facts.tls = true;
+  EXPECT_THAT(AllFound(facts), IsEmpty());
+}
+
 TEST(DoctorTest, ACertificateForRedisProtectsNoListener) {
   ClusterFacts facts = Healthy();
   for (NodeFacts& node : facts.nodes) {

@@ -195,6 +195,22 @@ TEST_F(NodeConfigTest, PlaintextBeyondLoopbackIsRefusedUnlessAskedFor) {
   EXPECT_TRUE(Parse({"--data-address", "0.0.0.0:7400", "--insecure", "true"}).ok());
 }
 
+TEST_F(NodeConfigTest, TlsIsAllOrNothing) {
+  EXPECT_THAT(std::string(Parse({"--tls-key", "k"}).status().message()),
+              HasSubstr("--tls-cert is missing"));
+  EXPECT_THAT(std::string(Parse({"--tls-cert", "c", "--tls-key", "k"}).status().message()),
+              HasSubstr("--tls-ca is missing"));
+  EXPECT_THAT(std::string(Parse({"--tls-server-name", "n"}).status().message()),
+              HasSubstr("needs --tls-cert"));
+  EXPECT_THAT(std::string(Parse({"--tls-client-auth", "maybe"}).status().message()),
+              HasSubstr("is not one of require, none"));
+  const auto judged =
+      Parse({"--tls-cert", "/nowhere/c", "--tls-key", "k", "--tls-ca", "/nowhere/a"});
+  EXPECT_THAT(std::string(judged.status().message()), HasSubstr("/nowhere/a"));
+  EXPECT_THAT(std::string(Parse({"--health-address", "here"}).status().message()),
+              HasSubstr("here"));
+}
+
 TEST_F(NodeConfigTest, UnknownFlagsAndMissingFilesSayWhatToDo) {
   EXPECT_THAT(std::string(Parse({"--what"}).status().message()), HasSubstr("--help"));
   EXPECT_THAT(std::string(Parse({"--config", "/nowhere.yaml"}).status().message()),
