@@ -50,7 +50,14 @@ REFUSED = {
     "service.type=ExternalName": "type",
     "coordinator.externalUrl=meridian.example": "externalUrl",
     # By the chart: values that do not go together.
-    "insecure=false": "no TLS and no authentication yet",
+    "tls.clientAuth=maybe": "clientAuth",
+    "tls.serverName=two names": "serverName",
+    "insecure=false": "Give tls.enabled=true and tls.existingSecret; or say insecure=true",
+    "tls.enabled=true": "tls.enabled needs tls.existingSecret",
+    "tls.existingSecret=x": "the ports would be plaintext",
+    "node.config.tls.client_auth=none": "node.config.tls is set by the chart",
+    "node.config.listen.health=127.0.0.1:1": "node.config.listen.health is set by the chart",
+    "coordinator.config.tls.cert_file=x": "coordinator.config.tls is set by the chart",
     "redis.url=": "No Redis: give redis.url",
     "redis.development.enabled=true": "Give one of redis.url",
     "redis.existingSecret=x": "Give one of redis.url",
@@ -108,7 +115,7 @@ class HelmTest(unittest.TestCase):
     def test_without_values_it_says_what_to_give(self):
         result = self.helm(["template", "meridian"])
         self.assertNotEqual(result.returncode, 0)
-        self.assertIn("Say insecure=true when", result.stderr)
+        self.assertIn("or say insecure=true when", result.stderr)
 
     def test_what_is_wrong_is_refused_with_its_reason(self):
         for words, says in REFUSED.items():
@@ -175,6 +182,30 @@ class HelmTest(unittest.TestCase):
         node = self.of(objects, "NetworkPolicy", "meridian-node")["spec"]
         self.assertNotIn({"ports": [{"port": 443}]}, node["egress"])
 
+    def test_tls_is_of_every_pod_also_that_of_helm_test(self):
+        words = ("--set", "insecure=false,tls.enabled=true,tls.existingSecret=own,tls.clientAuth=none")
+        objects = self.template(*words)
+        for kind, name in (("StatefulSet", "meridian-node"), ("Deployment", "meridian-coordinator"),
+                           ("Pod", "meridian-test")):
+            spec = self.of(objects, kind, name)["spec"]
+            spec = spec if kind == "Pod" else spec["template"]["spec"]
+            variables = {entry["name"]: entry.get("value")
+                         for entry in spec["containers"][0]["env"]}
+            self.assertEqual(variables["MERIDIAN_TLS_KEY"], "/etc/meridian/tls/tls.key")
+            self.assertEqual(variables["MERIDIAN_TLS_SERVER_NAME"],
+                             "meridian.meridian.svc.cluster.local")
+            self.assertIn({"name": "tls", "secret": {"secretName": "own", "defaultMode": 0o440}},
+                          spec["volumes"])
+            self.assertIn({"name": "tls", "mountPath": "/etc/meridian/tls", "readOnly": True},
+                          spec["containers"][0]["volumeMounts"])
+        config = yaml.safe_load(self.of(objects, "ConfigMap", "meridian-node")["data"]["node.yaml"])
+        self.assertEqual((config["tls"], config["listen"]["health"]),
+                         ({"client_auth": "none"}, "0.0.0.0:7404"))
+        named = self.template(*words, "--set", "tls.serverName=cache.example")
+        pod = self.of(named, "StatefulSet", "meridian-node")["spec"]["template"]["spec"]
+        self.assertIn({"name": "MERIDIAN_TLS_SERVER_NAME", "value": "cache.example"},
+                      pod["containers"][0]["env"])
+
     def test_one_coordinator_needs_no_redis(self):
         objects = self.template("--set", "redis.url=,coordinator.replicaCount=1")
         coordinator = self.of(objects, "Deployment", "meridian-coordinator")
@@ -223,6 +254,14 @@ class HelmTest(unittest.TestCase):
                  "lets them out to none")):
             self.assertIn(says, self.notes("--set", words))
             self.assertNotIn(says, usual)
+        secret = ("--set", "insecure=false,tls.enabled=true,tls.existingSecret=own")
+        self.assertNotIn("WARNING", self.notes(*secret))
+        self.assertIn("gRPC speaks TLS (Secret own, name meridian.shop.svc.cluster.local)",
+                      self.notes(*secret))
+        self.assertIn("get secret own -o go-template=\"{{index .data \\\"$file\\\" | base64decode}}\" "
+                      "> $file", self.notes(*secret))
+        self.assertIn("and at port 7400 whoever reaches it",
+                      self.notes(*secret, "--set", "tls.clientAuth=none"))
         self.assertNotIn("lets them out", self.notes(
             "--set", "coordinator.config.alerts.webhook=http://hook.example/,"
             "networkPolicy.coordinatorExtraEgress[0].ports[0].port=80"))

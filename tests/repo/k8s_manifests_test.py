@@ -61,7 +61,7 @@ def check_rules(groups):
     return settings.check_rules(groups, METRICS)
 
 
-ALL = [*policy.CHECKS, check_settings, settings.check_variables, settings.check_listening,
+ALL = [*policy.CHECKS, check_settings, settings.check_variables, settings.check_listening, settings.check_tls,
        settings.check_coordinators, callees.check_callees, callees.check_page,
        callees.check_standbys, settings.check_room, settings.check_monitors]
 
@@ -217,7 +217,7 @@ BROKEN = {
     "liveness over HTTP": (policy.check_probes, lambda o: container(o).update(livenessProbe={
         "httpGet": {"path": "/livez", "port": "http-metrics"}}), "asks over HTTP"),
     "liveness by readiness": (policy.check_probes, lambda o: container(o)["livenessProbe"].update(
-        grpc={"port": 7400}), "another service"),
+        grpc={"port": 7404}), "another service"),
     "no requests": (policy.check_resources, lambda o: container(o).pop("resources"), "requests no"),
     "overcommitted": (policy.check_resources, lambda o: container(o)["resources"]["limits"].update(
         memory="9Gi"), "not what it requests"),
@@ -282,6 +282,24 @@ BROKEN = {
                        "listens on"),
     "loopback": (settings.check_listening, lambda o: node_file(o, "0.0.0.0:7402", "127.0.0.1:7402"),
                  "does not lead"),
+    "half TLS": (settings.check_tls, lambda o: container(o).update(env=[
+        entry for entry in container(o)["env"] if "TLS" not in entry["name"]]),
+        "plaintext, the others speak TLS"),
+    "no authorities": (settings.check_tls, lambda o: container(o)["env"].remove(
+        {"name": "MERIDIAN_TLS_CA", "value": "/etc/meridian/tls/ca.crt"}), "without MERIDIAN_TLS_CA"),
+    "probe by TLS": (settings.check_tls, lambda o: container(o)["readinessProbe"]["grpc"].update(
+        port=7400), "which speak TLS"),
+    "key for all": (settings.check_tls, lambda o: next(
+        volume for volume in pod(o)["volumes"] if volume["name"] == "tls")["secret"].pop("defaultMode"),
+        "no Secret for its user alone"),
+    "no renewal": (settings.check_tls, lambda o: next(
+        mount for mount in container(o)["volumeMounts"] if mount["name"] == "tls").update(
+            subPath="tls.crt"), "not renewed"),
+    "no files": (settings.check_tls, lambda o: container(o).update(volumeMounts=[
+        mount for mount in container(o)["volumeMounts"] if mount["name"] != "tls"]),
+        "nothing is mounted at ['/etc/meridian/tls']"),
+    "health for clients": (settings.check_tls, lambda o: named(o, "Service", "meridian")["spec"][
+        "ports"].append({"port": 7404, "targetPort": "grpc-health"}), "port of probes"),
     "coordinator": (settings.check_coordinators, lambda o: node_file(
         o, "meridian-coordinator.", "coordinator."), "nobody is at"),
     "receiver of alerts": (callees.check_callees, lambda o: network(o, "coordinator")[
@@ -339,6 +357,11 @@ class RulesFindTest(unittest.TestCase):
         named(objects, "Secret", "meridian-redis")["stringData"].clear()
         self.assertIn("no Secret meridian-redis with redis-url",
                       "\n".join(policy.check_references(objects)))
+
+    def test_a_port_of_probes_without_tls_is_found(self):
+        objects = load("default")
+        container(objects)["ports"].append({"name": "grpc-health", "containerPort": 7404})
+        self.assertIn("without TLS", "\n".join(settings.check_tls(objects)))
 
     def test_a_variable_is_defined_before_it_is_used(self):
         objects = load("three-regions-us")

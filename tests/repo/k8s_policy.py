@@ -15,6 +15,8 @@ UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 # Of grpc.health.v1: that a process answers, whatever it waits for.
 LIVE = "meridian.live"
+# Name of the port of probes where the others speak TLS: the kubelet comes past every policy.
+HEALTH = "grpc-health"
 # What a node takes beside L1, mirrors and hints: logs for what-if, connections, the program.
 REST_OF_THE_NODE = 192 << 20
 
@@ -204,7 +206,7 @@ def check_network(objects):
             yield f"{title(item)}: not one NetworkPolicy for both ways"
             continue
         ruled = {port["port"] for rule in own[0]["spec"]["ingress"] for port in rule["ports"]}
-        if ruled != set(ports_of(spec)):
+        if ruled != set(ports_of(spec)) - {HEALTH}:
             yield f"{title(item)}: ports {sorted(ports_of(spec))}, rules for {sorted(ruled)}"
         for rule in own[0]["spec"]["ingress"]:
             if not rule.get("from"):

@@ -69,6 +69,32 @@ def expand(text, values):
     return re.sub(r"\$\((\w+)\)", lambda match: values[match.group(1)], text)
 
 
+class Authority:
+    """Makes what a Secret of TLS holds: tls.crt, tls.key, ca.crt."""
+
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.key, self.certificate = folder / "ca.key", folder / "ca.crt"
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", self.key, "-out", self.certificate, "-days", "2", "-subj", "/CN=test")
+
+    @staticmethod
+    def openssl(*words):
+        subprocess.run(["openssl", *map(str, words)], check=True, stdin=subprocess.DEVNULL,
+                       capture_output=True)
+
+    def issue(self, folder, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        request, extensions = folder / "request", folder / "extensions"
+        extensions.write_text(f"subjectAltName=DNS:{name}\n")
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                     folder / "tls.key", "-out", request, "-subj", f"/CN={name}"[:64])
+        self.openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
+                     "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out",
+                     folder / "tls.crt")
+        shutil.copy(self.certificate, folder / "ca.crt")
+
+
 class Pod:
     """A container of a manifest as a command of this machine."""
 
@@ -78,6 +104,12 @@ class Pod:
         self.container = container
         self.variables = environment(objects, container,
                                      {"metadata.name": name, "status.podIP": address})
+        # As the Secret's files: the first pod of a folder makes them.
+        secret = folder / "tls"
+        if "MERIDIAN_TLS_CERT" in self.variables and not secret.exists():
+            Authority(folder / "authority").issue(secret, self.variables["MERIDIAN_TLS_SERVER_NAME"])
+        self.variables = {name: text.replace("/etc/meridian/tls", str(secret))
+                          for name, text in self.variables.items()}
         self.files = {}
         self.words = []
         for word in container["args"]:
@@ -128,6 +160,13 @@ class ProgramsTest(unittest.TestCase):
                 path.write_text(good)
             pod.variables["MERIDIAN_REDIS"] = "no URL"
             self.assertEqual(self.run_pod(pod, "--check-config").returncode, 2)
+
+    def test_a_certificate_that_is_of_no_use_would_be_refused(self):
+        for pod in self.pods(ROOT / "k8s" / "manifests" / "production.yaml"):
+            pod.variables["MERIDIAN_TLS_KEY"] = pod.variables["MERIDIAN_TLS_CA"]
+            result = self.run_pod(pod, "--check-config")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("TLS: the key", result.stderr)
 
     def test_variables_reach_the_settings(self):
         for pod in self.pods(ROOT / "k8s" / "manifests" / "three-regions-us.yaml"):
@@ -263,10 +302,16 @@ class ReleaseTest(unittest.TestCase):
             port = free_port()
             words += [f"--grpc-address=0.0.0.0:{port}", f"--advertise-address=127.0.0.1:{port}"]
             words.remove("--grpc-address=0.0.0.0:0")
+        health = None
+        if "MERIDIAN_TLS_CERT" in pod.variables:
+            health = f"127.0.0.1:{free_port()}"
+            words += [f"--health-address={health}"]
         process = self.start(name, [str(self.binaries / program), *words], pod.environment())
         wait_for(name, lambda: ready.exists() or process.poll() is not None)
         self.assertIsNone(process.poll(), f"{name} ended:\n{self.end_of_log(name)}")
         self.addresses[name] = json.loads(ready.read_text().replace("0.0.0.0", "127.0.0.1"))
+        if health is not None:
+            self.addresses[name]["health"] = health
         self.pods[name], self.processes[name] = pod, process
 
     def serving(self, address, service):
@@ -287,7 +332,8 @@ class ReleaseTest(unittest.TestCase):
     def probe(self, name, kind):
         probe = self.pods[name].container[kind]
         if "grpc" in probe:
-            port = {7400: "data", 7410: "grpc"}[probe["grpc"]["port"]]
+            port = {7400: "data", 7410: "grpc", 7404: "health", 7411: "health"}[
+                probe["grpc"]["port"]]
             service = probe["grpc"].get("service", "")
             answer = self.serving(self.addresses[name][port], service)
             if answer is not None:
@@ -305,11 +351,13 @@ class ReleaseTest(unittest.TestCase):
         self.processes[name].send_signal(signal.SIGTERM)
         self.assertEqual(self.processes[name].wait(timeout=self.pods[name].grace), 0, name)
 
-    def run_test_pod(self, node):
+    def run_test_pod(self, node, tls=True):
+        secret = {name: text for name, text in self.pods[node].variables.items() if "_TLS_" in name}
         return subprocess.run(
             [*TEST["command"], *TEST["args"]], stdin=subprocess.DEVNULL, capture_output=True,
             text=True, env={"PATH": f"{self.binaries}:{os.environ['PATH']}", "HOSTNAME": "test",
-                            "MERIDIAN_TARGET": self.addresses[node]["data"]})
+                            "MERIDIAN_TARGET": self.addresses[node]["data"],
+                            **(secret if tls else {})})
 
     def check_works(self, node):
         result = self.run_test_pod(node)
@@ -339,6 +387,19 @@ class ReleaseTest(unittest.TestCase):
         self.end("meridian-coordinator-0")
         self.assertEqual(self.health(), [1, 1])
         self.assertNotEqual(self.run_test_pod("meridian-node-0").returncode, 0)
+
+    def test_production_speaks_tls_and_probes_need_none(self):
+        nodes = ["meridian-node-0", "meridian-node-1"]
+        self.launch("production", "meridian-coordinator", 0)
+        for index in range(2):
+            self.launch("production", "meridian-node", index)
+        self.wait_until_ready()
+        self.assertEqual(self.health(), [0, 0, 0])
+        for node in nodes:
+            self.check_works(node)
+            self.assertNotEqual(self.run_test_pod(node, tls=False).returncode, 0)
+        self.end(nodes[1])
+        wait_for("what the other one had", lambda: self.run_test_pod(nodes[0]).returncode == 0)
 
     def test_default_rolls_one_node_after_the_other(self):
         nodes = [f"meridian-node-{index}" for index in range(3)]

@@ -9,7 +9,7 @@ import re
 
 import yaml
 
-from k8s_policy import REST_OF_THE_NODE, of_kind, ports_of, pods, seconds, size, title
+from k8s_policy import HEALTH, REST_OF_THE_NODE, of_kind, ports_of, pods, seconds, size, title
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OURS = ("meridian-node", "meridian-coordinator")
@@ -118,6 +118,52 @@ def check_listening(objects):
             yield f"{title(item)}: listens on {sorted(listening)}, has {ports_of(spec)}"
         if not all(address.startswith("0.0.0.0:") for address in config["listen"].values()):
             yield f"{title(item)}: listens where the pod's address does not lead"
+
+
+TLS_FILES = ("MERIDIAN_TLS_CERT", "MERIDIAN_TLS_KEY", "MERIDIAN_TLS_CA")
+
+
+def check_tls(objects):
+    """All of our programs speak TLS or none; their files arrive, and probes go past it."""
+    speak = {}
+    for item, spec, container, _ in our_containers(objects):
+        values = {entry["name"]: entry.get("value", "") for entry in container.get("env", [])}
+        speak[title(item)] = any(name in values for name in TLS_FILES)
+        probes = {container[kind]["grpc"]["port"] for kind in
+                  ("startupProbe", "livenessProbe", "readinessProbe")}
+        if not speak[title(item)]:
+            if HEALTH in ports_of(spec):
+                yield f"{title(item)}: has a port for health alone, without TLS"
+            continue
+        for name in (*TLS_FILES, "MERIDIAN_TLS_SERVER_NAME"):
+            if not values.get(name):
+                yield f"{title(item)}: TLS without {name}"
+        if probes != {ports_of(spec).get(HEALTH)}:
+            yield f"{title(item)}: probes of ports {sorted(probes)}, which speak TLS"
+        yield from check_tls_files(title(item), spec, container,
+                                   {values.get(name, "") for name in TLS_FILES})
+    if len(set(speak.values())) > 1:
+        yield f"{', '.join(name for name in speak if not speak[name])}: plaintext, the others speak TLS"
+    for service in of_kind(objects, "Service"):
+        if HEALTH in [port["targetPort"] for port in service["spec"]["ports"]]:
+            yield f"{title(service)}: leads to the port of probes"
+
+
+def check_tls_files(where, spec, container, paths):
+    """They come from a Secret that only the pod's user reads, and that may be renewed."""
+    volumes = {volume["name"]: volume.get("secret") for volume in spec["volumes"]}
+    folders = {path.rpartition("/")[0] for path in paths}
+    for mount in container["volumeMounts"]:
+        if mount["mountPath"] not in folders:
+            continue
+        folders.discard(mount["mountPath"])
+        secret = volumes[mount["name"]]
+        if secret is None or secret.get("defaultMode", 0o644) & 0o337:
+            yield f"{where}: {mount['mountPath']} is no Secret for its user alone"
+        if "subPath" in mount or not mount.get("readOnly"):
+            yield f"{where}: {mount['mountPath']} is not renewed, or can be written"
+    if folders:
+        yield f"{where}: nothing is mounted at {sorted(folders)}"
 
 
 def check_coordinators(objects):

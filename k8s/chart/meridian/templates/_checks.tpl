@@ -1,8 +1,14 @@
 {{- /* What must hold between values; the schema has the rules for each. Included by every workload. */ -}}
 {{- define "meridian.checks" -}}
 {{- $values := .Values -}}
-{{- if not $values.insecure -}}
-{{- fail "\n\nMeridian has no TLS and no authentication yet: whoever reaches its ports may read and write everything. Say insecure=true when something else decides who does (networkPolicy.enabled, a mesh)." -}}
+{{- if not (or $values.insecure $values.tls.enabled) -}}
+{{- fail "\n\nWithout TLS whoever reaches the ports may read and write everything. Give tls.enabled=true and tls.existingSecret; or say insecure=true when something else decides who reaches them (networkPolicy.enabled, a mesh)." -}}
+{{- end -}}
+{{- if and $values.tls.enabled (not $values.tls.existingSecret) -}}
+{{- fail "\n\ntls.enabled needs tls.existingSecret: a Secret of this namespace with tls.crt, tls.key and ca.crt. The chart's README.md says how to make one." -}}
+{{- end -}}
+{{- if and $values.tls.existingSecret (not $values.tls.enabled) -}}
+{{- fail "\n\ntls.existingSecret is given, and tls.enabled is false: the ports would be plaintext." -}}
 {{- end -}}
 {{- $sources := 0 -}}
 {{- range list $values.redis.url $values.redis.existingSecret $values.redis.development.enabled -}}
@@ -59,19 +65,19 @@
 {{- if and (gt (int $node.replicaCount) 1) (ge (int $node.maxUnavailable) (int $node.replicaCount)) -}}
 {{- fail (printf "\n\nnode.maxUnavailable (%d) is not less than node.replicaCount (%d): all nodes could be evicted at once." (int $node.maxUnavailable) (int $node.replicaCount)) -}}
 {{- end -}}
-{{- range $section, $keys := dict "node" (list "id" "region") "listen" (list "insecure" "advertise_host" "data" "peer" "admin" "http") "redis" (list "url" "hints_max_bytes") "l1" (list "max_bytes" "mirror_max_bytes") -}}
+{{- range $section, $keys := dict "node" (list "id" "region") "listen" (list "insecure" "advertise_host" "data" "peer" "admin" "http" "health") "redis" (list "url" "hints_max_bytes") "l1" (list "max_bytes" "mirror_max_bytes") -}}
 {{- range $keys -}}
 {{- if hasKey (get $node.config $section | default dict) . -}}
 {{- fail (printf "\n\nnode.config.%s.%s is set by the chart itself, from another value." $section .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- range list "coordinators" "peers" "regions" "policies" "tiers" "namespaces" "ready_file" "rollout_wait" "drain_delay" "log" -}}
+{{- range list "coordinators" "peers" "regions" "policies" "tiers" "namespaces" "ready_file" "rollout_wait" "drain_delay" "log" "tls" -}}
 {{- if hasKey $node.config . -}}
 {{- fail (printf "\n\nnode.config.%s is set by the chart itself, from another value (or is of no use here)." .) -}}
 {{- end -}}
 {{- end -}}
-{{- range list "coordinator" "listen" "redis" "ready_file" "log" -}}
+{{- range list "coordinator" "listen" "redis" "ready_file" "log" "tls" -}}
 {{- if hasKey $values.coordinator.config . -}}
 {{- fail (printf "\n\ncoordinator.config.%s is set by the chart itself, from another value (or is of no use here)." .) -}}
 {{- end -}}

@@ -13,6 +13,9 @@
   "l1" (dict "max_bytes" $node.l1MaxBytes "mirror_max_bytes" $node.mirrorMaxBytes)
   "redis" (dict "hints_max_bytes" $node.hintsMaxBytes)
   "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
+{{- if .Values.tls.enabled -}}
+{{- $ours = mergeOverwrite $ours (dict "listen" (dict "health" "0.0.0.0:7404") "tls" (dict "client_auth" .Values.tls.clientAuth)) -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy $node.config) $ours) -}}
 {{- end -}}
 
@@ -20,6 +23,9 @@
 {{- $ours := dict "coordinator" (dict "region" .Values.region)
   "listen" (dict "grpc" "0.0.0.0:7410" "http" "0.0.0.0:7413")
   "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
+{{- if .Values.tls.enabled -}}
+{{- $ours = mergeOverwrite $ours (dict "listen" (dict "health" "0.0.0.0:7411")) -}}
+{{- end -}}
 {{- $config := mergeOverwrite (deepCopy .Values.coordinator.config) $ours -}}
 {{- with .Values.coordinator.warming -}}
 {{- $config = mergeOverwrite (dict "warming" (deepCopy .)) $config -}}

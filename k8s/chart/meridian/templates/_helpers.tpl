@@ -176,6 +176,29 @@ redis://{{ include "meridian.host" (list . (printf "%s-redis" (include "meridian
 {{- end -}}
 {{- end -}}
 
+{{- /* TLS. */ -}}
+{{- define "meridian.tlsServerName" -}}
+{{- .Values.tls.serverName | default (include "meridian.host" (list . (include "meridian.fullname" .))) -}}
+{{- end -}}
+
+{{- /* As variables: a meridianctl that is run in the pod reads them, too. */ -}}
+{{- define "meridian.tlsEnv" -}}
+- {name: MERIDIAN_TLS_CERT, value: /etc/meridian/tls/tls.crt}
+- {name: MERIDIAN_TLS_KEY, value: /etc/meridian/tls/tls.key}
+- {name: MERIDIAN_TLS_CA, value: /etc/meridian/tls/ca.crt}
+- {name: MERIDIAN_TLS_SERVER_NAME, value: {{ include "meridian.tlsServerName" . }}}
+{{- end -}}
+
+{{- /* The whole folder: of a single file (subPath) pods would never see a renewal. */ -}}
+{{- define "meridian.tlsMount" -}}
+- {name: tls, mountPath: /etc/meridian/tls, readOnly: true}
+{{- end -}}
+
+{{- define "meridian.tlsVolume" -}}
+- name: tls
+  secret: {secretName: {{ .Values.tls.existingSecret }}, defaultMode: 288}
+{{- end -}}
+
 {{- /* Sizes of ours (256MiB, 64MB) and of Kubernetes (768Mi, 1.5Gi) as bytes. */ -}}
 {{- define "meridian.bytes" -}}
 {{- $number := regexFind "^[0-9.]+" . | float64 -}}
