@@ -21,12 +21,12 @@ using coordinator::v1::RolloutEvent;
 // The time watched is stored when it has grown by this part of a hold time.
 constexpr int kMemoriesPerHold = 20;
 constexpr absl::Duration kLoadRetry = absl::Milliseconds(200);
-// No revision of ours gets there; a node that reports one would leave no room for higher ones.
-constexpr uint64_t kMaxRevision = uint64_t{1} << 62;
+// What a node reports is outrun below this only, so that there is always room for higher ones.
+constexpr uint64_t kMaxReported = uint64_t{1} << 61;
 // Each leader has revisions of its own, so that those that the store forgot, as a primary that dies
 // before its replica has them, are not given out again for something else.
 constexpr int kRevisionBits = 32;
-constexpr uint64_t kMaxToken = (kMaxRevision >> kRevisionBits) - 1;
+constexpr uint64_t kMaxToken = (kMaxReported >> kRevisionBits) - 1;
 
 // Which namespaces the rollout changes; all of them when what was before is not known.
 ChangedNamespaces ChangesOf(const PolicyAssignment& assignment) {
@@ -164,8 +164,10 @@ void PolicyRollouts::SetNodes(std::set<std::string> nodes) {
 }
 
 void PolicyRollouts::Report(const std::string& node, const PolicyReport& report) {
-  // Half of the room stays for those to come, whatever a broken node says.
-  if (!leading_ || report.revision() >= kMaxRevision / 2) return;
+  // A broken node may say anything. What was given out is heard in any case: after one that said
+  // the most that is heard it is above that.
+  if (!leading_) return;
+  if (report.revision() >= kMaxReported && report.revision() > assignment_.revision()) return;
   reports_[node] = report;
   seen_revision_ = std::max(seen_revision_, report.revision());
   OutrunNodes();

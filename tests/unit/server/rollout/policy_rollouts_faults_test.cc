@@ -221,6 +221,42 @@ TEST_F(PolicyRolloutsFaultsTest, OneNodeThatSaysTooMuchTakesNoRolloutBack) {
   EXPECT_EQ(process->assigned.back()->trial_percent(), 50u);
 }
 
+// Defects once: whoever followed such a revision was not heard, and no stage of any rollout ended.
+TEST_F(PolicyRolloutsFaultsTest, WhoFollowsARevisionThatWasGivenOutIsHeardHoweverHighItIs) {
+  auto process = StartWithFirst();
+  process->rollouts->SetNodes({"n1", "n2"});
+  coordinator::v1::PolicyReport report;
+  report.set_revision((uint64_t{1} << 61) - 1);
+  process->rollouts->Report("n2", report);  // It is broken.
+  process->executor.RunDue();
+  ASSERT_TRUE(process->Apply(kSecond).ok());
+  const uint64_t high = process->assigned.back()->revision();
+  ASSERT_GT(high, uint64_t{1} << 61);
+  EXPECT_EQ(process->Newest().behind().count("n1"), 0u) << "it follows";
+  report.set_revision(high);
+  process->rollouts->Report("n2", report);
+  EXPECT_THAT(process->Newest().behind(), IsEmpty());
+  report.set_revision(high + 1);
+  process->rollouts->Report("n1", report);
+  process->executor.RunDue();
+  EXPECT_EQ(process->assigned.back()->revision(), high) << "nobody gave that one out";
+}
+
+TEST_F(PolicyRolloutsFaultsTest, RevisionsOfTheHighestTokensLeaveRoomForHigherOnes) {
+  for (const uint64_t token : {uint64_t{1} << 29, uint64_t{1} << 30, uint64_t{1} << 62}) {
+    store_.Empty();
+    RolloutProcess process(clock_, store_, figures_, known_, "c1");
+    process.rollouts->SetNodes({"n1"});
+    process.Acquire(token);
+    process.Follow();
+    ASSERT_TRUE(process.Apply(InAllSlots(kFirst)).ok()) << token;
+    const uint64_t revision = process.assigned.back()->revision();
+    EXPECT_LT(revision, uint64_t{1} << 61) << token;
+    process.Follow(revision + 7);
+    EXPECT_EQ(process.assigned.back()->revision(), revision + 8) << token;
+  }
+}
+
 TEST_F(PolicyRolloutsFaultsTest, ThatTheStoreWentBackHalfOfTheNodesSay) {
   auto first = StartWithFirst();
   ASSERT_TRUE(first->Apply(kSecond).ok());

@@ -45,9 +45,11 @@ struct RolloutProcess {
     Acquire();
     Follow();
   }
-  // Leads, and has heard of no node yet.
-  void Acquire() {
-    view->TryAcquire("coordinator", {name, name}, absl::Hours(10'000), [this](const auto& state) {
+  // Leads, and has heard of no node yet. `known_token`: what it is to lead by; 0: the store's next.
+  void Acquire(uint64_t known_token = 0) {
+    LeaseBid bid = {.holder = name, .address = name, .known_token = known_token};
+    if (known_token > 0) bid.claim = LeaseClaim::kLeads;
+    view->TryAcquire("coordinator", bid, absl::Hours(10'000), [this](const auto& state) {
       ASSERT_TRUE(state.ok() && state->held);
       rollouts->Lead(state->token);
     });
