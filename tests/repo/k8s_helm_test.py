@@ -245,9 +245,9 @@ class HelmTest(unittest.TestCase):
         for words, says in (
                 ("redis.url=,redis.development.enabled=true", "its data is gone"),
                 ("redis.url=,coordinator.replicaCount=1", "WARNING: no Redis"),
-                ("networkPolicy.enabled=false", "every pod of the cluster does"),
-                ("networkPolicy.allowAllClients=true", "every pod of the cluster may read"),
-                ("service.type=LoadBalancer", "perhaps others do as well"),
+                ("networkPolicy.enabled=false", "every pod of the cluster reaches all ports"),
+                ("networkPolicy.allowAllClients=true", "every pod of the cluster reaches port 7400"),
+                ("service.type=LoadBalancer", "perhaps others reach port 7400 as well"),
                 ("coordinator.externalUrl=https://m.example/", "lets nobody in to the page"),
                 ("coordinator.config.alerts.webhook=http://hook.example/", "lets them out to none"),
                 ("coordinator.config.cluster.other_coordinators={eu=x:7413}",
@@ -260,6 +260,7 @@ class HelmTest(unittest.TestCase):
                       self.notes(*secret))
         self.assertIn("get secret own -o go-template=\"{{index .data \\\"$file\\\" | base64decode}}\" "
                       "> $file", self.notes(*secret))
+        self.assertNotIn("-plaintext", self.notes(*secret))
         self.assertIn("and at port 7400 whoever reaches it",
                       self.notes(*secret, "--set", "tls.clientAuth=none"))
         self.assertNotIn("lets them out", self.notes(

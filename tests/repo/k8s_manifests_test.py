@@ -292,6 +292,8 @@ BROKEN = {
     "key for all": (settings.check_tls, lambda o: next(
         volume for volume in pod(o)["volumes"] if volume["name"] == "tls")["secret"].pop("defaultMode"),
         "no Secret for its user alone"),
+    "key for root": (settings.check_tls, lambda o: pod(o)["securityContext"].pop("fsGroup"),
+                     "no fsGroup"),
     "no renewal": (settings.check_tls, lambda o: next(
         mount for mount in container(o)["volumeMounts"] if mount["name"] == "tls").update(
             subPath="tls.crt"), "not renewed"),

@@ -15,12 +15,11 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,6 +31,7 @@ except ImportError:
     print("SKIPPED: python3-yaml is not installed")
     sys.exit(77)
 
+import grpc_health  # noqa: E402
 import k8s_settings as settings  # noqa: E402
 
 MANIFESTS = sorted((ROOT / "k8s" / "manifests").glob("*.yaml"))
@@ -69,34 +69,57 @@ def expand(text, values):
     return re.sub(r"\$\((\w+)\)", lambda match: values[match.group(1)], text)
 
 
-class Authority:
-    """Makes what a Secret of TLS holds: tls.crt, tls.key, ca.crt."""
+class Secret:
+    """A mounted Secret for TLS, as the kubelet keeps it: links to what ..data leads to, which a renewal
+    replaces. Its files come from the commands that the chart's README gives."""
 
     def __init__(self, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.key, self.certificate = folder / "ca.key", folder / "ca.crt"
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                     "-keyout", self.key, "-out", self.certificate, "-days", "2", "-subj", "/CN=test")
+        self.folder, self.made = folder, folder.with_name("made")
+        for path in (folder, self.made):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+        text = (ROOT / "k8s" / "chart" / "meridian" / "README.md").read_text()
+        self.commands = next(block.partition("```")[0] for block in text.split("```sh\n")[1:]
+                             if block.startswith("openssl"))
+        self.update(self.commands)
+        for name in ("tls.crt", "tls.key", "ca.crt"):
+            (folder / name).symlink_to(f"..data/{name}")
 
-    @staticmethod
-    def openssl(*words):
-        subprocess.run(["openssl", *map(str, words)], check=True, stdin=subprocess.DEVNULL,
+    def update(self, commands):
+        subprocess.run(["sh", "-ec", commands], check=True, cwd=self.made, stdin=subprocess.DEVNULL,
                        capture_output=True)
+        version = self.folder / f"..{time.monotonic_ns()}"
+        version.mkdir()
+        for name in ("tls.crt", "tls.key", "ca.crt"):
+            shutil.copy(self.made / name, version)
+        link = self.folder / "..data_tmp"
+        link.symlink_to(version.name)
+        link.rename(self.folder / "..data")
 
-    def issue(self, folder, name):
-        folder.mkdir(parents=True, exist_ok=True)
-        request, extensions = folder / "request", folder / "extensions"
-        extensions.write_text(f"subjectAltName=DNS:{name}\n")
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                     folder / "tls.key", "-out", request, "-subj", f"/CN={name}"[:64])
-        self.openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
-                     "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out",
-                     folder / "tls.crt")
-        shutil.copy(self.certificate, folder / "ca.crt")
+    def renew(self):
+        """Another key and certificate of the same authority."""
+        _, first, rest = self.commands.partition("openssl req -newkey")
+        self.update(first + rest)
+
+    def serial(self, address, name):
+        """Of the certificate that a port shows; None: there is none yet."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.folder / "ca.crt")
+        context.load_cert_chain(self.folder / "tls.crt", self.folder / "tls.key")
+        context.set_alpn_protocols(["h2"])
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=5) as plain:
+                with context.wrap_socket(plain, server_hostname=name) as connection:
+                    return connection.getpeercert()["serialNumber"]
+        except OSError:
+            return None
 
 
 class Pod:
     """A container of a manifest as a command of this machine."""
+
+    secrets = {}  # Folder of a release -> what all of its pods mount.
 
     def __init__(self, folder, objects, found, name, address="127.0.0.1"):
         _, spec, container, self.program = found
@@ -104,12 +127,11 @@ class Pod:
         self.container = container
         self.variables = environment(objects, container,
                                      {"metadata.name": name, "status.podIP": address})
-        # As the Secret's files: the first pod of a folder makes them.
-        secret = folder / "tls"
-        if "MERIDIAN_TLS_CERT" in self.variables and not secret.exists():
-            Authority(folder / "authority").issue(secret, self.variables["MERIDIAN_TLS_SERVER_NAME"])
-        self.variables = {name: text.replace("/etc/meridian/tls", str(secret))
-                          for name, text in self.variables.items()}
+        if "MERIDIAN_TLS_CERT" in self.variables:
+            self.secret = self.secrets.get(folder) or Secret(folder / "tls")
+            self.secrets[folder] = self.secret
+            self.variables = {name: text.replace("/etc/meridian/tls", str(self.secret.folder))
+                              for name, text in self.variables.items()}
         self.files = {}
         self.words = []
         for word in container["args"]:
@@ -238,16 +260,6 @@ def answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def http_status(address, path):
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as reply:
-            return reply.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
-
-
 LISTENS = {"meridian-coordinator": {"grpc": "grpc-address", "http": "http-address"},
            "meridian-node": {"data": "data-address", "peer": "peer-address",
                              "admin": "admin-address", "http": "http-address"}}
@@ -314,32 +326,11 @@ class ReleaseTest(unittest.TestCase):
             self.addresses[name]["health"] = health
         self.pods[name], self.processes[name] = pod, process
 
-    def serving(self, address, service):
-        """grpc.health.v1 as the kubelet asks it; None: there is no grpcio here."""
-        request = bytes([10, len(service)]) + service.encode() if service else b""
-        try:
-            import grpc
-        except ImportError:
-            return None
-        with grpc.insecure_channel(address) as channel:
-            check = channel.unary_unary("/grpc.health.v1.Health/Check",
-                                        request_serializer=None, response_deserializer=None)
-            try:
-                return check(request, timeout=5) == b"\x08\x01"
-            except grpc.RpcError:
-                return False
-
     def probe(self, name, kind):
-        probe = self.pods[name].container[kind]
-        if "grpc" in probe:
-            port = {7400: "data", 7410: "grpc", 7404: "health", 7411: "health"}[
-                probe["grpc"]["port"]]
-            service = probe["grpc"].get("service", "")
-            answer = self.serving(self.addresses[name][port], service)
-            if answer is not None:
-                return answer
-        path = "/livez" if kind != "readinessProbe" else "/readyz"
-        return http_status(self.addresses[name]["http"], path) == 200
+        """As the kubelet: in plaintext, at the port that the manifest says."""
+        probe = self.pods[name].container[kind]["grpc"]
+        port = {7400: "data", 7410: "grpc", 7404: "health", 7411: "health"}[probe["port"]]
+        return grpc_health.serving(self.addresses[name][port], probe.get("service", ""))
 
     def wait_until_ready(self, *names):
         for name in names or self.pods:
@@ -388,6 +379,22 @@ class ReleaseTest(unittest.TestCase):
         self.assertEqual(self.health(), [1, 1])
         self.assertNotEqual(self.run_test_pod("meridian-node-0").returncode, 0)
 
+    def tls_ports(self):
+        return [(f"{name}, {port}", address) for name, ports in self.addresses.items()
+                for port, address in ports.items() if port in ("grpc", "data", "peer", "admin")]
+
+    def check_renewal(self):
+        """Every port shows the new certificate; no program starts again."""
+        variables, secret = self.pods["meridian-node-0"].variables, self.pods["meridian-node-0"].secret
+        host = variables["MERIDIAN_TLS_SERVER_NAME"]
+        old = {name: secret.serial(address, host) for name, address in self.tls_ports()}
+        self.assertEqual((len(old), len(set(old.values()))), (7, 1))
+        self.assertNotIn(None, old.values())
+        secret.renew()
+        for name, address in self.tls_ports():
+            wait_for(f"a new certificate at {name}",
+                     lambda: secret.serial(address, host) not in (None, old[name]))
+
     def test_production_speaks_tls_and_probes_need_none(self):
         nodes = ["meridian-node-0", "meridian-node-1"]
         self.launch("production", "meridian-coordinator", 0)
@@ -398,6 +405,11 @@ class ReleaseTest(unittest.TestCase):
         for node in nodes:
             self.check_works(node)
             self.assertNotEqual(self.run_test_pod(node, tls=False).returncode, 0)
+        for name, address in self.tls_ports():
+            self.assertFalse(grpc_health.serving(address), f"plaintext at {name}")
+        self.check_renewal()
+        for node in nodes:
+            self.check_works(node)
         self.end(nodes[1])
         wait_for("what the other one had", lambda: self.run_test_pod(nodes[0]).returncode == 0)
 

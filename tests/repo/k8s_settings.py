@@ -160,6 +160,9 @@ def check_tls_files(where, spec, container, paths):
         secret = volumes[mount["name"]]
         if secret is None or secret.get("defaultMode", 0o644) & 0o337:
             yield f"{where}: {mount['mountPath']} is no Secret for its user alone"
+        # Files of a Secret are root's, and of that group.
+        if spec.get("securityContext", {}).get("fsGroup") is None:
+            yield f"{where}: its user cannot read {mount['mountPath']}: no fsGroup"
         if "subPath" in mount or not mount.get("readOnly"):
             yield f"{where}: {mount['mountPath']} is not renewed, or can be written"
     if folders:

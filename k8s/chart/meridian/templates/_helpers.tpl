@@ -186,7 +186,7 @@ redis://{{ include "meridian.host" (list . (printf "%s-redis" (include "meridian
 - {name: MERIDIAN_TLS_CERT, value: /etc/meridian/tls/tls.crt}
 - {name: MERIDIAN_TLS_KEY, value: /etc/meridian/tls/tls.key}
 - {name: MERIDIAN_TLS_CA, value: /etc/meridian/tls/ca.crt}
-- {name: MERIDIAN_TLS_SERVER_NAME, value: {{ include "meridian.tlsServerName" . }}}
+- {name: MERIDIAN_TLS_SERVER_NAME, value: {{ include "meridian.tlsServerName" . | quote }}}
 {{- end -}}
 
 {{- /* The whole folder: of a single file (subPath) pods would never see a renewal. */ -}}
@@ -196,7 +196,7 @@ redis://{{ include "meridian.host" (list . (printf "%s-redis" (include "meridian
 
 {{- define "meridian.tlsVolume" -}}
 - name: tls
-  secret: {secretName: {{ .Values.tls.existingSecret }}, defaultMode: 288}
+  secret: {secretName: {{ .Values.tls.existingSecret | quote }}, defaultMode: 288}
 {{- end -}}
 
 {{- /* Sizes of ours (256MiB, 64MB) and of Kubernetes (768Mi, 1.5Gi) as bytes. */ -}}
