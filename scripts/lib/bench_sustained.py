@@ -77,6 +77,8 @@ def missed(minutes, firing, reads):
     for number_, minute in enumerate(minutes, 1):
         if minute["hit_rate"] <= GOALS["hit_rate"]:
             problems.append(f"minute {number_}: hit rate {minute['hit_rate']}")
+        if minute["l1_p95_ms"] is None:
+            problems.append(f"minute {number_}: nobody was answered by L1")
         for tier in ("l1_p95_ms", "l2_p95_ms"):
             if minute[tier] is not None and minute[tier] >= GOALS[tier]:
                 problems.append(f"minute {number_}: {tier} {minute[tier]:.2f}")
