@@ -59,14 +59,17 @@ int main(int argc, char** argv) {
     return 1;
   }
   const meridian::ParetoReport pareto = meridian::RunParetoExperiment(seed);
+  const meridian::LayerShares layers = meridian::RunLayerExperiment(seed);
   if (json) {
     const nlohmann::json document = {{"bench", "source-workloads"},
                                      {"source_000", meridian::ToJson(*persona)},
-                                     {"source_004", meridian::ToJson(pareto)}};
+                                     {"source_004", meridian::ToJson(pareto)},
+                                     {"source_004_layers", meridian::ToJson(layers)}};
     std::printf("%s\n", document.dump().c_str());
   } else {
     std::fputs(meridian::ToText(*persona).c_str(), stdout);
     std::fputs(meridian::ToText(pareto).c_str(), stdout);
+    std::fputs(meridian::ToText(layers).c_str(), stdout);
   }
   return 0;
 }

@@ -29,7 +29,7 @@ using calls::SetOne;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-TEST(L1OnlyTest, ANodeAloneIsACacheAndSaysWhatItLacks) {
+TEST(L1OnlyTest, Requirement3_07_ANodeAloneIsACacheAndSaysWhatItLacks) {
   absl::StatusOr<std::unique_ptr<TestNode>> node = TestNode::Start("alone");
   ASSERT_TRUE(node.ok()) << std::string(node.status().message());
   const auto stub = NewStub<cache::v1::CacheService>((*node)->data());

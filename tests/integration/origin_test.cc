@@ -238,11 +238,11 @@ TEST_F(OriginTest, KeysThatAreMissingTogetherAreLoadedTogether) {
   EXPECT_LE(Stats().loads(), 2 * kNodes) << "a call or two for each owner";
 }
 
-TEST_F(OriginTest, Requirement2_13_TheDatabaseHasAQuarterOfTheLoadOrLess) {
+TEST_F(OriginTest, Requirement2_13_4_08_TheDatabaseHasAFifthOfTheLoadOrLess) {
   const CommandResult load = RunCommand({ProgramPath("meridian-example-load"), "--origin",
                                          cluster_->Address("origin", "origin"), "--target",
                                          cluster_->Address("us-node-1", "data"), "--requests",
-                                         "10000", "--cold", "--max-share", "0.25"});
+                                         "10000", "--cold", "--max-share", "0.20"});
   EXPECT_EQ(load.exit_code, 0) << load.out << load.err;
   EXPECT_THAT(load.out, HasSubstr("wrong answers: 0"));
 }

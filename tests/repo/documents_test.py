@@ -87,16 +87,16 @@ def find_grpcurl(test):
 
 
 class OperatorsTest(Documents):
-    def test_training(self):
+    def test_0_24_training(self):
         self.run_document(DOCS / "training.md")
 
-    def test_operations(self):
+    def test_0_24_operations(self):
         self.run_document(DOCS / "operations.md")
 
-    def test_troubleshooting(self):
+    def test_0_24_troubleshooting(self):
         self.run_document(DOCS / "troubleshooting.md")
 
-    def test_runbooks(self):
+    def test_0_24_runbooks(self):
         for command in ("scripts/local-cluster up --regions us,eu --nodes 2 --origin --brief",
                         'eval "$(scripts/local-cluster env)"',
                         "meridian-example-load --origin $ORIGIN --target $US --requests 10000"):

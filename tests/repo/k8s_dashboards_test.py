@@ -140,7 +140,7 @@ class DashboardsTest(unittest.TestCase):
 
 
 class QueriesTest(unittest.TestCase):
-    def test_those_of_the_document_use_what_exists(self):
+    def test_0_22_0_24_those_of_the_document_use_what_exists(self):
         queries = list(document_queries())
         self.assertGreaterEqual(len(queries), 10)
         for what, query in queries:

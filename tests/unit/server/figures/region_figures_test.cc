@@ -164,7 +164,7 @@ TEST(RegionFiguresTest, LinksAreSummedAndTheWorstStateCounts) {
   EXPECT_EQ(links[0].backlog(), 10);
 }
 
-TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
+TEST(OverviewJsonTest, Requirement2_15_4_09_HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   RegionFigures figures;
   figures.SetNodes({Follow("n1"), Follow("n2")}, Sec(0));
   figures.Take("n1", With(Reads(0, 0, 0)), Sec(0));
@@ -213,6 +213,39 @@ TEST(OverviewJsonTest, HasWhatADashboardNeedsAndNullForWhatIsNotKnown) {
   for (const auto& [name, list] : now["series"].items()) EXPECT_EQ(list.size(), points) << name;
   EXPECT_TRUE(now["series"]["hit_rate"][0].is_null());
   EXPECT_DOUBLE_EQ(now["series"]["hit_rate"][1], 0.8);
+}
+
+// P50, P95 and P99, memory over time, evictions a second, and the CPU that compression takes.
+TEST(OverviewJsonTest, Requirement0_22_WhatIsToBeSeenLiveIsThere) {
+  RegionFigures figures;
+  figures.SetNodes({Follow("n1")}, Sec(0));
+  const auto take = [&](int second, uint64_t bytes, uint64_t evictions) {
+    admin::v1::GetFiguresResponse answer = With(Reads(70 * second, 12 * second, 18 * second));
+    SetCalls(100 * second, 0, 3, &answer);
+    answer.mutable_status()->set_l1_bytes(bytes);
+    answer.set_resident_bytes(2 * bytes);
+    (*answer.mutable_evictions())["size"] = evictions;
+    admin::v1::NamespaceStats& row = *answer.mutable_status()->add_namespaces();
+    row.set_namespace_("task");
+    row.set_evictions(evictions);
+    row.set_compression_cpu_seconds(0.25 * second);
+    figures.Take("n1", answer, Sec(second));
+    figures.Tick(Sec(second), Wall(second));
+  };
+  take(0, 100, 0);
+  take(2, 300, 8);
+  const nlohmann::ordered_json now = OverviewJson(figures, {}, Sec(2), Wall(2));
+  EXPECT_DOUBLE_EQ(now["totals"]["hit_rate"], 0.82);
+  const nlohmann::ordered_json& calls = now["totals"]["latency"]["calls"];
+  for (const char* name : {"p50_ms", "p95_ms", "p99_ms"}) {
+    EXPECT_GT(calls[name], 1) << name;
+    EXPECT_LT(calls[name], 10) << name;
+    EXPECT_EQ(now["series"][std::string("call_") + name].size(), 2u);
+  }
+  EXPECT_EQ(now["series"]["l1_bytes"], nlohmann::ordered_json::array({100, 300}));
+  EXPECT_EQ(now["totals"]["resident_bytes"], 600);
+  EXPECT_DOUBLE_EQ(now["namespaces"][0]["evictions_per_second"], 4);
+  EXPECT_DOUBLE_EQ(now["namespaces"][0]["compression_cpu_seconds"], 0.5);
 }
 
 // Calls that are OK have keys that fail: nothing else on the page says so.

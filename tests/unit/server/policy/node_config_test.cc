@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "server/policy/redis_url.h"
+
 namespace meridian {
 namespace {
 
@@ -71,6 +73,22 @@ TEST_F(NodeConfigTest, Requirement4_11_REDIS_URLIsTheRedisWhenNothingElseNamesOn
   EXPECT_EQ(url({"--redis", ""}, {{"REDIS_URL", alias}}), "") << "without Redis all the same";
   EXPECT_THAT(Parse({}, {{"REDIS_URL", "localhost:6379"}}).status().message(),
               HasSubstr("REDIS_URL: redis.url: Redis URL"));
+}
+
+// The variables of the source have their places in a URL; Kubernetes sets a REDIS_PORT of its own.
+TEST_F(NodeConfigTest, Requirement3_07_HostPortAndDatabaseAreFromTheEnvironmentAndRedisIsOptional) {
+  const auto config = Parse(
+      {}, {{"MERIDIAN_REDIS", "redis://localhost:6379/2"}, {"REDIS_URL", "redis://other:1/3"}});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const absl::StatusOr<RedisUrl> url = ParseRedisUrl((*config)->redis_url);
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->seeds[0].host, "localhost");
+  EXPECT_EQ(url->seeds[0].port, 6379);
+  EXPECT_EQ(url->database, 2u);
+  const auto none = Parse(
+      {}, {{"REDIS_HOST", "localhost"}, {"REDIS_PORT", "tcp://10.0.0.1:6379"}, {"REDIS_DB", "0"}});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ((*none)->redis_url, "") << "L1 only";
 }
 
 TEST_F(NodeConfigTest, ErrorsNameFileLineAndField) {
