@@ -23,6 +23,7 @@
 #include "server/app/clock_metrics.h"
 #include "server/app/rollout_metrics.h"
 #include "server/app/warming_metrics.h"
+#include "server/coordinator/coordinator_presence.h"
 #include "server/coordinator/coordinator_service.h"
 #include "server/coordinator/rollout_figures.h"
 #include "server/coordinator/warm_figures.h"
@@ -56,7 +57,7 @@ CoordinatorOptions OptionsOf(const CoordinatorConfig& config, absl::Time now) {
   options.membership.failure_timeout = config.failure_timeout;
   options.membership.hand_off = config.hand_off_timeout;
   options.membership.takeover_grace = 2 * config.failure_timeout + absl::Seconds(1);
-  options.lease.holder = absl::StrCat(config.id, "/", getpid(), "/", absl::ToUnixMicros(now));
+  options.lease.holder = CoordinatorPresence::MakeHolder(config.id, getpid(), now);
   options.lease.ttl = config.lease_duration;
   options.lease.margin = config.lease_duration / 6;
   return options;
@@ -205,11 +206,19 @@ void CoordinatorServer::MakeFigures() {
       [this] { return WarmCountsOf(*warm_metrics_, warmer_->counters().sources); },
       [this]() -> CoordinatorView {
         const LeaderView leader = coordinator_->leader();
-        return {config_.id, leader.leading || !leader.address.empty(), leader.problem,
-                leader.clock_problem, certificates_->First()};
+        return {config_.id,
+                leader.leading || !leader.address.empty(),
+                leader.problem,
+                leader.clock_problem,
+                certificates_->First(),
+                presence_->Missed()};
       });
   alert_lead_ = std::make_unique<AlertLead>(*coordinator_, *store_, *alerts_);
-  figures_->AddObserver([this] { alert_lead_->Look(); });
+  presence_ = std::make_unique<PresenceLead>(*coordinator_, *store_);
+  figures_->AddObserver([this] {
+    alert_lead_->Look();
+    presence_->Look();
+  });
   advisor_ = std::make_unique<Advisor>(*figures_, clock_, executor_, *figure_transport_,
                                        [this] { return hot_keys_->Now({}, kHotKeysToJudge); });
   analytics_ = std::make_unique<ClusterAnalytics>(*coordinator_, *figures_, *figure_transport_,
@@ -217,6 +226,7 @@ void CoordinatorServer::MakeFigures() {
   cluster_http_ = std::make_unique<ClusterHttp>(
       ClusterHttp::Parts{*coordinator_, *warmer_, *hot_keys_, *rollouts_, *figures_, *analytics_,
                          alerts_->book(), *advisor_});
+  cluster_http_->SetPresence(presence_.get());
 }
 
 void CoordinatorServer::AddMetrics() {
@@ -249,6 +259,16 @@ void CoordinatorServer::AddMetrics() {
         const CoordinatorCounters counters = coordinator.counters();
         return {{{"complete"}, static_cast<double>(counters.hand_offs - counters.late_hand_offs)},
                 {{"late"}, static_cast<double>(counters.late_hand_offs)}};
+      });
+  metrics_.AddGauges(
+      {"meridian_coordinators",
+       "Coordinators of the region that the leading one knows, by state; down: gone without a "
+       "goodbye.",
+       {"state"}},
+      [this]() -> std::vector<MetricSample> {
+        const PresenceLead::Counts counts = presence_->counts();
+        return {{{"up"}, static_cast<double>(counts.up)},
+                {{"down"}, static_cast<double>(counts.down)}};
       });
   AddWarmingMetrics(*warmer_, metrics_);
   FollowWarmSettings();
@@ -390,7 +410,10 @@ void CoordinatorServer::Stop() {
     }
     // Shared: a store that does not answer in time may still do so later.
     auto released = std::make_shared<absl::Notification>();
-    coordinator_->Stop([released] { released->Notify(); });
+    executor_.Post([this, released] {
+      presence_->Leave(
+          [this, released] { coordinator_->Stop([released] { released->Notify(); }); });
+    });
     if (!released->WaitForNotificationWithTimeout(kReleaseTimeout)) {
       spdlog::warn("the lease could not be given back; it ends by itself");
     }

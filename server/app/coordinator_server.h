@@ -28,6 +28,7 @@
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/leader_forward.h"
 #include "server/coordinator/prediction_lead.h"
+#include "server/coordinator/presence_lead.h"
 #include "server/coordinator/rollout_lead.h"
 #include "server/coordinator/ticket_lead.h"
 #include "server/coordinator/warming_lead.h"
@@ -110,6 +111,7 @@ class CoordinatorServer {
   std::unique_ptr<FigureCollector> figures_;
   std::unique_ptr<AlertKeeper> alerts_;
   std::unique_ptr<AlertLead> alert_lead_;
+  std::unique_ptr<PresenceLead> presence_;
   std::unique_ptr<Advisor> advisor_;
   // Its calls post to the executor, too. nullptr: nobody is to be asked.
   std::unique_ptr<HttpSender> http_client_;

@@ -70,6 +70,7 @@ void AlertLead::TellOwn() {
       *own.add_alerts() = std::move(alert);
     }
   }
+  if (own.alerts_size() == 0) own.add_alerts();  // An empty note is none: the leader would miss it.
   coordinator_.SetNote(own.SerializeAsString());
 }
 

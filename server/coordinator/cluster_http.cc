@@ -278,8 +278,10 @@ HttpReply ClusterHttp::Overview() {
   frame.alerts_firing = alerts.firing;
   frame.alerts_critical = alerts.critical;
   frame.recommendations = parts_.advisor.Recommend("").size();
-  overview_ = JsonReply(
-      OverviewJson(figures, frame, coordinator.clock().Monotonic(), coordinator.clock().Now()));
+  ordered_json json =
+      OverviewJson(figures, frame, coordinator.clock().Monotonic(), coordinator.clock().Now());
+  if (presence_ != nullptr) json["coordinators"] = presence_->ToJson();
+  overview_ = JsonReply(json);
   overview_of_ = figures.series().back().at;
   return overview_;
 }

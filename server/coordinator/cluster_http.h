@@ -22,6 +22,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/hot_key_lead.h"
 #include "server/coordinator/leader_forward.h"
+#include "server/coordinator/presence_lead.h"
 #include "server/coordinator/rollout_lead.h"
 #include "server/figures/advisor.h"
 #include "server/figures/alert_book.h"
@@ -58,6 +59,10 @@ class ClusterHttp {
   // Answer.
   void SetForward(LeaderForward* forward) { forward_ = forward; }
 
+  // Who is there, for the overview; without it, that does not say. REQUIRES: before the first
+  // Answer.
+  void SetPresence(const PresenceLead* presence) { presence_ = presence; }
+
   // nullopt: the path is none of these.
   std::optional<HttpReply> Answer(const HttpRequest& request);
 
@@ -90,6 +95,7 @@ class ClusterHttp {
   const absl::Duration started_;
   OtherRegions* others_ = nullptr;  // nullptr: none are known.
   LeaderForward* forward_ = nullptr;
+  const PresenceLead* presence_ = nullptr;
   // What was made of the last second. On the executor.
   absl::Time overview_of_ = absl::InfinitePast();
   HttpReply overview_;

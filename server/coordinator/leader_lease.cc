@@ -31,10 +31,20 @@ void LeaderLease::Start(std::string address, std::string http_address) {
 void LeaderLease::Stop(std::function<void()> done) {
   executor_.Post([this, done = std::move(done)] {
     stopped_ = true;
+    const bool led = is_leader();
     StepDown("stopping");
     // Also when not leading: a question on its way may still win the lease.
-    store_.Release(options_.name, options_.holder,
-                   [executor = &executor_, done](const absl::Status&) { executor->Post(done); });
+    const auto release = [store = &store_, name = options_.name, holder = options_.holder,
+                          executor = &executor_, done] {
+      store->Release(name, holder, [executor, done](const absl::Status&) { executor->Post(done); });
+    };
+    if (led) return release();
+    store_.TryAcquire(
+        options_.name,
+        {options_.holder, address_, http_address_, kGoodbye, known_token_, LeaseClaim::kLooks},
+        options_.ttl, [executor = &executor_, release](const absl::StatusOr<LeaseState>&) {
+          executor->Post(release);
+        });
   });
 }
 

@@ -54,6 +54,9 @@ struct LeaderView {
 
 class LeaderLease {
  public:
+  // The last note of a coordinator that stops, to whoever leads. No release takes it for alerts.
+  static constexpr char kGoodbye[] = "goodbye";
+
   struct Listener {
     std::function<void(uint64_t token)> on_elected;
     std::function<void(const std::string& why)> on_lost;
@@ -67,8 +70,8 @@ class LeaderLease {
   // over HTTP; empty: they do not.
   void Start(std::string address, std::string http_address = "");
 
-  // Stops asking, steps down and gives the lease back; `done` is called when the store has
-  // answered.
+  // Stops asking; a leader steps down and gives the lease back, another one says goodbye. `done` is
+  // called when the store has answered.
   void Stop(std::function<void()> done);
 
   // Steps down at once, for a caller that the store told so (a fenced write was refused).

@@ -274,6 +274,12 @@ class Rules {
 
   void Own(const CoordinatorView& view) {
     Certificate(kOfCoordinator, view.coordinator, view.certificates_end);
+    // Of the region, not of this coordinator: the label is that of Prometheus' rule.
+    for (const std::string& id : view.missed) {
+      Add("MeridianCoordinatorDown", kWarning, absl::Seconds(20), {{"instance", id}}, 1,
+          absl::StrFormat("coordinator %s has gone without a goodbye; %s leads", id,
+                          view.coordinator));
+    }
   }
 
   std::vector<AlertCondition> Take() { return std::move(conditions_); }
@@ -412,6 +418,7 @@ WarmCounts& WarmCounts::operator-=(const WarmCounts& earlier) {
 
 std::vector<std::string> AlertNames() {
   return {kNodeDown,
+          "MeridianCoordinatorDown",
           "MeridianNoCoordinatorLeads",
           "MeridianEpochsDisagree",
           "MeridianErrors",

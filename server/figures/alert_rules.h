@@ -36,7 +36,8 @@ struct WarmCounts {
   WarmCounts& operator-=(const WarmCounts& earlier);
 };
 
-// What a coordinator knows of itself, and, that does not lead, of who does.
+// What a coordinator knows of itself; that does not lead, of who does; and that does, of the
+// others.
 struct CoordinatorView {
   std::string coordinator = {};  // Its id.
   bool knows_leader = false;
@@ -44,6 +45,7 @@ struct CoordinatorView {
   std::string clock_problem = {};  // Why it must not lead: its clock is off; empty: it is not.
   // When the first of the certificates that it uses expires.
   absl::Time certificates_end = absl::InfiniteFuture();
+  std::vector<std::string> missed = {};  // Coordinators that went without a goodbye: their ids.
 };
 
 // Every name that Conditions and StandbyConditions may give, for those who document them.
@@ -61,7 +63,7 @@ std::vector<AlertCondition> Conditions(const RegionFigures& figures,
 // Each standby says these for itself; that nobody leads is the same alert of all of them.
 std::vector<AlertCondition> StandbyConditions(const CoordinatorView& view);
 
-// Each coordinator says these of itself, whoever leads.
+// Each coordinator says these of itself, whoever leads, and a leader of the others that are missed.
 std::vector<AlertCondition> OwnConditions(const CoordinatorView& view, absl::Time wall);
 
 // Of one coordinator, which says it itself: no other goes on with it.

@@ -162,6 +162,14 @@ TEST_F(AlertLeadTest, WhatOthersSaidIsNeitherStoredNorKeptByWhoeverLeadsNoMore) 
       << "once";
 }
 
+// So that the leader knows that it is there.
+TEST_F(AlertLeadTest, AStandbyThatHasNothingToSayLeavesANoteAllTheSame) {
+  Say(b_, false);
+  RunFor(absl::Seconds(3));
+  EXPECT_EQ(a_.coordinator->Notes().count("b"), 1u);
+  EXPECT_THAT(Listed(a_.book), IsEmpty());
+}
+
 TEST_F(AlertLeadTest, NotesThatAreNoneOrAreAboutOthersAreNotShown) {
   coordinator::v1::ListAlertsResponse foreign;
   foreign.add_alerts()->set_name("MeridianNodeDown");

@@ -152,6 +152,17 @@ TEST_F(LeaderLeaseTest, TheLeaderHearsTheNoteOfTheOtherForAsLongAsThatSaysIt) {
   EXPECT_EQ(a_.lease->Notes(), Notes());
 }
 
+TEST_F(LeaderLeaseTest, WhoStopsWithoutLeadingSaysGoodbye) {
+  RunFor(absl::Seconds(2));
+  b_.lease->SetNote("here");
+  bool stopped = false;
+  b_.lease->Stop([&] { stopped = true; });
+  RunFor(absl::Milliseconds(1500));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(a_.lease->Notes(), (std::map<std::string, std::string>{{"b", LeaderLease::kGoodbye}}));
+  EXPECT_TRUE(a_.lease->is_leader());
+}
+
 TEST_F(LeaderLeaseTest, TheNoteOfOneThatHasGoneIsForgotten) {
   b_.lease->SetNote("here");
   RunFor(absl::Seconds(5));

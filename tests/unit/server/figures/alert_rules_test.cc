@@ -445,6 +445,20 @@ TEST_F(AlertRulesTest, CertificatesOfTheCoordinatorItself) {
   EXPECT_THAT(OwnConditions({.coordinator = "c1"}, Wall()), IsEmpty()) << "it uses none";
 }
 
+TEST_F(AlertRulesTest, CoordinatorsThatTheLeaderMisses) {
+  const std::vector<AlertCondition> said =
+      OwnConditions({.coordinator = "c1", .missed = {"c2", "c3"}}, Wall());
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(said[0].name, "MeridianCoordinatorDown");
+  EXPECT_EQ(said[0].severity, "warning");
+  EXPECT_EQ(said[0].after, absl::Seconds(20));
+  EXPECT_EQ(said[0].labels.at("instance"), "c2");
+  EXPECT_EQ(said[1].labels.at("instance"), "c3");
+  coordinator::v1::Alert alert;
+  alert.mutable_labels()->insert({"instance", "c2"});
+  EXPECT_FALSE(IsOfCoordinator(alert)) << "the next leader goes on with it";
+}
+
 TEST_F(AlertRulesTest, WarmingThatNobodyUsesIsSaidOfTheLastWhile) {
   Grow(Answer("n1"));
   warming_.Add({{{"task", {0, 0, 9000, 0}}}}, Sec(0));
