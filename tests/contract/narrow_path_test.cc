@@ -159,7 +159,7 @@ TEST_F(NarrowPathTest, AServerThatStandsStillIsLeftInTimeHoweverManyAskIt) {
   while (observer_.downs() == 0 && absl::Now() - start < absl::Seconds(20)) {
     EXPECT_FALSE(ApplyStatus(Put("a", 1, "one"), absl::Milliseconds(20)).ok());
   }
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_TRUE(observer_.causes().count("silence") > 0);
   redis_->Cont();
 }
 

@@ -124,7 +124,7 @@ TEST_F(OriginTransportTest, SilenceEndsAtTheDeadline) {
   const absl::Time began = absl::Now();
   EXPECT_EQ(Load(Plain(address), absl::Milliseconds(100)).status.code(),
             absl::StatusCode::kDeadlineExceeded);
-  EXPECT_LT(absl::Now() - began, absl::Seconds(3));
+  EXPECT_LT(absl::Now() - began, absl::Seconds(20));
   server_->Shutdown();
 }
 

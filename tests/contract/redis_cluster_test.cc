@@ -441,10 +441,10 @@ TEST_F(RedisClusterTest, ServersThatSendCallsInACircleAreNotFollowedForEver) {
   ASSERT_EQ(
       *cluster_->server(a).Command({"CLUSTER", "SETSLOT", absl::StrCat(slot), "NODE", id_of_b}),
       "+OK");
-  const absl::Status status = ApplyStatus(Put("nobody", 1, "one"), absl::Seconds(10));
+  const absl::Status status = ApplyStatus(Put("nobody", 1, "one"), absl::Minutes(1));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("tried again in vain"));
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20)) << "long before its deadline";
 }
 
 TEST_F(RedisClusterTest, AWalkBeginsAnewWhenSlotsHaveMoved) {
