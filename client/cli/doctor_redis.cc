@@ -17,6 +17,13 @@ namespace {
 constexpr char kSetPolicy[] =
     "redis-cli CONFIG SET maxmemory-policy volatile-lfu, and in the Redis configuration";
 
+// A node that has just started has asked nothing yet.
+bool Knows(const NodeFacts& node) {
+  const admin::v1::GetFiguresResponse& figures = node.figures;
+  return figures.l2_used_bytes() > 0 || !figures.l2_eviction_policy().empty() ||
+         !figures.l2_persistence().empty();
+}
+
 class RedisDoctor {
  public:
   RedisDoctor(const std::string& region, const std::vector<const NodeFacts*>& nodes, Findings* out)
@@ -117,7 +124,9 @@ void CheckRegionRedis(const std::string& region, const std::vector<const NodeFac
     }
   }
   if (connected.empty()) return;
+  // Those that know most recently first.
   std::stable_sort(connected.begin(), connected.end(), [](const NodeFacts* a, const NodeFacts* b) {
+    if (Knows(*a) != Knows(*b)) return Knows(*a);
     return a->figures.l2_told_ago_ms() < b->figures.l2_told_ago_ms();
   });
   RedisDoctor doctor(region, connected, findings);

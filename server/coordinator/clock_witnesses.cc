@@ -18,6 +18,8 @@ std::string Away(absl::Duration ahead) {
 std::string ClockWitnesses::Problem() const {
   if (store_.ok() || nodes_.ok()) return "";
   if (clock_.Monotonic() - heard_nodes_ > ClockGuard::kMemory) return "";
+  // Both against it, and not agreed: nobody knows.
+  if (absl::AbsDuration(store_.Ahead() - nodes_.Ahead()) > ClockGuard::kMaxSkew) return "";
   return absl::StrCat(
       "CLOCK_SKEW: this coordinator's clock is ", Away(store_.Ahead()), " that of the store and ",
       Away(nodes_.Ahead()), " those of most nodes, more than ",

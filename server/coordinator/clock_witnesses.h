@@ -2,7 +2,7 @@
 // the store at every question for the lease, and those of the nodes at every heartbeat.
 //
 // It believes two of three witnesses (itself, the store, most of the nodes): the clock is off when
-// both the store's and the nodes' are more than ClockGuard::kMaxSkew away. So a store that is off
+// both the store's and the nodes' are more than ClockGuard::kMaxSkew away, and within that of each other. So a store that is off
 // alone stops nobody, and a coordinator that has heard no node may lead, and then hears them. The
 // word of nodes counts for ClockGuard::kMemory after the last of them: a coordinator that stepped
 // down hears no more of them, and would otherwise stay out when it was they that were wrong.

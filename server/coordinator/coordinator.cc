@@ -258,8 +258,7 @@ void Coordinator::HandleStored(uint64_t token, const Topology& topology,
   if (token != token_) return;  // Of an earlier leadership.
   storing_ = false;
   if (absl::IsFailedPrecondition(status)) {
-    lease_.StepDown("another coordinator has taken the lease");
-    return;
+    return NoteFenced("the topology");
   }
   if (!IsActing(token)) return;
   if (!status.ok()) {

@@ -97,6 +97,12 @@ class Coordinator {
   const Policies& policies() const { return policies_; }
   void PublishPolicies(Policies policies);
 
+  // The store has refused what this leader wrote: another one has taken the lease, or the store has
+  // lost its data. Gives up leading, and asks for the lease anew. On the executor.
+  void NoteFenced(const std::string& what) {
+    lease_.StepDown(what + " was refused: another coordinator leads, or the store lost its data");
+  }
+
   // What the others hear while one of them leads, and what they say; on the executor. See
   // LeaderLease.
   void SetNote(std::string note) { lease_.SetNote(std::move(note)); }

@@ -71,6 +71,8 @@ LeaseClaim LeaderLease::Claim() {
   if (free_since_.has_value() && clock_.Monotonic() - *free_since_ >= options_.ttl) {
     return LeaseClaim::kInsists;  // Whoever is to be before us is not there.
   }
+  // Whoever knows what the store had may reach it a moment later, and comes before us.
+  if (store_was_away_ && known_token_ == 0) return LeaseClaim::kLooks;
   const bool led_last = known_token_ != 0 && own_token_ == known_token_;
   return led_last ? LeaseClaim::kInsists : LeaseClaim::kTakes;
 }
@@ -97,6 +99,8 @@ void LeaderLease::HandleAnswer(uint64_t generation, absl::Duration asked_at,
   last_heard_ = generation;
   // Not knowing is not losing: CheckExpiry ends the lease in time. But whom to follow is forgotten.
   if (!answer.ok()) {
+    store_was_away_ = true;
+    free_since_.reset();  // Nobody knows.
     if (generation == generation_) AskAfter(options_.ttl / 10);
     absl::MutexLock lock(&mu_);
     if (!view_.leading) ForgetLeader();
@@ -159,6 +163,7 @@ void LeaderLease::NodeSaid(const std::string& node, absl::Time its_time) {
 
 void LeaderLease::Renounce(const std::string& problem) {
   StepDown(problem);
+  last_heard_ = generation_ + 1;  // An answer on its way is of the lease that is given back.
   {
     absl::MutexLock lock(&mu_);
     view_.clock_problem = problem;

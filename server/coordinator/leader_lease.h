@@ -5,10 +5,11 @@
 //   when it asked, not from when the answer came, and stops `margin` before the store lets another
 //   in. It does not lead, nor try to, while ClockWitnesses say that its wall clock is off. What a
 //   paused leader sends late is refused by the fencing token (lease_store.h). A store
-//   that loses its data is the exception: a coordinator that starts in that very moment, and has
-//   never heard of a leader, leads beside the old one for up to ttl.
+//   that loses its data is the exception: a coordinator that starts in that very moment, has
+//   never heard of a leader, and finds the store at its first question, leads beside the old one
+//   for up to ttl.
 //   When the store has lost its data, who led last is before the others: they wait until nobody has
-//   taken the lease for ttl.
+//   taken the lease for ttl, as does one that found the store away when it started.
 // Cost: one small call to the store every ttl / 3, every ttl / 10 while it fails.
 // Thread safety: is_leader() and view() may be called by any thread; everything else, and the
 //   listeners, run on the executor. REQUIRES: the executor is stopped before this is destroyed, and
@@ -121,6 +122,7 @@ class LeaderLease {
   std::string http_address_;
   std::string note_;
   std::map<std::string, Note> notes_;  // By holder.
+  bool store_was_away_ = false;        // At some question.
   bool stopped_ = false;
   uint64_t generation_ = 0;   // Of the last question.
   uint64_t last_heard_ = 0;   // Generation of the last answer; older ones are not heard.

@@ -29,7 +29,7 @@ RolloutLead::RolloutLead(PolicyRolloutsOptions options, Coordinator& coordinator
                 {[&coordinator](const PolicyRollouts::Assignment& assignment) {
                    coordinator.PublishPolicies(assignment);
                  },
-                 [](const std::string& why) { spdlog::warn("rollouts stop here: {}", why); }, Log,
+                 [&coordinator](const std::string&) { coordinator.NoteFenced("policies"); }, Log,
                  // Who waits for it (RegisterStream) is told, also that there are none.
                  [&coordinator] { coordinator.PublishPolicies(coordinator.policies()); }}) {
   coordinator_.Subscribe(this);

@@ -16,7 +16,7 @@ TicketLead::TicketLead(absl::Duration absence, Coordinator& coordinator, LeaseSt
       store_({coordinator.options().lease.name, "tickets", "tickets/"}, store,
              coordinator.executor(),
              {[this] { return sent_ = tickets_.Encode(); }, [this] { stored_ = sent_; },
-              [](const std::string& why) { spdlog::warn("tickets stop here: {}", why); }}),
+              [&coordinator](const std::string&) { coordinator.NoteFenced("tickets"); }}),
       tickets_(absence) {
   coordinator_.Subscribe(this);
 }

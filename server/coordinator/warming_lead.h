@@ -23,6 +23,7 @@ class WarmingLead final : public Coordinator::Subscriber {
   WarmingLead(Coordinator& coordinator, Warmer& warmer)
       : coordinator_(coordinator), warmer_(warmer) {
     coordinator_.Subscribe(this);
+    warmer_.SetOnFenced([this] { coordinator_.NoteFenced("the state of warming"); });
   }
   ~WarmingLead() override { coordinator_.Unsubscribe(this); }
 

@@ -104,8 +104,7 @@ void RedisLeaseStore::PutAllFenced(std::string name, uint64_t token,
   std::vector<std::string> arguments = {absl::StrCat(token)};
   for (const FencedWrite& write : writes) {
     keys.push_back(ValueKey(write.key));
-    const char* const how = write.if_absent ? "+" : "=";
-    arguments.push_back(write.value.has_value() ? absl::StrCat(how, *write.value) : "-");
+    arguments.push_back(write.value.has_value() ? absl::StrCat("=", *write.value) : "-");
   }
   Submit(ScriptCall("put_fenced", kPutFencedScript, keys, arguments),
          [callback = std::move(callback), name, token](const absl::StatusOr<Reply>& reply) {

@@ -19,14 +19,12 @@ void KeepingLeaseStore::TryAcquire(std::string name, LeaseBid bid, absl::Duratio
       name, bid, ttl,
       [this, name, bid, callback = std::move(callback)](absl::StatusOr<LeaseState> answer) {
         if (!answer.ok() || !IsOwing(bid, *answer)) return callback(std::move(answer));
-        Restore(name, answer->token, "", [this, answer, callback](const absl::Status& status) {
-          if (!status.ok()) return callback(status);
-          {
-            absl::MutexLock lock(&mu_);
-            owing_ = false;
-          }
-          callback(answer);
-        });
+        Restore(name, answer->token, "",
+                [this, answer, callback](const absl::Status& status) mutable {
+                  if (!status.ok()) return callback(status);
+                  answer->lost_data = EndRestore();
+                  callback(answer);
+                });
       });
 }
 
@@ -42,10 +40,16 @@ bool KeepingLeaseStore::IsOwing(const LeaseBid& bid, const LeaseState& answer) {
   if (!answer.held) return false;
   if (answer.lost_data && !values_.empty()) {
     owing_ = true;
-    losses_.fetch_add(1, std::memory_order_relaxed);
   }
   token_ = answer.token;
   return owing_;
+}
+
+bool KeepingLeaseStore::EndRestore() {
+  absl::MutexLock lock(&mu_);
+  owing_ = std::exchange(skipped_, false);
+  if (!owing_) losses_.fetch_add(1, std::memory_order_relaxed);
+  return !owing_;
 }
 
 void KeepingLeaseStore::Restore(const std::string& name, uint64_t token, const std::string& after,
@@ -55,7 +59,11 @@ void KeepingLeaseStore::Restore(const std::string& name, uint64_t token, const s
   {
     absl::MutexLock lock(&mu_);
     for (auto it = values_.upper_bound(after); it != values_.end() && bytes < kTogether; ++it) {
-      writes.push_back({it->first, it->second, /*if_absent=*/true});
+      if (in_flight_.count(it->first) > 0) {
+        skipped_ = true;
+        continue;
+      }
+      writes.push_back({it->first, it->second});
       bytes += it->second.size();
     }
   }
@@ -81,9 +89,13 @@ void KeepingLeaseStore::PutFenced(std::string name, uint64_t token, std::string 
 void KeepingLeaseStore::PutAllFenced(std::string name, uint64_t token,
                                      std::vector<FencedWrite> writes, StatusCallback callback) {
   auto kept = std::make_shared<const std::vector<FencedWrite>>(writes);
+  {
+    absl::MutexLock lock(&mu_);
+    for (const FencedWrite& write : *kept) ++in_flight_[write.key];
+  }
   store_->PutAllFenced(std::move(name), token, std::move(writes),
                        [this, kept, callback = std::move(callback)](const absl::Status& status) {
-                         if (status.ok()) Keep(*kept);
+                         Keep(*kept, status.ok());
                          callback(status);
                        });
 }
@@ -100,9 +112,12 @@ void KeepingLeaseStore::GetValue(std::string key, ValueCallback callback) {
   });
 }
 
-void KeepingLeaseStore::Keep(const std::vector<FencedWrite>& writes) {
+void KeepingLeaseStore::Keep(const std::vector<FencedWrite>& writes, bool stored) {
   absl::MutexLock lock(&mu_);
-  for (const FencedWrite& write : writes) KeepOne(write.key, write.value);
+  for (const FencedWrite& write : writes) {
+    if (--in_flight_[write.key] == 0) in_flight_.erase(write.key);
+    if (stored) KeepOne(write.key, write.value);
+  }
 }
 
 void KeepingLeaseStore::KeepOne(const std::string& key, const std::optional<std::string>& value) {

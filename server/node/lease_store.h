@@ -61,7 +61,6 @@ struct LeaseState {
 struct FencedWrite {
   std::string key;
   std::optional<std::string> value;
-  bool if_absent = false;  // Stored only where there is none.
 };
 
 class LeaseStore {

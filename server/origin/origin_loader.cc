@@ -16,6 +16,8 @@
 namespace meridian {
 namespace {
 
+// After that what is known of an origin that nobody asks is not told any more.
+constexpr absl::Duration kIdle = absl::Minutes(10);
 constexpr BackoffOptions kRetryBackoff = {.initial = absl::Milliseconds(10),
                                           .max = absl::Milliseconds(200)};
 
@@ -114,6 +116,7 @@ class OriginLoader::Queue {
   void Add(const NamespacePolicy& policy, std::vector<OriginKey> keys, OriginSink& sink,
            absl::Duration now, Actions* actions) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
+    asked_at_ = now;
     if (policy_ == nullptr || *policy_ != policy.origin) {
       policy_ = std::make_shared<const OriginPolicy>(policy.origin);
     }
@@ -192,10 +195,12 @@ class OriginLoader::Queue {
     return wake_;
   }
 
-  OriginState State() const ABSL_LOCKS_EXCLUDED(mu_) {
+  // nullopt: nobody has asked for so long that what it was then says nothing.
+  std::optional<OriginState> State(absl::Duration now) const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    return {name_space_.name, policy_ == nullptr ? "" : policy_->address,
-            std::string(breaker_.state_name()), waiting_.size(), calls_};
+    if (now - asked_at_ > kIdle && waiting_.empty() && calls_ == 0) return std::nullopt;
+    return OriginState{name_space_.name, policy_ == nullptr ? "" : policy_->address,
+                       std::string(breaker_.state_name()), waiting_.size(), calls_};
   }
 
   absl::Mutex timer_mu;  // Of the loader, for `timer`.
@@ -306,6 +311,7 @@ class OriginLoader::Queue {
   bool filled_ ABSL_GUARDED_BY(mu_) = false;
   double tokens_ ABSL_GUARDED_BY(mu_) = 0;  // Below 0: owed by calls that are made again.
   absl::Duration filled_at_ ABSL_GUARDED_BY(mu_);
+  absl::Duration asked_at_ ABSL_GUARDED_BY(mu_);
   absl::Duration wake_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
 };
 
@@ -332,7 +338,10 @@ void OriginLoader::Load(const Namespace& name_space, const NamespacePolicy& poli
 std::vector<OriginState> OriginLoader::States() const {
   std::vector<OriginState> states;
   absl::MutexLock lock(&mu_);
-  for (const auto& [name, queue] : queues_) states.push_back(queue->State());
+  for (const auto& [name, queue] : queues_) {
+    std::optional<OriginState> state = queue->State(clock_.Monotonic());
+    if (state.has_value()) states.push_back(*std::move(state));
+  }
   return states;
 }
 

@@ -64,7 +64,7 @@ class OriginLoader final : public Origins {
   void Load(const Namespace& name_space, const NamespacePolicy& policy, std::vector<OriginKey> keys,
             OriginSink& sink) override ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Of the namespaces that were loaded from, sorted by name.
+  // Of the namespaces that were loaded from in the last ten minutes, sorted by name.
   std::vector<OriginState> States() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

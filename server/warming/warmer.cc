@@ -97,6 +97,7 @@ void Warmer::StepDown() {
 void Warmer::HandleFenced(const std::string& why) {
   spdlog::warn("warming stops here: {}", why);
   StepDown();
+  if (on_fenced_) on_fenced_();
 }
 
 void Warmer::Load() {

@@ -86,6 +86,8 @@ class Warmer {
   // This coordinator leads, under this token; or does not lead any more.
   void Lead(uint64_t token);
   void StepDown();
+  // Called when the store has refused a write of the leader's. REQUIRES: never led.
+  void SetOnFenced(std::function<void()> on_fenced) { on_fenced_ = std::move(on_fenced); }
   // Where hot keys are looked up; it outlives this. Without: nowhere. REQUIRES: never led.
   void SetHotKeys(HotKeySource& hot_keys) { hot_keys_ = &hot_keys; }
   // Addresses of CacheService of the serving nodes.
@@ -192,6 +194,7 @@ class Warmer {
   EventIntake events_;
 
   NoHotKeys no_hot_keys_;
+  std::function<void()> on_fenced_;
   HotKeySource* hot_keys_ = &no_hot_keys_;  // Not owned.
   std::set<std::string> asking_;            // Schedules of settings_ whose hot keys are looked up.
 

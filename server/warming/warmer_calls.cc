@@ -183,7 +183,9 @@ void Warmer::Run(const WarmRequest& request, JobDone done) {
 std::string Warmer::WarningOf(const WarmJob& job) const {
   const double rate = runner_.RateOf(job);
   const uint64_t keys = job.total_keys - job.next_key;
-  const absl::Duration takes = absl::Seconds(static_cast<double>(keys) / rate);
+  // A second's worth, and one key, may be read at once.
+  const double paced = std::max(static_cast<double>(keys) - std::max(rate, 1.0), 0.0);
+  const absl::Duration takes = absl::Seconds(paced / rate);
   const absl::Duration left = job.deadline - clock_.Now();
   if (takes <= left) return "";
   return absl::StrCat(keys, " keys take ", DurationText(absl::Ceil(takes, absl::Seconds(1))),

@@ -227,14 +227,6 @@ TEST_P(LeaseStoreContractTest, SeveralValuesAreStoredTogetherOrNotAtAll) {
   EXPECT_EQ(Value("empty"), "");
 }
 
-TEST_P(LeaseStoreContractTest, AValueThatIsStoredIfAbsentReplacesNone) {
-  const uint64_t token = Acquire("a").token;
-  ASSERT_TRUE(PutAll(token, {{"x", "1"}}).ok());
-  ASSERT_TRUE(PutAll(token, {{"x", "2", true}, {"y", "3", true}}).ok());
-  EXPECT_EQ(Value("x"), "1");
-  EXPECT_EQ(Value("y"), "3");
-}
-
 TEST_P(LeaseStoreContractTest, AStoreThatLostItsDataCountsOnAndLeavesTheLeaseToItsLeader) {
   if (GetParam() != Backend::kRedis) GTEST_SKIP() << "emptied by FLUSHALL of one server";
   for (int i = 0; i < 4; ++i) {

@@ -84,7 +84,7 @@ TEST_F(CoordinatorClockTest, OneWhoseClockIsOffGivesWayAndTheNodesAreReady) {
       "--coordinators", absl::StrCat(odd.grpc, ",", right.grpc)};
   const auto node = TestNode::Start("n1", flags);  // Until it is ready.
   ASSERT_TRUE(node.ok()) << node.status() << Log("odd");
-  EXPECT_TRUE(Leads(right));
+  EXPECT_TRUE(WaitUntil([&] { return Leads(right); }, kPatience));
   EXPECT_FALSE(Leads(odd));
   EXPECT_EQ(FetchMetric(odd.http, "meridian_clock_refused"), 1);
   EXPECT_EQ(FetchMetric(right.http, "meridian_clock_refused"), 0);
@@ -99,7 +99,7 @@ TEST_F(CoordinatorClockTest, OneWhoseClockIsOffGivesWayAndTheNodesAreReady) {
   EXPECT_TRUE(WaitUntil([&] { return IsToldOf(right, "odd"); }, kPatience));
   wrong.Set(absl::ZeroDuration());
   EXPECT_TRUE(WaitUntil([&] { return !IsToldOf(right, "odd"); }, kPatience));
-  EXPECT_TRUE(Leads(right));
+  EXPECT_TRUE(WaitUntil([&] { return Leads(right); }, kPatience));
 }
 
 }  // namespace

@@ -163,7 +163,6 @@ class FakeLeaseStore {
     }
     for (FencedWrite& write : writes) {
       if (write.value.has_value()) {
-        if (write.if_absent && values_.count(write.key) > 0) continue;
         values_[write.key] = *std::move(write.value);
       } else {
         values_.erase(write.key);

@@ -340,6 +340,12 @@ TEST(DoctorTest, WhatNodesKnowOfRedisIsToldWithItsAge) {
   facts.nodes[1].figures.set_l2_told_ago_ms(300);
   facts.nodes[1].figures.set_l2_eviction_policy("volatile-lfu");
   EXPECT_THAT(Found(facts), IsEmpty()) << "n1 does not know yet that it was mended";
+  facts.nodes[1].figures.clear_l2_told_ago_ms();  // It has just started, and knows nothing.
+  facts.nodes[1].figures.clear_l2_eviction_policy();
+  facts.nodes[1].figures.clear_l2_persistence();
+  facts.nodes[1].figures.clear_l2_used_bytes();
+  ASSERT_THAT(Found(facts), UnorderedElementsAre("warning redis_eviction us"));
+  EXPECT_THAT(Examine(facts)[0].summary, HasSubstr("(as it was 9s ago)"));
 }
 
 TEST(DoctorTest, AnOriginThatIsAwayIsToldOnceWithItsNodes) {

@@ -121,6 +121,76 @@ TEST_F(LeaderLeaseTest, WhenWhoLedLastDoesNotComeBackToAnEmptyStoreTheOtherLeads
   EXPECT_EQ(b_.lease->view().token, 2u) << "never one that was given before";
 }
 
+// The store comes and goes without its data, and is reached by the other one alone at first.
+TEST_F(LeaderLeaseTest, AStoreThatIsEmptiedAgainAndAgainIsOfWhoLedLast) {
+  RunFor(absl::Seconds(10));
+  a_.view->SetReachable(false);
+  b_.view->SetReachable(false);
+  RunFor(absl::Seconds(4));
+  store_.Empty();
+  b_.view->SetReachable(true);
+  RunFor(absl::Milliseconds(500));
+  b_.view->SetReachable(false);
+  RunFor(absl::Seconds(4));
+  store_.Empty();
+  b_.view->SetReachable(true);
+  RunFor(absl::Seconds(1));
+  EXPECT_FALSE(b_.lease->is_leader());
+  a_.view->SetReachable(true);
+  RunFor(absl::Seconds(4));
+  EXPECT_TRUE(a_.lease->is_leader());
+}
+
+TEST_F(LeaderLeaseTest, WhoStartsWhileTheStoreIsAwayLeavesAnEmptyOneToWhoKnowsWhatItHad) {
+  b_.paused = true;
+  RunFor(absl::Seconds(10));
+  a_.view->SetReachable(false);
+  Candidate late{clock_, store_, "late"};
+  late.view->SetReachable(false);
+  const auto run = [&](absl::Duration duration) {
+    for (absl::Duration passed; passed < duration; passed += absl::Milliseconds(50)) {
+      RunFor(absl::Milliseconds(50));
+      late.executor.RunDue();
+    }
+  };
+  run(absl::Seconds(5));
+  store_.Empty();
+  late.view->SetReachable(true);
+  run(absl::Seconds(1));
+  EXPECT_FALSE(late.lease->is_leader());
+  a_.view->SetReachable(true);
+  run(absl::Seconds(5));
+  EXPECT_TRUE(a_.lease->is_leader());
+  EXPECT_THAT(a_.events, ElementsAre("elected 1", "lost", "data lost", "elected 2"));
+  EXPECT_EQ(late.lease->view().address, "a:7410");
+}
+
+TEST_F(LeaderLeaseTest, WhoStartsWhileTheStoreIsAwayLeadsWhenNobodyElseDoes) {
+  a_.view->SetReachable(false);
+  b_.paused = true;
+  RunFor(absl::Seconds(2));
+  a_.view->SetReachable(true);
+  RunFor(absl::Seconds(5));
+  EXPECT_TRUE(a_.lease->is_leader());
+}
+
+TEST_F(LeaderLeaseTest, AnAnswerToAQuestionOfBeforeTheLeaseWasGivenBackMakesNoLeader) {
+  RunFor(absl::Milliseconds(100));
+  ASSERT_TRUE(a_.lease->is_leader());
+  bool renounced = false;
+  // Behind the question of that moment, and before its answer.
+  a_.executor.PostAfter(absl::Milliseconds(950), [&] {
+    a_.wall.SetOffset(absl::Minutes(2));
+    for (const char* node : {"n1", "n2", "n3"}) a_.lease->NodeSaid(node, clock_.Now());
+    renounced = !a_.lease->is_leader();
+    a_.wall.SetOffset(absl::ZeroDuration());
+  });
+  clock_.Advance(absl::Milliseconds(950));
+  a_.executor.RunDue();
+  EXPECT_TRUE(renounced);
+  EXPECT_FALSE(a_.lease->is_leader());
+}
+
 TEST_F(LeaderLeaseTest, WhoeverIsCutOffKnowsNoAddressOfALeader) {
   RunFor(absl::Seconds(2));
   ASSERT_EQ(b_.lease->view().http_address, "a:7413");
@@ -271,6 +341,19 @@ TEST_F(LeaderLeaseTest, ALeaderWhoseClockIsOffMakesRoomForAnotherAndStaysOut) {
     EXPECT_EQ(wrong.lease->view().clock_problem, "");
     right.paused = false;
   }
+}
+
+TEST_F(LeaderLeaseTest, AStoreAndNodesThatDisagreeStopNobodyWhoIsBetweenThem) {
+  RunFor(absl::Milliseconds(100));
+  ASSERT_TRUE(a_.lease->is_leader());
+  a_.wall.SetOffset(absl::Minutes(2));
+  b_.wall.SetOffset(absl::Minutes(2));
+  for (int i = 0; i < 20; ++i) {
+    Beat(absl::Minutes(4));
+    RunFor(absl::Milliseconds(100));
+  }
+  EXPECT_TRUE(a_.lease->is_leader());
+  EXPECT_THAT(a_.events, ElementsAre("elected 1"));
 }
 
 TEST_F(LeaderLeaseTest, AStoreWhoseClockIsOffStopsNobody) {

@@ -72,6 +72,20 @@ class TicketLeadTest : public ::testing::Test {
   uint64_t session_ = 0;
 };
 
+// Before the leader has heard of it by its next question for the lease.
+TEST_F(TicketLeadTest, AStoreThatIsEmptiedBeforeAWriteOfALeaderStopsNothing) {
+  Process process(clock_, store_, "c1");
+  RunFor(absl::Seconds(2), process);
+  ASSERT_TRUE(process.coordinator->leader().leading);
+  store_.Empty();
+  EXPECT_NE(process.Ask("n1"), "") << "it could not be stored";
+  EXPECT_FALSE(process.coordinator->leader().leading);
+  RunFor(absl::Seconds(20), process);  // The nodes have joined again: this store keeps nothing.
+  ASSERT_TRUE(process.coordinator->leader().leading);
+  EXPECT_EQ(process.coordinator->leader().token, 2u);
+  EXPECT_EQ(process.Ask("n1"), "");
+}
+
 TEST_F(TicketLeadTest, TheNextLeaderKnowsWhoIsAway) {
   Process first(clock_, store_, "c1");
   RunFor(absl::Seconds(2), first);

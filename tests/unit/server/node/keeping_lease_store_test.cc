@@ -105,13 +105,39 @@ TEST_F(KeepingLeaseStoreTest, WhatCannotBeWrittenAgainIsAnErrorAndTriedAgain) {
   EXPECT_EQ(keeping_->losses(), 1u);
 }
 
-TEST_F(KeepingLeaseStoreTest, WhatWasStoredAnewStays) {
+TEST_F(KeepingLeaseStoreTest, WhatTheStoreStillHasAndIsOlderIsReplaced) {
   ASSERT_TRUE(Bid(LeaseClaim::kTakes, 0).ok());
   Put({{"x", "1"}});
   store_.Empty();
-  store_.SetValue("x", "newer");
+  store_.SetValue("x", "of a snapshot");
   ASSERT_TRUE(Bid(LeaseClaim::kLeads, 1).ok());
-  EXPECT_EQ(store_.Value("x"), "newer");
+  EXPECT_EQ(store_.Value("x"), "1");
+}
+
+TEST_F(KeepingLeaseStoreTest, WhatIsBeingWrittenIsLeftToThat) {
+  ASSERT_TRUE(Bid(LeaseClaim::kTakes, 0).ok());
+  Put({{"x", "1"}, {"y", "1"}, {"z", "1"}});
+  store_.Empty();
+  // The store hears them after the bid; their answers come after the bid's.
+  std::optional<absl::StatusOr<LeaseState>> answer;
+  LeaseBid bid = {"a", "at:a"};
+  bid.claim = LeaseClaim::kLeads;
+  bid.known_token = 1;
+  keeping_->TryAcquire("leader", bid, kTtl, [&](auto given) { answer = std::move(given); });
+  keeping_->PutAllFenced("leader", 1, {{"x", "2"}, {"y", std::nullopt}}, [](const auto&) {});
+  executor_.RunDue();
+  ASSERT_TRUE(answer.has_value() && answer->ok());
+  EXPECT_FALSE((*answer)->lost_data) << "not all of it is looked after";
+  EXPECT_EQ(store_.Value("x"), "2");
+  EXPECT_EQ(store_.Value("y"), std::nullopt);
+  EXPECT_EQ(store_.Value("z"), "1");
+  EXPECT_EQ(keeping_->losses(), 0u);
+  const auto again = Bid(LeaseClaim::kLeads, 1);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again->lost_data);
+  EXPECT_EQ(store_.Value("x"), "2");
+  EXPECT_EQ(store_.Value("y"), std::nullopt);
+  EXPECT_EQ(keeping_->losses(), 1u);
 }
 
 TEST_F(KeepingLeaseStoreTest, WhoDidNotLeadLastWritesNothing) {

@@ -279,6 +279,22 @@ TEST_F(OriginLoaderTest, AnOriginThatFailsIsLeftAloneForAWhile) {
   EXPECT_EQ(loader_.States()[0].breaker, "closed");
 }
 
+TEST_F(OriginLoaderTest, ABreakerThatNobodyMeetsAnyMoreIsNotTold) {
+  SetPolicy("batch_window: 0, retries: 0, concurrency: 100");
+  for (int i = 0; i < 10; ++i) {
+    Load({"a"});
+    transport_.Answer(absl::UnavailableError("refused"));
+  }
+  executor_.RunFor(absl::Minutes(9));
+  ASSERT_THAT(loader_.States(), SizeIs(1));
+  EXPECT_EQ(loader_.States()[0].breaker, "open");
+  executor_.RunFor(absl::Minutes(2));
+  EXPECT_THAT(loader_.States(), SizeIs(0));
+  Load({"a"});
+  EXPECT_EQ(loader_.States()[0].breaker, "half_open");
+  transport_.Answer();
+}
+
 TEST_F(OriginLoaderTest, KeysGoNoFasterThanTheRate) {
   SetPolicy("batch_window: 0, rate: 100, timeout: 10s, concurrency: 1000");
   Strings keys;

