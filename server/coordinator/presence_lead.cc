@@ -19,7 +19,9 @@ PresenceLead::PresenceLead(Coordinator& coordinator, LeaseStore& store)
       store_({coordinator.options().lease.name, "coordinators", "coordinators/"}, store,
              coordinator.executor(),
              {[this] { return presence_.Encode(); }, [] {},
-              [](const std::string& why) { spdlog::warn("coordinators stop here: {}", why); }}),
+              [&coordinator](const std::string&) {
+                coordinator.NoteFenced("the list of coordinators");
+              }}),
       presence_(coordinator.options().lease.ttl) {
   coordinator_.Subscribe(this);
 }

@@ -177,6 +177,19 @@ TEST_F(PresenceLeadTest, AnOutageOfTheStoreIsNobodysDeath) {
   EXPECT_EQ(a_->Known().size() + b_->Known().size(), 2u);
 }
 
+TEST_F(PresenceLeadTest, AStoreThatIsEmptiedBeforeAWriteOfTheLeaderStopsNothing) {
+  Die(*b_);
+  bool lost = false;
+  for (int i = 0; i < 40; ++i) {  // Until it is missed, which is written.
+    store_.Empty();
+    RunFor(absl::Milliseconds(500));
+    lost |= !a_->coordinator->leader().leading;
+  }
+  EXPECT_TRUE(lost) << "a write came before the next question for the lease";
+  RunFor(absl::Seconds(6));
+  EXPECT_THAT(a_->Known(), ElementsAre("a LEADING"));
+}
+
 TEST_F(PresenceLeadTest, WhatCannotBeReadIsWrittenAnew) {
   store_.SetValue("coordinators", "\xff nonsense");
   Die(*a_);
