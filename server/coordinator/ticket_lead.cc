@@ -1,7 +1,5 @@
 #include "server/coordinator/ticket_lead.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 namespace meridian {
